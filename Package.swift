@@ -1,0 +1,43 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// What changes less imports nothing that changes more: the pure cores at the bottom import nothing,
+// the server at the top imports all. ARCHITECTURE.md has the map.
+
+/// `Span` with scoped lifetimes lets parsers look at a receive buffer without a copy and without unsafe pointers.
+let strict: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
+
+let package = Package(
+  name: "roost",
+  products: [.executable(name: "roost", targets: ["roost"])],
+  targets: [
+    // System libraries, each an apt package with a line in the README saying why.
+    .systemLibrary(name: "CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]),
+    .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+    .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"]), .brew(["curl"])]),
+    .systemLibrary(name: "CSystem"),
+
+    // Pure protocol code: no sockets, no clocks, no imports.
+    .target(name: "JSONCore", swiftSettings: strict),
+    .target(name: "HTTPCore", swiftSettings: strict),
+    .target(name: "WebSocketCore", swiftSettings: strict),
+
+    .target(name: "LoopCore", dependencies: ["CSystem", "COpenSSL"], swiftSettings: strict),
+    .target(name: "Realtime", dependencies: ["JSONCore"], swiftSettings: strict),
+    .target(name: "Settings", dependencies: ["JSONCore"], swiftSettings: strict),
+    .target(
+      name: "RedisBackend", dependencies: ["Realtime", "LoopCore", "CHiredis"],
+      resources: [.embedInCode("Scripts")], swiftSettings: strict),
+    .target(
+      name: "Server",
+      dependencies: ["Realtime", "RedisBackend", "LoopCore", "HTTPCore", "WebSocketCore", "JSONCore", "Settings"],
+      resources: [.embedInCode("Pages")], swiftSettings: strict),
+    .executableTarget(name: "roost", dependencies: ["Server", "Settings"], swiftSettings: strict),
+
+    .testTarget(name: "JSONCoreTests", dependencies: ["JSONCore"], swiftSettings: strict),
+    .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: strict),
+    .testTarget(name: "WebSocketCoreTests", dependencies: ["WebSocketCore"], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,20 @@
+#pragma once
+#include <curl/curl.h>
+
+// curl_easy_setopt and curl_easy_getinfo are variadic, which Swift does not import.
+static inline CURLcode roost_curl_set_string(CURL *h, CURLoption o, const char *v) { return curl_easy_setopt(h, o, v); }
+static inline CURLcode roost_curl_set_long(CURL *h, CURLoption o, long v) { return curl_easy_setopt(h, o, v); }
+static inline CURLcode roost_curl_set_pointer(CURL *h, CURLoption o, void *v) { return curl_easy_setopt(h, o, v); }
+static inline CURLcode roost_curl_set_headers(CURL *h, struct curl_slist *v) {
+  return curl_easy_setopt(h, CURLOPT_HTTPHEADER, v);
+}
+typedef size_t (*roost_curl_writer)(char *, size_t, size_t, void *);
+static inline CURLcode roost_curl_set_writer(CURL *h, roost_curl_writer f, void *context) {
+  CURLcode code = curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, f);
+  return code != CURLE_OK ? code : curl_easy_setopt(h, CURLOPT_WRITEDATA, context);
+}
+static inline long roost_curl_status(CURL *h) {
+  long status = 0;
+  curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status);
+  return status;
+}
