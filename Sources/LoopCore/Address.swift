@@ -1,0 +1,94 @@
+import CSystem
+import Glibc
+
+/// A socket address: IPv4, IPv6 or a Unix socket's path.
+public struct Address: Sendable {
+  var storage: sockaddr_storage
+  var length: socklen_t
+
+  var family: Int32 { Int32(storage.ss_family) }
+
+  init(storage: sockaddr_storage, length: socklen_t) {
+    self.storage = storage
+    self.length = length
+  }
+
+  /// Copies a `sockaddr` of `length` bytes.
+  init(_ pointer: UnsafePointer<sockaddr>, _ length: socklen_t) {
+    var storage = sockaddr_storage()
+    // Safe because a sockaddr of any family fits into a sockaddr_storage, and the copy is bounded by both.
+    withUnsafeMutableBytes(of: &storage) {
+      $0.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: min(Int(length), $0.count)))
+    }
+    self.init(storage: storage, length: length)
+  }
+
+  /// Makes the address of a Unix socket, or nil when the path is longer than the 107 bytes the system allows.
+  public init?(unixPath: String) {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let path = Array(unixPath.utf8)
+    guard !path.isEmpty, path.count < MemoryLayout.size(ofValue: address.sun_path) else { return nil }
+    // Safe because the path was just checked to be shorter than `sun_path`, whose rest stays zero.
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
+    var storage = sockaddr_storage()
+    // Safe because a sockaddr_un fits into a sockaddr_storage.
+    withUnsafeMutableBytes(of: &storage) { target in
+      withUnsafeBytes(of: &address) { target.copyMemory(from: $0) }
+    }
+    self.init(storage: storage, length: socklen_t(MemoryLayout<sockaddr_un>.size))
+  }
+
+  /// Parses a numeric IPv4 or IPv6 address. Names are for `Resolver`.
+  public init?(numericHost: String, port: UInt16) {
+    guard let first = Address.lookUp(numericHost, port, flags: AI_NUMERICHOST | AI_NUMERICSERV)?.first else { return nil }
+    self = first
+  }
+
+  /// Asks the system for the stream addresses of a name. Blocks; returns nil when the name is unknown.
+  static func lookUp(_ host: String, _ port: UInt16, flags: Int32) -> [Address]? {
+    var hints = addrinfo()
+    hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+    hints.ai_flags = flags
+    var list: UnsafeMutablePointer<addrinfo>?
+    guard getaddrinfo(host, String(port), &hints, &list) == 0 else { return nil }
+    defer { freeaddrinfo(list) }
+    var addresses: [Address] = []
+    var next = list
+    while let entry = next?.pointee {
+      addresses.append(Address(entry.ai_addr, entry.ai_addrlen))
+      next = entry.ai_next
+    }
+    return addresses
+  }
+
+  /// The numeric host, without the port; `unix` for a Unix socket.
+  public var host: String {
+    guard family != AF_UNIX else { return "unix" }
+    var buffer = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+    let code = withSockaddr { getnameinfo($0, $1, &buffer, socklen_t(buffer.count), nil, 0, NI_NUMERICHOST) }
+    guard code == 0 else { return "unknown" }
+    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// The port, 0 for a Unix socket.
+  public var port: UInt16 {
+    var copy = storage
+    // Safe because the storage is as large and as aligned as any address it is read as.
+    return withUnsafeBytes(of: &copy) { bytes in
+      switch family {
+      case AF_INET: UInt16(bigEndian: bytes.load(as: sockaddr_in.self).sin_port)
+      case AF_INET6: UInt16(bigEndian: bytes.load(as: sockaddr_in6.self).sin6_port)
+      default: 0
+      }
+    }
+  }
+
+  func withSockaddr<R>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
+    var copy = storage
+    // Safe because every sockaddr type begins with the fields of sockaddr, and the pointer does not outlive the call.
+    return withUnsafePointer(to: &copy) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
+    }
+  }
+}

@@ -1,0 +1,19 @@
+import CSystem
+import Glibc
+
+/// Reads the system's clocks.
+public enum Clock {
+  /// Nanoseconds of the monotonic clock: for intervals, never for dates.
+  public static func monotonicNanoseconds() -> UInt64 {
+    var t = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return UInt64(t.tv_sec) &* 1_000_000_000 &+ UInt64(t.tv_nsec)
+  }
+
+  /// Milliseconds since 1970-01-01 UTC: for time stamps that people and other machines read.
+  public static func wallMilliseconds() -> UInt64 {
+    var t = timespec()
+    clock_gettime(CLOCK_REALTIME, &t)
+    return UInt64(t.tv_sec) &* 1000 &+ UInt64(t.tv_nsec) / 1_000_000
+  }
+}

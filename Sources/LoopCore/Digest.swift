@@ -1,0 +1,38 @@
+import COpenSSL
+
+/// Hashes, random bytes and comparisons of secrets, all by OpenSSL.
+public enum Digest {
+  /// Returns the 20 bytes of SHA-1: for the WebSocket handshake (RFC 6455 section 4.2.2) and nothing else.
+  public static func sha1(_ bytes: [UInt8]) -> [UInt8] { hash(bytes, EVP_sha1(), count: 20) }
+
+  /// Returns the 32 bytes of SHA-256.
+  public static func sha256(_ bytes: [UInt8]) -> [UInt8] { hash(bytes, EVP_sha256(), count: 32) }
+
+  /// Returns the 32 bytes of HMAC-SHA256.
+  public static func hmacSHA256(key: [UInt8], _ bytes: [UInt8]) -> [UInt8] {
+    var output = [UInt8](repeating: 0, count: 32)
+    var length: UInt32 = 32
+    HMAC(EVP_sha256(), key, Int32(key.count), bytes, bytes.count, &output, &length)
+    return output
+  }
+
+  private static func hash(_ bytes: [UInt8], _ algorithm: OpaquePointer?, count: Int) -> [UInt8] {
+    var output = [UInt8](repeating: 0, count: count)
+    var length: UInt32 = 0
+    EVP_Digest(bytes, bytes.count, &output, &length, algorithm, nil)
+    return output
+  }
+
+  /// Returns `count` bytes from the system's cryptographic generator.
+  public static func randomBytes(_ count: Int) -> [UInt8] {
+    var output = [UInt8](repeating: 0, count: count)
+    guard RAND_bytes(&output, Int32(count)) == 1 else { fatalError("OpenSSL's random generator failed") }
+    return output
+  }
+
+  /// Compares a secret in time that depends on neither content, so that no guess is better than another.
+  /// The lengths of both may be learned by timing: they are hashed first.
+  public static func isEqual(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+    CRYPTO_memcmp(sha256(a), sha256(b), 32) == 0
+  }
+}

@@ -1,0 +1,121 @@
+import CSystem
+import Glibc
+
+/// A listening socket that accepts in bursts and survives running out of descriptors.
+/// Confined to the loop that created it.
+public final class Listener: EventHandler {
+  /// Connections accepted per readiness event: a burst is taken quickly, and those already served still get their turn.
+  private static let acceptsPerEventMax = 64
+
+  private let loop: EventLoop
+  private let descriptor: Int32
+  private var reserve: Int32
+  private var handler = EventLoop.HandlerID(index: 0)
+  private let refusal: [UInt8]
+  private let accepted: (Int32, Address) -> Void
+  private var isOpen = true
+
+  /// The port that was bound: the one asked for, or the one the system chose for 0.
+  public let port: UInt16
+  /// Connections refused because the process had no descriptor left.
+  public private(set) var refusedCount: UInt64 = 0
+
+  /// Binds and listens.
+  ///
+  /// - Parameters:
+  ///   - reusePort: lets several processes share the port (SO_REUSEPORT); the kernel spreads connections.
+  ///   - refusal: bytes sent to a connection that is refused for lack of descriptors, before it is closed.
+  ///   - accepted: takes over each new non-blocking descriptor, on the loop's thread.
+  public init(
+    _ loop: EventLoop, on address: Address, reusePort: Bool, refusal: [UInt8],
+    accepted: @escaping (Int32, Address) -> Void
+  ) throws(SystemError) {
+    self.loop = loop
+    self.refusal = refusal
+    self.accepted = accepted
+    descriptor = try Listener.open(address, reusePort: reusePort)
+    reserve = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
+    port = Listener.boundPort(descriptor)
+    handler = loop.attach(self)
+    try loop.watch(descriptor, for: .read, handler: handler, token: 0)
+  }
+
+  /// Stops listening. Idempotent.
+  public func close() {
+    guard isOpen else { return }
+    isOpen = false
+    Socket.close(descriptor)
+    Socket.close(reserve)
+  }
+
+  public func ready(_ token: UInt64, _ readiness: Readiness) {
+    for _ in 0..<Listener.acceptsPerEventMax where isOpen {
+      var storage = sockaddr_storage()
+      var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+      let peer = acceptOne(&storage, &length)
+      if peer >= 0 {
+        accepted(peer, Address(storage: storage, length: length))
+      } else if errno == EMFILE || errno == ENFILE {
+        refuseOne()
+      } else if errno != ECONNABORTED && errno != EINTR {
+        return
+      }
+    }
+  }
+
+  /// Without a free descriptor the waiting connection could be neither served nor refused, and the level-triggered
+  /// event would spin: give up the reserve for a moment, say so to the peer, and take the reserve back.
+  private func refuseOne() {
+    Socket.close(reserve)
+    var storage = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let peer = acceptOne(&storage, &length)
+    if peer >= 0 {
+      refusedCount += 1
+      // Safe because the bytes are only read during the call.
+      refusal.withUnsafeBytes { _ = Socket.send(peer, $0) }
+      Socket.finishSending(peer)
+      Socket.close(peer)
+    }
+    reserve = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
+  }
+
+  private func acceptOne(_ storage: inout sockaddr_storage, _ length: inout socklen_t) -> Int32 {
+    // Safe because a sockaddr_storage has room for any address, and `length` says so to the kernel.
+    withUnsafeMutablePointer(to: &storage) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        accept4(descriptor, __SOCKADDR_ARG(__sockaddr__: $0), &length, Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue))
+      }
+    }
+  }
+
+  private static func open(_ address: Address, reusePort: Bool) throws(SystemError) -> Int32 {
+    let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    let descriptor = socket(address.family, type, 0)
+    guard descriptor >= 0 else { throw SystemError("socket") }
+    var one: Int32 = 1
+    let size = socklen_t(MemoryLayout<Int32>.size)
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, size)
+    if reusePort { setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, size) }
+    // Accepted sockets inherit it: no system call per connection.
+    Socket.setNoDelay(descriptor)
+    let isBound = address.withSockaddr { bind(descriptor, $0, $1) } == 0
+    // The kernel cuts the backlog to net.core.somaxconn (4096 by default).
+    guard isBound, listen(descriptor, 4096) == 0 else {
+      let error = SystemError("listen on \(address.host):\(address.port)")
+      Socket.close(descriptor)
+      throw error
+    }
+    return descriptor
+  }
+
+  private static func boundPort(_ descriptor: Int32) -> UInt16 {
+    var storage = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    // Safe because a sockaddr_storage has room for any address, and `length` says so to the kernel.
+    _ = withUnsafeMutablePointer(to: &storage) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+    }
+    return Address(storage: storage, length: length).port
+  }
+}

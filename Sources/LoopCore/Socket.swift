@@ -1,0 +1,71 @@
+import CSystem
+import Glibc
+
+/// What one read or write on a non-blocking socket came to.
+public enum Transfer: Equatable, Sendable {
+  case bytes(Int)
+  /// The kernel's buffer is empty (read) or full (write): wait for readiness.
+  case wouldBlock
+  /// The peer has closed (read only).
+  case end
+  case failed(Int32)
+}
+
+/// System calls on stream sockets. Every descriptor is non-blocking and close-on-exec.
+public enum Socket {
+  /// Starts a connection to `address`. Readiness for writing tells the end of it; then ask `pendingError`.
+  public static func connect(to address: Address) throws(SystemError) -> Int32 {
+    let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    let descriptor = socket(address.family, type, 0)
+    guard descriptor >= 0 else { throw SystemError("socket") }
+    if address.family != AF_UNIX { setNoDelay(descriptor) }
+    let code = address.withSockaddr { Glibc.connect(descriptor, $0, $1) }
+    if code != 0, errno != EINPROGRESS {
+      let error = SystemError("connect \(address.host):\(address.port)")
+      Glibc.close(descriptor)
+      throw error
+    }
+    return descriptor
+  }
+
+  /// Returns and clears the error that a finished connection attempt left, 0 for success.
+  public static func pendingError(_ descriptor: Int32) -> Int32 {
+    var code: Int32 = 0
+    var length = socklen_t(MemoryLayout<Int32>.size)
+    guard getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &length) == 0 else { return errno }
+    return code
+  }
+
+  /// Reads once into `buffer`.
+  @inline(__always)
+  public static func receive(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+    let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+    if count > 0 { return .bytes(count) }
+    if count == 0 { return .end }
+    return errno == EAGAIN || errno == EINTR ? .wouldBlock : .failed(errno)
+  }
+
+  /// Writes once from `bytes`; may take only a part.
+  @inline(__always)
+  public static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Transfer {
+    let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+    if count >= 0 { return .bytes(count) }
+    return errno == EAGAIN || errno == EINTR ? .wouldBlock : .failed(errno)
+  }
+
+  /// Ends the sending side: the peer reads what was sent, then the end.
+  public static func finishSending(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_WR)) }
+
+  public static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
+
+  /// Makes the close that follows send RST instead of FIN, so that a peer that never reads frees no port for minutes.
+  public static func resetOnClose(_ descriptor: Int32) {
+    var option = linger(l_onoff: 1, l_linger: 0)
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+  }
+
+  static func setNoDelay(_ descriptor: Int32) {
+    var one: Int32 = 1
+    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
+  }
+}

@@ -1,0 +1,24 @@
+import CSystem
+import Glibc
+
+/// A failed system call: which one, and why.
+public struct SystemError: Error, Equatable, CustomStringConvertible {
+  /// The call and its subject, such as `bind 0.0.0.0:8080`.
+  public let call: String
+  /// The value of `errno` after the call.
+  public let code: Int32
+
+  public init(_ call: String, code: Int32 = errno) {
+    self.call = call
+    self.code = code
+  }
+
+  public var description: String { "\(call): \(SystemError.text(code))" }
+
+  /// Returns the system's sentence for an `errno` value.
+  public static func text(_ code: Int32) -> String {
+    var buffer = [CChar](repeating: 0, count: 128)
+    // Safe because strerror_r returns a NUL-terminated string, either a static one or inside `buffer`, copied at once.
+    return buffer.withUnsafeMutableBufferPointer { String(cString: strerror_r(code, $0.baseAddress!, $0.count)) }
+  }
+}
