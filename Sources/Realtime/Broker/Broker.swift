@@ -1,0 +1,174 @@
+/// Why a broker could not do what was asked.
+public enum BrokerError: Error, Equatable, Sendable {
+  /// The broker is out of reach; nothing was done, or nothing is known to have been done.
+  case unavailable
+}
+
+/// The answer of a broker, given on the loop's thread, possibly before the call that asked for it returns.
+public typealias BrokerReply<Value> = (Result<Value, BrokerError>) -> Void
+
+/// A message on its way into a room.
+public struct RoomMessage {
+  /// The room's name, valid by `RoomName`.
+  public var room: [UInt8]
+  /// The encoded `Envelope`, which every node of the room will hear.
+  public var envelope: [UInt8]
+  /// What makes a retry recognisable: published once per room within `Limits.dedupeMilliseconds`. Nil: always published.
+  public var dedupe: [UInt8]?
+
+  public init(room: [UInt8], envelope: [UInt8], dedupe: [UInt8]?) {
+    self.room = room
+    self.envelope = envelope
+    self.dedupe = dedupe
+  }
+}
+
+/// Which part of a room's history is asked for.
+public enum HistoryQuery: Equatable, Sendable {
+  /// The entries with an offset above the given one, oldest first, at most `limit`.
+  case after(UInt64, limit: Int)
+  /// The newest `limit` entries, oldest first.
+  case newest(limit: Int)
+}
+
+/// A piece of a room's history.
+public struct HistoryPage {
+  /// One message: its offset and its encoded `Envelope`.
+  public typealias Entry = (offset: UInt64, envelope: [UInt8])
+
+  /// The room's position when the page was read, atomically with it.
+  public var position: Position
+  /// Ascending by offset, without holes.
+  public var entries: [Entry]
+
+  public init(position: Position, entries: [Entry]) {
+    self.position = position
+    self.entries = entries
+  }
+}
+
+/// What entering a room came to.
+public struct RoomEntry: Equatable, Sendable {
+  /// The room's position at the moment of entering, atomically with it.
+  public var position: Position
+  /// Users in the room, the entering one included.
+  public var userCount: Int
+
+  public init(position: Position, userCount: Int) {
+    self.position = position
+    self.userCount = userCount
+  }
+}
+
+/// Whom a message outside of rooms is for.
+public enum Audience: Equatable, Sendable {
+  /// Every connection of one user, on any node.
+  case user([UInt8])
+  /// Every connection of the cluster.
+  case everyone
+}
+
+/// A page of the list of rooms.
+public struct RoomListing {
+  /// Rooms with at least one member on a live node, ascending by name.
+  public var rooms: [(name: [UInt8], userCount: Int)]
+  /// The name to continue after, or nil at the end.
+  public var next: [UInt8]?
+
+  public init(rooms: [(name: [UInt8], userCount: Int)], next: [UInt8]?) {
+    self.rooms = rooms
+    self.next = next
+  }
+}
+
+/// A live node and the report that it renews its lease with.
+public struct NodeEntry: Equatable, Sendable {
+  public var id: [UInt8]
+  /// A JSON object of counters, as `BrokerListener.nodeReport` made it.
+  public var report: [UInt8]
+
+  public init(id: [UInt8], report: [UInt8]) {
+    self.id = id
+    self.report = report
+  }
+}
+
+/// Carries messages between nodes, keeps the order and the history of rooms, and knows who is where.
+///
+/// Two answers: `EmbeddedBroker` for one node without Redis, and the Redis backend. Both pass one contract test.
+/// Everything is called on the loop's thread, and everything answers there. A call that fails has no effect that the
+/// caller must undo: `enter` and `connect` are remembered by the caller, who asserts them again on `presenceLost`.
+public protocol Broker: AnyObject {
+  /// Who hears what arrives. Set once, before anything else is called; not owned.
+  var listener: (any BrokerListener)? { get set }
+
+  /// Begins to work: connects, takes the node's lease, sweeps after dead nodes.
+  func start()
+  /// Ends in order: gives up the node's lease, so that nobody has to wait for it. Answers when that is done or failed.
+  func stop(_ reply: @escaping () -> Void)
+  /// Whether a publish would be taken now.
+  var isAvailable: Bool { get }
+
+  // MARK: Messages
+
+  /// Gives a message its offset, keeps it in the room's history and has every subscribed node hear it, in one step.
+  /// A retry within the dedupe time answers with the first position and publishes nothing.
+  func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>)
+  /// Starts hearing a room. Answers when nothing published from now on can be missed.
+  func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>)
+  /// Stops hearing a room.
+  func unsubscribe(room: [UInt8])
+  /// Reads where a room is. A room nobody has published in is at offset 0 of a fresh epoch, which later publishes keep.
+  func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>)
+  /// Reads a piece of a room's history.
+  func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>)
+  /// Sends an encoded `Envelope` outside of rooms, without history. Answers with the number of connections it is for,
+  /// dead nodes' connections not counted (for everyone: 0, nobody counts).
+  func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>)
+
+  // MARK: Presence
+
+  /// Puts a connection into a room's members; idempotent. When it is its user's first there and `announce` is set,
+  /// every node of the room hears `user_joined`.
+  func enter(room: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>)
+  /// Takes a connection out of a room's members. When it was its user's last there, every node of the room hears
+  /// `user_left`.
+  func leave(room: [UInt8], _ member: Member)
+  /// Lists a room's members on live nodes.
+  func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>)
+  /// Registers a connection under its user and its node, and starts hearing what is sent to that user.
+  func connect(_ member: Member)
+  /// Takes a connection's registration back.
+  func disconnect(_ member: Member)
+  /// Lists a user's connections on live nodes.
+  func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>)
+  /// Finds one connection by its name, or nil.
+  func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>)
+  /// Lists rooms whose name begins with `prefix`, after `cursor`, at most `limit`.
+  func rooms(prefix: [UInt8], after cursor: [UInt8]?, limit: Int, _ reply: @escaping BrokerReply<RoomListing>)
+  /// Lists the live nodes.
+  func nodes(_ reply: @escaping BrokerReply<[NodeEntry]>)
+}
+
+/// Hears what a broker brings. Called on the loop's thread; the spans are valid during the call only.
+public protocol BrokerListener: AnyObject {
+  /// A message of a room, in the order of the room's channel. Positions may skip or repeat after a fault.
+  func heard(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>)
+  /// A notice of a room that has no offset: `user_joined`, `user_left`.
+  func heard(room: Span<UInt8>, notice: Span<UInt8>)
+  /// Something sent to one user.
+  func heard(user: Span<UInt8>, envelope: Span<UInt8>)
+  /// Something sent to everyone.
+  func heardByEveryone(envelope: Span<UInt8>)
+
+  /// The broker went out of reach. Said once per outage.
+  func brokerLost()
+  /// The broker is back and every subscription stands again: time to compare positions. Said once per outage, and
+  /// again whenever subscriptions had to be renewed.
+  func brokerRestored()
+  /// The broker has forgotten who is connected here (restarted empty, or took this node for dead): assert every
+  /// connection and member again. `announce`: others were told that they left, so tell them that they are back.
+  func presenceLost(announce: Bool)
+  /// Makes the node's report for its lease: one JSON object.
+  func nodeReport() -> [UInt8]
+}

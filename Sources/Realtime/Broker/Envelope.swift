@@ -1,0 +1,78 @@
+/// What travels through a broker: one line of facts, then the body.
+///
+///     KIND SP TS SP ORIGIN SP USER LF BODY
+///
+/// KIND is one letter, TS milliseconds since 1970, ORIGIN the sending connection's name or `-`, USER a JSON string or
+/// `null`. A JSON string holds no raw line feed, so the first LF ends the line. The BODY is the sender's own bytes: the
+/// members of a JSON object without its braces, or a binary payload. Readable with `redis-cli`, parsed without a copy.
+public struct Envelope: Equatable {
+  public enum Kind: UInt8, Sendable {
+    /// A message of a room; the body is JSON members.
+    case message = 0x6D  // m
+    /// A binary message of a room; the body is the payload.
+    case binary = 0x62  // b
+    /// A user's first connection entered the room. Published by the script that saw it.
+    case userJoined = 0x6A  // j
+    /// A user's last connection left the room. Published by the script that saw it.
+    case userLeft = 0x6C  // l
+    /// A message to one user; the body is JSON members.
+    case direct = 0x64  // d
+    /// A message to everyone; the body is JSON members.
+    case broadcast = 0x61  // a
+    /// An order to every node to close a user's connections or one connection; the body is a JSON object.
+    case disconnect = 0x78  // x
+  }
+
+  public let kind: Kind
+  /// The digits of the time stamp, copied into what members receive.
+  public let timestamp: Range<Int>
+  /// The sending connection's name, or `-`.
+  public let origin: Range<Int>
+  /// The user as JSON: a string with its quotes, or `null`.
+  public let user: Range<Int>
+  public let body: Range<Int>
+
+  /// Reads the line of facts. Returns nil for what no node of this version wrote.
+  public init?(_ bytes: Span<UInt8>) {
+    guard bytes.count > 2, bytes[1] == 0x20, let kind = Kind(rawValue: bytes[0]) else { return nil }
+    var at = 2
+    guard let timestamp = Envelope.field(bytes, &at, until: 0x20), let origin = Envelope.field(bytes, &at, until: 0x20),
+      let user = Envelope.field(bytes, &at, until: 0x0A)
+    else { return nil }
+    self.kind = kind
+    self.timestamp = timestamp
+    self.origin = origin
+    self.user = user
+    body = at..<bytes.count
+  }
+
+  private static func field(_ bytes: Span<UInt8>, _ at: inout Int, until end: UInt8) -> Range<Int>? {
+    let start = at
+    while at < bytes.count {
+      if bytes[at] == end {
+        at += 1
+        return start..<(at - 1)
+      }
+      at += 1
+    }
+    return nil
+  }
+
+  /// Writes an envelope's line of facts into `output`; the caller appends the body.
+  ///
+  /// - Parameters:
+  ///   - origin: the sending connection's name, or empty for none.
+  ///   - userJSON: the user as JSON, quotes included, or `null`.
+  public static func begin(
+    _ kind: Kind, timestamp: UInt64, origin: [UInt8], userJSON: [UInt8], into output: inout [UInt8]
+  ) {
+    output.append(kind.rawValue)
+    output.append(0x20)
+    Decimal.append(timestamp, to: &output)
+    output.append(0x20)
+    if origin.isEmpty { output.append(0x2D) } else { output.append(contentsOf: origin) }
+    output.append(0x20)
+    output.append(contentsOf: userJSON)
+    output.append(0x0A)
+  }
+}
