@@ -41,3 +41,12 @@ public struct Member: Equatable, Sendable {
     self.info = info
   }
 }
+
+extension Member {
+  /// The user as a JSON string, quotes included.
+  public var userJSON: [UInt8] {
+    var json: [UInt8] = []
+    JSONString.append(user.span, to: &json)
+    return json
+  }
+}

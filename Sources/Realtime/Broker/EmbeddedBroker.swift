@@ -1,0 +1,190 @@
+/// The broker of a node without Redis: the same offsets, history and presence, within one process.
+///
+/// Everything is answered before the call returns. Confined to the thread that created it.
+public final class EmbeddedBroker: Broker {
+  public weak var listener: (any BrokerListener)?
+  public let isAvailable = true
+
+  private let nodeID: [UInt8]
+  private let historySize: Int
+  private let historyMilliseconds: UInt64
+  private let clock: () -> UInt64
+  private var rooms: [[UInt8]: EmbeddedRoom] = [:]
+  private var heardRooms: Set<[UInt8]> = []
+  private var dedupe = DedupeMemory()
+  private var connections: [[UInt8]: Member] = [:]
+  private var userConnections: [[UInt8]: Set<[UInt8]>] = [:]
+  private var nextEpoch: UInt64
+
+  /// - Parameters:
+  ///   - historySize: messages a room keeps; 0 for none.
+  ///   - historyMilliseconds: how long it keeps them.
+  ///   - clock: milliseconds since 1970.
+  ///   - epochSeed: where epochs begin; differs from start to start, so that no offset of an earlier life fits.
+  public init(
+    nodeID: [UInt8], historySize: Int, historyMilliseconds: UInt64, epochSeed: UInt64 = .random(in: 1 ..< 1 << 48),
+    clock: @escaping () -> UInt64
+  ) {
+    self.nodeID = nodeID
+    self.historySize = historySize
+    self.historyMilliseconds = historyMilliseconds
+    self.clock = clock
+    nextEpoch = epochSeed
+  }
+
+  public func start() {}
+  public func stop(_ reply: @escaping () -> Void) { reply() }
+
+  /// Forgets what is older than its time. The node calls it about once a second; the cost is what has expired, and a
+  /// look at each room once a minute's worth of calls.
+  public func expire() {
+    let now = clock()
+    dedupe.expire(at: now)
+    guard now >= nextSweep else { return }
+    nextSweep = now + 60_000
+    for (name, room) in rooms where room.isForgotten(at: now) && !heardRooms.contains(name) { rooms[name] = nil }
+  }
+  private var nextSweep: UInt64 = 0
+
+  private func room(_ name: [UInt8]) -> EmbeddedRoom {
+    if let room = rooms[name] { return room }
+    nextEpoch += 1
+    // Safe because the number only grows from a positive seed.
+    let room = EmbeddedRoom(epoch: Epoch(nextEpoch)!, now: clock())
+    rooms[name] = room
+    return room
+  }
+
+  // MARK: Messages
+
+  public func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
+    let now = clock()
+    if let key = message.dedupe, let first = dedupe.find(key, room: message.room, at: now) { return reply(.success(first)) }
+    let room = room(message.room)
+    room.append(message.envelope, at: now, size: historySize, keptFor: historyMilliseconds)
+    let position = room.position
+    if let key = message.dedupe { dedupe.remember(key, room: message.room, position, at: now) }
+    if heardRooms.contains(message.room) {
+      listener?.heard(room: message.room.span, at: position, envelope: message.envelope.span)
+    }
+    reply(.success(position))
+  }
+
+  public func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
+    heardRooms.insert(room)
+    reply(.success(()))
+  }
+
+  public func unsubscribe(room: [UInt8]) { heardRooms.remove(room) }
+
+  public func position(room name: [UInt8], _ reply: @escaping BrokerReply<Position>) {
+    reply(.success(room(name).position))
+  }
+
+  public func history(room name: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
+    let room = room(name)
+    room.expire(at: clock(), keptFor: historyMilliseconds)
+    reply(.success(HistoryPage(position: room.position, entries: room.entries(query))))
+  }
+
+  public func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
+    switch audience {
+    case .user(let name):
+      let count = userConnections[name]?.count ?? 0
+      if count > 0 { listener?.heard(user: name.span, envelope: envelope.span) }
+      reply(.success(count))
+    case .everyone:
+      listener?.heardByEveryone(envelope: envelope.span)
+      reply(.success(0))
+    }
+  }
+
+  // MARK: Presence
+
+  public func enter(room name: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>) {
+    let room = room(name)
+    let isFirst = room.enter(member)
+    if isFirst, announce { notify(name, .userJoined, member) }
+    reply(.success(RoomEntry(position: room.position, userCount: room.userCount)))
+  }
+
+  public func leave(room name: [UInt8], _ member: Member) {
+    guard let room = rooms[name] else { return }
+    if room.leave(member, at: clock()) { notify(name, .userLeft, member) }
+  }
+
+  private func notify(_ room: [UInt8], _ kind: Envelope.Kind, _ member: Member) {
+    guard heardRooms.contains(room) else { return }
+    var notice: [UInt8] = []
+    Envelope.begin(kind, timestamp: clock(), origin: member.name, userJSON: member.userJSON, into: &notice)
+    listener?.heard(room: room.span, notice: notice.span)
+  }
+
+  public func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
+    reply(.success(rooms[room].map { Array($0.members.values) } ?? []))
+  }
+
+  public func connect(_ member: Member) {
+    connections[member.name] = member
+    userConnections[member.user, default: []].insert(member.name)
+  }
+
+  public func disconnect(_ member: Member) {
+    connections[member.name] = nil
+    userConnections[member.user]?.remove(member.name)
+    if userConnections[member.user]?.isEmpty == true { userConnections[member.user] = nil }
+  }
+
+  public func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
+    reply(.success((userConnections[user] ?? []).compactMap { connections[$0] }))
+  }
+
+  public func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>) {
+    reply(.success(connections[name]))
+  }
+
+  public func rooms(
+    prefix: [UInt8], after cursor: [UInt8]?, limit: Int, _ reply: @escaping BrokerReply<RoomListing>
+  ) {
+    let names = rooms.lazy.filter { $0.value.userCount > 0 && $0.key.starts(with: prefix) }.map(\.key)
+      .filter { name in cursor.map { $0.lexicographicallyPrecedes(name) } ?? true }
+      .sorted { $0.lexicographicallyPrecedes($1) }
+    let page = names.prefix(limit).map { (name: $0, userCount: rooms[$0]?.userCount ?? 0) }
+    reply(.success(RoomListing(rooms: page, next: names.count > limit ? page.last?.name : nil)))
+  }
+
+  public func nodes(_ reply: @escaping BrokerReply<[NodeEntry]>) {
+    reply(.success([NodeEntry(id: nodeID, report: listener?.nodeReport() ?? Array("{}".utf8))]))
+  }
+}
+
+/// Remembers which retries were published already, for `Limits.dedupeMilliseconds`.
+private struct DedupeMemory {
+  private struct Key: Hashable {
+    let room: [UInt8]
+    let key: [UInt8]
+  }
+
+  private var positions: [Key: Position] = [:]
+  /// In the order of their time.
+  private var order: [(expires: UInt64, key: Key)] = []
+  private var expired = 0
+
+  func find(_ key: [UInt8], room: [UInt8], at now: UInt64) -> Position? { positions[Key(room: room, key: key)] }
+
+  mutating func remember(_ key: [UInt8], room: [UInt8], _ position: Position, at now: UInt64) {
+    let key = Key(room: room, key: key)
+    positions[key] = position
+    order.append((now + Limits.dedupeMilliseconds, key))
+  }
+
+  mutating func expire(at now: UInt64) {
+    while expired < order.count, order[expired].expires <= now {
+      positions[order[expired].key] = nil
+      expired += 1
+    }
+    guard expired > 1024, expired * 2 > order.count else { return }
+    order.removeFirst(expired)
+    expired = 0
+  }
+}

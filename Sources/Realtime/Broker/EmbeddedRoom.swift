@@ -1,0 +1,78 @@
+/// A room of the embedded broker: its counter, its history, its members; pure.
+final class EmbeddedRoom {
+  private struct Kept {
+    let at: UInt64
+    let offset: UInt64
+    let envelope: [UInt8]
+  }
+
+  private(set) var position: Position
+  /// Ascending; what stands before `start` was dropped and waits to be cleared away in one go.
+  private var kept: [Kept] = []
+  private var start = 0
+  private var lastUse: UInt64
+  /// By connection name.
+  private(set) var members: [[UInt8]: Member] = [:]
+  private var users: [[UInt8]: Int] = [:]
+
+  init(epoch: Epoch, now: UInt64) {
+    position = Position(epoch: epoch, offset: 0)
+    lastUse = now
+  }
+
+  var userCount: Int { users.count }
+
+  /// Whether nothing would be missed if the room were forgotten, its epoch included.
+  func isForgotten(at now: UInt64) -> Bool {
+    members.isEmpty && now > lastUse + (position.offset == 0 ? 60_000 : Limits.epochMilliseconds)
+  }
+
+  func append(_ envelope: [UInt8], at now: UInt64, size: Int, keptFor milliseconds: UInt64) {
+    position.offset += 1
+    lastUse = now
+    guard size > 0 else { return }
+    kept.append(Kept(at: now, offset: position.offset, envelope: envelope))
+    if kept.count - start > size { start += 1 }
+    expire(at: now, keptFor: milliseconds)
+  }
+
+  func expire(at now: UInt64, keptFor milliseconds: UInt64) {
+    while start < kept.count, kept[start].at + milliseconds <= now { start += 1 }
+    if start > 64, start * 2 > kept.count {
+      kept.removeFirst(start)
+      start = 0
+    }
+  }
+
+  func entries(_ query: HistoryQuery) -> [HistoryPage.Entry] {
+    let window: ArraySlice<Kept>
+    switch query {
+    case .newest(let limit): window = kept[start...].suffix(limit)
+    case .after(let offset, let limit):
+      let first = kept[start...].first?.offset ?? 0
+      let skipped = offset >= first ? Int(min(offset - first + 1, UInt64(kept.count - start))) : 0
+      window = kept[start...].dropFirst(skipped).prefix(limit)
+    }
+    return window.map { ($0.offset, $0.envelope) }
+  }
+
+  /// Returns whether the member is its user's first here.
+  func enter(_ member: Member) -> Bool {
+    guard members[member.name] == nil else { return false }
+    members[member.name] = member
+    users[member.user, default: 0] += 1
+    return users[member.user] == 1
+  }
+
+  /// Returns whether the member was its user's last here.
+  func leave(_ member: Member, at now: UInt64) -> Bool {
+    guard let left = members.removeValue(forKey: member.name) else { return false }
+    lastUse = now
+    guard let count = users[left.user], count > 1 else {
+      users[left.user] = nil
+      return true
+    }
+    users[left.user] = count - 1
+    return false
+  }
+}

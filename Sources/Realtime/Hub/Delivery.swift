@@ -1,0 +1,39 @@
+/// The shape in which a connection receives a room's messages. Members of one form share one encoding.
+public enum DeliveryForm: UInt8, CaseIterable, Sendable {
+  /// WebSocket frames.
+  case plain
+  /// WebSocket frames compressed by permessage-deflate (RFC 7692).
+  case deflated
+  /// Server-Sent Events.
+  case events
+  /// Long polling.
+  case poll
+}
+
+/// What kind of message bytes are.
+public enum PayloadKind: UInt8, Sendable {
+  /// A JSON text.
+  case text
+  /// A binary envelope.
+  case binary
+}
+
+/// A member of a room on this node: where its bytes go, and whose they are.
+public struct RosterEntry: Sendable {
+  /// The connection, in the numbering of `Delivery`.
+  public let target: UInt32
+  /// The session's place in the hub's slab.
+  public let session: UInt32
+}
+
+/// Writes to connections: the hub decides what, its delivery does it.
+///
+/// Nothing is sent before the end of the tick, so every call may be made from inside any other.
+public protocol Delivery: AnyObject {
+  /// Gives a room's batch to every member of one form. Entries whose `origin` is the member's own session are left out.
+  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm)
+  /// Gives one message to one connection, behind everything it was given before.
+  func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32)
+  /// Closes a connection after what it was given. The session's end comes back as `Hub.close`, not inside this call.
+  func close(_ target: UInt32, code: UInt16, reason: StaticString)
+}

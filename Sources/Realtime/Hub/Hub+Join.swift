@@ -1,0 +1,205 @@
+import JSONCore
+
+// How a connection comes into a room and out of it. A join is: subscribe (first local member only), enter the room's
+// presence, wait until the stream has come as far as the client may know, then take a place in the roster at the end of
+// a tick, so that the answer's offset is exactly where the live messages begin.
+
+extension Hub {
+  /// Begins a join, or repeats one: a client that has joined is answered again.
+  func join(_ id: SlabID, roomName: Span<UInt8>, since: Position?, answerID: [UInt8]?) {
+    let room: Room
+    if let known = rooms.find(roomName), sessions[id.index].subscriptionIndex(known) != nil {
+      room = known
+    } else {
+      guard sessions[id.index].subscriptions.count < configuration.roomsPerConnectionMax else {
+        let limit = configuration.roomsPerConnectionMax
+        return refuse(id, .tooManyRooms, "a connection is in at most \(limit) rooms: leave one first", answerID)
+      }
+      room = rooms.find(roomName) ?? makeRoom(roomName)
+      room.subscriberCount += 1
+      sessions[id.index].subscriptions.append(Session.Subscription(room: room, since: clock(), place: nil))
+    }
+    switch room.phase {
+    case .subscribing:
+      room.joinsWaiting.append { [weak self] in self?.enter(id, room, since: since, answerID: answerID) }
+      if room.joinsWaiting.count == 1 { subscribe(room) }
+    case .entering, .live, .recovering: enter(id, room, since: since, answerID: answerID)
+    }
+  }
+
+  /// Ends a connection's stay in a room. Leaving a room it is not in does nothing.
+  func leave(_ id: SlabID, roomName: Span<UInt8>) {
+    guard let room = rooms.find(roomName), let index = sessions[id.index].subscriptionIndex(room) else { return }
+    let subscription = sessions[id.index].subscriptions.remove(at: index)
+    depart(id.index, from: subscription)
+  }
+
+  /// Takes a session out of a room's roster, its presence, and, when it was the last one here, out of the room's life.
+  func depart(_ session: UInt32, from subscription: Session.Subscription) {
+    let room = subscription.room
+    if let place = subscription.place { removeFromRoster(room, form: sessions[session].form, place: place) }
+    if let member = member(session) { broker.leave(room: room.name, member) }
+    room.subscriberCount -= 1
+    if room.subscriberCount == 0 {
+      lingering.append((deadline: clock() + Limits.roomLingerMilliseconds, room: room))
+    }
+  }
+
+  private func makeRoom(_ name: Span<UInt8>) -> Room {
+    let room = Room(name: [UInt8](copying: name))
+    rooms.insert(room)
+    counters.rooms = rooms.count
+    return room
+  }
+
+  private func subscribe(_ room: Room) {
+    broker.subscribe(room: room.name) { [weak self] result in
+      guard let self, self.isKnown(room) else { return }
+      if case .success = result, room.phase == .subscribing { room.phase = .entering }
+      var waiting: [() -> Void] = []
+      swap(&waiting, &room.joinsWaiting)
+      // After a failure each of them asks the broker, is refused by it, and says so to its client.
+      for join in waiting { join() }
+    }
+  }
+
+  private func enter(_ id: SlabID, _ room: Room, since: Position?, answerID: [UInt8]?) {
+    guard sessions.contains(id), let index = sessions[id.index].subscriptionIndex(room),
+      let member = member(id.index, since: sessions[id.index].subscriptions[index].since)
+    else { return }
+    guard room.phase != .subscribing else { return abandonJoin(id, room, answerID) }
+    broker.enter(room: room.name, member, announce: true) { [weak self] result in
+      guard let self, self.sessions.contains(id), self.sessions[id.index].subscriptionIndex(room) != nil else { return }
+      guard case .success(let entry) = result else { return self.abandonJoin(id, room, answerID) }
+      self.startStream(of: room, at: entry.position)
+      room.arrivals.append(
+        Room.Arrival(
+          session: id, id: answerID, userCount: entry.userCount, reaches: entry.position.offset, since: since))
+      self.markDirty(room)
+    }
+  }
+
+  private func startStream(of room: Room, at position: Position) {
+    if room.phase == .entering {
+      room.stream = RoomStream(at: position)
+      room.phase = .live
+      for held in room.takeHeld() { hear(room, held.position, held.envelope.span) }
+    } else if room.phase == .live, room.stream?.position.epoch != position.epoch {
+      recover(room)
+    }
+  }
+
+  /// Answers `unavailable` and forgets the join, unless the client was in the room before it asked again.
+  private func abandonJoin(_ id: SlabID, _ room: Room, _ answerID: [UInt8]?) {
+    if let index = sessions[id.index].subscriptionIndex(room), sessions[id.index].subscriptions[index].place == nil {
+      depart(id.index, from: sessions[id.index].subscriptions.remove(at: index))
+    }
+    refuse(id, .unavailable, "the broker is out of reach: join again in a moment", answerID)
+  }
+
+  // MARK: Admission
+
+  /// Lets in whoever has waited long enough. Called at the end of a tick, right behind the room's batch.
+  func admitArrivals(to room: Room) {
+    guard room.phase == .live, let position = room.stream?.position else { return }
+    var waiting: [Room.Arrival] = []
+    swap(&waiting, &room.arrivals)
+    for arrival in waiting where sessions.contains(arrival.session) {
+      if arrival.reaches > position.offset {
+        room.arrivals.append(arrival)
+      } else {
+        admit(arrival, to: room, at: position)
+      }
+    }
+    if !room.arrivals.isEmpty { waitingRooms.append(room) }
+  }
+
+  private func admit(_ arrival: Room.Arrival, to room: Room, at position: Position) {
+    let session = arrival.session.index
+    guard let index = sessions[session].subscriptionIndex(room) else { return }
+    var missed: ArraySlice<Recall.Message> = []
+    var recovered: Bool?
+    if let since = arrival.since {
+      recovered = since.epoch == position.epoch && since.offset <= position.offset
+      if recovered == true, since.offset < position.offset {
+        if let messages = room.recall?.messages(after: since.offset) {
+          missed = messages
+        } else if arrival.hasRead {
+          recovered = false
+        } else {
+          return readRecall(for: arrival, room, after: since.offset)
+        }
+      }
+    }
+    if sessions[session].subscriptions[index].place == nil {
+      sessions[session].subscriptions[index].place = addToRoster(room, session)
+    }
+    answer(arrival.session) {
+      Push.joined(
+        id: arrival.id, roomJSON: room.nameJSON, position: position, userCount: arrival.userCount,
+        recovered: recovered, to: &$0)
+    }
+    let target = sessions[session].target
+    for message in missed { delivery?.send(message.payload.span, message.kind, to: target) }
+    if recovered != nil { room.recall?.expiresAt = clock() + Limits.recallMilliseconds }
+  }
+
+  /// Reads history once for everyone who resumes in this room, and keeps it current while they come.
+  private func readRecall(for arrival: Room.Arrival, _ room: Room, after offset: UInt64) {
+    var arrival = arrival
+    guard !room.isReadingRecall else {
+      room.arrivals.append(arrival)
+      return
+    }
+    arrival.hasRead = true
+    room.arrivals.append(arrival)
+    room.isReadingRecall = true
+    let start = room.stream!.position  // Safe because arrivals are admitted to live rooms only.
+    // Whatever is delivered from here on is appended to it; the read fills in what came before.
+    room.recall = Recall(after: start.offset, expiresAt: clock() + Limits.recallMilliseconds)
+    recallingRooms.append(room)
+    broker.history(room: room.name, .after(offset, limit: max(1, configuration.historySize))) { [weak self] result in
+      guard let self else { return }
+      room.isReadingRecall = false
+      self.markDirty(room)
+      guard case .success(let page) = result else { return self.abandonResumptions(in: room) }
+      guard page.position.epoch == start.epoch else { return }
+      let earlier = page.entries.filter { $0.offset <= start.offset }
+      room.recall?.prepend(earlier.compactMap { Hub.recallMessage($0, in: room) }, reaching: start.offset)
+    }
+  }
+
+  /// Without history nobody can tell what was missed: the clients ask again when the broker is back.
+  private func abandonResumptions(in room: Room) {
+    let resuming = room.arrivals.filter { $0.since != nil }
+    room.arrivals.removeAll { $0.since != nil }
+    for arrival in resuming where sessions.contains(arrival.session) {
+      abandonJoin(arrival.session, room, arrival.id)
+    }
+  }
+
+  private static func recallMessage(_ entry: HistoryPage.Entry, in room: Room) -> Recall.Message? {
+    guard let envelope = Envelope(entry.envelope.span) else { return nil }
+    var payload: [UInt8] = []
+    Push.message(envelope, in: entry.envelope.span, offset: entry.offset, room: room, to: &payload)
+    return Recall.Message(offset: entry.offset, kind: envelope.kind == .binary ? .binary : .text, payload: payload)
+  }
+
+  // MARK: Roster
+
+  private func addToRoster(_ room: Room, _ session: UInt32) -> UInt32 {
+    let form = sessions[session].form
+    room.rosters[form: form].append(RosterEntry(target: sessions[session].target, session: session))
+    return UInt32(room.rosters[form: form].count - 1)
+  }
+
+  /// Fills the hole with the last entry: constant time however many members there are.
+  private func removeFromRoster(_ room: Room, form: DeliveryForm, place: UInt32) {
+    let last = room.rosters[form: form].removeLast()
+    guard Int(place) < room.rosters[form: form].count else { return }
+    room.rosters[form: form][Int(place)] = last
+    if let index = sessions[last.session].subscriptionIndex(room) {
+      sessions[last.session].subscriptions[index].place = place
+    }
+  }
+}

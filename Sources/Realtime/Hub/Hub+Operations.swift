@@ -1,0 +1,217 @@
+import JSONCore
+
+// What a client asks, in the form it arrives in: a JSON text or a binary envelope.
+
+extension Hub {
+  /// Takes one text from a client. Whatever is wrong with it is answered; nobody else notices.
+  /// `text` must be valid UTF-8 (RFC 6455 section 8.1 has the frames checked before).
+  public func receive(text: Span<UInt8>, from id: SlabID) {
+    guard sessions.contains(id) else { return }
+    let operation: ClientOperation
+    do {
+      operation = try ClientOperation(parsing: text)
+    } catch {
+      return refuse(id, error.code, error.message, error.id.map { [UInt8](copying: text.extracting($0)) })
+    }
+    guard isAllowed(operation.kind, id, text, operation.id) else { return }
+    switch operation.kind {
+    case .message: publish(operation, text, from: id)
+    case .join: withRoom(operation, text) { join(id, roomName: $0, since: operation.since, answerID: copyID(operation, text)) }
+    case .leave: withRoom(operation, text) { answerLeave(id, roomName: $0, answerID: copyID(operation, text)) }
+    case .direct: direct(operation, text, from: id)
+    case .broadcast: broadcast(operation, text, from: id)
+    case .presence: withRoom(operation, text) { presence(id, roomName: $0, answerID: copyID(operation, text)) }
+    case .history: withRoom(operation, text) { history(id, roomName: $0, operation, answerID: copyID(operation, text)) }
+    case .request: request(operation, text, from: id)
+    case .ping: pong(id, answerID: copyID(operation, text))
+    case .auth: authenticate(id, answerID: copyID(operation, text))
+    }
+  }
+
+  /// Takes one binary message from a client.
+  public func receive(binary bytes: Span<UInt8>, from id: SlabID) {
+    guard sessions.contains(id) else { return }
+    let envelope: BinaryEnvelope
+    do {
+      envelope = try BinaryEnvelope(parsing: bytes)
+    } catch {
+      return refuse(id, error.code, error.message, nil)
+    }
+    guard isAllowed(.message, id, bytes, nil), let user = sessions[id.index].user else { return }
+    guard let room = rooms.find(bytes.extracting(envelope.room)), isJoined(id, room) else {
+      return refuse(id, .notJoined, "join the room before sending to it", nil)
+    }
+    counters.messagesReceived += 1
+    var body: [UInt8] = []
+    body.reserveCapacity(envelope.payload.count + 96)
+    Envelope.begin(.binary, timestamp: clock(), origin: connectionName(id), userJSON: user.nameJSON, into: &body)
+    body.append(copying: bytes.extracting(envelope.payload))
+    broker.publish(RoomMessage(room: room.name, envelope: body, dedupe: nil)) { [weak self] result in
+      if case .failure = result { self?.refuse(id, .unavailable, Hub.outOfReach, nil) }
+    }
+  }
+
+  static let outOfReach = "Redis is out of reach; nothing was published: send it again in a moment, with the same id"
+
+  private func isAllowed(
+    _ kind: ClientOperation.Kind, _ id: SlabID, _ text: Span<UInt8>, _ answerID: Range<Int>?
+  ) -> Bool {
+    let quoted = answerID.map { [UInt8](copying: text.extracting($0)) }
+    if !sessions[id.index].rate.take(at: clock()) {
+      let rate = configuration.operationsPerSecond
+      refuse(id, .rateLimited, "more than \(rate) operations a second: send more slowly", quoted)
+      return false
+    }
+    if sessions[id.index].user == nil, kind != .auth {
+      refuse(id, .unauthenticated, "authenticate first: {\"type\":\"auth\",\"token\":…}", quoted)
+      return false
+    }
+    return true
+  }
+
+  private func copyID(_ operation: ClientOperation, _ text: Span<UInt8>) -> [UInt8]? {
+    operation.id.map { [UInt8](copying: text.extracting($0)) }
+  }
+
+  /// Hands the room's name over without a copy, unless it was spelled with escapes.
+  private func withRoom(_ operation: ClientOperation, _ text: Span<UInt8>, _ body: (Span<UInt8>) -> Void) {
+    guard let room = operation.room else { return }
+    guard room.hasEscapes else { return body(text.extracting(room.contents)) }
+    if let decoded = room.decoded(in: text) { body(decoded.span) }
+  }
+
+  func isJoined(_ id: SlabID, _ room: Room) -> Bool {
+    sessions[id.index].subscriptionIndex(room).map { sessions[id.index].subscriptions[$0].place != nil } ?? false
+  }
+
+  // MARK: Messages
+
+  private func publish(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
+    counters.messagesReceived += 1
+    let answerID = copyID(operation, text)
+    var found: Room?
+    withRoom(operation, text) { found = rooms.find($0) }
+    guard let room = found, isJoined(id, room), let user = sessions[id.index].user else {
+      return refuse(id, .notJoined, "join the room before sending to it", answerID)
+    }
+    var envelope: [UInt8] = []
+    envelope.reserveCapacity(operation.passThrough.byteCount + 96)
+    // Without an origin nobody is left out, so the sender hears it too.
+    let origin = operation.echo ? [] : connectionName(id)
+    Envelope.begin(.message, timestamp: clock(), origin: origin, userJSON: user.nameJSON, into: &envelope)
+    operation.passThrough.appendMembers(of: text, to: &envelope)
+    let message = RoomMessage(
+      room: room.name, envelope: envelope, dedupe: Hub.dedupeKey(user: user.name, id: operation.decodedID(in: text)))
+    broker.publish(message) { [weak self] result in self?.acknowledge(result, to: id, room.nameJSON, answerID) }
+  }
+
+  /// What makes a retry recognisable: the user's name with its length, so that no two pairs look alike, and the id.
+  static func dedupeKey(user: [UInt8], id: [UInt8]?) -> [UInt8]? {
+    guard let id else { return nil }
+    var key: [UInt8] = []
+    key.reserveCapacity(user.count + id.count + 5)
+    JSONNumber.append(UInt64(user.count), to: &key)
+    key.append(UInt8(ascii: ":"))
+    key.append(contentsOf: user)
+    key.append(UInt8(ascii: ":"))
+    key.append(contentsOf: id)
+    return key
+  }
+
+  private func acknowledge(
+    _ result: Result<Position, BrokerError>, to id: SlabID, _ roomJSON: [UInt8], _ answerID: [UInt8]?
+  ) {
+    guard case .success(let position) = result else {
+      return refuse(id, .unavailable, Hub.outOfReach, answerID)
+    }
+    guard let answerID else { return }
+    answer(id) { output in
+      Answer.begin("ack", id: answerID, to: &output)
+      output.append(",\"room\":")
+      output.append(contentsOf: roomJSON)
+      Answer.append(position, to: &output)
+      output.append(UInt8(ascii: "}"))
+    }
+  }
+
+  private func direct(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
+    let answerID = copyID(operation, text)
+    guard let name = operation.to?.decoded(in: text), let envelope = personal(.direct, operation, text, from: id) else {
+      return refuse(id, .badRequest, "direct needs to, the name of a user", answerID)
+    }
+    broker.send(envelope, to: .user(name)) { [weak self] result in
+      guard case .success(let count) = result else {
+        self?.refuse(id, .unavailable, Hub.outOfReach, answerID)
+        return
+      }
+      guard let answerID else { return }
+      self?.answer(id) { output in
+        Answer.begin("ack", id: answerID, to: &output)
+        output.append(",\"delivered\":")
+        JSONNumber.append(UInt64(count), to: &output)
+        output.append(UInt8(ascii: "}"))
+      }
+    }
+  }
+
+  private func broadcast(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
+    let answerID = copyID(operation, text)
+    guard let envelope = personal(.broadcast, operation, text, from: id) else { return }
+    broker.send(envelope, to: .everyone) { [weak self] result in
+      guard case .success = result else {
+        self?.refuse(id, .unavailable, Hub.outOfReach, answerID)
+        return
+      }
+      guard let answerID else { return }
+      self?.answer(id) { output in
+        Answer.begin("ack", id: answerID, to: &output)
+        output.append(UInt8(ascii: "}"))
+      }
+    }
+  }
+
+  private func personal(
+    _ kind: Envelope.Kind, _ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID
+  ) -> [UInt8]? {
+    guard let user = sessions[id.index].user else { return nil }
+    counters.messagesReceived += 1
+    var envelope: [UInt8] = []
+    Envelope.begin(kind, timestamp: clock(), origin: connectionName(id), userJSON: user.nameJSON, into: &envelope)
+    operation.passThrough.appendMembers(of: text, to: &envelope)
+    return envelope
+  }
+
+  // MARK: Small answers
+
+  private func answerLeave(_ id: SlabID, roomName: Span<UInt8>, answerID: [UInt8]?) {
+    leave(id, roomName: roomName)
+    var roomJSON: [UInt8] = []
+    JSONString.append(roomName, to: &roomJSON)
+    answer(id) { output in
+      Answer.begin("left", id: answerID, to: &output)
+      output.append(",\"room\":")
+      output.append(contentsOf: roomJSON)
+      output.append(UInt8(ascii: "}"))
+    }
+  }
+
+  private func pong(_ id: SlabID, answerID: [UInt8]?) {
+    answer(id) { output in
+      Answer.begin("pong", id: answerID, to: &output)
+      output.append(",\"ts\":")
+      JSONNumber.append(clock(), to: &output)
+      output.append(UInt8(ascii: "}"))
+    }
+  }
+
+  /// Without authentication every connection has a user from its first moment: the answer names it.
+  private func authenticate(_ id: SlabID, answerID: [UInt8]?) {
+    guard let user = sessions[id.index].user else { return }
+    answer(id) { output in
+      Answer.begin("auth_success", id: answerID, to: &output)
+      output.append(",\"user\":")
+      output.append(contentsOf: user.nameJSON)
+      output.append(UInt8(ascii: "}"))
+    }
+  }
+}

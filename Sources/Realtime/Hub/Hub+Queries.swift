@@ -1,0 +1,177 @@
+import JSONCore
+
+// Questions about rooms, and what arrives for users rather than rooms.
+
+extension Hub {
+  func presence(_ id: SlabID, roomName: Span<UInt8>, answerID: [UInt8]?) {
+    let room = [UInt8](copying: roomName)
+    broker.members(room: room) { [weak self] result in
+      guard case .success(let members) = result else {
+        self?.refuse(id, .unavailable, "Redis is out of reach: ask again in a moment", answerID)
+        return
+      }
+      self?.answer(id) { output in
+        var writer = Hub.beginAnswer("presence", id: answerID, room: room, appendingTo: output)
+        let users = PresentUser.group(members)
+        writer.key("members")
+        writer.beginArray()
+        for user in users { user.write(to: &writer) }
+        writer.endArray()
+        writer.key("count")
+        writer.integer(users.count)
+        writer.endObject()
+        output = writer.finish()
+      }
+    }
+  }
+
+  func history(_ id: SlabID, roomName: Span<UInt8>, _ operation: ClientOperation, answerID: [UInt8]?) {
+    let room = [UInt8](copying: roomName)
+    let limit = operation.limit ?? Limits.historyLimitDefault
+    let since = operation.since
+    let query: HistoryQuery = since.map { .after($0.offset, limit: limit) } ?? .newest(limit: limit)
+    broker.history(room: room, query) { [weak self] result in
+      guard case .success(let page) = result else {
+        self?.refuse(id, .unavailable, "Redis is out of reach: ask again in a moment", answerID)
+        return
+      }
+      // Offsets of another epoch say nothing about this one: the whole of it is what the client has not seen.
+      if let since, since.epoch != page.position.epoch, since.offset > 0 {
+        self?.rereadHistory(id, room, limit, answerID)
+      } else {
+        self?.answerHistory(id, room, page, answerID)
+      }
+    }
+  }
+
+  private func rereadHistory(_ id: SlabID, _ room: [UInt8], _ limit: Int, _ answerID: [UInt8]?) {
+    broker.history(room: room, .after(0, limit: limit)) { [weak self] result in
+      guard case .success(let page) = result else {
+        self?.refuse(id, .unavailable, "Redis is out of reach: ask again in a moment", answerID)
+        return
+      }
+      self?.answerHistory(id, room, page, answerID)
+    }
+  }
+
+  private func answerHistory(_ id: SlabID, _ room: [UInt8], _ page: HistoryPage, _ answerID: [UInt8]?) {
+    answer(id) { output in
+      var writer = Hub.beginAnswer("history", id: answerID, room: room, appendingTo: output)
+      HistoryText.write(page, of: room, to: &writer)
+      writer.endObject()
+      output = writer.finish()
+    }
+  }
+
+  static func beginAnswer(
+    _ type: StaticString, id: [UInt8]?, room: [UInt8], appendingTo output: [UInt8]
+  ) -> JSONWriter {
+    var writer = JSONWriter(appendingTo: output)
+    writer.beginObject()
+    writer.key("type")
+    writer.string(type)
+    if let id {
+      writer.key("id")
+      writer.raw(id)
+    }
+    writer.key("room")
+    writer.string(room)
+    return writer
+  }
+
+  // MARK: Requests
+
+  func request(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
+    let answerID = operation.id.map { [UInt8](copying: text.extracting($0)) }
+    answer(id) { output in
+      var writer = JSONWriter(appendingTo: output)
+      writer.beginObject()
+      if let answerID {
+        writer.key("id")
+        writer.raw(answerID)
+      }
+      writer.key("type")
+      writer.string("response")
+      writeResponse(operation, text, id, to: &writer)
+      writer.endObject()
+      output = writer.finish()
+    }
+  }
+
+  private func writeResponse(_ operation: ClientOperation, _ text: Span<UInt8>, _ id: SlabID, to writer: inout JSONWriter) {
+    guard let action = operation.action else { return }
+    if action.equals("time", in: text) {
+      Hub.beginPayload(&writer)
+      writer.key("ts")
+      writer.unsigned(clock())
+      writer.endObject()
+    } else if action.equals("whoami", in: text) {
+      Hub.beginPayload(&writer)
+      writer.key("user")
+      if let user = sessions[id.index].user { writer.string(user.name) } else { writer.null() }
+      writer.key("connection")
+      writer.string(connectionName(id))
+      writer.key("node")
+      writer.string(configuration.nodeID)
+      if let info = sessions[id.index].info {
+        writer.key("info")
+        writer.raw(info)
+      }
+      writer.endObject()
+    } else if action.equals("rooms", in: text) {
+      Hub.beginPayload(&writer)
+      writer.key("rooms")
+      writer.beginArray()
+      for subscription in sessions[id.index].subscriptions where subscription.place != nil {
+        writer.raw(subscription.room.nameJSON)
+      }
+      writer.endArray()
+      writer.endObject()
+    } else {
+      writer.key("ok")
+      writer.bool(false)
+      writer.key("error")
+      writer.beginObject()
+      writer.key("code")
+      writer.string(ErrorCode.notFound.wireName)
+      writer.key("message")
+      writer.string("no such action; built in are time, whoami and rooms" as StaticString)
+      writer.endObject()
+    }
+  }
+
+  private static func beginPayload(_ writer: inout JSONWriter) {
+    writer.key("ok")
+    writer.bool(true)
+    writer.key("payload")
+    writer.beginObject()
+  }
+
+  // MARK: For users rather than rooms
+
+  public func heard(user name: Span<UInt8>, envelope bytes: Span<UInt8>) {
+    guard let user = users.find(name), let envelope = Envelope(bytes) else { return }
+    if envelope.kind == .disconnect { return obeyDisconnect(bytes.extracting(envelope.body)) }
+    var text: [UInt8] = []
+    Push.personal(envelope, in: bytes, to: &text)
+    for index in user.sessions { delivery?.send(text.span, .text, to: sessions[index].target) }
+  }
+
+  public func heardByEveryone(envelope bytes: Span<UInt8>) {
+    guard let envelope = Envelope(bytes) else { return }
+    if envelope.kind == .disconnect { return obeyDisconnect(bytes.extracting(envelope.body)) }
+    let origin = localSession(named: bytes.extracting(envelope.origin))
+    sendToEverySession(except: origin) { Push.personal(envelope, in: bytes, to: &$0) }
+  }
+
+  /// Closes what an administrator named: a user's connections, or one connection, as far as they are here.
+  private func obeyDisconnect(_ body: Span<UInt8>) {
+    guard let order = try? JSONValue.parse(body) else { return }
+    if let name = order["user"]?.asBytes, let user = users.find(name.span) {
+      for index in user.sessions { delivery?.close(sessions[index].target, code: 4409, reason: "closed by an admin") }
+    }
+    if let name = order["connection"]?.asBytes, let id = localSession(named: name.span) {
+      delivery?.close(sessions[id.index].target, code: 4409, reason: "closed by an admin")
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import JSONCore
+
+// Sessions: how they begin, who they are, how they end.
+
+/// What a connection brings to its session.
+public struct Arriving {
+  /// The connection, in the numbering of `Delivery`.
+  public var target: UInt32
+  public var form: DeliveryForm
+  public var transport: Transport
+  /// The client's numeric address.
+  public var address: [UInt8]
+  /// The user, when it is known already.
+  public var user: [UInt8]?
+  /// One JSON value for presence, or nil.
+  public var info: [UInt8]?
+
+  public init(
+    target: UInt32, form: DeliveryForm, transport: Transport, address: [UInt8], user: [UInt8]?, info: [UInt8]? = nil
+  ) {
+    self.target = target
+    self.form = form
+    self.transport = transport
+    self.address = address
+    self.user = user
+    self.info = info
+  }
+}
+
+extension Hub {
+  /// Opens a session and greets it with `welcome`.
+  public func open(_ arriving: Arriving) -> SlabID {
+    let now = clock()
+    let session = Session(
+      target: arriving.target, form: arriving.form, transport: arriving.transport, address: arriving.address,
+      since: now, user: nil, info: arriving.info,
+      rate: TokenBucket(rate: configuration.operationsPerSecond, now: now))
+    let id = sessions.insert(session)
+    if let user = arriving.user { identify(id, as: user) }
+    let name = connectionName(id)
+    let node = configuration.nodeID
+    answer(id) { output in
+      Answer.begin("welcome", id: nil, to: &output)
+      output.append(",\"connection\":")
+      JSONString.append(name.span, to: &output)
+      output.append(",\"node\":")
+      JSONString.append(node.span, to: &output)
+      output.append(",\"user\":")
+      if let user = sessions[id.index].user {
+        output.append(contentsOf: user.nameJSON)
+      } else {
+        output.append("null")
+      }
+      output.append(",\"pingInterval\":")
+      JSONNumber.append(UInt64(configuration.pingIntervalMilliseconds), to: &output)
+      output.append(UInt8(ascii: "}"))
+    }
+    if isDegraded { answer(id) { Push.plain("degraded", to: &$0) } }
+    return id
+  }
+
+  /// Ends a session: it leaves its rooms, and nothing is sent to it any more. Idempotent.
+  public func close(_ id: SlabID) {
+    guard sessions.contains(id) else { return }
+    var subscriptions: [Session.Subscription] = []
+    swap(&subscriptions, &sessions[id.index].subscriptions)
+    for subscription in subscriptions { depart(id.index, from: subscription) }
+    if let member = member(id.index), let user = sessions[id.index].user {
+      user.sessions.removeAll { $0 == id.index }
+      if user.sessions.isEmpty { users.remove(user.name) }
+      broker.disconnect(member)
+    }
+    sessions.remove(id.index)
+  }
+
+  /// Sessions that are open.
+  public var sessionCount: Int { sessions.count }
+
+  /// The user of a session, or nil while it is not authenticated.
+  public func user(of id: SlabID) -> [UInt8]? { sessions.contains(id) ? sessions[id.index].user?.name : nil }
+
+  func identify(_ id: SlabID, as name: [UInt8]) {
+    let user: LocalUser
+    if let known = users.find(name.span) {
+      user = known
+    } else {
+      var json: [UInt8] = []
+      JSONString.append(name.span, to: &json)
+      user = LocalUser(name: name, nameJSON: json)
+      users.insert(user)
+    }
+    user.sessions.append(id.index)
+    sessions[id.index].user = user
+    if let member = member(id.index) { broker.connect(member) }
+  }
+
+  /// The session as presence knows it, or nil while it is not authenticated.
+  /// `since`: when it joined the room that it is a member of; nil for the session itself.
+  func member(_ index: UInt32, since: UInt64? = nil) -> Member? {
+    guard let user = sessions[index].user else { return nil }
+    return Member(
+      name: connectionName(sessions.id(at: index)), node: configuration.nodeID, user: user.name,
+      transport: sessions[index].transport, address: sessions[index].address, since: since ?? sessions[index].since,
+      info: sessions[index].info)
+  }
+
+  // MARK: Connection names: the node's id, a dash, the session's number in hexadecimal
+
+  func connectionName(_ id: SlabID) -> [UInt8] {
+    var name = configuration.nodeID
+    name.reserveCapacity(name.count + 17)
+    name.append(UInt8(ascii: "-"))
+    // A slab's generations begin at 1, so the number is never zero.
+    Epoch(id.word)?.append(to: &name)
+    return name
+  }
+
+  /// The session of this node that has that name, or nil.
+  func localSession(named name: Span<UInt8>) -> SlabID? {
+    let node = configuration.nodeID
+    guard name.count > node.count + 1, name[node.count] == UInt8(ascii: "-") else { return nil }
+    for i in 0..<node.count where name[i] != node[i] { return nil }
+    guard let number = Epoch(text: name.extracting((node.count + 1)..<name.count)) else { return nil }
+    let id = SlabID(word: number.value)
+    return sessions.contains(id) ? id : nil
+  }
+
+  // MARK: Answers
+
+  /// Sends one text to a session, if it is still there.
+  func answer(_ id: SlabID, _ write: (inout [UInt8]) -> Void) {
+    guard sessions.contains(id) else { return }
+    var text: [UInt8] = []
+    swap(&text, &scratch)
+    text.removeAll(keepingCapacity: true)
+    write(&text)
+    delivery?.send(text.span, .text, to: sessions[id.index].target)
+    swap(&text, &scratch)
+  }
+
+  /// Sends an `error` to a session.
+  func refuse(_ id: SlabID, _ code: ErrorCode, _ message: String, _ answerID: [UInt8]?) {
+    answer(id) { output in
+      Answer.begin("error", id: answerID, to: &output)
+      output.append(",\"code\":\"")
+      output.append(code.wireName)
+      output.append("\",\"message\":")
+      JSONString.append(Array(message.utf8).span, to: &output)
+      output.append(UInt8(ascii: "}"))
+    }
+  }
+
+  func sendToEverySession(except origin: SlabID? = nil, _ write: (inout [UInt8]) -> Void) {
+    var text: [UInt8] = []
+    write(&text)
+    for index in 0..<sessions.end where sessions.isOccupied(index) && index != origin?.index {
+      delivery?.send(text.span, .text, to: sessions[index].target)
+    }
+  }
+}

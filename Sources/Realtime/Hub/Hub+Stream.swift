@@ -1,0 +1,180 @@
+import JSONCore
+
+// What arrives from the broker, and how holes in it are mended. One road for a live message, a message read from
+// history, and the resumption of a client.
+
+extension Hub: BrokerListener {
+  public func heard(room name: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
+    guard let room = rooms.find(name) else { return }
+    hear(room, position, envelope)
+  }
+
+  func hear(_ room: Room, _ position: Position, _ envelope: Span<UInt8>) {
+    guard room.phase == .live else { return room.hold(position, envelope) }
+    switch room.stream!.hear(position) {  // Safe because a live room has a stream.
+    case .next: append(envelope, at: position.offset, to: room)
+    case .repeated: break
+    case .skipped, .newEpoch:
+      room.hold(position, envelope)
+      recover(room)
+    }
+  }
+
+  public func heard(room name: Span<UInt8>, notice: Span<UInt8>) {
+    guard let room = rooms.find(name), let envelope = Envelope(notice) else { return }
+    let origin = localSession(named: notice.extracting(envelope.origin))
+    let batch = openBatch(of: room)
+    let user = notice.extracting(envelope.user)
+    batch.append(.text, offset: 0, origin: origin, acceptedAt: 0) {
+      Push.presenceChange(joined: envelope.kind == .userJoined, roomJSON: room.nameJSON, userJSON: user, to: &$0)
+    }
+    capBatch(of: room)
+  }
+
+  /// Appends a message that is next in the room's stream to its batch, and to what resuming clients are given.
+  func append(_ envelope: Span<UInt8>, at offset: UInt64, to room: Room) {
+    guard let parsed = Envelope(envelope) else { return }
+    let batch = openBatch(of: room)
+    if batch.epoch == nil { batch.epoch = room.stream?.position.epoch }
+    let origin = parsed.origin.count > 1 ? localSession(named: envelope.extracting(parsed.origin)) : nil
+    let kind: PayloadKind = parsed.kind == .binary ? .binary : .text
+    let start = batch.bytes.count
+    batch.append(
+      kind, offset: offset, origin: origin,
+      acceptedAt: Decimal.parse(envelope.extracting(parsed.timestamp)) ?? 0
+    ) { Push.message(parsed, in: envelope, offset: offset, room: room, to: &$0) }
+    if room.recall != nil {
+      let payload = Array(batch.bytes[start...])
+      let fits = room.recall!.append(Recall.Message(offset: offset, kind: kind, payload: payload))
+      if !fits, !room.isReadingRecall { room.recall = nil }
+    }
+    capBatch(of: room)
+  }
+
+  // MARK: Recovery
+
+  /// Reads what is missing and delivers it in order to all local members. Nobody is disconnected.
+  func recover(_ room: Room) {
+    if room.phase != .recovering { recoveringRooms += 1 }
+    room.phase = .recovering
+    let after = room.stream!.position  // Safe because only a room with a stream can notice that it missed something.
+    broker.history(room: room.name, .after(after.offset, limit: Limits.historyReadMax)) { [weak self] result in
+      guard let self, self.isKnown(room) else { return }
+      // While the broker is away the room waits: `brokerRestored` begins again.
+      guard case .success(let page) = result else { return }
+      self.mend(room, with: page)
+    }
+  }
+
+  private func mend(_ room: Room, with page: HistoryPage) {
+    guard page.position.epoch == room.stream!.position.epoch else {
+      return beginEpoch(page.position.epoch, in: room)
+    }
+    for entry in page.entries where entry.offset > room.stream!.position.offset {
+      lose(through: entry.offset - 1, in: room)
+      _ = room.stream!.hear(Position(epoch: page.position.epoch, offset: entry.offset))
+      counters.gapRecovered += 1
+      append(entry.envelope.span, at: entry.offset, to: room)
+    }
+    if page.entries.count >= Limits.historyReadMax { return recover(room) }
+    lose(through: page.position.offset, in: room)
+    resume(room)
+  }
+
+  /// Tells the members which messages no history holds any more.
+  private func lose(through offset: UInt64, in room: Room) {
+    guard let lost = room.stream!.skip(to: offset) else { return }
+    counters.gapLost += UInt64(lost.count)
+    room.recall = nil
+    openBatch(of: room).append(.text, offset: 0, origin: nil, acceptedAt: 0) {
+      Push.gap(roomJSON: room.nameJSON, lost: lost, to: &$0)
+    }
+  }
+
+  /// The counter was lost: nobody can say what was missed. The members learn the new epoch by an unasked `joined`.
+  private func beginEpoch(_ epoch: Epoch, in room: Room) {
+    room.stream!.begin(epoch)
+    room.recall = nil
+    // The old epoch's batch must not carry the new one's positions.
+    deliverBatch(of: room)
+    broker.members(room: room.name) { [weak self] result in
+      guard let self, self.isKnown(room) else { return }
+      let userCount = Set(((try? result.get()) ?? []).map(\.user)).count
+      let batch = self.openBatch(of: room)
+      batch.epoch = epoch
+      batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
+        Push.joined(
+          id: nil, roomJSON: room.nameJSON, position: Position(epoch: epoch, offset: 0), userCount: userCount,
+          recovered: false, to: &$0)
+      }
+      self.recover(room)
+    }
+  }
+
+  /// Returns to live delivery with what was held meanwhile.
+  private func resume(_ room: Room) {
+    if room.phase == .recovering { recoveringRooms -= 1 }
+    room.phase = .live
+    for held in room.takeHeld() { hear(room, held.position, held.envelope.span) }
+    markDirty(room)
+    announceRestored()
+  }
+
+  // MARK: Broker's state
+
+  public func brokerLost() {
+    guard !isDegraded else { return }
+    isDegraded = true
+    sendToEverySession { Push.plain("degraded", to: &$0) }
+  }
+
+  public func brokerRestored() {
+    reconciling += 1
+    reconcile { [weak self] in
+      self?.reconciling -= 1
+      self?.announceRestored()
+    }
+  }
+
+  /// Says `restored` once every room has been compared and those that were behind have been mended.
+  private func announceRestored() {
+    guard isDegraded, broker.isAvailable, reconciling == 0, recoveringRooms == 0 else { return }
+    isDegraded = false
+    sendToEverySession { Push.plain("restored", to: &$0) }
+  }
+
+  /// Compares the positions of all rooms in one pipelined round; those that are behind recover.
+  private func reconcile(_ done: @escaping () -> Void) {
+    var awaited = 1
+    let finish = {
+      awaited -= 1
+      if awaited == 0 { done() }
+    }
+    rooms.forEach { room in
+      guard room.phase == .live || room.phase == .recovering else { return }
+      awaited += 1
+      broker.position(room: room.name) { [weak self] result in
+        defer { finish() }
+        guard let self, case .success(let position) = result, self.isKnown(room),
+          let current = room.stream?.position
+        else { return }
+        let isBehind = position.epoch != current.epoch || position.offset > current.offset
+        if isBehind || room.phase == .recovering { self.recover(room) }
+      }
+    }
+    finish()
+  }
+
+  public func presenceLost(announce: Bool) {
+    for index in 0..<sessions.end where sessions.isOccupied(index) {
+      guard let member = member(index) else { continue }
+      broker.connect(member)
+      for subscription in sessions[index].subscriptions {
+        guard let member = self.member(index, since: subscription.since) else { continue }
+        broker.enter(room: subscription.room.name, member, announce: announce) { _ in }
+      }
+    }
+  }
+
+  public func nodeReport() -> [UInt8] { makeReport() }
+}

@@ -1,0 +1,108 @@
+import JSONCore
+
+/// A room as this node sees it: its local members, its stream, and what this tick has gathered for it.
+/// Confined to the loop that created its hub.
+final class Room: Named {
+  enum Phase {
+    /// Not heard yet: the subscription is being confirmed.
+    case subscribing
+    /// Heard, but where the stream stands is not known yet.
+    case entering
+    /// Messages are delivered as they come.
+    case live
+    /// Messages are held until those that are missing have been read.
+    case recovering
+  }
+
+  /// A join that waits for its place in the stream.
+  struct Arrival {
+    let session: SlabID
+    let id: [UInt8]?
+    let userCount: Int
+    /// The stream must have come this far, because the client may have seen acknowledgements up to here.
+    let reaches: UInt64
+    let since: Position?
+    /// Whether history was read for it already: what is still missing then cannot be had.
+    var hasRead = false
+  }
+
+  /// A message held while the room is not live.
+  struct Held {
+    let position: Position
+    let envelope: [UInt8]
+  }
+
+  let name: [UInt8]
+  /// The name as a JSON string, quotes included, as it stands in every message.
+  let nameJSON: [UInt8]
+  var phase = Phase.subscribing
+  /// Meaningful once the phase is past `entering`.
+  var stream: RoomStream?
+  var rosters = Rosters()
+  /// Subscriptions of local sessions, those that are still joining included. At zero the room lingers, then ends.
+  var subscriberCount = 0
+  /// What this tick has gathered, or nil.
+  var batch: RoomBatch?
+  /// Whether it stands in the hub's list for the end of the tick.
+  var isDirty = false
+  var held: [Held] = []
+  var heldBytes = 0
+  var arrivals: [Arrival] = []
+  var recall: Recall?
+  var isReadingRecall = false
+  /// Joins that came before the subscription stood.
+  var joinsWaiting: [() -> Void] = []
+
+  init(name: [UInt8]) {
+    self.name = name
+    var json: [UInt8] = []
+    JSONString.append(name.span, to: &json)
+    nameJSON = json
+  }
+
+  /// Keeps a message for later, within `Limits.heldBytesMax`; recovery reads from history what does not fit.
+  func hold(_ position: Position, _ envelope: Span<UInt8>) {
+    guard heldBytes + envelope.count <= Limits.heldBytesMax else {
+      held.removeAll()
+      heldBytes = 0
+      return
+    }
+    held.append(Held(position: position, envelope: [UInt8](copying: envelope)))
+    heldBytes += envelope.count
+  }
+
+  /// Takes what was held.
+  func takeHeld() -> [Held] {
+    defer { heldBytes = 0 }
+    var taken: [Held] = []
+    swap(&taken, &held)
+    return taken
+  }
+}
+
+/// A room's local members, one list per delivery form, so that a fan-out never asks a member for its form.
+struct Rosters {
+  private var plain: [RosterEntry] = []
+  private var deflated: [RosterEntry] = []
+  private var events: [RosterEntry] = []
+  private var poll: [RosterEntry] = []
+
+  subscript(form form: DeliveryForm) -> [RosterEntry] {
+    get {
+      switch form {
+      case .plain: plain
+      case .deflated: deflated
+      case .events: events
+      case .poll: poll
+      }
+    }
+    _modify {
+      switch form {
+      case .plain: yield &plain
+      case .deflated: yield &deflated
+      case .events: yield &events
+      case .poll: yield &poll
+      }
+    }
+  }
+}

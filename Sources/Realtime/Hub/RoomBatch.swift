@@ -1,0 +1,46 @@
+import JSONCore
+
+/// What a room gathers during one tick: encoded once, delivered once per form at the end of the tick.
+///
+/// An object, so that the hub hands the same few from room to room and an idle room owns no buffer.
+public final class RoomBatch {
+  /// One message of the batch.
+  public struct Entry: Sendable {
+    /// The end of the message in `bytes`; it begins where the one before ends.
+    public let end: Int
+    public let kind: PayloadKind
+    /// The message's offset, 0 for notices, which have none.
+    public let offset: UInt64
+    /// The session that shall not receive it, or nil.
+    public let origin: SlabID?
+    /// Milliseconds since 1970 at which its node accepted it, 0 for notices.
+    public let acceptedAt: UInt64
+  }
+
+  /// The messages' payloads, one behind the other.
+  public private(set) var bytes: [UInt8] = []
+  public private(set) var entries: [Entry] = []
+  /// Whether any entry has an `origin` to leave out.
+  public private(set) var hasOrigins = false
+  /// The room's epoch, for forms that carry positions; nil before its first message.
+  public internal(set) var epoch: Epoch?
+
+  init() {}
+
+  public var isEmpty: Bool { entries.isEmpty }
+
+  /// Appends one message, whose payload `write` appends to the bytes it is given.
+  func append(
+    _ kind: PayloadKind, offset: UInt64, origin: SlabID?, acceptedAt: UInt64, _ write: (inout [UInt8]) -> Void
+  ) {
+    write(&bytes)
+    entries.append(Entry(end: bytes.count, kind: kind, offset: offset, origin: origin, acceptedAt: acceptedAt))
+    if origin != nil { hasOrigins = true }
+  }
+
+  func removeAll() {
+    bytes.removeAll(keepingCapacity: true)
+    entries.removeAll(keepingCapacity: true)
+    hasOrigins = false
+  }
+}

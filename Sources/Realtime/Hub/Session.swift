@@ -1,0 +1,64 @@
+/// A client as the protocol sees it: who it is and where it listens. Its bytes are its connection's business.
+struct Session: ~Copyable {
+  /// A room that the session has joined or is joining.
+  struct Subscription {
+    let room: Room
+    /// Milliseconds since 1970 at which it asked to join.
+    let since: UInt64
+    /// The session's place in the room's roster, or nil while it is joining.
+    var place: UInt32?
+  }
+
+  /// The connection, in the numbering of `Delivery`.
+  let target: UInt32
+  var form: DeliveryForm
+  let transport: Transport
+  let address: [UInt8]
+  /// Milliseconds since 1970 at which it connected.
+  let since: UInt64
+  /// Nil until it is authenticated.
+  var user: LocalUser?
+  /// One JSON value shown in presence, or nil.
+  var info: [UInt8]?
+  var subscriptions: [Subscription] = []
+  var rate: TokenBucket
+
+  func subscriptionIndex(_ room: Room) -> Int? { subscriptions.firstIndex { $0.room === room } }
+}
+
+/// A user with at least one connection on this node.
+final class LocalUser: Named {
+  let name: [UInt8]
+  /// The name as a JSON string, quotes included.
+  let nameJSON: [UInt8]
+  var sessions: [UInt32] = []
+
+  init(name: [UInt8], nameJSON: [UInt8]) {
+    self.name = name
+    self.nameJSON = nameJSON
+  }
+}
+
+/// Allows so many operations a second, with a burst of one second's worth; pure.
+public struct TokenBucket: Sendable {
+  /// Operations a second; 0 for no limit.
+  private let rate: UInt32
+  private var tokens: Double
+  private var last: UInt64
+
+  public init(rate: UInt32, now: UInt64) {
+    self.rate = rate
+    tokens = Double(rate)
+    last = now
+  }
+
+  /// Takes one token at `now` milliseconds. Returns false when there is none.
+  public mutating func take(at now: UInt64) -> Bool {
+    guard rate > 0 else { return true }
+    tokens = min(Double(rate), tokens + Double(now &- last) * Double(rate) / 1000)
+    last = now
+    guard tokens >= 1 else { return false }
+    tokens -= 1
+    return true
+  }
+}

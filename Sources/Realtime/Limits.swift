@@ -1,0 +1,33 @@
+/// The fixed limits of rooms and recovery. Settings that operators may change arrive in `HubConfiguration`.
+public enum Limits {
+  /// Bytes that a room gathers in one tick before they are delivered early. Larger batches save no more system calls
+  /// worth having (at 64 KiB a send carries hundreds of messages) and would delay the first message in them.
+  public static let batchBytesMax = 64 * 1024
+
+  /// Milliseconds for which a message's `id` is remembered. Beyond it a retry is published again.
+  public static let dedupeMilliseconds: UInt64 = 5 * 60 * 1000
+
+  /// Milliseconds that a room without local members stays subscribed: a page reload costs no resubscription.
+  public static let roomLingerMilliseconds: UInt64 = 1000
+
+  /// Messages that a `history` answer holds when the client names no `limit`.
+  public static let historyLimitDefault = 100
+
+  /// Messages read from history at a time. A longer absence takes several reads, so that no reply grows without bound.
+  public static let historyReadMax = 1000
+
+  /// Bytes of arriving messages that a room holds while it recovers. Beyond it they are dropped: the recovery that is
+  /// under way reads them from history.
+  public static let heldBytesMax = 4 * 1024 * 1024
+
+  /// Bytes of recent messages kept for clients that resume. Beyond it the next resume reads history again.
+  public static let recallBytesMax = 8 * 1024 * 1024
+
+  /// Milliseconds for which recent messages are kept after a resume asked for them: a reconnect storm after a node's
+  /// end is over by then.
+  public static let recallMilliseconds: UInt64 = 10_000
+
+  /// How long a counter, and so the epoch, outlives the last message of a room: a day, so that a client that slept
+  /// over night learns from the offset alone whether it missed anything.
+  public static let epochMilliseconds: UInt64 = 24 * 60 * 60 * 1000
+}
