@@ -73,7 +73,7 @@ public struct BodyReader: Sendable {
   }
 
   private mutating func take(_ buffer: Span<UInt8>, _ count: Int, _ cursor: inout Int) {
-    buffer.extracting(cursor..<cursor + count).withUnsafeBufferPointer { body.append(contentsOf: $0) }
+    body.append(copying: buffer.extracting(cursor..<cursor + count))
     cursor += count
   }
 

@@ -30,7 +30,7 @@ public struct RequestParser: Sendable {
     switch scanner.scan(buffer, from: start) {
     case .needMore:
       cursor = buffer.count
-      buffer.extracting(start..<buffer.count).withUnsafeBufferPointer { partial.append(contentsOf: $0) }
+      partial.append(copying: buffer.extracting(start..<buffer.count))
       return .needMore
     case .failed(let fault):
       cursor = buffer.count
@@ -41,7 +41,7 @@ public struct RequestParser: Sendable {
       scanner = HeadScanner(bytesMax: limits.headBytesMax, skipsLeadingLines: true)
       var head: [UInt8] = []
       swap(&head, &partial)
-      buffer.extracting(start..<end).withUnsafeBufferPointer { head.append(contentsOf: $0) }
+      head.append(copying: buffer.extracting(start..<end))
       do throws(Fault) {
         return .request(try RequestHead(head, limits))
       } catch {

@@ -74,14 +74,14 @@ public struct ResponseParser: Sendable {
     if case .failed(let fault) = step { throw fault }
     guard case .end(let end) = step else {
       cursor = buffer.count
-      buffer.extracting(start..<buffer.count).withUnsafeBufferPointer { partial.append(contentsOf: $0) }
+      partial.append(copying: buffer.extracting(start..<buffer.count))
       return false
     }
     cursor = end
     scanner = HeadScanner(bytesMax: limits.headBytesMax, skipsLeadingLines: true)
     var head: [UInt8] = []
     swap(&head, &partial)
-    buffer.extracting(start..<end).withUnsafeBufferPointer { head.append(contentsOf: $0) }
+    head.append(copying: buffer.extracting(start..<end))
     let line = try Self.statusLine(head.span)
     let fields = try HeaderFields(head: head, from: line.end, headersMax: limits.headersMax)
     status = line.status

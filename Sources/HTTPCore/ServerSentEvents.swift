@@ -37,7 +37,7 @@ public enum ServerSentEvents {
     while true {
       if index == text.count || text[index] == ASCII.cr || text[index] == ASCII.lf {
         out.append(literal: prefix)
-        text.extracting(start..<index).withUnsafeBufferPointer { out.append(contentsOf: $0) }
+        out.append(copying: text.extracting(start..<index))
         out.append(ASCII.lf)
         if index == text.count { return }
         if text[index] == ASCII.cr && index + 1 < text.count && text[index + 1] == ASCII.lf { index += 1 }

@@ -25,7 +25,7 @@ public enum FrameWriter {
     _ opcode: Opcode, fin: Bool = true, rsv1: Bool = false, payload: Span<UInt8>, to out: inout [UInt8]
   ) {
     appendHeader(opcode, fin, rsv1, payload.count, maskBit: 0, &out)
-    payload.withUnsafeBufferPointer { out.append(contentsOf: $0) }
+    out.append(copying: payload)
   }
 
   /// Writes a masked frame, as a client sends it (RFC 6455 section 5.3).
@@ -35,8 +35,9 @@ public enum FrameWriter {
     appendHeader(opcode, fin, rsv1, payload.count, maskBit: 0x80, &out)
     for index in 0..<4 { out.append(UInt8(truncatingIfNeeded: key.word >> UInt32(8 * index))) }
     let start = out.count
-    payload.withUnsafeBufferPointer { out.append(contentsOf: $0) }
+    out.append(copying: payload)
     var key = key
+    // Safe because the pointer is used only inside the closure and `start` is an index of it.
     out.withUnsafeMutableBytes { key.apply(to: UnsafeMutableRawBufferPointer(rebasing: $0[start...])) }
   }
 
@@ -63,7 +64,7 @@ public enum FrameWriter {
       while end > 0, reason[end] & 0xC0 == 0x80 { end -= 1 }
     }
     var body = [UInt8(code.rawValue >> 8), UInt8(code.rawValue & 0xFF)]
-    reason.extracting(first: end).withUnsafeBufferPointer { body.append(contentsOf: $0) }
+    body.append(copying: reason.extracting(first: end))
     return body
   }
 
@@ -82,5 +83,13 @@ public enum FrameWriter {
         out.append(UInt8(truncatingIfNeeded: payloadBytes >> shift))
       }
     }
+  }
+}
+
+extension [UInt8] {
+  @inlinable
+  mutating func append(copying span: Span<UInt8>) {
+    // Safe because the pointer is used only inside the closure, while the span is alive.
+    span.withUnsafeBufferPointer { append(contentsOf: $0) }
   }
 }

@@ -83,7 +83,7 @@ public enum Handshake {
   public static func appendResponse(_ acceptance: Acceptance, accept: Span<UInt8>, to out: inout [UInt8]) {
     out.append(literal: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
     out.append(literal: "Sec-WebSocket-Accept: ")
-    accept.withUnsafeBufferPointer { out.append(contentsOf: $0) }
+    out.append(copying: accept)
     if let subprotocol = acceptance.subprotocol {
       out.append(literal: "\r\nSec-WebSocket-Protocol: ")
       out.append(contentsOf: subprotocol)

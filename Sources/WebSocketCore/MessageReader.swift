@@ -135,6 +135,7 @@ public struct MessageReader: Sendable {
   private mutating func readPayload(_ buffer: UnsafeMutableRawBufferPointer, _ cursor: inout Int) -> Event? {
     let count = min(Int(remaining), buffer.count - cursor)
     let range = cursor..<cursor + count
+    // Safe because `count` is at most what the buffer holds behind the cursor; the pointer does not outlive this call.
     let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[range])
     if role == .server { key.apply(to: piece) }
     cursor += count
@@ -183,6 +184,7 @@ public struct MessageReader: Sendable {
     guard control.isEmpty else {
       control.append(contentsOf: piece)
       let owned = Self.take(&control)
+      // Safe because the pointer is used only inside the closure.
       let (code, violation) = owned.withUnsafeBytes { Self.closeCode($0) }
       if let violation { return fail(violation) }
       end()
