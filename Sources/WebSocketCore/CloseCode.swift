@@ -1,0 +1,54 @@
+/// Says why a connection ends (RFC 6455 section 7.4).
+@frozen
+public struct CloseCode: RawRepresentable, Hashable, Sendable {
+  public let rawValue: UInt16
+
+  @inlinable
+  public init(rawValue: UInt16) { self.rawValue = rawValue }
+
+  // Defined by RFC 6455 section 7.4.1.
+  public static let normal = CloseCode(rawValue: 1000)
+  public static let goingAway = CloseCode(rawValue: 1001)
+  public static let protocolError = CloseCode(rawValue: 1002)
+  public static let unsupportedData = CloseCode(rawValue: 1003)
+  /// Stands for a close frame without a code; never on the wire.
+  public static let noStatus = CloseCode(rawValue: 1005)
+  /// Stands for a connection that broke without a close frame; never on the wire.
+  public static let abnormal = CloseCode(rawValue: 1006)
+  public static let invalidPayload = CloseCode(rawValue: 1007)
+  public static let policyViolation = CloseCode(rawValue: 1008)
+  public static let messageTooBig = CloseCode(rawValue: 1009)
+  public static let mandatoryExtension = CloseCode(rawValue: 1010)
+  public static let internalError = CloseCode(rawValue: 1011)
+
+  // Registered later with IANA.
+  /// Ends a connection of a draining node.
+  public static let serviceRestart = CloseCode(rawValue: 1012)
+  /// Ends a connection beyond the node's capacity.
+  public static let tryAgainLater = CloseCode(rawValue: 1013)
+
+  // Private use (RFC 6455 section 7.4.2), Roost's own.
+  public static let notAuthenticated = CloseCode(rawValue: 4401)
+  public static let forbidden = CloseCode(rawValue: 4403)
+  public static let slowConsumer = CloseCode(rawValue: 4408)
+  public static let closedByAdmin = CloseCode(rawValue: 4409)
+  public static let rateLimited = CloseCode(rawValue: 4429)
+
+  /// Tells whether a client may connect again by itself; after 4429 it should wait longer than after the others.
+  public var mayReconnect: Bool {
+    switch rawValue {
+    case 1001, 1006, 1011, 1012, 1013, 4408, 4429: true
+    default: false
+    }
+  }
+
+  /// Tells whether the code may stand in a close frame (RFC 6455 sections 7.4.1 and 7.4.2, IANA for 1012 to 1014).
+  ///
+  /// 1004, 1005, 1006 and 1015 are reserved, other codes below 3000 are undefined, and nothing exists above 4999.
+  public var isValidOnTheWire: Bool {
+    switch rawValue {
+    case 1000...1003, 1007...1014, 3000...4999: true
+    default: false
+    }
+  }
+}
