@@ -31,7 +31,9 @@ let package = Package(
       resources: [.embedInCode("Scripts")], swiftSettings: strict),
     .target(
       name: "Server",
-      dependencies: ["Realtime", "RedisBackend", "LoopCore", "HTTPCore", "WebSocketCore", "JSONCore", "Settings"],
+      dependencies: [
+        "Realtime", "RedisBackend", "LoopCore", "HTTPCore", "WebSocketCore", "JSONCore", "Settings", "CSystem",
+      ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
     .executableTarget(name: "roost", dependencies: ["Server", "Settings"], swiftSettings: strict),
 

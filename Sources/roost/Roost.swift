@@ -1,1 +1,7 @@
-@main struct Roost { static func main() {} }
+import Server
+
+/// The `roost` command: everything it can do lives in the modules that it starts.
+@main
+struct Roost {
+  static func main() { Command.run() }
+}

@@ -1,0 +1,64 @@
+import JSONCore
+
+// What operators and backends ask, by way of the admin endpoint. Nothing here belongs to a session.
+
+/// Why an administrative message was refused before it reached the broker.
+public enum AdminFault: Error, Equatable {
+  case refused(ErrorCode, String)
+}
+
+extension Hub {
+  /// Publishes the members of `data`, a JSON object, into a room, with `user` null.
+  ///
+  /// - Parameter idempotencyKey: makes a retry recognisable; nil: always published.
+  public func publish(
+    room: [UInt8], data: Span<UInt8>, idempotencyKey: [UInt8]?, _ reply: @escaping BrokerReply<Position>
+  ) throws(AdminFault) {
+    guard RoomName.isValid(room.span) else { throw .refused(.badRoom, RoomName.rule) }
+    let envelope = try Hub.anonymousEnvelope(.message, data: data, at: clock())
+    // No user has an empty name, so no client's retry can look like this one.
+    let dedupe = Hub.dedupeKey(user: [], id: idempotencyKey)
+    broker.publish(RoomMessage(room: room, envelope: envelope, dedupe: dedupe), reply)
+  }
+
+  /// Sends the members of `data` to one user or to everyone, with `user` null.
+  public func send(data: Span<UInt8>, to audience: Audience, _ reply: @escaping BrokerReply<Int>) throws(AdminFault) {
+    let kind: Envelope.Kind = audience == .everyone ? .broadcast : .direct
+    broker.send(try Hub.anonymousEnvelope(kind, data: data, at: clock()), to: audience, reply)
+  }
+
+  /// Has every node close a user's connections, with 4409.
+  public func disconnect(user: [UInt8], _ reply: @escaping BrokerReply<Int>) {
+    order(key: "user", value: user, to: .user(user), reply)
+  }
+
+  /// Has the node that holds it close one connection, with 4409.
+  public func disconnect(connection name: [UInt8], _ reply: @escaping BrokerReply<Int>) {
+    order(key: "connection", value: name, to: .everyone, reply)
+  }
+
+  private func order(key: StaticString, value: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
+    var envelope: [UInt8] = []
+    Envelope.begin(.disconnect, timestamp: clock(), origin: [], userJSON: Array("null".utf8), into: &envelope)
+    var writer = JSONWriter(appendingTo: envelope)
+    writer.beginObject()
+    writer.key(key)
+    writer.string(value)
+    writer.endObject()
+    broker.send(writer.finish(), to: audience, reply)
+  }
+
+  private static func anonymousEnvelope(
+    _ kind: Envelope.Kind, data: Span<UInt8>, at now: UInt64
+  ) throws(AdminFault) -> [UInt8] {
+    do {
+      let scan = try OperationScan(data, passesTo: kind != .direct)
+      var envelope: [UInt8] = []
+      Envelope.begin(kind, timestamp: now, origin: [], userJSON: Array("null".utf8), into: &envelope)
+      scan.passThrough.appendMembers(of: data, to: &envelope)
+      return envelope
+    } catch {
+      throw .refused(.badRequest, "data must be a JSON object: \(error)")
+    }
+  }
+}

@@ -1,0 +1,175 @@
+import HTTPCore
+import JSONCore
+import Realtime
+
+extension AdminEndpoint {
+  func presence(_ request: Request, _ room: [UInt8]) {
+    guard RoomName.isValid(room.span) else { return refuse(request, .badRoom, RoomName.rule) }
+    broker.members(room: room) { [self] result in
+      finish(request, result) { members, writer in
+        writer.key("room")
+        writer.string(room)
+        writer.key("members")
+        writer.beginArray()
+        let groups = MemberGroup.make(members)
+        for group in groups { group.write(to: &writer) }
+        writer.endArray()
+        writer.key("count")
+        writer.integer(members.count)
+        writer.key("users")
+        writer.integer(groups.count)
+      }
+    }
+  }
+
+  func rooms(_ request: Request) {
+    let query = request.head.query
+    var limit = AdminEndpoint.roomsPerPageDefault
+    if let text = query.first("limit") {
+      guard let value = Decimal.parse(text.span), (1...UInt64(AdminEndpoint.roomsPerPageMax)).contains(value) else {
+        return refuse(request, .badRequest, "limit must be a number from 1 to \(AdminEndpoint.roomsPerPageMax)")
+      }
+      limit = Int(value)
+    }
+    broker.rooms(prefix: query.first("prefix") ?? [], after: query.first("cursor"), limit: limit) { [self] result in
+      finish(request, result) { listing, writer in
+        writer.key("rooms")
+        writer.beginArray()
+        for room in listing.rooms {
+          writer.beginObject()
+          writer.key("room")
+          writer.string(room.name)
+          writer.key("members")
+          writer.integer(room.userCount)
+          writer.endObject()
+        }
+        writer.endArray()
+        writer.key("cursor")
+        if let next = listing.next { writer.string(next) } else { writer.null() }
+      }
+    }
+  }
+
+  func nodes(_ request: Request) {
+    broker.nodes { [self] result in
+      finish(request, result) { nodes, writer in
+        writer.key("nodes")
+        writer.beginArray()
+        for node in nodes {
+          writer.beginObject()
+          writer.key("id")
+          writer.string(node.id)
+          writer.raw(node.report.dropFirst().dropLast().span)
+          writer.endObject()
+        }
+        writer.endArray()
+      }
+    }
+  }
+
+  func connections(_ request: Request, of user: [UInt8]) {
+    broker.connections(of: user) { [self] result in
+      finish(request, result) { members, writer in
+        writer.key("user")
+        writer.string(user)
+        writer.key("connections")
+        writer.beginArray()
+        for member in members { MemberGroup.write(member, withUser: false, to: &writer) }
+        writer.endArray()
+        writer.key("count")
+        writer.integer(members.count)
+      }
+    }
+  }
+
+  func connection(_ request: Request, named name: [UInt8]) {
+    broker.connection(named: name) { [self] result in
+      if case .success(nil) = result { return refuse(request, .notFound, "no such connection") }
+      finish(request, result) { member, writer in
+        guard let member else { return }
+        MemberGroup.writeMembers(of: member, withUser: true, to: &writer)
+      }
+    }
+  }
+
+  func history(_ request: Request, _ room: [UInt8]) {
+    guard RoomName.isValid(room.span) else { return refuse(request, .badRoom, RoomName.rule) }
+    var limit = Limits.historyLimitDefault
+    if let text = request.head.query.first("limit") {
+      guard let value = Decimal.parse(text.span), (1...UInt64(Limits.historyReadMax)).contains(value) else {
+        return refuse(request, .badRequest, "limit must be a number from 1 to \(Limits.historyReadMax)")
+      }
+      limit = Int(value)
+    }
+    var query = HistoryQuery.newest(limit: limit)
+    if let text = request.head.query.first("since") {
+      guard let since = Position(text: text.span) else {
+        return refuse(request, .badRequest, "since must be EPOCH:OFFSET")
+      }
+      query = .after(since.offset, limit: limit)
+    }
+    broker.history(room: room, query) { [self] result in
+      finish(request, result) { page, writer in
+        writer.key("room")
+        writer.string(room)
+        HistoryText.write(page, of: room, to: &writer)
+      }
+    }
+  }
+}
+
+/// A user and all its connections in a room.
+struct MemberGroup {
+  let user: [UInt8]
+  private var connections: [Member]
+
+  static func make(_ members: [Member]) -> [MemberGroup] {
+    var groups: [[UInt8]: MemberGroup] = [:]
+    for member in members {
+      groups[member.user, default: MemberGroup(user: member.user, connections: [])].connections.append(member)
+    }
+    return groups.values.sorted { $0.user.lexicographicallyPrecedes($1.user) }
+  }
+
+  func write(to writer: inout JSONWriter) {
+    writer.beginObject()
+    writer.key("user")
+    writer.string(user)
+    writer.key("connections")
+    writer.beginArray()
+    for connection in connections { MemberGroup.write(connection, withUser: false, to: &writer) }
+    writer.endArray()
+    if let info = connections.lazy.compactMap(\.info).first {
+      writer.key("info")
+      writer.raw(info)
+    }
+    writer.endObject()
+  }
+
+  static func write(_ member: Member, withUser: Bool, to writer: inout JSONWriter) {
+    writer.beginObject()
+    writeMembers(of: member, withUser: withUser, to: &writer)
+    writer.endObject()
+  }
+
+  static func writeMembers(of member: Member, withUser: Bool, to writer: inout JSONWriter) {
+    writer.key("id")
+    writer.string(member.name)
+    if withUser {
+      writer.key("user")
+      writer.string(member.user)
+    }
+    writer.key("node")
+    writer.string(member.node)
+    writer.key("transport")
+    writer.string(member.transport.name)
+    writer.key("address")
+    writer.string(member.address)
+    writer.key("since")
+    writer.unsigned(member.since)
+    if withUser, let info = member.info {
+      writer.key("info")
+      writer.raw(info)
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import HTTPCore
+import JSONCore
+import Realtime
+
+extension AdminEndpoint {
+  func publish(_ request: Request, _ body: AdminBody) {
+    attempt(request) { () throws(AdminFault) in
+      let room = try body.string("room")
+      let data = try body.object("data", bytesMax: messageBytesMax)
+      let key = try AdminEndpoint.idempotencyKey(request.head)
+      try hub.publish(room: room, data: data.span, idempotencyKey: key) { [self] result in
+        finish(request, result) { position, writer in
+          var epoch: [UInt8] = []
+          position.epoch.append(to: &epoch)
+          writer.key("room")
+          writer.string(room)
+          writer.key("epoch")
+          writer.string(epoch)
+          writer.key("offset")
+          writer.unsigned(position.offset)
+        }
+      }
+    }
+  }
+
+  func broadcast(_ request: Request, _ body: AdminBody) {
+    attempt(request) { () throws(AdminFault) in
+      let data = try body.object("data", bytesMax: messageBytesMax)
+      try hub.send(data: data.span, to: .everyone) { [self] result in
+        finish(request, result) { _, writer in
+          writer.key("ok")
+          writer.bool(true)
+        }
+      }
+    }
+  }
+
+  func direct(_ request: Request, _ body: AdminBody) {
+    attempt(request) { () throws(AdminFault) in
+      let user = try body.string("to")
+      let data = try body.object("data", bytesMax: messageBytesMax)
+      try hub.send(data: data.span, to: .user(user)) { [self] result in finish(request, result, writeDelivered) }
+    }
+  }
+
+  func disconnect(_ request: Request, _ body: AdminBody) {
+    attempt(request) { () throws(AdminFault) in
+      if body.has("user") {
+        let user = try body.string("user")
+        hub.disconnect(user: user) { [self] result in finish(request, result, writeDisconnected) }
+      } else if body.has("connection") {
+        let name = try body.string("connection")
+        disconnect(request, connection: name)
+      } else {
+        throw .refused(.badRequest, "the body needs user or connection, a string")
+      }
+    }
+  }
+
+  private func disconnect(_ request: Request, connection name: [UInt8]) {
+    broker.connection(named: name) { [self] result in
+      switch result {
+      case .success(nil): refuse(request, .notFound, "no such connection")
+      case .failure: finish(request, result) { _, _ in }
+      case .success:
+        hub.disconnect(connection: name) { [self] result in finish(request, result.map { _ in 1 }, writeDisconnected) }
+      }
+    }
+  }
+
+  private func writeDelivered(_ count: Int, _ writer: inout JSONWriter) {
+    writer.key("delivered")
+    writer.integer(count)
+  }
+
+  private func writeDisconnected(_ count: Int, _ writer: inout JSONWriter) {
+    writer.key("disconnected")
+    writer.integer(count)
+  }
+
+  private func attempt(_ request: Request, _ body: () throws(AdminFault) -> Void) {
+    do {
+      try body()
+    } catch {
+      refuse(request, error)
+    }
+  }
+
+  /// Longer keys than this are refused: they stand in Redis for minutes.
+  private static let idempotencyKeyBytesMax = 255
+
+  private static func idempotencyKey(_ head: RequestHead) throws(AdminFault) -> [UInt8]? {
+    guard let value = head.header("Idempotency-Key") else { return nil }
+    guard (1...idempotencyKeyBytesMax).contains(value.count) else {
+      throw .refused(.badRequest, "Idempotency-Key has 1 to \(idempotencyKeyBytesMax) bytes")
+    }
+    return [UInt8](copying: value)
+  }
+}

@@ -1,0 +1,133 @@
+import HTTPCore
+import JSONCore
+import LoopCore
+import Realtime
+
+/// Answers `/admin/…`: where everyone is, and what a backend wants to say. Confined to the loop that created it.
+final class AdminEndpoint {
+  /// Who may ask. Secrets are compared in constant time.
+  struct Keys {
+    let adminToken: [UInt8]
+    /// Opens publish, broadcast and direct only.
+    let apiKey: [UInt8]?
+  }
+
+  /// Bytes of a request body; the message in it has its own, smaller limit.
+  static let bodyBytesMax = 1024 * 1024
+  /// Rooms on one page of a listing.
+  static let roomsPerPageDefault = 100
+  static let roomsPerPageMax = 1000
+
+  let hub: Hub
+  let broker: any Broker
+  let messageBytesMax: Int
+  private let keys: Keys
+  private let respond: (SlabID, Response) -> Void
+
+  init(
+    hub: Hub, broker: any Broker, keys: Keys, messageBytesMax: Int, respond: @escaping (SlabID, Response) -> Void
+  ) {
+    self.hub = hub
+    self.broker = broker
+    self.keys = keys
+    self.messageBytesMax = messageBytesMax
+    self.respond = respond
+  }
+
+  /// Answers a request whose path begins with `/admin`.
+  func answer(_ request: Request) {
+    let path = String(decoding: request.head.path, as: UTF8.self).dropFirst("/admin".count)
+    let parts = path.drop { $0 == "/" }.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+    let section = parts.first.map(String.init) ?? ""
+    let name = parts.count > 1 && !parts[1].isEmpty ? Array(parts[1].utf8) : nil
+    let isMessage = ["publish", "broadcast", "direct"].contains(section)
+    guard isAuthorized(request.head, acceptsAPIKey: isMessage) else {
+      var response = ErrorResponse.make(
+        .unauthenticated, "send the admin token: Authorization: Bearer TOKEN (set by --admin-token, or printed at start)")
+      response.addHeader("WWW-Authenticate", "Bearer realm=\"roost\"")
+      return respond(request.connection, response)
+    }
+    switch (section, name) {
+    case ("presence", let room?): get(request) { presence($0, room) }
+    case ("presence", nil), ("rooms", nil): get(request) { rooms($0) }
+    case ("nodes", nil): get(request) { nodes($0) }
+    case ("users", let user?): get(request) { connections($0, of: user) }
+    case ("connections", let name?): get(request) { connection($0, named: name) }
+    case ("history", let room?): get(request) { history($0, room) }
+    case ("publish", nil): post(request) { publish($0, $1) }
+    case ("broadcast", nil): post(request) { broadcast($0, $1) }
+    case ("direct", nil): post(request) { direct($0, $1) }
+    case ("disconnect", nil): post(request) { disconnect($0, $1) }
+    default: refuse(request, .notFound, "no such path below /admin")
+    }
+  }
+
+  private func isAuthorized(_ head: RequestHead, acceptsAPIKey: Bool) -> Bool {
+    guard let given = BearerToken.read(head) else { return false }
+    // Both are always compared, so that the time tells nothing about which one came close.
+    let isAdmin = Digest.isEqual(given, keys.adminToken)
+    let isAPI = keys.apiKey.map { Digest.isEqual(given, $0) } ?? false
+    return isAdmin || (acceptsAPIKey && isAPI)
+  }
+
+  private func get(_ request: Request, _ answer: (Request) -> Void) {
+    guard request.head.method == .get || request.head.method == .head else {
+      return respond(request.connection, ErrorResponse.methodNotAllowed("GET"))
+    }
+    answer(request)
+  }
+
+  private func post(_ request: Request, _ answer: (Request, AdminBody) -> Void) {
+    guard request.head.method == .post else {
+      return respond(request.connection, ErrorResponse.methodNotAllowed("POST"))
+    }
+    do throws(AdminFault) {
+      answer(request, try AdminBody(request.body))
+    } catch {
+      refuse(request, error)
+    }
+  }
+
+  // MARK: Answers
+
+  func refuse(_ request: Request, _ code: ErrorCode, _ message: String) {
+    respond(request.connection, ErrorResponse.make(code, message))
+  }
+
+  func refuse(_ request: Request, _ fault: AdminFault) {
+    guard case .refused(let code, let message) = fault else { return }
+    refuse(request, code, message)
+  }
+
+  /// Answers with what the broker said, or that it is out of reach.
+  func finish<Value>(
+    _ request: Request, _ result: Result<Value, BrokerError>, _ write: (Value, inout JSONWriter) -> Void
+  ) {
+    switch result {
+    case .success(let value):
+      var writer = JSONWriter(capacity: 512)
+      writer.beginObject()
+      write(value, &writer)
+      writer.endObject()
+      var response = Response.json(writer.finish())
+      response.forbidStoring()
+      respond(request.connection, response)
+    case .failure:
+      refuse(request, .unavailable, "Redis is out of reach: try again when /readyz answers 200")
+    }
+  }
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
+enum BearerToken {
+  static func read(_ head: RequestHead) -> [UInt8]? {
+    guard let value = head.header("Authorization"), value.count > 7 else { return nil }
+    let scheme: StaticString = "bearer "
+    for i in 0..<7 {
+      // Safe because the literal has seven bytes; schemes are case-insensitive (RFC 9110 section 11.1).
+      let wanted = scheme.utf8Start[i]
+      guard value[i] == wanted || (value[i] | 0x20) == wanted else { return nil }
+    }
+    return [UInt8](copying: value.extracting(7..<value.count))
+  }
+}

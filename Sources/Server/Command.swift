@@ -1,0 +1,94 @@
+import Glibc
+import LoopCore
+import Settings
+
+/// The command line: which command is meant, and how the process ends.
+public enum Command {
+  /// Exit statuses of sysexits.h.
+  enum Exit {
+    static let usage: Int32 = 64
+    static let unavailable: Int32 = 69
+    static let software: Int32 = 70
+  }
+
+  /// Runs the command that the process was started with. Returns only after an orderly end.
+  public static func run() {
+    // A peer that closes while we write must not end the process.
+    signal(SIGPIPE, SIG_IGN)
+    var arguments = Array(CommandLine.arguments.dropFirst())
+    if arguments.first == "serve" { arguments.removeFirst() }
+    serve(arguments)
+  }
+
+  static func environment() -> [String: String] {
+    var variables: [String: String] = [:]
+    var next = environ
+    while let entry = next.pointee {
+      let text = String(cString: entry)  // Safe because the environment is NUL-terminated strings behind one another.
+      if let equals = text.firstIndex(of: "=") { variables[String(text[..<equals])] = String(text[text.index(after: equals)...]) }
+      next += 1
+    }
+    return variables
+  }
+
+  private static func serve(_ arguments: [String]) {
+    let environment = environment()
+    do {
+      let cores = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+      switch try ServerSettings.parse(arguments: arguments, environment: environment, coreCount: cores) {
+      case .help(let text): print(text)
+      case .version: print("roost \(Node.version)")
+      case .serve(let settings): try serve(settings, environment)
+      }
+    } catch let error as SettingsError {
+      fail(Exit.usage, error.message)
+    } catch let error as Node.Failure {
+      fail(Exit.unavailable, String(describing: error))
+    } catch {
+      fail(Exit.software, String(describing: error))
+    }
+  }
+
+  private static func serve(_ settings: ServerSettings, _ environment: [String: String]) throws {
+    if let problem = unsupported(settings) { throw SettingsError(message: problem) }
+    OpenFiles.raiseLimit()
+    let worker = WorkerPage.inherited(environment)
+    if settings.workers > 1, worker == nil {
+      let supervisor = try Supervisor(settings, arguments: CommandLine.arguments, environment: environment)
+      exit(try supervisor.run())
+    }
+    try Node(settings, worker: worker).run()
+  }
+
+  /// What the settings know and this version does not build yet: refused, never silently ignored.
+  private static func unsupported(_ settings: ServerSettings) -> String? {
+    if settings.authentication == .jwt { return "--auth jwt is not built yet; expected none" }
+    if settings.tlsCertificatePath != nil { return "--tls-cert is not built yet; put nginx or HAProxy in front for TLS" }
+    if settings.webhookURL != nil { return "--webhook-url is not built yet" }
+    if let redis = settings.redis {
+      if redis.usesTLS { return "--redis rediss:// is not built yet; expected redis:// or unix://" }
+      switch redis.topology {
+      case .single, .unixSocket: break
+      case .sentinel, .cluster: return "--redis with Sentinel or Cluster is not built yet; expected redis:// or unix://"
+      }
+    }
+    return nil
+  }
+
+  static func fail(_ status: Int32, _ message: String) -> Never {
+    let line = Array("roost: \(message)\n".utf8)
+    _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }  // Safe because the bytes are only read.
+    exit(status)
+  }
+}
+
+/// The process's limit of open files: one descriptor per connection.
+enum OpenFiles {
+  /// Raises the soft limit to the hard one: the default of 1024 is a default for programs that use select.
+  static func raiseLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+}

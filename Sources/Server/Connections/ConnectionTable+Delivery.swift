@@ -1,0 +1,101 @@
+import HTTPCore
+import LoopCore
+import Realtime
+import WebSocketCore
+
+// The fan-out. Each batch is framed once per form; a member costs one send and nothing else.
+
+extension ConnectionTable: Delivery {
+  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm) {
+    let block = frame(batch, without: nil)
+    mark(batch, true)
+    // With one room in this tick a member with an empty queue gets it by one direct send. With several, a member of
+    // more than one of them gets all of its blocks in one send at the end of the tick.
+    let isAlone = hub.isDeliveringAlone
+    for member in roster {
+      if batch.hasOrigins, isOrigin(member.session) {
+        deliverToOrigin(batch, member)
+      } else if isAlone, connections[member.target].outbox.isEmpty {
+        sendNow(block, to: member.target)
+      } else {
+        connections[member.target].outbox.push(block)
+        markDirty(member.target)
+        limitQueue(member.target)
+      }
+    }
+    mark(batch, false)
+    count(batch, members: roster.count)
+  }
+
+  private func sendNow(_ block: [UInt8], to index: UInt32) {
+    let socket = connections[index].socket
+    // Safe because the bytes are only read during the call.
+    switch block.withUnsafeBytes({ Socket.send(socket, $0) }) {
+    case .bytes(let sent):
+      metrics.bytesSent += UInt64(sent)
+      guard sent < block.count else { return }
+      connections[index].outbox.push(block, sent: sent)
+      markDirty(index)
+    case .wouldBlock:
+      connections[index].outbox.push(block)
+      markDirty(index)
+    case .end, .failed: failed.append(connections.id(at: index))
+    }
+  }
+
+  private func frame(_ batch: RoomBatch, without origin: UInt32?) -> [UInt8] {
+    var block: [UInt8] = []
+    block.reserveCapacity(batch.bytes.count + 10 * batch.entries.count)
+    var start = 0
+    for entry in batch.entries {
+      if origin == nil || entry.origin?.index != origin {
+        let payload = batch.bytes.span.extracting(start..<entry.end)
+        FrameWriter.appendFrame(entry.kind == .text ? .text : .binary, payload: payload, to: &block)
+      }
+      start = entry.end
+    }
+    return block
+  }
+
+  /// The sender of a message in the batch gets the batch without it.
+  private func deliverToOrigin(_ batch: RoomBatch, _ member: RosterEntry) {
+    let block = frame(batch, without: member.session)
+    guard !block.isEmpty else { return }
+    connections[member.target].outbox.push(block)
+    markDirty(member.target)
+    limitQueue(member.target)
+  }
+
+  private func isOrigin(_ session: UInt32) -> Bool { Int(session) < isOrigin.count && isOrigin[Int(session)] }
+
+  private func mark(_ batch: RoomBatch, _ value: Bool) {
+    guard batch.hasOrigins else { return }
+    for case let origin? in batch.entries.lazy.map(\.origin) {
+      let missing = Int(origin.index) + 1 - isOrigin.count
+      if missing > 0 { isOrigin.append(contentsOf: repeatElement(false, count: max(missing, isOrigin.count))) }
+      isOrigin[Int(origin.index)] = value
+    }
+  }
+
+  private func count(_ batch: RoomBatch, members: Int) {
+    metrics.messagesDelivered += UInt64(members * batch.entries.count)
+    let now = Clock.wallMilliseconds()
+    for entry in batch.entries where entry.acceptedAt > 0 {
+      metrics.deliverySeconds.observe(milliseconds: now > entry.acceptedAt ? now - entry.acceptedAt : 0)
+    }
+  }
+
+  func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {
+    guard connections.isOccupied(target), connections[target].stage == .websocket else { return }
+    append(to: target) { FrameWriter.appendFrame(kind == .text ? .text : .binary, payload: message, to: &$0) }
+    limitQueue(target)
+  }
+
+  func close(_ target: UInt32, code: UInt16, reason: StaticString) {
+    guard connections.isOccupied(target) else { return }
+    guard connections[target].stage == .websocket || connections[target].stage == .echo else { return }
+    endSession(target)
+    append(to: target) { FrameWriter.appendClose(CloseCode(rawValue: code), reason: reason, to: &$0) }
+    enter(.closing, target)
+  }
+}

@@ -1,0 +1,91 @@
+import HTTPCore
+import LoopCore
+import Realtime
+import WebSocketCore
+
+/// A request whose head and body have come.
+struct Request {
+  /// The connection that it came on, for the answer.
+  let connection: SlabID
+  let head: RequestHead
+  let body: [UInt8]
+  /// The peer's numeric address.
+  let address: [UInt8]
+  let isAdminSide: Bool
+}
+
+/// Answers requests, at once or later, through `ConnectionTable.respond`.
+protocol RequestRouter: AnyObject {
+  func route(_ request: Request)
+  /// The largest body that the path of `head` takes, in bytes.
+  func bodyBytesMax(_ head: RequestHead) -> Int
+  /// Tells that a connection is gone: an answer to it would go nowhere.
+  func connectionEnded(_ id: SlabID)
+}
+
+extension ConnectionTable {
+  func readRequest(_ id: SlabID, _ bytes: UnsafeMutableRawBufferPointer, _ cursor: inout Int) {
+    guard let exchange = connections[id.index].exchange else { return drop(id.index) }
+    // Safe because nobody writes to the buffer while the parsers look at it.
+    let span = UnsafeRawBufferPointer(bytes).assumingMemoryBound(to: UInt8.self).span
+    if exchange.head == nil {
+      switch exchange.parser.next(in: span, from: &cursor) {
+      case .needMore: return
+      case .failed(let status, let reason): return refuse(id, status: status, reason)
+      case .request(let head): begin(head, exchange, id)
+      }
+    }
+    guard exchange.bodyReader != nil, let head = exchange.head else { return }
+    switch exchange.bodyReader!.next(in: span, from: &cursor) {  // Safe because it was just seen.
+    case .needMore: return
+    case .failed(let status, let reason): refuse(id, status: status, reason)
+    case .complete(let body):
+      exchange.bodyReader = nil
+      enter(.answering, id.index)
+      router?.route(
+        Request(
+          connection: id, head: head, body: body, address: connections[id.index].address,
+          isAdminSide: connections[id.index].isAdminSide))
+    }
+  }
+
+  private func begin(_ head: RequestHead, _ exchange: Exchange, _ id: SlabID) {
+    exchange.head = head
+    exchange.bodyReader = BodyReader(head.framing, bodyBytesMax: router?.bodyBytesMax(head) ?? 0)
+    if head.expectsContinue { append(to: id.index) { Response.appendContinue(to: &$0) } }
+  }
+
+  /// Answers what could not be understood, and closes: where the next request begins is unknown.
+  private func refuse(_ id: SlabID, status: Int, _ reason: StaticString) {
+    metrics.requestsRefused += 1
+    append(to: id.index) { ErrorResponse.make(status: status, String(describing: reason)).append(to: &$0, connection: .close) }
+    finish(id.index)
+  }
+
+  /// Answers the request at hand, if its connection is still there.
+  func respond(_ id: SlabID, _ response: Response) {
+    guard connections.contains(id), connections[id.index].stage == .answering,
+      let exchange = connections[id.index].exchange, let head = exchange.head
+    else { return }
+    append(to: id.index) {
+      response.append(to: &$0, answering: head.method, connection: ConnectionOption(answering: head))
+    }
+    exchange.head = nil
+    guard head.keepAlive else { return finish(id.index) }
+    enter(.request, id.index)
+    guard !exchange.waiting.isEmpty else { return }
+    var waiting: [UInt8] = []
+    swap(&waiting, &exchange.waiting)
+    updateInterest(id.index)
+    // Safe because the bytes are this call's own.
+    waiting.withUnsafeMutableBytes { consume(id, $0) }
+  }
+
+  /// Answers a handshake that was judged good: from here on the connection is a WebSocket.
+  func upgrade(_ id: SlabID, _ acceptance: Handshake.Acceptance, echo: Bool) {
+    guard connections.contains(id), connections[id.index].stage == .answering else { return }
+    let accept = Base64.encode(Digest.sha1(acceptance.challenge).span)
+    append(to: id.index) { Handshake.appendResponse(acceptance, accept: accept.span, to: &$0) }
+    becomeWebSocket(id.index, echo: echo)
+  }
+}

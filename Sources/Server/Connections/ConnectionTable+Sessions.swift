@@ -1,0 +1,50 @@
+import LoopCore
+import Realtime
+import WebSocketCore
+
+extension ConnectionTable {
+  /// Opens the session of a connection that has just become a WebSocket. Over the limit it is told to come back.
+  func openSession(_ id: SlabID, user: [UInt8]?) {
+    guard connections.contains(id), connections[id.index].stage == .websocket else { return }
+    if let max = limits.connectionsMax, webSocketCount > max {
+      metrics.connectionsRefused += 1
+      return close(id.index, code: CloseCode.tryAgainLater.rawValue, reason: "this node is full: connect again later")
+    }
+    let session = hub.open(
+      Arriving(
+        target: id.index, form: .plain, transport: .websocket, address: connections[id.index].address, user: user))
+    // The hub may have found the connection's queue full with its greeting: then it is closing already.
+    if connections[id.index].stage == .websocket {
+      connections[id.index].session = session
+    } else {
+      ending.append(session)
+    }
+  }
+
+  /// Bytes that wait in all queues.
+  var queuedBytes: Int {
+    var sum = 0
+    for index in 0..<connections.end where connections.isOccupied(index) { sum += connections[index].outbox.byteCount }
+    return sum
+  }
+
+  // MARK: Drain
+
+  /// Tells every WebSocket to come back elsewhere, each at its own random moment within `milliseconds`, and closes it
+  /// then with 1012: the other nodes get their guests one by one.
+  func drain(within milliseconds: Int) {
+    for index in 0..<connections.end where connections.isOccupied(index) {
+      let id = connections.id(at: index)
+      guard connections[index].stage == .websocket, let session = connections[index].session else {
+        if connections[index].stage == .request { finish(index) }
+        continue
+      }
+      let moment = Int.random(in: 0...max(0, milliseconds - Deadlines.drainReserveMilliseconds))
+      hub.announceReconnect(session, afterMilliseconds: moment)
+      loop.after(milliseconds: moment) { [weak self] in
+        guard let self, self.connections.contains(id) else { return }
+        self.close(index, code: CloseCode.serviceRestart.rawValue, reason: "this node is draining: reconnect")
+      }
+    }
+  }
+}

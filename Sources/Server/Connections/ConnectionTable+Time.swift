@@ -1,0 +1,77 @@
+import LoopCore
+import WebSocketCore
+
+/// Deadlines that are not settings, each with its reason.
+enum Deadlines {
+  /// A request head must be complete by then: a slow sender would hold a descriptor for nothing (slowloris).
+  static let requestHeadMilliseconds = 10_000
+  /// The peer's close frame must come by then; whoever does not answer has gone (RFC 6455 section 7.1.1 lets us wait).
+  static let closeMilliseconds = 5000
+  /// What is queued behind the last answer must be taken by then.
+  static let finishMilliseconds = 10_000
+  /// After our end of the connection the peer's must come by then.
+  static let lingerMilliseconds = 2000
+  /// The last part of a drain belongs to the close handshakes, not to clients that still wait for their moment.
+  static let drainReserveMilliseconds = 1000
+}
+
+extension ConnectionTable {
+  /// Looks at a connection whose time has come.
+  func visit(_ index: UInt32) {
+    let inStage = milliseconds(since: connections[index].stageSince)
+    switch connections[index].stage {
+    case .request: expire(index, after: Deadlines.requestHeadMilliseconds, inStage)
+    case .closing: expire(index, after: Deadlines.closeMilliseconds, inStage)
+    case .finishing: expire(index, after: Deadlines.finishMilliseconds, inStage)
+    case .lingering: expire(index, after: Deadlines.lingerMilliseconds, inStage)
+    case .answering: schedule(index, inMilliseconds: Deadlines.finishMilliseconds)
+    case .websocket, .echo: heartbeat(index)
+    }
+  }
+
+  private func expire(_ index: UInt32, after limit: Int, _ inStage: Int) {
+    if inStage >= limit {
+      drop(index)
+    } else {
+      schedule(index, inMilliseconds: limit - inStage)
+    }
+  }
+
+  /// Pings a silent peer, and drops one that answers nothing: a ghost, whose machine is gone without a word.
+  private func heartbeat(_ index: UInt32) {
+    let silent = milliseconds(since: connections[index].lastHeard)
+    if let pingedAt = connections[index].pingedAt {
+      let isAnswered = Int32(bitPattern: connections[index].lastHeard &- pingedAt) >= 0 && silent < milliseconds(since: pingedAt)
+      if isAnswered || connections[index].lastHeard == wheel.tick {
+        connections[index].pingedAt = nil
+      } else if milliseconds(since: pingedAt) >= limits.pingTimeoutMilliseconds {
+        metrics.ghosts += 1
+        return drop(index)
+      } else {
+        return schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds - milliseconds(since: pingedAt))
+      }
+    }
+    guard silent >= limits.pingIntervalMilliseconds else {
+      return schedule(index, inMilliseconds: limits.pingIntervalMilliseconds - silent)
+    }
+    // RFC 6455 section 5.5.2: an unsolicited ping; the peer must answer.
+    append(to: index) { FrameWriter.appendHeader(.ping, payloadBytes: 0, to: &$0) }
+    connections[index].pingedAt = wheel.tick
+    schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds)
+  }
+
+  func milliseconds(since tick: UInt32) -> Int { Int(wheel.tick &- tick) * ConnectionTable.wheelTickMilliseconds }
+
+  /// Begins a stage, whose deadline runs from now.
+  func enter(_ stage: Connection.Stage, _ index: UInt32) {
+    connections[index].stage = stage
+    connections[index].stageSince = wheel.tick
+    switch stage {
+    case .request: schedule(index, inMilliseconds: Deadlines.requestHeadMilliseconds)
+    case .closing: schedule(index, inMilliseconds: Deadlines.closeMilliseconds)
+    case .finishing, .answering: schedule(index, inMilliseconds: Deadlines.finishMilliseconds)
+    case .lingering: schedule(index, inMilliseconds: Deadlines.lingerMilliseconds)
+    case .websocket, .echo: schedule(index, inMilliseconds: limits.pingIntervalMilliseconds)
+    }
+  }
+}

@@ -1,0 +1,226 @@
+import HTTPCore
+import LoopCore
+import Realtime
+import WebSocketCore
+
+/// The limits of connections that operators may change.
+struct ConnectionLimits: Sendable {
+  /// Bytes of one message, reassembled and inflated.
+  var messageBytesMax = 64 * 1024
+  /// Bytes that may wait for a slow reader before it is closed with 4408.
+  var queueBytesMax = 1024 * 1024
+  /// WebSockets on this node; nil: as many as the process has descriptors for.
+  var connectionsMax: Int?
+  var pingIntervalMilliseconds = 25_000
+  var pingTimeoutMilliseconds = 10_000
+  var isEchoEnabled = false
+}
+
+/// All connections of a node: reads, frames, queues, writes, and watches over their time. Knows no rooms.
+///
+/// Confined to the loop that created it.
+final class ConnectionTable: EventHandler, TickParticipant {
+  /// Milliseconds between two ticks of the wheel: the precision of timeouts.
+  static let wheelTickMilliseconds = 250
+  /// Bytes read at a time. The loop has one buffer: what a message leaves incomplete is kept by its reader.
+  private static let readBytes = 64 * 1024
+
+  let loop: EventLoop
+  let hub: Hub
+  let limits: ConnectionLimits
+  let metrics: Metrics
+  /// Answers requests. Set once, before the first connection.
+  weak var router: (any RequestRouter)?
+
+  var connections = Slab<Connection>(capacity: 1024)
+  var wheel = TimerWheel()
+  /// Connections with something to send at the end of the tick.
+  var dirty: [UInt32] = []
+  /// Sessions whose connection is closing, and sockets that failed: ended at the end of the tick.
+  var ending: [SlabID] = []
+  var failed: [SlabID] = []
+  /// Sessions that shall not hear their own message, marked during one fan-out only.
+  var isOrigin: [Bool] = []
+  let scratch: UnsafeMutableRawBufferPointer
+  private let buffer: UnsafeMutableRawBufferPointer
+  private var handler: EventLoop.HandlerID?
+  private var isWheelTurning = false
+  /// Open WebSockets.
+  var webSocketCount = 0
+
+  init(_ loop: EventLoop, hub: Hub, limits: ConnectionLimits, metrics: Metrics) {
+    self.loop = loop
+    self.hub = hub
+    self.limits = limits
+    self.metrics = metrics
+    buffer = .allocate(byteCount: ConnectionTable.readBytes, alignment: 16)
+    scratch = .allocate(byteCount: ConnectionTable.readBytes, alignment: 16)
+    handler = loop.attach(self)
+    loop.attach(tick: self)
+    hub.delivery = self
+  }
+
+  deinit {
+    buffer.deallocate()
+    scratch.deallocate()
+  }
+
+  // MARK: Birth and death
+
+  /// Takes over an accepted socket.
+  func accept(_ socket: Int32, _ address: Address, isAdminSide: Bool) {
+    let id = connections.insert(
+      Connection(socket: socket, address: Array(address.host.utf8), isAdminSide: isAdminSide, tick: wheel.tick))
+    do {
+      try loop.watch(socket, for: [.read, .readHangUp], handler: handler!, token: token(id))  // Safe because init set it.
+    } catch {
+      connections.remove(id.index)
+      return Socket.close(socket)
+    }
+    turnWheel()
+    schedule(id.index, inMilliseconds: Deadlines.requestHeadMilliseconds)
+  }
+
+  /// Closes the socket at once and forgets the connection. Not to be called from inside the hub.
+  func drop(_ index: UInt32) {
+    let id = connections.id(at: index)
+    if connections[index].isWebSocket { webSocketCount -= 1 }
+    if let session = connections[index].session { hub.close(session) }
+    // The hub may have spoken to others meanwhile, never to this one: it is still in its place.
+    guard connections.contains(id) else { return }
+    Socket.close(connections[index].socket)
+    connections.remove(index)
+    router?.connectionEnded(id)
+  }
+
+  // MARK: Events
+
+  func ready(_ token: UInt64, _ readiness: Readiness) {
+    let index = UInt32(truncatingIfNeeded: token)
+    // An event may be older than its socket: the generation tells.
+    guard connections.isOccupied(index), self.token(connections.id(at: index)) == token else { return }
+    if readiness.contains(.write) { flush(index) }
+    guard connections.isOccupied(index), self.token(connections.id(at: index)) == token else { return }
+    if !readiness.isDisjoint(with: [.read, .readHangUp, .hangUp]) { read(index) }
+  }
+
+  private func read(_ index: UInt32) {
+    switch Socket.receive(connections[index].socket, into: buffer) {
+    case .bytes(let count):
+      connections[index].lastHeard = wheel.tick
+      consume(connections.id(at: index), UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+    case .wouldBlock: break
+    case .end, .failed: drop(index)
+    }
+  }
+
+  /// Feeds bytes to whatever stage the connection is in, which may change in the middle of them.
+  func consume(_ id: SlabID, _ bytes: UnsafeMutableRawBufferPointer) {
+    var cursor = 0
+    while cursor < bytes.count, connections.contains(id) {
+      switch connections[id.index].stage {
+      case .request: readRequest(id, bytes, &cursor)
+      case .websocket, .echo, .closing: readFrames(id, bytes, &cursor)
+      case .answering:
+        connections[id.index].exchange?.waiting.append(contentsOf: bytes[cursor...])
+        updateInterest(id.index)
+        return
+      case .finishing, .lingering: return
+      }
+    }
+  }
+
+  // MARK: Writing
+
+  /// Queues bytes of one connection alone; they leave at the end of the tick.
+  func append(to index: UInt32, _ write: (inout [UInt8]) -> Void) {
+    connections[index].outbox.append(write)
+    markDirty(index)
+  }
+
+  func markDirty(_ index: UInt32) {
+    guard !connections[index].isDirty else { return }
+    connections[index].isDirty = true
+    dirty.append(index)
+  }
+
+  func flush(_ index: UInt32) {
+    connections[index].isDirty = false
+    let socket = connections[index].socket
+    let result = connections[index].outbox.flush(scratch: scratch) { Socket.send(socket, $0) }
+    switch result {
+    case .done(let sent):
+      metrics.bytesSent += UInt64(sent)
+      if connections[index].wantsWrite {
+        connections[index].wantsWrite = false
+        updateInterest(index)
+      }
+      if connections[index].stage == .finishing {
+        Socket.finishSending(socket)
+        enter(.lingering, index)
+      }
+    case .blocked(let sent):
+      metrics.bytesSent += UInt64(sent)
+      guard !connections[index].wantsWrite else { return }
+      connections[index].wantsWrite = true
+      updateInterest(index)
+    case .failed: drop(index)
+    }
+  }
+
+  /// Tells the kernel what the connection waits for: reading unless a request is being answered and more has come,
+  /// writing only while a remainder exists.
+  func updateInterest(_ index: UInt32) {
+    var interest: Readiness = [.readHangUp]
+    let isHeldBack = connections[index].stage == .answering && connections[index].exchange?.waiting.isEmpty == false
+    if !isHeldBack { interest.insert(.read) }
+    if isHeldBack { interest.remove(.readHangUp) }
+    if connections[index].wantsWrite { interest.insert(.write) }
+    let token = token(connections.id(at: index))
+    loop.change(connections[index].socket, to: interest, handler: handler!, token: token)  // Safe because init set it.
+  }
+
+  // MARK: End of the tick
+
+  func tickEnds() {
+    hub.flush()
+    var writing: [UInt32] = []
+    swap(&writing, &dirty)
+    // A place may be listed and meanwhile empty, or taken by a newcomer with nothing to say: both are harmless.
+    for index in writing where connections.isOccupied(index) && connections[index].isDirty { flush(index) }
+    writing.removeAll(keepingCapacity: true)
+    if dirty.isEmpty { swap(&writing, &dirty) }
+    endSessions()
+    if hub.hasWork || !dirty.isEmpty { loop.tickAgain() }
+  }
+
+  private func endSessions() {
+    while let session = ending.popLast() { hub.close(session) }
+    while let id = failed.popLast() { if connections.contains(id) { drop(id.index) } }
+  }
+
+  private func token(_ id: SlabID) -> UInt64 { UInt64(id.generation & 0xFFFF) << 32 | UInt64(id.index) }
+
+  // MARK: Time
+
+  /// Schedules the next look at a connection.
+  func schedule(_ index: UInt32, inMilliseconds milliseconds: Int) {
+    let ticks = milliseconds / ConnectionTable.wheelTickMilliseconds + 1
+    connections[index].due = wheel.schedule(index, in: ticks)
+  }
+
+  /// Keeps the wheel turning while there is anything in it: an empty node sleeps.
+  private func turnWheel() {
+    guard !isWheelTurning else { return }
+    isWheelTurning = true
+    loop.after(milliseconds: ConnectionTable.wheelTickMilliseconds) { [weak self] in self?.advanceWheel() }
+  }
+
+  private func advanceWheel() {
+    isWheelTurning = false
+    for index in wheel.advance() where connections.isOccupied(index) && connections[index].due == wheel.tick {
+      visit(index)
+    }
+    if wheel.count > 0 { turnWheel() }
+  }
+}

@@ -1,0 +1,106 @@
+import HTTPCore
+import LoopCore
+import Realtime
+import WebSocketCore
+
+/// Finds what answers a request. Confined to the loop that created it.
+final class Routes: RequestRouter {
+  private let table: ConnectionTable
+  private let node: Node
+  private let admin: AdminEndpoint
+
+  init(table: ConnectionTable, node: Node, admin: AdminEndpoint) {
+    self.table = table
+    self.node = node
+    self.admin = admin
+    table.router = self
+  }
+
+  func connectionEnded(_ id: SlabID) {}
+
+  func bodyBytesMax(_ head: RequestHead) -> Int { Routes.isAdmin(head.path) ? AdminEndpoint.bodyBytesMax : 0 }
+
+  func route(_ request: Request) {
+    let path = String(decoding: request.head.path, as: UTF8.self)
+    switch path {
+    case "/ws": openWebSocket(request, echo: false)
+    case "/echo" where table.limits.isEchoEnabled: openWebSocket(request, echo: true)
+    case "/healthz": get(request) { .text("ok\n") }
+    case "/readyz": get(request) { readiness() }
+    case "/metrics":
+      get(request) {
+        Response(status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: node.metricsText())
+      }
+    default:
+      if Routes.isAdmin(request.head.path), !node.hasOwnAdminPort || request.isAdminSide {
+        admin.answer(request)
+      } else if let page = Page.find(path) {
+        get(request) { page.response() }
+      } else {
+        answer(request, ErrorResponse.make(.notFound, "no such path"))
+      }
+    }
+  }
+
+  private static func isAdmin(_ path: [UInt8]) -> Bool {
+    path.starts(with: Array("/admin/".utf8)) || path.elementsEqual("/admin".utf8)
+  }
+
+  private func answer(_ request: Request, _ response: Response) { table.respond(request.connection, response) }
+
+  private func get(_ request: Request, _ response: () -> Response) {
+    guard request.head.method == .get || request.head.method == .head else {
+      return answer(request, ErrorResponse.methodNotAllowed("GET"))
+    }
+    answer(request, response())
+  }
+
+  /// 503 while a load balancer should send nobody here: while draining, and while the broker is out of reach.
+  private func readiness() -> Response {
+    if node.isDraining { return .text(status: 503, "draining\n") }
+    return node.isReady ? .text("ready\n") : .text(status: 503, "Redis is out of reach\n")
+  }
+
+  // MARK: WebSocket
+
+  private func openWebSocket(_ request: Request, echo: Bool) {
+    let acceptance: Handshake.Acceptance
+    switch Handshake.judge(Routes.handshake(request.head), deflate: false) {
+    case .rejected(let rejection):
+      var response = ErrorResponse.make(status: rejection.status, String(describing: rejection.reason))
+      for (name, value) in rejection.headers where !Routes.isConnectionHeader(name) { response.addHeader(name, value) }
+      return answer(request, response)
+    case .accepted(let accepted): acceptance = accepted
+    }
+    guard node.origins.allows(request.head.header("Origin").map { [UInt8](copying: $0) }) else {
+      return answer(request, ErrorResponse.make(.forbidden, "this Origin is not in --origins"))
+    }
+    if node.isDraining {
+      var response = ErrorResponse.make(.unavailable, "this node is draining: connect again, to another one")
+      response.addHeader("Retry-After", "1")
+      return answer(request, response)
+    }
+    if echo { return table.upgrade(request.connection, acceptance, echo: true) }
+    guard let user = node.userName(asked: request.head.query.first("user")) else {
+      return answer(request, ErrorResponse.make(.badRequest, "user must be \(UserName.rule)"))
+    }
+    table.upgrade(request.connection, acceptance, echo: false)
+    table.openSession(request.connection, user: user)
+  }
+
+  private static func handshake(_ head: RequestHead) -> Handshake.Request {
+    var request = Handshake.Request(
+      method: [UInt8](copying: head.methodName), versionMajor: 1, versionMinor: head.versionMinor)
+    request.host = head.header("Host").map { [UInt8](copying: $0) }
+    request.upgrade = head.headerList("Upgrade")
+    request.connection = head.headerList("Connection")
+    request.key = head.headerList("Sec-WebSocket-Key")
+    request.version = head.headerList("Sec-WebSocket-Version")
+    request.extensions = head.headerList("Sec-WebSocket-Extensions")
+    request.protocols = head.headerList("Sec-WebSocket-Protocol")
+    return request
+  }
+
+  /// The response writer sets `Connection` by itself.
+  private static func isConnectionHeader(_ name: StaticString) -> Bool { name.utf8CodeUnitCount == 10 }
+}

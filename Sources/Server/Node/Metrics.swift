@@ -1,0 +1,27 @@
+/// A node's counts since its start. Plain numbers: everything happens on one thread.
+final class Metrics {
+  var messagesDelivered: UInt64 = 0
+  var bytesSent: UInt64 = 0
+  var slowConsumers: UInt64 = 0
+  /// Peers that answered no ping.
+  var ghosts: UInt64 = 0
+  var protocolErrors: UInt64 = 0
+  var requestsRefused: UInt64 = 0
+  var connectionsRefused: UInt64 = 0
+  var deliverySeconds = Histogram()
+}
+
+/// Counts durations in the buckets that a Prometheus histogram shows.
+struct Histogram {
+  /// Upper bounds in milliseconds.
+  static let bounds: [UInt64] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000]
+
+  /// One count per bound, and one for everything above; not cumulative.
+  private(set) var counts = [UInt64](repeating: 0, count: Histogram.bounds.count + 1)
+  private(set) var sumMilliseconds: UInt64 = 0
+
+  mutating func observe(milliseconds: UInt64) {
+    sumMilliseconds += milliseconds
+    counts[Histogram.bounds.firstIndex { milliseconds <= $0 } ?? Histogram.bounds.count] += 1
+  }
+}

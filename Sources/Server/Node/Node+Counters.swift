@@ -1,0 +1,88 @@
+import Glibc
+import JSONCore
+import LoopCore
+
+extension Node {
+  /// Everything this process counts, in the order of `Count`.
+  func counts() -> [UInt64] {
+    var words = [UInt64](repeating: 0, count: Count.words)
+    func set(_ count: Count, _ value: UInt64) { words[count.rawValue] = value }
+    set(.webSockets, UInt64(table.webSocketCount))
+    set(.rooms, UInt64(hub.counters.rooms))
+    set(.received, hub.counters.messagesReceived)
+    set(.delivered, metrics.messagesDelivered)
+    set(.bytesSent, metrics.bytesSent)
+    set(.queueBytes, UInt64(table.queuedBytes))
+    set(.slowConsumers, metrics.slowConsumers)
+    set(.redisUp, redis?.isUp == true ? 1 : 0)
+    set(.redisCommands, redis?.commandsTotal ?? 0)
+    set(.redisReconnects, redis?.reconnectsTotal ?? 0)
+    set(.gapRecovered, hub.counters.gapRecovered)
+    set(.gapLost, hub.counters.gapLost)
+    set(.residentBytes, ProcessFacts.residentBytes())
+    set(.openDescriptors, ProcessFacts.openDescriptors())
+    set(.ghosts, metrics.ghosts)
+    set(.protocolErrors, metrics.protocolErrors)
+    set(.requestsRefused, metrics.requestsRefused)
+    set(.connectionsRefused, metrics.connectionsRefused)
+    set(.deliveryMilliseconds, metrics.deliverySeconds.sumMilliseconds)
+    for (i, count) in metrics.deliverySeconds.counts.enumerated() { words[Count.deliveryBuckets.rawValue + i] = count }
+    return words
+  }
+
+  /// Writes this worker's counts where the other workers find them.
+  func publishCounters() { workerPage?.write(counts()) }
+
+  /// The Prometheus text of the host: of all workers that share the port.
+  func metricsText() -> [UInt8] {
+    publishCounters()
+    return MetricsText.make(workerPage?.sums() ?? counts(), workers: workerPage?.count ?? 1)
+  }
+
+  /// The node's line in `/admin/nodes`, which it renews its lease with.
+  func report() -> [UInt8] {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.key("version")
+    writer.string(Node.version)
+    writer.key("uptime")
+    writer.unsigned(uptimeSeconds)
+    writer.key("connections")
+    writer.integer(table.webSocketCount)
+    writer.key("rooms")
+    writer.integer(hub.counters.rooms)
+    writer.key("messagesIn")
+    writer.unsigned(hub.counters.messagesReceived)
+    writer.key("messagesOut")
+    writer.unsigned(metrics.messagesDelivered)
+    writer.key("memory")
+    writer.unsigned(ProcessFacts.residentBytes())
+    writer.endObject()
+    return writer.finish()
+  }
+}
+
+/// What the kernel says about this process.
+enum ProcessFacts {
+  /// Resident memory (`/proc/self/statm`, second field, in pages).
+  static func residentBytes() -> UInt64 {
+    var text = [UInt8](repeating: 0, count: 128)
+    let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return 0 }
+    defer { close(file) }
+    let count = read(file, &text, text.count)
+    guard count > 0 else { return 0 }
+    let fields = text[..<count].split(separator: UInt8(ascii: " "))
+    guard fields.count > 1, let pages = UInt64(String(decoding: fields[1], as: UTF8.self)) else { return 0 }
+    return pages * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+  }
+
+  static func openDescriptors() -> UInt64 {
+    guard let directory = opendir("/proc/self/fd") else { return 0 }
+    defer { closedir(directory) }
+    var count: UInt64 = 0
+    while readdir(directory) != nil { count += 1 }
+    // Not counted: `.`, `..` and the directory itself.
+    return count > 3 ? count - 3 : 0
+  }
+}

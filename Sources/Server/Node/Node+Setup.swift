@@ -1,0 +1,61 @@
+import LoopCore
+import Realtime
+import RedisBackend
+import Settings
+
+extension Node {
+  static func hubConfiguration(_ settings: ServerSettings, _ id: [UInt8]) -> HubConfiguration {
+    var configuration = HubConfiguration(nodeID: id)
+    configuration.roomsPerConnectionMax = settings.maxRooms
+    configuration.operationsPerSecond = UInt32(clamping: settings.messagesPerSecondMax ?? 0)
+    configuration.pingIntervalMilliseconds = settings.pingIntervalMilliseconds
+    configuration.historySize = settings.historyMessagesMax
+    return configuration
+  }
+
+  static func limits(_ settings: ServerSettings) -> ConnectionLimits {
+    var limits = ConnectionLimits()
+    limits.messageBytesMax = settings.maxMessageBytes
+    limits.queueBytesMax = settings.maxQueueBytes
+    limits.connectionsMax = settings.maxConnections
+    limits.pingIntervalMilliseconds = settings.pingIntervalMilliseconds
+    limits.pingTimeoutMilliseconds = settings.pingTimeoutMilliseconds
+    limits.isEchoEnabled = settings.echo
+    return limits
+  }
+
+  /// The id that was asked for, numbered when several workers would share it, or ten random characters.
+  static func makeID(_ asked: String?, worker: WorkerPage?) -> [UInt8] {
+    if let asked { return Array((worker.map { "\(asked).\($0.index + 1)" } ?? asked).utf8) }
+    let alphabet = Array("abcdefghjkmnpqrstvwxyz0123456789".utf8)
+    return Digest.randomBytes(10).map { alphabet[Int($0) & 31] }
+  }
+
+  static func makeToken() -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    return String(decoding: Digest.randomBytes(16).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+  }
+
+  static func makeRedis(
+    _ url: RedisURL, _ settings: ServerSettings, _ loop: EventLoop, _ id: [UInt8], _ log: Log
+  ) throws(SystemError) -> RedisBroker {
+    let endpoint: RedisEndpoint
+    switch url.topology {
+    case .single(let address): endpoint = .tcp(host: address.host, port: UInt16(address.port))
+    case .unixSocket(let path): endpoint = .unix(path: path)
+    // The settings have refused what is not built yet.
+    case .sentinel(let sentinels, _): endpoint = .tcp(host: sentinels[0].host, port: UInt16(sentinels[0].port))
+    case .cluster(let nodes): endpoint = .tcp(host: nodes[0].host, port: UInt16(nodes[0].port))
+    }
+    let configuration = RedisConfiguration(
+      endpoint: endpoint, user: url.user, password: url.password, database: url.database,
+      prefix: settings.redisPrefix, historySize: settings.historyMessagesMax,
+      historyTTLMilliseconds: settings.historyTTLMilliseconds)
+    return RedisBroker(loop: loop, resolver: try Resolver(loop), configuration: configuration, nodeID: id) {
+      switch $0 {
+      case .info: log.info($1)
+      case .warning: log.warn($1)
+      }
+    }
+  }
+}

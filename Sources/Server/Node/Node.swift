@@ -1,0 +1,176 @@
+import HTTPCore
+import JSONCore
+import LoopCore
+import Realtime
+import RedisBackend
+import Settings
+
+/// One node: a loop, a broker, a hub, and the connections of one port. Confined to the thread that created it.
+public final class Node {
+  /// The version that `roost --version`, `/admin/nodes` and the log tell.
+  public static let version = "0.1.0"
+
+  /// How `run` ended.
+  public enum Failure: Error, CustomStringConvertible {
+    case cannotListen(SystemError, port: Int)
+    case system(SystemError)
+
+    public var description: String {
+      switch self {
+      case .cannotListen(let error, let port):
+        "cannot listen on port \(port): \(error). Is another program using it? Choose one with --port"
+      case .system(let error): String(describing: error)
+      }
+    }
+  }
+
+  let settings: ServerSettings
+  let loop: EventLoop
+  let log: Log
+  let hub: Hub
+  let table: ConnectionTable
+  let metrics = Metrics()
+  let origins: OriginPolicy
+  let embedded: EmbeddedBroker?
+  let redis: RedisBroker?
+  let workerPage: WorkerPage?
+  let id: [UInt8]
+  private let startedAt = Clock.monotonicNanoseconds()
+  private let adminToken: String
+  private var routes: Routes?
+  private var listeners: [Listener] = []
+  private var signals: Signals?
+  private(set) var isDraining = false
+
+  var hasOwnAdminPort: Bool { settings.adminPort != nil && settings.adminPort != settings.port }
+  let broker: any Broker
+
+  /// Builds a node that does nothing yet.
+  ///
+  /// - Parameter worker: which of several processes on the port this is, or nil for a single one.
+  public init(_ settings: ServerSettings, worker: WorkerPage?) throws(SystemError) {
+    self.settings = settings
+    workerPage = worker
+    id = Node.makeID(settings.nodeID, worker: worker)
+    log = Log(level: settings.logLevel, format: settings.logFormat, node: String(decoding: id, as: UTF8.self))
+    loop = try EventLoop()
+    origins = OriginPolicy(settings.origins)
+    adminToken = settings.adminToken ?? Node.makeToken()
+    let broker: any Broker
+    if let url = settings.redis {
+      let redis = try Node.makeRedis(url, settings, loop, id, log)
+      (broker, self.redis, embedded) = (redis, redis, nil)
+    } else {
+      let embedded = EmbeddedBroker(
+        nodeID: id, historySize: settings.historyMessagesMax,
+        historyMilliseconds: UInt64(settings.historyTTLMilliseconds), clock: Clock.wallMilliseconds)
+      (broker, self.redis, self.embedded) = (embedded, nil, embedded)
+    }
+    self.broker = broker
+    hub = Hub(Node.hubConfiguration(settings, id), broker: broker, clock: Clock.wallMilliseconds)
+    table = ConnectionTable(loop, hub: hub, limits: Node.limits(settings), metrics: metrics)
+    let keys = AdminEndpoint.Keys(adminToken: Array(adminToken.utf8), apiKey: settings.apiKey.map { Array($0.utf8) })
+    let admin = AdminEndpoint(
+      hub: hub, broker: broker, keys: keys, messageBytesMax: settings.maxMessageBytes
+    ) { [weak table] in table?.respond($0, $1) }
+    hub.makeReport = { [weak self] in self?.report() ?? Array("{}".utf8) }
+    routes = Routes(table: table, node: self, admin: admin)
+  }
+
+  /// Listens and serves until a signal ends it.
+  public func run() throws(Failure) {
+    do throws(SystemError) {
+      signals = try Signals(loop, [SIGTERM, SIGINT, SIGHUP]) { [weak self] in self?.receive(signal: $0) }
+    } catch {
+      throw .system(error)
+    }
+    try listen(settings.port, isAdminSide: !hasOwnAdminPort)
+    if hasOwnAdminPort, let port = settings.adminPort { try listen(port, isAdminSide: true) }
+    broker.start()
+    everySecond()
+    announceStart()
+    loop.run()
+  }
+
+  /// Seconds since this node was built.
+  var uptimeSeconds: UInt64 { (Clock.monotonicNanoseconds() - startedAt) / 1_000_000_000 }
+
+  /// Whether clients may be sent here.
+  var isReady: Bool { redis.map { $0.isUp } ?? true }
+
+  /// The user of a connection that asked for a name, or for none. Nil when the name is not allowed.
+  func userName(asked name: [UInt8]?) -> [UInt8]? {
+    guard let name, !name.isEmpty else { return UserName.guest() }
+    return UserName.isValid(name) ? name : nil
+  }
+
+  private func listen(_ port: Int, isAdminSide: Bool) throws(Failure) {
+    let address = Address(numericHost: settings.host, port: UInt16(port))
+    var refusal: [UInt8] = []
+    ErrorResponse.make(.unavailable, "this node has no descriptors left: try again in a moment")
+      .append(to: &refusal, connection: .close)
+    do throws(SystemError) {
+      guard let address else { throw SystemError("host \(settings.host)", code: EINVAL) }
+      let listener = try Listener(loop, on: address, reusePort: workerPage != nil, refusal: refusal) {
+        [weak self] socket, peer in self?.table.accept(socket, peer, isAdminSide: isAdminSide)
+      }
+      listeners.append(listener)
+    } catch {
+      throw .cannotListen(error, port: port)
+    }
+  }
+
+  private func everySecond() {
+    embedded?.expire()
+    hub.expire()
+    publishCounters()
+    loop.after(milliseconds: 1000) { [weak self] in self?.everySecond() }
+  }
+
+  private func announceStart() {
+    let milliseconds = (Clock.monotonicNanoseconds() - startedAt) / 1_000_000
+    log.info(
+      "listening", ("host", settings.host), ("port", String(listeners.first?.port ?? 0)),
+      ("broker", settings.redis.map { String(describing: $0) } ?? "embedded"), ("version", Node.version),
+      ("startMilliseconds", String(milliseconds)))
+    guard (workerPage?.index ?? 0) == 0 else { return }
+    if settings.adminToken == nil {
+      log.warn("made an admin token for this start; set --admin-token to choose it", ("adminToken", adminToken))
+    }
+    if settings.authentication == .none {
+      log.warn("auth=none: anyone may connect under any name; for development, never on the internet")
+    }
+  }
+
+  // MARK: Ending
+
+  private func receive(signal: Int32) {
+    switch signal {
+    case SIGTERM, SIGINT where !isDraining: drain()
+    case SIGINT: loop.stop()
+    default: log.info("nothing to reload")
+    }
+  }
+
+  /// Ends in order: no new connections, everyone is told when to come back, closed at that moment, then the lease is
+  /// given up and the process exits.
+  private func drain() {
+    guard !isDraining else { return }
+    isDraining = true
+    log.info("draining", ("connections", String(table.webSocketCount)), ("milliseconds", String(settings.drainMilliseconds)))
+    table.drain(within: settings.drainMilliseconds)
+    awaitDrained(until: loop.now + UInt64(settings.drainMilliseconds) * 1_000_000)
+  }
+
+  private func awaitDrained(until deadline: UInt64) {
+    if table.webSocketCount == 0 || loop.now >= deadline {
+      for listener in listeners { listener.close() }
+      broker.stop { [weak self] in
+        self?.log.info("stopped")
+        self?.loop.stop()
+      }
+      return
+    }
+    loop.after(milliseconds: 50) { [weak self] in self?.awaitDrained(until: deadline) }
+  }
+}

@@ -1,0 +1,150 @@
+import CSystem
+import Glibc
+import LoopCore
+import Settings
+
+/// Runs several workers on one port, each a node of its own in a process of its own, and starts a crashed one again.
+/// Confined to the thread that created it.
+public final class Supervisor {
+  /// A worker that lives shorter than this is started again with a growing delay.
+  private static let healthyMilliseconds: UInt64 = 10_000
+  private static let restartDelayMillisecondsMax = 10_000
+
+  private struct Worker {
+    var process: pid_t
+    var startedAt: UInt64
+    var failures = 0
+  }
+
+  private let settings: ServerSettings
+  private let arguments: [String]
+  private var environment: [String: String]
+  private let loop: EventLoop
+  private let log: Log
+  private var workers: [Worker] = []
+  private var signals: Signals?
+  private var isStopping = false
+  private var exitStatus: Int32 = 0
+
+  /// - Parameters:
+  ///   - arguments: the command line as the process got it; workers get the same.
+  ///   - environment: as the process got it; workers get it with their number.
+  public init(
+    _ settings: ServerSettings, arguments: [String], environment: [String: String]
+  ) throws(SystemError) {
+    self.settings = settings
+    self.arguments = arguments
+    self.environment = environment
+    loop = try EventLoop()
+    log = Log(level: settings.logLevel, format: settings.logFormat, node: "supervisor")
+    if settings.adminToken == nil {
+      let token = Node.makeToken()
+      self.environment["ROOST_ADMIN_TOKEN"] = token
+      log.warn("made an admin token for this start; set --admin-token to choose it", ("adminToken", token))
+    }
+    self.environment[WorkerPage.countVariable] = String(settings.workers)
+    self.environment[WorkerPage.descriptorVariable] = String(try WorkerPage.makeFile(workers: settings.workers))
+  }
+
+  /// Runs until all workers have ended after a signal. Returns the exit status for the process.
+  public func run() throws(SystemError) -> Int32 {
+    signals = try Signals(loop, [SIGTERM, SIGINT, SIGHUP, SIGCHLD]) { [weak self] in self?.receive($0) }
+    for index in 0..<settings.workers { workers.append(Worker(process: try spawn(index), startedAt: loop.now)) }
+    log.info("started workers", ("workers", String(workers.count)), ("port", String(settings.port)))
+    loop.run()
+    return exitStatus
+  }
+
+  private func receive(_ signal: Int32) {
+    switch signal {
+    case SIGCHLD: reap()
+    case SIGHUP: forward(SIGHUP)
+    default:
+      isStopping = true
+      forward(signal)
+      if workers.allSatisfy({ $0.process == 0 }) { loop.stop() }
+    }
+  }
+
+  private func forward(_ signal: Int32) { for worker in workers where worker.process > 0 { kill(worker.process, signal) } }
+
+  private func reap() {
+    var status: Int32 = 0
+    while true {
+      let process = waitpid(-1, &status, WNOHANG)
+      guard process > 0 else { break }
+      guard let index = workers.firstIndex(where: { $0.process == process }) else { continue }
+      workers[index].process = 0
+      if isStopping {
+        if status != 0 { exitStatus = 1 }
+      } else if let code = Supervisor.finalExit(status) {
+        // A worker that refuses its settings would refuse them again.
+        exitStatus = code
+        isStopping = true
+        forward(SIGTERM)
+      } else {
+        restart(index, status)
+      }
+    }
+    if isStopping, workers.allSatisfy({ $0.process == 0 }) { loop.stop() }
+  }
+
+  /// Exit status 64 (EX_USAGE) or 69 (EX_UNAVAILABLE, the port is taken) will not change by trying again.
+  private static func finalExit(_ status: Int32) -> Int32? {
+    guard status & 0x7F == 0 else { return nil }
+    let code = (status >> 8) & 0xFF
+    return code == 64 || code == 69 ? code : nil
+  }
+
+  private func restart(_ index: Int, _ status: Int32) {
+    let lived = (loop.now - workers[index].startedAt) / 1_000_000
+    workers[index].failures = lived >= Supervisor.healthyMilliseconds ? 0 : workers[index].failures + 1
+    let shift = min(workers[index].failures, 7)
+    let delay = workers[index].failures == 0 ? 0 : min(Supervisor.restartDelayMillisecondsMax, 100 << shift)
+    log.error(
+      "worker ended; starting it again", ("worker", String(index)), ("waitStatus", String(status)),
+      ("delayMilliseconds", String(delay)))
+    loop.after(milliseconds: delay) { [weak self] in
+      guard let self, !self.isStopping else { return }
+      do throws(SystemError) {
+        self.workers[index].process = try self.spawn(index)
+        self.workers[index].startedAt = self.loop.now
+      } catch {
+        self.log.error("cannot start a worker: \(error)")
+        self.restart(index, 0)
+      }
+    }
+  }
+
+  private func spawn(_ index: Int) throws(SystemError) -> pid_t {
+    environment[WorkerPage.indexVariable] = String(index)
+    var process: pid_t = 0
+    // The supervisor blocks the signals that it reads; a worker begins with none blocked.
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var none = sigset_t()
+    sigemptyset(&none)
+    posix_spawnattr_setsigmask(&attributes, &none)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+    let code = CStrings.with(arguments) { argv in
+      CStrings.with(environment.map { "\($0.key)=\($0.value)" }) { envp in
+        posix_spawn(&process, "/proc/self/exe", nil, &attributes, argv, envp)
+      }
+    }
+    guard code == 0 else { throw SystemError("posix_spawn", code: code) }
+    return process
+  }
+}
+
+/// Lends strings as a NULL-terminated array of C strings.
+enum CStrings {
+  static func with<Result>(
+    _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
+  ) -> Result {
+    var pointers: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) } + [nil]
+    defer { for pointer in pointers { free(pointer) } }
+    // Safe because the array and its strings live until `body` has returned, and it ends with NULL.
+    return pointers.withUnsafeMutableBufferPointer { body($0.baseAddress!) }
+  }
+}
