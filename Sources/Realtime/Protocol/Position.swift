@@ -1,0 +1,71 @@
+import JSONCore
+
+/// Names one life of a room's counter; a new epoch means that the offsets of the old one say nothing any more.
+@frozen
+public struct Epoch: Hashable, Sendable {
+  /// Never zero.
+  public let value: UInt64
+
+  /// Takes a number; nil for zero.
+  @inlinable
+  public init?(_ value: UInt64) {
+    guard value != 0 else { return nil }
+    self.value = value
+  }
+
+  /// Reads 1 to 16 lower-case hexadecimal digits without leading zeros; nil for anything else.
+  public init?(text: Span<UInt8>) {
+    guard (1...16).contains(text.count), text[0] != UInt8(ascii: "0") else { return nil }
+    var value: UInt64 = 0
+    for index in text.indices {
+      switch text[index] {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt64(text[index] - UInt8(ascii: "0"))
+      case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt64(text[index] - UInt8(ascii: "a") + 10)
+      default: return nil
+      }
+    }
+    self.value = value
+  }
+
+  /// Appends the text form that ``init(text:)`` reads.
+  public func append(to output: inout [UInt8]) {
+    var shift = 60 - (value.leadingZeroBitCount & ~3)
+    while shift >= 0 {
+      let digit = UInt8(truncatingIfNeeded: value >> UInt64(shift)) & 15
+      output.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+      shift -= 4
+    }
+  }
+}
+
+/// A place in a room's order of messages.
+@frozen
+public struct Position: Hashable, Sendable {
+  /// The life of the counter that `offset` belongs to.
+  public var epoch: Epoch
+  /// Counts 1, 2, 3 … within the epoch; 0 stands before the first message.
+  public var offset: UInt64
+
+  /// Joins an epoch and an offset.
+  @inlinable
+  public init(epoch: Epoch, offset: UInt64) {
+    self.epoch = epoch
+    self.offset = offset
+  }
+
+  /// Reads `EPOCH:OFFSET`, the offset in decimal without leading zeros; nil for anything else.
+  public init?(text: Span<UInt8>) {
+    guard let colon = text.indices.first(where: { text[$0] == UInt8(ascii: ":") }),
+      let epoch = Epoch(text: text.extracting(0..<colon)),
+      let offset = JSONNumber.unsigned(text.extracting((colon + 1)..<text.count))
+    else { return nil }
+    self.init(epoch: epoch, offset: offset)
+  }
+
+  /// Appends `EPOCH:OFFSET`.
+  public func append(to output: inout [UInt8]) {
+    epoch.append(to: &output)
+    output.append(UInt8(ascii: ":"))
+    JSONNumber.append(offset, to: &output)
+  }
+}

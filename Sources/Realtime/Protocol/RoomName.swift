@@ -1,0 +1,29 @@
+import JSONCore
+
+/// Decides which names a room may have.
+public enum RoomName {
+  /// The shortest name in bytes.
+  public static let bytesMin = 1
+  /// The longest name in bytes: one length byte of a binary frame must hold it, and Redis keys stay short.
+  public static let bytesMax = 200
+  /// What a name must be, for the messages of errors.
+  public static let rule = "a room is 1 to 200 bytes of UTF-8 without control characters"
+
+  /// Tells whether `name` is 1 to 200 bytes of UTF-8 with no control character.
+  ///
+  /// Control characters are those of Unicode's category Cc: U+0000 to U+001F and U+007F to U+009F.
+  public static func isValid(_ name: Span<UInt8>) -> Bool {
+    guard name.count >= bytesMin, name.count <= bytesMax else { return false }
+    var isASCII = true
+    for index in name.indices {
+      let byte = name[index]
+      if byte < 0x20 || byte == 0x7F { return false }
+      if byte >= 0x80 {
+        isASCII = false
+        // U+0080 to U+009F are the two bytes C2 80 to C2 9F.
+        if byte == 0xC2, index + 1 < name.count, name[index + 1] < 0xA0 { return false }
+      }
+    }
+    return isASCII || JSONScanner.isValidUTF8(name)
+  }
+}

@@ -1,0 +1,75 @@
+import JSONCore
+
+extension OptionTable {
+  /// Stores the values of a settings file: one JSON object whose keys are the options' keys.
+  ///
+  /// `name` is how errors call the file. The last one wins when a key is repeated.
+  public func apply(file bytes: [UInt8], name: String, to target: inout Target) throws(SettingsError) {
+    let document: JSONValue
+    do {
+      document = try JSONValue.parse(bytes.span)
+    } catch {
+      throw SettingsError(message: "\(name): malformed JSON: \(error)")
+    }
+    guard let members = document.asObject else {
+      throw SettingsError(message: "\(name): expected one JSON object with a key for each setting")
+    }
+    for member in members {
+      let key = String(decoding: member.key, as: UTF8.self)
+      guard let option = options.first(where: { $0.key == key && $0.reach == .everywhere }) else {
+        throw unknown(key: key, file: name)
+      }
+      let source = "\(key) in \(name)"
+      guard let text = Self.text(member.value, for: option.form) else {
+        let expected = Self.expectation(for: option.form)
+        throw SettingsError(message: "\(source): \(Self.kind(of: member.value)) is not accepted; expected \(expected)")
+      }
+      if let problem = option.assign(&target, text) {
+        throw SettingsError(message: Self.message(source, text, problem, isSecret: option.isSecret))
+      }
+    }
+  }
+
+  private func unknown(key: String, file: String) -> SettingsError {
+    let keys = options.filter { $0.reach == .everywhere }.map(\.key)
+    let hint = NearMiss.of(key, among: keys).map { "did you mean \($0)?" } ?? "\(command) --help lists all settings"
+    return SettingsError(message: "unknown key \"\(Self.shortened(key))\" in \(file); \(hint)")
+  }
+
+  /// Turns a value into the text that a command line would have; nil when its type does not fit.
+  private static func text(_ value: JSONValue, for form: Option<Target>.Form) -> String? {
+    switch (form, value) {
+    case (.flag, .bool(let bool)), (.toggle, .bool(let bool)): bool ? "on" : "off"
+    case (.integer, .number(let digits)), (.size, .number(let digits)): String(decoding: digits, as: UTF8.self)
+    case (.flag, .string), (.toggle, .string), (.size, .string), (.text, .string), (.list, .string): value.asString
+    case (.list, .array(let elements)): joined(elements)
+    default: nil
+    }
+  }
+
+  private static func joined(_ elements: [JSONValue]) -> String? {
+    let words = elements.compactMap(\.asString)
+    return words.count == elements.count ? words.joined(separator: ",") : nil
+  }
+
+  private static func expectation(for form: Option<Target>.Form) -> String {
+    switch form {
+    case .flag, .toggle: "true or false"
+    case .integer: "a number"
+    case .size: "a number of bytes or a string such as \"64k\""
+    case .text: "a string"
+    case .list: "an array of strings or a string with commas"
+    }
+  }
+
+  private static func kind(of value: JSONValue) -> String {
+    switch value {
+    case .null: "null"
+    case .bool: "a boolean"
+    case .number: "a number"
+    case .string: "a string"
+    case .array: "an array"
+    case .object: "an object"
+    }
+  }
+}

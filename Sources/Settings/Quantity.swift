@@ -1,0 +1,61 @@
+/// Reads and writes durations and sizes as people write them in settings.
+public enum Quantity {
+  private static let durationUnits: [(suffix: String, milliseconds: Int)] = [
+    ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
+  ]
+  private static let sizeUnits: [(suffix: String, bytes: Int)] = [("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10)]
+
+  /// Reads `500ms`, `30s`, `5m`, `1h` as milliseconds; nil for anything else, a bare number other than 0 included.
+  public static func milliseconds(_ text: String) -> Int? {
+    guard text != "0" else { return 0 }
+    guard let (count, suffix) = split(text) else { return nil }
+    guard let unit = durationUnits.first(where: { $0.suffix == suffix }) else { return nil }
+    let (product, overflow) = count.multipliedReportingOverflow(by: unit.milliseconds)
+    return overflow ? nil : product
+  }
+
+  /// Reads `512`, `64k`, `1m`, `2g` as bytes, the suffix in either case; nil for anything else.
+  public static func bytes(_ text: String) -> Int? {
+    guard let (count, suffix) = split(text) else { return nil }
+    if suffix.isEmpty { return count }
+    guard let unit = sizeUnits.first(where: { $0.suffix == suffix.lowercased() }) else { return nil }
+    let (product, overflow) = count.multipliedReportingOverflow(by: unit.bytes)
+    return overflow ? nil : product
+  }
+
+  /// Reads decimal digits with at most one minus sign before them.
+  public static func integer(_ text: String) -> Int? {
+    guard text.utf8.first != UInt8(ascii: "+") else { return nil }
+    return Int(text)
+  }
+
+  /// Reads `on`, `off` and their usual synonyms.
+  public static func toggle(_ text: String) -> Bool? {
+    switch text.lowercased() {
+    case "on", "true", "yes", "1": true
+    case "off", "false", "no", "0": false
+    default: nil
+    }
+  }
+
+  /// Writes a duration with the largest unit that leaves no remainder.
+  public static func text(milliseconds: Int) -> String {
+    guard milliseconds != 0 else { return "0" }
+    for unit in durationUnits where milliseconds % unit.milliseconds == 0 {
+      return "\(milliseconds / unit.milliseconds)\(unit.suffix)"
+    }
+    return "\(milliseconds)ms"
+  }
+
+  /// Writes a size with the largest unit that leaves no remainder.
+  public static func text(bytes: Int) -> String {
+    for unit in sizeUnits where bytes != 0 && bytes % unit.bytes == 0 { return "\(bytes / unit.bytes)\(unit.suffix)" }
+    return "\(bytes)"
+  }
+
+  private static func split(_ text: String) -> (count: Int, suffix: String)? {
+    let digits = text.utf8.prefix { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
+    guard !digits.isEmpty, let count = Int(Substring(digits)) else { return nil }
+    return (count, String(Substring(text.utf8[digits.endIndex...])))
+  }
+}

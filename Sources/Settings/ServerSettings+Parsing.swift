@@ -1,0 +1,54 @@
+extension ServerSettings {
+  /// What the command line of `roost serve` asks for.
+  public enum Parsed: Sendable {
+    case serve(ServerSettings)
+    case help(String)
+    case version
+  }
+
+  /// Reads all settings: a flag beats the environment, the environment beats the file, the file beats the default.
+  ///
+  /// `arguments` begin behind `serve`. `coreCount` is how many workers run by default with Redis. `readFile` is called
+  /// once at most, with the path of `--config`. A value that another place overrides must be right all the same.
+  public static func parse(
+    arguments: [String], environment: [String: String], coreCount: Int,
+    readFile: (String) -> Result<[UInt8], SettingsError> = SettingsFile.read
+  ) throws(SettingsError) -> Parsed {
+    let list: ArgumentList
+    switch try table.read(arguments) {
+    case .help: return .help(table.help(defaults: ServerSettings()))
+    case .version: return .version
+    case .list(let read): list = read
+    }
+    var settings = ServerSettings()
+    let fromEnvironment = environment["ROOST_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
+    if let path = list.value(of: "config") ?? fromEnvironment {
+      try table.apply(file: try readFile(path).get(), name: path, to: &settings)
+    }
+    try table.apply(environment: environment, to: &settings)
+    try table.apply(list, to: &settings)
+    settings.workers = settings.workersAsked ?? (settings.redis == nil ? 1 : min(256, max(1, coreCount)))
+    if let problem = settings.contradiction { throw SettingsError(message: problem) }
+    return .serve(settings)
+  }
+
+  /// What two settings demand of each other and do not get; nil when they agree.
+  private var contradiction: String? {
+    if authentication == .jwt, jwtSecret == nil, jwtPublicKeyPath == nil, jwksLocation == nil {
+      return "--auth jwt needs a key; expected --jwt-secret, --jwt-public-key or --jwks"
+    }
+    if (tlsCertificatePath == nil) != (tlsKeyPath == nil) {
+      return "--tls-cert and --tls-key need each other; \(tlsKeyPath == nil ? "--tls-key" : "--tls-cert") is missing"
+    }
+    if redirectPort != nil, tlsCertificatePath == nil {
+      return "--redirect-port needs TLS to redirect to; expected --tls-cert and --tls-key"
+    }
+    if workers > 1, redis == nil {
+      return "--workers \(workers) needs --redis: workers are nodes of their own and share rooms through Redis only"
+    }
+    if workers > 1, port == 0 {
+      return "--workers \(workers) needs a fixed --port: with 0 every worker would take another one"
+    }
+    return nil
+  }
+}

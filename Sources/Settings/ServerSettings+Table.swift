@@ -1,0 +1,148 @@
+extension ServerSettings {
+  /// The table of all settings of `roost serve`.
+  public static let table = OptionTable<ServerSettings>(
+    command: "roost serve", usage: "[OPTIONS]",
+    summary: "Runs a node: alone with its embedded broker, or with --redis as one of any number that form a cluster.",
+    options: listening + cluster + access + delivery + limits + operation,
+    footer: "Every option is also an environment variable (--ping-interval: ROOST_PING_INTERVAL) and a key of the "
+      + "settings file (pingInterval). A flag beats the environment, the environment beats the file. "
+      + "A DURATION is a number with ms, s, m or h; a SIZE is bytes or a number with k, m or g (1k is 1024). "
+      + "An empty variable counts as unset. Invalid settings stop the start with exit status 64.")
+
+  private static let listening: [Option<ServerSettings>] = Option.group(
+    "Listening",
+    [
+      .text("host", \.host, "ADDRESS", "address to listen on"),
+      .integer("port", \.port, 0...65535, "TCP port; 0 takes any free one"),
+      .integer(
+        "adminPort", \.adminPort, 0...65535, whenUnset: "same as port",
+        "separate TCP port for /admin, which then leaves the public one"),
+      .text("tlsCert", \.tlsCertificatePath, "FILE", "PEM file with the certificate chain; turns TLS on"),
+      .text("tlsKey", \.tlsKeyPath, "FILE", "PEM file with the certificate's private key"),
+      .integer(
+        "redirectPort", \.redirectPort, 0...65535, whenUnset: "none",
+        "TCP port where plain HTTP is redirected to HTTPS; needs TLS"),
+      .list(
+        "origins", \.origins, "ORIGIN,...", "web pages that may connect: origins, or hosts with a leading *.",
+        whenUnset: "all", problem: originProblem),
+    ])
+
+  private static let cluster: [Option<ServerSettings>] = Option.group(
+    "Cluster",
+    [
+      Option(
+        "redis", form: .text, placeholder: "URL",
+        help: "redis://[[user]:password@]host[:port][/database], rediss://, unix:///path, "
+          + "redis+sentinel://host,.../master or redis+cluster://host,...",
+        defaultText: { _ in "none: one node" }
+      ) { settings, text in
+        do throws(SettingsError) {
+          settings.redis = try RedisURL(parsing: text)
+          return nil
+        } catch {
+          return error.message
+        }
+      }.secret(),
+      .text(
+        "redisPrefix", \.redisPrefix, "TEXT", "what every key and channel in Redis begins with", problem: prefixProblem),
+      .text("nodeId", \.nodeID, "TEXT", "name of this node in the cluster", whenUnset: "random", problem: nodeProblem),
+      .integer(
+        "workers", \.workersAsked, 1...256, whenUnset: "one per core with Redis, else 1",
+        "processes that share the port, each a node of its own"),
+    ])
+
+  private static let access: [Option<ServerSettings>] = Option.group(
+    "Access",
+    [
+      .choice("auth", \.authentication, "how users prove who they are; none is for development"),
+      .text("jwtSecret", \.jwtSecret, "TEXT", "shared secret for tokens signed with HS256").secret(),
+      .text("jwtPublicKey", \.jwtPublicKeyPath, "FILE", "PEM file with the key for RS256, ES256 or EdDSA"),
+      .text("jwks", \.jwksLocation, "FILE|URL", "set of keys (RFC 7517) for tokens"),
+      .text(
+        "adminToken", \.adminToken, "TEXT", "bearer token of the admin endpoint", whenUnset: "random, in the log"
+      ).secret(),
+      .text("apiKey", \.apiKey, "TEXT", "second token, for publish, broadcast and direct only").secret(),
+    ])
+
+  private static let delivery: [Option<ServerSettings>] = Option.group(
+    "Delivery",
+    [
+      .integer("historySize", \.historyMessagesMax, 1...100_000, "messages kept for each room"),
+      // Under a second, a reconnecting client could not use it; over a week, Redis is the wrong place.
+      .duration("historyTtl", \.historyTTLMilliseconds, 1000...604_800_000, "how long messages are kept"),
+      // A proxy's idle timeout is seldom under 30 s, and a browser's tab wakes for every ping.
+      .duration("pingInterval", \.pingIntervalMilliseconds, 100...3_600_000, "time between pings to a quiet client"),
+      .duration("pingTimeout", \.pingTimeoutMilliseconds, 100...600_000, "time a client has to answer a ping"),
+      .duration(
+        "leaveGrace", \.leaveGraceMilliseconds, 0...600_000,
+        "time a lost client has to come back before user_left is sent"),
+      .duration("drain", \.drainMilliseconds, 0...3_600_000, "time over which a stopping node sends its clients away"),
+      .toggle("compression", \.compression, "permessage-deflate (RFC 7692) for clients that offer it"),
+      .toggle("echo", \.echo, "serve a raw WebSocket echo at /echo"),
+    ])
+
+  private static let limits: [Option<ServerSettings>] = Option.group(
+    "Limits",
+    [
+      // A message is held whole in memory and in Redis, so the upper end is 16m; no useful operation fits in less than 64.
+      .size("maxMessage", \.maxMessageBytes, 64...(16 << 20), "longest message a client may send"),
+      .size(
+        "maxQueue", \.maxQueueBytes, 1024...(1 << 30),
+        "bytes that may wait for one client before it is closed with 4408"),
+      .integer(
+        "maxConnections", \.maxConnections, 1...10_000_000, whenUnset: "what the limit on open files allows",
+        "connections a node accepts"),
+      .integer("maxRooms", \.maxRooms, 1...100_000, "rooms one connection may be in"),
+      .integer(
+        "rate", \.messagesPerSecondMax, 1...1_000_000, whenUnset: "no limit",
+        "messages a second one connection may send"),
+    ])
+
+  private static let operation: [Option<ServerSettings>] = Option.group(
+    "Operation",
+    [
+      .text(
+        "webhookUrl", \.webhookURL, "URL", "where events are posted", whenUnset: "none", problem: webProblem
+      ).secret(),
+      .text("webhookSecret", \.webhookSecret, "TEXT", "key that signs webhooks with HMAC-SHA256").secret(),
+      .choice("logLevel", \.logLevel, "least severe event to log"),
+      .choice("logFormat", \.logFormat, "how log lines look; auto is text on a terminal, else json"),
+      .text("config", \.configPath, "FILE", "settings file, one JSON object").from(.argumentsAndEnvironment),
+    ])
+}
+
+extension ServerSettings {
+  /// Judges one origin: scheme and host as browsers send them (RFC 6454 section 7), or `*.` with the rest of a host.
+  @Sendable private static func originProblem(_ text: String) -> String? {
+    let host: Substring
+    if text.hasPrefix("https://") || text.hasPrefix("http://") {
+      host = text[text.index(text.firstIndex(of: "/") ?? text.startIndex, offsetBy: 2)...]
+    } else {
+      host = text[...]
+    }
+    if host.contains("/") { return "has a path; expected an origin such as https://example.com" }
+    let name = host.hasPrefix("*.") ? host.dropFirst(2) : host
+    if name.isEmpty || name.contains("*") || name.contains(" ") {
+      return "is no origin; expected https://example.com or *.example.com"
+    }
+    return nil
+  }
+
+  /// Keeps braces out: they decide which slot of a Redis cluster a key belongs to.
+  @Sendable private static func prefixProblem(_ text: String) -> String? {
+    let isPlain = text.utf8.count <= 64 && !text.contains { " {}*?[]\\".contains($0) }
+    return isPlain ? nil : "is not usable; expected at most 64 bytes without spaces, braces, brackets, *, ? and \\"
+  }
+
+  @Sendable private static func nodeProblem(_ text: String) -> String? {
+    let isPlain =
+      text.utf8.count <= 64 && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) }
+    return isPlain ? nil : "is no name of a node; expected at most 64 letters, digits, dots, dashes or underscores"
+  }
+
+  @Sendable private static func webProblem(_ text: String) -> String? {
+    let hasHost =
+      (text.hasPrefix("https://") && text.utf8.count > 8) || (text.hasPrefix("http://") && text.utf8.count > 7)
+    return hasHost && !text.contains(" ") ? nil : "is no web address; expected http:// or https:// and a host"
+  }
+}

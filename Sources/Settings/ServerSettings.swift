@@ -1,0 +1,109 @@
+/// How users prove who they are.
+public enum AuthenticationMode: String, CaseIterable, Sendable {
+  /// Everybody is who they say; for development.
+  case none
+  case jwt
+}
+
+/// The least severe event that is logged.
+public enum LogLevel: String, CaseIterable, Sendable {
+  case debug
+  case info
+  case warn
+  case error
+}
+
+/// How log lines look.
+public enum LogFormat: String, CaseIterable, Sendable {
+  /// Text on a terminal, JSON elsewhere.
+  case auto
+  case text
+  case json
+}
+
+/// Every setting of `roost serve`; a fresh value holds the defaults.
+///
+/// Durations are milliseconds and sizes are bytes, as the names say. ``parse(arguments:environment:coreCount:readFile:)``
+/// checks ranges and what settings demand of each other.
+public struct ServerSettings: Sendable {
+  /// The address to listen on.
+  public var host = "0.0.0.0"
+  /// 0 takes any free port.
+  public var port = 8080
+  /// nil: the admin endpoint shares `port`.
+  public var adminPort: Int?
+  /// Where plain HTTP is answered with a redirect to HTTPS; nil: nowhere.
+  public var redirectPort: Int?
+  /// PEM file with the certificate chain; nil: no TLS.
+  public var tlsCertificatePath: String?
+  /// PEM file with the private key; set exactly when the certificate is.
+  public var tlsKeyPath: String?
+  /// Empty: every origin may connect.
+  public var origins: [String] = []
+
+  /// nil: the embedded broker.
+  public var redis: RedisURL?
+  /// What every key and channel in Redis begins with; without braces.
+  public var redisPrefix = "roost"
+  /// nil: the caller makes a random one.
+  public var nodeID: String?
+  /// The number of processes; ``parse(arguments:environment:coreCount:readFile:)`` resolves the default.
+  public var workers = 1
+  var workersAsked: Int?
+
+  /// How users prove who they are.
+  public var authentication = AuthenticationMode.none
+  /// The shared secret for HS256.
+  public var jwtSecret: String?
+  /// The path of a PEM file.
+  public var jwtPublicKeyPath: String?
+  /// A path or an http or https URL.
+  public var jwksLocation: String?
+  /// nil: the caller makes one and logs it.
+  public var adminToken: String?
+  /// nil: only the admin token opens publish, broadcast and direct.
+  public var apiKey: String?
+
+  /// Messages kept for each room.
+  public var historyMessagesMax = 100
+  /// How long messages are kept.
+  public var historyTTLMilliseconds = 300_000
+  /// Time between pings to a quiet client.
+  public var pingIntervalMilliseconds = 25_000
+  /// Time a client has to answer a ping.
+  public var pingTimeoutMilliseconds = 10_000
+  /// Time a lost client has to come back before `user_left`.
+  public var leaveGraceMilliseconds = 5000
+  /// Time over which a stopping node sends its clients away.
+  public var drainMilliseconds = 10_000
+  /// Whether permessage-deflate is accepted.
+  public var compression = true
+  /// Whether `/echo` is served.
+  public var echo = false
+
+  /// The longest message of a client.
+  public var maxMessageBytes = 65_536
+  /// Bytes that may wait for one client before it counts as a slow consumer.
+  public var maxQueueBytes = 1_048_576
+  /// nil: as many as the limit on open files allows.
+  public var maxConnections: Int?
+  /// The rooms one connection may be in.
+  public var maxRooms = 256
+  /// Messages a second a connection may send; nil: no limit.
+  public var messagesPerSecondMax: Int?
+
+  /// Where events are posted; nil: nowhere.
+  public var webhookURL: String?
+  /// The key that signs webhooks; nil: unsigned.
+  public var webhookSecret: String?
+
+  /// The least severe event to log.
+  public var logLevel = LogLevel.info
+  /// How log lines look.
+  public var logFormat = LogFormat.auto
+  /// The settings file that was read; nil: none.
+  public var configPath: String?
+
+  /// Holds the default of every setting.
+  public init() {}
+}

@@ -1,0 +1,239 @@
+import Testing
+
+@testable import Settings
+
+@Suite("Settings of roost serve")
+struct ServerSettingsTests {
+  @Test("a fresh table has the documented defaults")
+  func defaults() throws {
+    let settings = try serve()
+    #expect(settings.port == 8080)
+    #expect(settings.host == "0.0.0.0")
+    #expect(settings.redis == nil)
+    #expect(settings.redisPrefix == "roost")
+    #expect(settings.workers == 1)
+    #expect(settings.adminPort == nil)
+    #expect(settings.authentication == .none)
+    #expect(settings.historyMessagesMax == 100)
+    #expect(settings.historyTTLMilliseconds == 300_000)
+    #expect(settings.pingIntervalMilliseconds == 25_000)
+    #expect(settings.pingTimeoutMilliseconds == 10_000)
+    #expect(settings.maxMessageBytes == 65_536)
+    #expect(settings.maxQueueBytes == 1_048_576)
+    #expect(settings.maxRooms == 256)
+    #expect(settings.messagesPerSecondMax == nil)
+    #expect(settings.drainMilliseconds == 10_000)
+    #expect(settings.leaveGraceMilliseconds == 5000)
+    #expect(settings.compression)
+    #expect(!settings.echo)
+    #expect(settings.logFormat == .auto)
+  }
+
+  @Test("a flag beats the environment, which beats the file, which beats the default")
+  func precedence() throws {
+    let file = #"{"port":1,"pingInterval":"1s","maxRooms":3,"historySize":4}"#
+    let environment = ["ROOST_PORT": "2", "ROOST_PING_INTERVAL": "2s", "ROOST_CONFIG": "c.json", "ROOST_RATE": ""]
+    let settings = try serve(["--port", "3"], environment, files: ["c.json": file])
+    #expect(settings.port == 3)
+    #expect(settings.pingIntervalMilliseconds == 2000)
+    #expect(settings.maxRooms == 3)
+    #expect(settings.historyMessagesMax == 4)
+    #expect(settings.messagesPerSecondMax == nil)
+    #expect(settings.configPath == "c.json")
+    let other = try serve(["--config=d.json"], environment, files: ["d.json": #"{"maxRooms":9}"#])
+    #expect(other.maxRooms == 9)
+  }
+
+  @Test("every setting is reachable by its three names")
+  func threeNames() throws {
+    let values: [String: String] = [
+      "host": "::1", "port": "0", "adminPort": "9", "tlsCert": "c", "tlsKey": "k", "redirectPort": "8",
+      "origins": "https://a.example,*.b.example", "redis": "redis://h", "redisPrefix": "p", "nodeId": "n-1",
+      "workers": "1", "auth": "jwt", "jwtSecret": "s", "jwtPublicKey": "k.pem", "jwks": "https://x/jwks",
+      "adminToken": "t", "apiKey": "a", "historySize": "5", "historyTtl": "1h", "pingInterval": "500ms",
+      "pingTimeout": "1m", "leaveGrace": "0", "drain": "0", "compression": "off", "echo": "on", "maxMessage": "1k",
+      "maxQueue": "2m", "maxConnections": "7", "maxRooms": "6", "rate": "5", "webhookUrl": "http://h/x",
+      "webhookSecret": "w", "logLevel": "debug", "logFormat": "json",
+    ]
+    let typed = Set([
+      "port", "adminPort", "redirectPort", "workers", "historySize", "maxConnections", "maxRooms", "rate",
+    ])
+    var arguments: [String] = []
+    var environment: [String: String] = [:]
+    var file: [String] = []
+    for option in ServerSettings.table.options where option.key != "config" {
+      let value = try #require(values[option.key], "a new setting needs a line here: \(option.key)")
+      arguments += [option.flag, value]
+      environment[option.variable] = value
+      file.append("\"\(option.key)\":\(typed.contains(option.key) ? value : "\"\(value)\"")")
+    }
+    let results = [
+      try serve(arguments), try serve([], environment),
+      try serve(["--config", "f"], files: ["f": "{\(file.joined(separator: ","))}"]),
+    ]
+    for settings in results {
+      #expect(settings.pingIntervalMilliseconds == 500)
+      #expect(settings.authentication == .jwt)
+      #expect(settings.origins == ["https://a.example", "*.b.example"])
+      #expect(settings.maxQueueBytes == 2 << 20)
+      #expect(!settings.compression && settings.echo)
+      #expect(settings.drainMilliseconds == 0)
+      #expect(settings.redis?.description == "redis://h:6379")
+      #expect(settings.jwtSecret == "s" && settings.apiKey == "a" && settings.webhookSecret == "w")
+      #expect(settings.logLevel == .debug && settings.logFormat == .json)
+      #expect(settings.tlsCertificatePath == "c" && settings.tlsKeyPath == "k" && settings.redirectPort == 8)
+      #expect(settings.nodeID == "n-1" && settings.maxConnections == 7 && settings.messagesPerSecondMax == 5)
+    }
+    #expect(ServerSettings.table.options.contains { $0.flag == "--ping-interval" })
+    #expect(ServerSettings.table.options.contains { $0.variable == "ROOST_JWT_PUBLIC_KEY" })
+  }
+
+  @Test("toggles are read alone, negated and with a word")
+  func toggles() throws {
+    #expect(try serve(["--echo"]).echo)
+    #expect(try serve(["--echo", "off"]).echo == false)
+    #expect(try serve(["--echo=yes"]).echo)
+    #expect(try serve(["--no-compression"]).compression == false)
+    #expect(try serve(["--compression", "off", "--compression=1"]).compression)
+    #expect(try serve(["--echo", "--port", "1"]).port == 1)
+    #expect(try serve(["--config=f"], files: ["f": #"{"compression":false,"echo":true,"maxMessage":100}"#]).echo)
+  }
+
+  @Test(
+    "a wrong command line is answered with one line that names flag, value and what is accepted",
+    arguments: [
+      (["--ping-intervall", "1s"], ["--ping-intervall", "did you mean --ping-interval?"]),
+      (["--pingInterval=1s"], ["did you mean --ping-interval?"]), (["--zzzzzzz"], ["unknown flag", "--help"]),
+      (["--no-compresion"], ["did you mean --no-compression?"]), (["--no-port"], ["unknown flag"]),
+      (["--ping-interval", "30"], ["--ping-interval", "\"30\"", "no unit", "ms, s, m or h"]),
+      (["--ping-interval", "1x"], ["\"1x\"", "is not a duration"]),
+      (["--ping-interval", "1ms"], ["out of range", "100ms"]),
+      (["--history-ttl", "9999999999999999h"], ["--history-ttl"]), (["--port", "65536"], ["--port", "0 to 65535"]),
+      (["--port", "http"], ["not a whole number"]), (["--port", "+1"], ["not a whole number"]),
+      (["--port"], ["--port needs a value"]), (["--host", "--port", "1"], ["--host needs a value"]),
+      (["--host="], ["--host", "is empty"]), (["--max-message", "64x"], ["--max-message", "k, m or g"]),
+      (["--max-message", "1g"], ["out of range", "16m"]), (["--echo=maybe"], ["--echo", "on, off"]),
+      (["--no-echo=on"], ["takes no value"]), (["--auth", "basic"], ["\"basic\"", "none, jwt"]),
+      (["--log-level", "trace"], ["debug, info, warn, error"]), (["extra"], ["unexpected argument \"extra\""]),
+      (["--origins", "https://a.example/"], ["--origins", "path"]), (["--origins", "https://a,,b"], ["is empty"]),
+      (["--redis-prefix", "a{b}"], ["--redis-prefix", "braces"]), (["--node-id", "a b"], ["--node-id"]),
+      (["--webhook-url", "ftp://x"], ["--webhook-url", "http://"]), (["--rate", "-5"], ["--rate", "out of range"]),
+      (["--auth", "jwt"], ["--jwt-secret", "--jwks"]), (["--tls-cert", "c"], ["--tls-key is missing"]),
+      (["--tls-key", "c"], ["--tls-cert is missing"]), (["--workers", "2"], ["--workers 2 needs --redis"]),
+      (["--workers", "2", "--redis", "redis://h", "--port", "0"], ["fixed --port"]),
+      (["--redirect-port", "80"], ["--redirect-port", "--tls-cert"]),
+      (["--config", "none"], ["none", "no such file"]),
+    ])
+  func refusesArguments(_ arguments: [String], _ words: [String]) {
+    let message = refusal(arguments)
+    for word in words { #expect(message?.contains(word) == true, "\(message ?? "accepted")") }
+    #expect(message?.contains("\n") != true)
+  }
+
+  @Test("a wrong variable or key is named as it was written")
+  func refusesOtherPlaces() {
+    #expect(refusal([], ["ROOST_PING_INTERVAL": "5"])?.hasPrefix("ROOST_PING_INTERVAL: \"5\" has no unit") == true)
+    #expect(refusal([], ["ROOST_PORT": "tcp://10.0.0.1:80"])?.contains("enableServiceLinks") == true)
+    #expect(refusal([], ["ROOST_URL": "x", "ROOST_PROT": "y"]) == nil)
+    func file(_ text: String) -> String? { refusal(["--config=f.json"], files: ["f.json": text]) }
+    #expect(file(#"{"ping-interval":"1s"}"#) == "unknown key \"ping-interval\" in f.json; did you mean pingInterval?")
+    #expect(file(#"{"config":"x"}"#)?.contains("unknown key \"config\"") == true)
+    #expect(file(#"{"port":"80"}"#) == "port in f.json: a string is not accepted; expected a number")
+    #expect(file(#"{"port":80.5}"#)?.contains("not a whole number") == true)
+    #expect(file(#"{"pingInterval":30}"#)?.contains("expected a string") == true)
+    #expect(file(#"{"echo":null}"#)?.contains("true or false") == true)
+    #expect(file(#"{"origins":["https://a.example",1]}"#)?.contains("array of strings") == true)
+    #expect(file("[]")?.contains("one JSON object") == true)
+    #expect(file("{\"port\":}")?.contains("malformed JSON: a value is missing at byte 8") == true)
+  }
+
+  @Test(
+    "no message repeats a secret",
+    arguments: ["admin-token", "jwt-secret", "api-key", "webhook-secret", "redis", "webhook-url"])
+  func hidesSecrets(_ name: String) throws {
+    let secret = "hunter2\u{1}"
+    for value in [secret, "redis://:\(secret)@h:99999", "ftp://u:\(secret)@h"] {
+      let message = try #require(refusal(["--\(name)", value]))
+      #expect(!message.contains("hunter2"), "\(message)")
+      #expect(message.contains("--\(name)"))
+    }
+  }
+
+  @Test("a wrong value of any length and content stays on one line")
+  func boundsMessages() throws {
+    let message = try #require(refusal(["--port", "a\n\u{1B}[31m" + String(repeating: "x", count: 5000)]))
+    #expect(message.count < 200)
+    #expect(!message.contains("\n") && !message.contains("\u{1B}"))
+  }
+
+  @Test("workers are one for each core with Redis and one without")
+  func resolvesWorkers() throws {
+    #expect(try serve(["--redis", "redis://h"], coreCount: 6).workers == 6)
+    #expect(try serve(["--redis", "redis://h", "--workers", "2"], coreCount: 6).workers == 2)
+    #expect(try serve([], coreCount: 6).workers == 1)
+    #expect(refusal(["--redis", "redis://h", "--port", "0"], coreCount: 1) == nil)
+  }
+
+  @Test("help lists every flag with its default in at most 100 columns and wins over errors")
+  func writesHelp() throws {
+    for arguments in [["--help"], ["-h"], ["--nonsense", "--help"]] {
+      guard case .help(let text) = try parse(arguments) else {
+        Issue.record("no help")
+        continue
+      }
+      for option in ServerSettings.table.options { #expect(text.contains(option.flag + " "), "\(option.flag)") }
+      for words in ["(default 25s)", "(default 64k)", "(default 8080)", "(default on)", "one per core with Redis"] {
+        #expect(text.contains(words), "\(words)")
+      }
+      #expect(text.split(separator: "\n").allSatisfy { $0.count <= 100 })
+    }
+    guard case .version = try parse(["--version"]) else {
+      Issue.record("no version")
+      return
+    }
+  }
+
+  @Test("arbitrary arguments never trap and always give settings or one line", arguments: [81, 82] as [UInt64])
+  func survivesNoise(seed: UInt64) {
+    var random = SeededGenerator(seed: seed)
+    let flags = ServerSettings.table.options.map(\.flag) + ["--no-echo", "--", "-", "", "-x", "--=", "--port=", "é"]
+    let values = [
+      "", "0", "1s", "64k", "on", "-1", "redis://", "redis://[::1", "unix://", "%", "a,b", "99999999999999999999h",
+    ]
+    for round in 0..<3000 {
+      let arguments = (0..<Int.random(in: 0...6, using: &random)).map { _ in
+        (Bool.random(using: &random) ? flags : values).randomElement(using: &random) ?? ""
+      }
+      let message = refusal(arguments)
+      #expect(message == nil || message?.isEmpty == false, "seed \(seed) round \(round)")
+      #expect(message?.contains("\n") != true, "seed \(seed) round \(round)")
+    }
+  }
+}
+
+func parse(
+  _ arguments: [String], _ environment: [String: String] = [:], files: [String: String] = [:], coreCount: Int = 2
+) throws(SettingsError) -> ServerSettings.Parsed {
+  try ServerSettings.parse(arguments: arguments, environment: environment, coreCount: coreCount) { path in
+    guard let text = files[path] else { return .failure(SettingsError(message: "\(path): no such file")) }
+    return .success(Array(text.utf8))
+  }
+}
+
+func serve(
+  _ arguments: [String] = [], _ environment: [String: String] = [:], files: [String: String] = [:], coreCount: Int = 2
+) throws -> ServerSettings {
+  guard case .serve(let settings) = try parse(arguments, environment, files: files, coreCount: coreCount) else {
+    throw SettingsError(message: "help or version instead of settings")
+  }
+  return settings
+}
+
+func refusal(
+  _ arguments: [String], _ environment: [String: String] = [:], files: [String: String] = [:], coreCount: Int = 2
+) -> String? {
+  do throws(SettingsError) {
+    _ = try parse(arguments, environment, files: files, coreCount: coreCount)
+    return nil
+  } catch { return error.message }
+}
