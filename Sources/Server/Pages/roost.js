@@ -1,0 +1,359 @@
+// Roost's browser client: one WebSocket that comes back by itself, rejoins its rooms where it left them,
+// and sends again what was never acknowledged.
+//
+//   import { Roost } from '/roost.js';
+//   const roost = new Roost().connect();
+//   await roost.join('lobby', { message: (m) => show(m.user, m.text) });
+//   await roost.send('lobby', { text: 'hello' });
+
+const RECONNECT_CODES = new Set([1001, 1006, 1011, 1012, 1013, 4408, 4429]); // after any other it stays closed
+const PASSING_ERRORS = new Set(['unavailable', 'rate_limited', 'internal']); // a join is tried again after these
+const BACKOFF_BASE_MS = 500;
+const BACKOFF_MAX_MS = 30_000;
+const RATE_LIMITED_WAIT_MS = 10_000; // added to the backoff after 4429
+const STABLE_MS = 10_000; // a connection that lived so long starts the backoff from its base again
+const ANSWER_WAIT_MS = 10_000; // for the welcome, and for a pong
+const PROBE_WAIT_MS = 3_000; // for a pong when the browser says that the network changed
+const RESEND_WINDOW_MS = 4 * 60_000; // the server remembers an id for 5 minutes; later it might publish twice
+const PENDING_MAX = 1_000; // calls kept while the server is out of reach
+
+/** Why a call failed: the server's error code, or `closed`, `disconnected`, `expired`, `queue_full`. */
+export class RoostError extends Error {
+  /** @param {string} code @param {string} [message] */
+  constructor(code, message) {
+    super(message ?? code);
+    this.name = 'RoostError';
+    this.code = code;
+  }
+}
+
+/**
+ * Connects a page to a Roost cluster.
+ *
+ * Events, by `on`: every server push under its own type (`welcome`, `message`, `direct`, `broadcast`, `user_joined`,
+ * `user_left`, `gap`, `degraded`, `restored`, `auth_failed`, `error`), `joined` after each join and rejoin (with
+ * `recovered: false` when the room's history no longer reached back), and `state` with one of
+ * `{name: 'connecting'}`, `{name: 'open'}`, `{name: 'waiting', retryInMs, code}`, `{name: 'closed', code, reason}`.
+ */
+export class Roost {
+  /** The connection state, as in the `state` event. Before `connect` it is closed. */
+  state = { name: 'closed', code: 1000, reason: '' };
+  /** The last welcome: `{connection, node, user, pingInterval}`. */
+  welcome = null;
+
+  #url;
+  #token;
+  #user;
+  #socket = null;
+  #rooms = new Map();
+  #pending = new Map();
+  #listeners = new Map();
+  // Random, since two tabs of one user share the server's memory of ids.
+  #idPrefix = Array.from(crypto.getRandomValues(new Uint32Array(3)), (n) => n.toString(36)).join('') + '-';
+  #sequence = 0;
+  #attempt = 0;
+  #openedAt = Infinity;
+  #heard = false;
+  #retryTimer;
+  #watchTimer;
+  #drainTimer;
+
+  /**
+   * @param {string} [url] of the server, `/ws` of the page's own server by default; http(s) is read as ws(s)
+   * @param {{token?: string, user?: string}} [identity] a JWT, or a name where the server asks for none
+   */
+  constructor(url = '/ws', { token, user } = {}) {
+    this.#url = new URL(url, location.href);
+    this.#url.protocol = this.#url.protocol.replace('http', 'ws');
+    this.#token = token;
+    this.#user = user;
+    addEventListener('online', () => this.#networkChanged());
+    addEventListener('offline', () => this.#networkChanged());
+  }
+
+  /** Opens the connection, at once also when it is waiting to retry. */
+  connect() {
+    if (!this.#socket) this.#open();
+    return this;
+  }
+
+  /** Closes for good: open calls are rejected with `closed`. `connect` may be called again; rooms must be joined anew. */
+  close() {
+    this.#drop();
+    this.#finish(1000, '');
+  }
+
+  /** Calls `listener` on each `event`; returns the function that ends it. */
+  on(event, listener) {
+    if (!this.#listeners.has(event)) this.#listeners.set(event, new Set());
+    this.#listeners.get(event).add(listener);
+    return () => this.#listeners.get(event).delete(listener);
+  }
+
+  /**
+   * Joins a room and stays in it through reconnects. The promise is fulfilled with the first `joined`.
+   * @param {string} room
+   * @param {Object<string, function(Object)>} [handlers] by type: `message`, `joined`, `user_joined`, `user_left`, `gap`
+   */
+  join(room, handlers = {}) {
+    const known = this.#rooms.get(room);
+    if (known) {
+      Object.assign(known.handlers, handlers);
+      return known.entered;
+    }
+    const entry = { name: room, handlers: { ...handlers }, joined: false, entering: false, own: new Set() };
+    entry.entered = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
+    this.#rooms.set(room, entry);
+    entry.entered.catch(() => {}); // also told by an `error` event
+    this.#enter(entry);
+    return entry.entered;
+  }
+
+  /** Leaves a room. */
+  async leave(room) {
+    this.#rooms.get(room)?.reject(new RoostError('closed', 'left before joined'));
+    if (!this.#rooms.delete(room) || this.state.name !== 'open') return;
+    await this.#call({ type: 'leave', room }).catch(() => {}); // a lost connection has left as well
+  }
+
+  /**
+   * Publishes the members of `data` to a room and is fulfilled with the ack `{room, epoch, offset}`. Through reconnects
+   * it is sent again under the same id, so it is published once.
+   */
+  send(room, data) {
+    return this.#call({ ...data, type: 'message', room }, true).then((ack) => {
+      const entry = this.#rooms.get(room);
+      if (entry && entry.epoch === ack.epoch && !data.echo) {
+        entry.own.add(ack.offset);
+        absorbOwn(entry);
+      }
+      return ack;
+    });
+  }
+
+  /** Sends to every connection of a user; fulfilled with `{delivered}`. Not sent again after a lost connection. */
+  direct(user, data) {
+    return this.#call({ ...data, type: 'direct', to: user });
+  }
+
+  /** Sends to every connection in the cluster, if permitted. Not sent again after a lost connection. */
+  broadcast(data) {
+    return this.#call({ ...data, type: 'broadcast' });
+  }
+
+  /** Asks who is in a room: `{members: [{user, connections, since, info}], count}`. */
+  presence(room) {
+    return this.#call({ type: 'presence', room }, true);
+  }
+
+  /** Asks for past messages, `{epoch, messages}`. @param {{limit?: number, since?: {epoch, offset}}} [range] */
+  history(room, range = {}) {
+    return this.#call({ type: 'history', room, ...range }, true);
+  }
+
+  /** Calls an action on the server and is fulfilled with its payload. Not sent again after a lost connection. */
+  async request(action, payload) {
+    return (await this.#call({ type: 'request', action, payload })).payload;
+  }
+
+  /** Replaces the token, before it expires, without a new connection. */
+  authenticate(token) {
+    this.#token = token;
+    return this.#call({ type: 'auth', token });
+  }
+
+  // --- Connection ---
+
+  #open() {
+    clearTimeout(this.#retryTimer);
+    // A guest keeps the name that the server gave: the server knows ids by user.
+    const user = this.#user ?? this.welcome?.user;
+    if (this.#token) this.#url.searchParams.set('token', this.#token);
+    else if (user) this.#url.searchParams.set('user', user);
+    const socket = new WebSocket(this.#url);
+    socket.onmessage = (event) => this.#receive(event.data);
+    socket.onclose = (event) => this.#lost(event.code, event.reason);
+    this.#socket = socket;
+    this.#openedAt = Infinity;
+    this.#watchTimer = setTimeout(() => this.#lost(1006, 'no welcome'), ANSWER_WAIT_MS);
+    this.#setState({ name: 'connecting' });
+  }
+
+  /** Lets go of the socket without waiting for a closing handshake that a dead network never answers. */
+  #drop() {
+    for (const timer of [this.#retryTimer, this.#watchTimer, this.#drainTimer]) clearTimeout(timer);
+    if (!this.#socket) return;
+    this.#socket.onmessage = this.#socket.onclose = null;
+    this.#socket.close();
+    this.#socket = null;
+  }
+
+  #lost(code, reason, atOnce = false) {
+    this.#drop();
+    for (const room of this.#rooms.values()) room.joined = false;
+    for (const [id, call] of this.#pending) {
+      if (call.sent && !call.resend) this.#settle(id, new RoostError('disconnected', 'the answer was lost'));
+      call.sent = false;
+    }
+    if (!RECONNECT_CODES.has(code)) return this.#finish(code, reason);
+    if (atOnce) return this.#open();
+    if (Date.now() - this.#openedAt > STABLE_MS) this.#attempt = 0;
+    // Full jitter: after a failure clients come back spread out, not all at one moment.
+    const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** this.#attempt++);
+    const retryInMs = Math.round(Math.random() * ceiling) + (code === 4429 ? RATE_LIMITED_WAIT_MS : 0);
+    this.#retryTimer = setTimeout(() => this.#open(), retryInMs);
+    this.#setState({ name: 'waiting', retryInMs, code });
+  }
+
+  #finish(code, reason) {
+    const closed = new RoostError('closed', reason || `closed with ${code}`);
+    this.#attempt = 0;
+    for (const room of this.#rooms.values()) room.reject(closed);
+    this.#rooms.clear();
+    for (const id of [...this.#pending.keys()]) this.#settle(id, closed);
+    this.#setState({ name: 'closed', code, reason });
+  }
+
+  /** A page cannot see protocol pings, so after a silent interval it asks, and gives up when nothing answers. */
+  #watch(waitMs, pinged = false) {
+    this.#heard = false;
+    clearTimeout(this.#watchTimer);
+    if (pinged) this.#socket.send('{"type":"ping"}');
+    this.#watchTimer = setTimeout(() => {
+      if (this.#heard) this.#watch(this.welcome.pingInterval);
+      else if (pinged) this.#lost(1006, 'no pong');
+      else this.#watch(ANSWER_WAIT_MS, true);
+    }, waitMs);
+  }
+
+  #networkChanged() {
+    if (this.state.name === 'open') this.#watch(PROBE_WAIT_MS, true);
+    else if (this.state.name === 'waiting' && navigator.onLine) this.#open();
+  }
+
+  // --- Frames in ---
+
+  #receive(data) {
+    this.#heard = true;
+    if (typeof data !== 'string') return; // binary frames are for other clients
+    const m = JSON.parse(data);
+    if (this.#pending.has(m.id)) return this.#settle(m.id, failure(m) ?? m);
+    if (m.type === 'welcome') {
+      this.welcome = m;
+      this.#openedAt = Date.now();
+      this.#watch(m.pingInterval);
+      this.#setState({ name: 'open' });
+      for (const room of this.#rooms.values()) this.#enter(room);
+      this.#flush();
+    } else if (m.type === 'message' && !this.#advance(m.room, m.offset)) return;
+    else if (m.type === 'gap') this.#advance(m.room, m.to);
+    else if (m.type === 'reconnect') {
+      // The node is draining: move at the moment it gave, before it closes, with no backoff.
+      this.#drainTimer = setTimeout(() => this.#lost(1012, 'drain', true), m.after);
+    }
+    this.#deliver(m);
+  }
+
+  /** Moves a room's position forward; false for what was seen already or is of a room just left. */
+  #advance(name, offset) {
+    const room = this.#rooms.get(name);
+    if (!room) return false;
+    if (offset <= room.offset) {
+      // A copy, or a new epoch that counts from 1 again: a join from our position tells which, and changes nothing if a copy.
+      this.#enter(room);
+      return false;
+    }
+    room.offset = offset;
+    absorbOwn(room);
+    return true;
+  }
+
+  async #enter(room) {
+    if (room.entering || this.state.name !== 'open' || this.#rooms.get(room.name) !== room) return;
+    room.entering = true;
+    const since = room.epoch === undefined ? undefined : { epoch: room.epoch, offset: room.offset };
+    const joined = await this.#call({ type: 'join', room: room.name, since }).catch((error) => error);
+    room.entering = false;
+    if (this.#rooms.get(room.name) !== room || joined.code === 'disconnected') return;
+    if (joined instanceof RoostError) {
+      if (PASSING_ERRORS.has(joined.code)) return setTimeout(() => this.#enter(room), 1_000 + Math.random() * 2_000);
+      this.#rooms.delete(room.name);
+      room.reject(joined);
+      return this.#deliver({ type: 'error', room: room.name, code: joined.code, message: joined.message });
+    }
+    if (!joined.recovered) {
+      Object.assign(room, { epoch: joined.epoch, offset: joined.offset });
+      room.own.clear();
+    }
+    room.joined = true;
+    room.resolve(joined);
+    this.#deliver(joined, room);
+    this.#flush();
+  }
+
+  // --- Frames out ---
+
+  /** Sends an operation under an id; `resend` says that sending it twice does no harm. */
+  #call(operation, resend = false) {
+    return new Promise((resolve, reject) => {
+      if (this.state.name === 'closed') return reject(new RoostError('closed'));
+      if (this.#pending.size >= PENDING_MAX) return reject(new RoostError('queue_full'));
+      const id = this.#idPrefix + ++this.#sequence;
+      this.#pending.set(id, { operation: { ...operation, id }, resend, resolve, reject, sent: false });
+      this.#flush();
+    });
+  }
+
+  #flush() {
+    if (this.state.name !== 'open') return;
+    for (const [id, call] of this.#pending) {
+      const { type, room } = call.operation;
+      if (call.sent || (type === 'message' && this.#rooms.get(room)?.joined === false)) continue;
+      call.firstSentAt ??= Date.now();
+      if (Date.now() - call.firstSentAt > RESEND_WINDOW_MS) {
+        this.#settle(id, new RoostError('expired', 'sent once, never acknowledged'));
+        continue;
+      }
+      call.sent = true;
+      this.#socket.send(JSON.stringify(call.operation));
+    }
+  }
+
+  #settle(id, outcome) {
+    const call = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (outcome instanceof RoostError) call.reject(outcome);
+    else call.resolve(outcome);
+  }
+
+  // --- Events ---
+
+  #setState(state) {
+    this.state = state;
+    this.#deliver({ type: 'state', ...state });
+  }
+
+  #deliver(m, room = this.#rooms.get(m.room)) {
+    for (const listener of [room?.handlers[m.type], ...(this.#listeners.get(m.type) ?? [])]) {
+      try {
+        listener?.(m);
+      } catch (error) {
+        reportError(error); // a mistake in a handler must not end the connection
+      }
+    }
+  }
+}
+
+/** Own messages are acked, not delivered: they count as seen once everything before them has arrived. */
+function absorbOwn(room) {
+  for (const offset of room.own) if (offset <= room.offset) room.own.delete(offset);
+  while (room.own.delete(room.offset + 1)) room.offset += 1;
+}
+
+/** The error that an answer states, if it is one. */
+function failure(m) {
+  if (m.type === 'error') return new RoostError(m.code, m.message);
+  if (m.type === 'auth_failed') return new RoostError('unauthenticated', m.reason);
+  if (m.type === 'response' && !m.ok) return new RoostError(m.error?.code ?? m.code ?? 'failed', m.error?.message ?? m.message);
+  return null;
+}
