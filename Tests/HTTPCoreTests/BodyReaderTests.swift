@@ -75,12 +75,14 @@ struct BodyReaderTests {
     #expect(body("1 \t;a\r\nx\r\n0\r\nA: b\r\nC: d\r\n\r\n") == "x")
     #expect(body("A\r\n\r\n\r\n\r\n\r\n\r\n\r\n0\r\n\r\n") == "\r\n\r\n\r\n\r\n\r\n")
     #expect(body("0\r\n") == nil)
+    #expect(body(String(repeating: "1\r\nx\r\n", count: 40) + "0\r\n\r\n") == String(repeating: "x", count: 40))
   }
 
   @Test(
     "refuses malformed chunks with 400 (RFC 9112 section 7.1)",
     arguments: [
       "\r\n", ";a\r\n", "g\r\n", "-1\r\n", "0x1\r\n", "1\nx", "1\rx", "1 \r\n", "1\r\nxy", "1\r\nx\n", "1\r\nx\ry",
+      "1\r\nx\r\n\r\n",
       "1;a\u{0}\r\n", "1;a\n", "00000000000000001\r\n", "0\r\n\n", "0\r\nA\u{1}: b\r\n\r\n",
     ])
   func malformed(wire: String) { #expect(body(wire) == "400") }

@@ -125,7 +125,10 @@ struct RequestParserTests {
     }
     expectFailure(400, "GET / HTTP/1.1\n")
     #expect(read([[0x16, 0x03, 0x01, 0x02]]) == [.failed(400)])
-    #expect(read([Array("GET / HTTP/1.1\r\nHost: h\r\nA: \tü\r\n\r\n".utf8)]).first != .failed(400))
+    #expect(
+      read([Array("GET / HTTP/1.1\r\nHost: h\r\nA: \tü\r\n\r\n".utf8)]) == [
+        .request(.get, path: "/", headers: 2, body: "")
+      ])
   }
 
   @Test("wants exactly one sound Host (RFC 9112 section 3.2)")
@@ -160,11 +163,11 @@ struct RequestParserTests {
     var limits = HeadLimits()
     limits.headersMax = 3
     let three = "GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\nB: 2\r\n"
-    #expect(read([Array("\(three)\r\n".utf8)], limits: limits).count == 1)
+    #expect(read([Array("\(three)\r\n".utf8)], limits: limits) == [.request(.get, path: "/", headers: 3, body: "")])
     expectFailure(431, "\(three)C: 3\r\n\r\n", limits: limits)
     limits = HeadLimits()
     limits.headBytesMax = three.utf8.count + 2
-    #expect(read([Array("\(three)\r\n".utf8)], limits: limits) != [.failed(431)])
+    #expect(read([Array("\(three)\r\n".utf8)], limits: limits) == [.request(.get, path: "/", headers: 3, body: "")])
     expectFailure(431, "\(three) \r\n\r\n", limits: limits)
     expectFailure(414, "GET /" + String(repeating: "a", count: 100), limits: limits)
     expectFailure(414, String(repeating: "\r\n", count: 100), limits: limits)

@@ -22,6 +22,7 @@ struct ServerSentEventsTests {
   @Test("splits data at line ends of any kind (WHATWG HTML section 9.2.5)")
   func lines() {
     #expect(event("a\nb") == "data: a\ndata: b\n\n")
+    #expect(event("a\n\nb") == "data: a\ndata: \ndata: b\n\n")
     #expect(event("a\r\nb\rc") == "data: a\ndata: b\ndata: c\n\n")
     #expect(event("\n\r") == "data: \ndata: \ndata: \n\n")
     #expect(event("a\r") == "data: a\ndata: \n\n")
