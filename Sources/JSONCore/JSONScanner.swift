@@ -195,8 +195,11 @@ extension JSONScanner {
 }
 
 /// Remembers for each open container whether it is an object, one bit a level.
+///
+/// The innermost 64 levels are the bits of one word, innermost lowest; words of levels further out wait in an array.
 private struct NestingStack {
-  private var bits = InlineArray<8, UInt64>(repeating: 0)
+  private var word: UInt64 = 0
+  private var outerWords = InlineArray<8, UInt64>(repeating: 0)
   private var depth = 0
   private let depthMax: Int
 
@@ -204,16 +207,25 @@ private struct NestingStack {
     depthMax = JSONScanner.depthMax - outerDepth
   }
 
-  var isEmpty: Bool { depth == 0 }
+  var isEmpty: Bool {
+    @inline(__always) get { depth == 0 }
+  }
 
-  var topIsObject: Bool { (bits[(depth - 1) >> 6] >> UInt64((depth - 1) & 63)) & 1 == 1 }
+  var topIsObject: Bool {
+    @inline(__always) get { word & 1 == 1 }
+  }
 
+  @inline(__always)
   mutating func push(isObject: Bool, at offset: Int) throws(JSONError) {
     guard depth < depthMax else { throw JSONError(.tooDeep, at: offset) }
-    let mask: UInt64 = 1 << UInt64(depth & 63)
-    if isObject { bits[depth >> 6] |= mask } else { bits[depth >> 6] &= ~mask }
+    if depth & 63 == 0 { outerWords[depth >> 6] = word }
+    word = word << 1 | (isObject ? 1 : 0)
     depth += 1
   }
 
-  mutating func pop() { depth -= 1 }
+  @inline(__always)
+  mutating func pop() {
+    depth -= 1
+    word = depth & 63 == 0 ? outerWords[depth >> 6] : word >> 1
+  }
 }

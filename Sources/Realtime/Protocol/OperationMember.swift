@@ -28,29 +28,27 @@ enum OperationMember {
     }
   }
 
+  /// The length and the first letter leave one candidate or two.
   private init(name: Span<UInt8>) {
-    self = .other
-    switch name.count {
-    case 2:
-      if JSONString.equals(name, "id") { self = .id }
-      if JSONString.equals(name, "ts") { self = .ts }
-      if JSONString.equals(name, "to") { self = .to }
-    case 4:
-      if JSONString.equals(name, "type") { self = .type }
-      if JSONString.equals(name, "room") { self = .room }
-      if JSONString.equals(name, "user") { self = .user }
-      if JSONString.equals(name, "echo") { self = .echo }
-    case 5:
-      if JSONString.equals(name, "token") { self = .token }
-      if JSONString.equals(name, "since") { self = .since }
-      if JSONString.equals(name, "limit") { self = .limit }
-    case 6:
-      if JSONString.equals(name, "offset") { self = .offset }
-      if JSONString.equals(name, "action") { self = .action }
-    case 7:
-      if JSONString.equals(name, "payload") { self = .payload }
-    default:
-      break
+    guard name.count >= 2, name.count <= 7 else {
+      self = .other
+      return
+    }
+    switch (name.count, name[0]) {
+    case (2, UInt8(ascii: "i")): self = JSONString.equals(name, "id") ? .id : .other
+    case (2, UInt8(ascii: "t")):
+      self = name[1] == UInt8(ascii: "s") ? .ts : name[1] == UInt8(ascii: "o") ? .to : .other
+    case (4, UInt8(ascii: "t")): self = JSONString.equals(name, "type") ? .type : .other
+    case (4, UInt8(ascii: "r")): self = JSONString.equals(name, "room") ? .room : .other
+    case (4, UInt8(ascii: "u")): self = JSONString.equals(name, "user") ? .user : .other
+    case (4, UInt8(ascii: "e")): self = JSONString.equals(name, "echo") ? .echo : .other
+    case (5, UInt8(ascii: "t")): self = JSONString.equals(name, "token") ? .token : .other
+    case (5, UInt8(ascii: "s")): self = JSONString.equals(name, "since") ? .since : .other
+    case (5, UInt8(ascii: "l")): self = JSONString.equals(name, "limit") ? .limit : .other
+    case (6, UInt8(ascii: "o")): self = JSONString.equals(name, "offset") ? .offset : .other
+    case (6, UInt8(ascii: "a")): self = JSONString.equals(name, "action") ? .action : .other
+    case (7, UInt8(ascii: "p")): self = JSONString.equals(name, "payload") ? .payload : .other
+    default: self = .other
     }
   }
 }
