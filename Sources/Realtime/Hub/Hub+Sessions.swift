@@ -73,6 +73,16 @@ extension Hub {
     sessions.remove(id.index)
   }
 
+  /// Tells a client when to come back, because this node is about to close its connection.
+  public func announceReconnect(_ id: SlabID, afterMilliseconds milliseconds: Int) {
+    answer(id) { output in
+      Answer.begin("reconnect", id: nil, to: &output)
+      output.append(",\"after\":")
+      JSONNumber.append(UInt64(max(0, milliseconds)), to: &output)
+      output.append(UInt8(ascii: "}"))
+    }
+  }
+
   /// Sessions that are open.
   public var sessionCount: Int { sessions.count }
 

@@ -56,6 +56,9 @@ public final class Hub {
   var spareBatches: [RoomBatch] = []
   /// Reused by every answer, so that an answer costs one copy and no allocation.
   var scratch: [UInt8] = []
+  /// Whether the batch being delivered is the only one of this tick: then a member's next bytes are surely this batch,
+  /// and it can be sent at once instead of being queued for the end of the tick.
+  public private(set) var isDeliveringAlone = true
   public internal(set) var counters = HubCounters()
   /// Makes the node's report for its lease; the node sets it.
   public var makeReport: () -> [UInt8] = { Array("{}".utf8) }
@@ -76,6 +79,8 @@ extension Hub {
     // Delivering may dirty a room again only through a broker's answer, which then waits for the next call.
     var due: [Room] = []
     swap(&due, &dirtyRooms)
+    isDeliveringAlone = due.count == 1
+    defer { isDeliveringAlone = true }
     for room in due {
       room.isDirty = false
       deliverBatch(of: room)
@@ -87,8 +92,6 @@ extension Hub {
 
   /// Whether `flush` has anything to do.
   public var hasWork: Bool { !dirtyRooms.isEmpty }
-  /// How many rooms the next `flush` delivers. One alone can be written directly; several share a connection's write.
-  public var dirtyRoomCount: Int { dirtyRooms.count }
 
   /// Whether a room is still the one of its name: a broker may answer after the room has ended.
   func isKnown(_ room: Room) -> Bool {

@@ -59,7 +59,7 @@ extension AdminEndpoint {
           writer.beginObject()
           writer.key("id")
           writer.string(node.id)
-          writer.raw(node.report.dropFirst().dropLast().span)
+          writer.raw(Array(node.report.dropFirst().dropLast()))
           writer.endObject()
         }
         writer.endArray()

@@ -105,16 +105,3 @@ extension ConnectionTable {
     close(index, code: CloseCode.slowConsumer.rawValue, reason: "slow consumer: reconnect and resume")
   }
 }
-
-extension MessageReader.Payload {
-  /// Lends the payload's bytes.
-  func withSpan(in buffer: UnsafeMutableRawBufferPointer, _ body: (Span<UInt8>) -> Void) {
-    switch self {
-    case .inPlace(let range):
-      // Safe because the reader took the range from this buffer, which nobody writes to during the call.
-      let bytes = UnsafeRawBufferPointer(rebasing: buffer[range]).assumingMemoryBound(to: UInt8.self)
-      body(bytes.span)
-    case .owned(let bytes): body(bytes.span)
-    }
-  }
-}

@@ -72,7 +72,7 @@ final class Routes: RequestRouter {
       return answer(request, response)
     case .accepted(let accepted): acceptance = accepted
     }
-    guard node.origins.allows(request.head.header("Origin").map { [UInt8](copying: $0) }) else {
+    guard node.origins.allows(request.head.headerList("Origin")) else {
       return answer(request, ErrorResponse.make(.forbidden, "this Origin is not in --origins"))
     }
     if node.isDraining {
@@ -91,7 +91,7 @@ final class Routes: RequestRouter {
   private static func handshake(_ head: RequestHead) -> Handshake.Request {
     var request = Handshake.Request(
       method: [UInt8](copying: head.methodName), versionMajor: 1, versionMinor: head.versionMinor)
-    request.host = head.header("Host").map { [UInt8](copying: $0) }
+    request.host = head.headerList("Host")
     request.upgrade = head.headerList("Upgrade")
     request.connection = head.headerList("Connection")
     request.key = head.headerList("Sec-WebSocket-Key")

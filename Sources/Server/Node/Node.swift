@@ -1,3 +1,4 @@
+import Glibc
 import HTTPCore
 import JSONCore
 import LoopCore
@@ -146,8 +147,8 @@ public final class Node {
 
   private func receive(signal: Int32) {
     switch signal {
-    case SIGTERM, SIGINT where !isDraining: drain()
-    case SIGINT: loop.stop()
+    case SIGINT where isDraining: loop.stop()
+    case SIGTERM, SIGINT: drain()
     default: log.info("nothing to reload")
     }
   }
