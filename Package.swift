@@ -27,7 +27,7 @@ let package = Package(
     .target(name: "Realtime", dependencies: ["JSONCore"], swiftSettings: strict),
     .target(name: "Settings", dependencies: ["JSONCore"], swiftSettings: strict),
     .target(
-      name: "RedisBackend", dependencies: ["Realtime", "LoopCore", "CHiredis"],
+      name: "RedisBackend", dependencies: ["Realtime", "LoopCore", "JSONCore", "CHiredis"],
       resources: [.embedInCode("Scripts")], swiftSettings: strict),
     .target(
       name: "Server",
