@@ -1,0 +1,29 @@
+import Realtime
+
+/// Keeps what could not be told to Redis while it was away and must not be forgotten: arrivals and departures.
+struct Backlog {
+  enum Entry {
+    case connect(Member)
+    case disconnect(Member)
+    case leave(room: [UInt8], Member)
+  }
+
+  private(set) var entries: [Entry] = []
+  /// Whether more happened than is kept: the node's presence must be taken back as a whole and asserted anew.
+  private(set) var hasOverflowed = false
+
+  mutating func append(_ entry: Entry) {
+    guard entries.count < RedisLimits.backlogMax else {
+      entries = []
+      hasOverflowed = true
+      return
+    }
+    if !hasOverflowed { entries.append(entry) }
+  }
+
+  /// Takes everything out, oldest first.
+  mutating func takeAll() -> [Entry] {
+    defer { self = Backlog() }
+    return entries
+  }
+}

@@ -1,0 +1,62 @@
+import Realtime
+
+/// Writes commands as RESP arrays of bulk strings, straight into a link's output buffer.
+///
+/// hiredis parses what Redis answers; its own formatter would allocate every command once more.
+struct CommandWriter {
+  /// What is not yet sent, commands whole.
+  var bytes: [UInt8] = []
+
+  /// Begins a command of `count` parts, its name included. Exactly as many `bulk` must follow.
+  mutating func command(parts count: Int) {
+    bytes.append(0x2A)
+    Decimal.append(UInt64(count), to: &bytes)
+    endLine()
+  }
+
+  mutating func bulk(_ part: [UInt8]) {
+    begin(part.count)
+    bytes.append(contentsOf: part)
+    endLine()
+  }
+
+  mutating func bulk(_ part: StaticString) {
+    begin(part.utf8CodeUnitCount)
+    append(part)
+    endLine()
+  }
+
+  /// Writes one part that is put together from three, such as a key.
+  mutating func bulk(_ prefix: [UInt8], _ middle: [UInt8], _ suffix: StaticString) {
+    begin(prefix.count + middle.count + suffix.utf8CodeUnitCount)
+    bytes.append(contentsOf: prefix)
+    bytes.append(contentsOf: middle)
+    append(suffix)
+    endLine()
+  }
+
+  mutating func bulk(_ number: Int) {
+    var digits: [UInt8] = []
+    if number < 0 { digits.append(0x2D) }
+    Decimal.append(UInt64(number.magnitude), to: &digits)
+    bulk(digits)
+  }
+
+  mutating func bulk(_ flag: Bool) { bulk(flag ? "1" : "0") }
+
+  private mutating func begin(_ count: Int) {
+    bytes.append(0x24)
+    Decimal.append(UInt64(count), to: &bytes)
+    endLine()
+  }
+
+  private mutating func endLine() {
+    bytes.append(0x0D)
+    bytes.append(0x0A)
+  }
+
+  private mutating func append(_ text: StaticString) {
+    // Safe because every caller passes a literal with pointer representation, whose bytes live as long as the process.
+    bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  }
+}

@@ -1,0 +1,131 @@
+import Realtime
+
+extension RedisBroker {
+  public func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
+    readMembers(keys.room, room, "}:members", reply)
+  }
+
+  public func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
+    readMembers(keys.user, user, "}:connections", reply)
+  }
+
+  private func readMembers(
+    _ prefix: [UInt8], _ owner: [UInt8], _ end: StaticString, _ reply: @escaping BrokerReply<[Member]>
+  ) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    let answer: PendingReplies.Handler = { [weak self] fields in
+      guard let self, let fields, fields.kind == .array else { return reply(.failure(.unavailable)) }
+      var members: [Member] = []
+      for i in stride(from: 0, to: fields.count - 1, by: 2) {
+        guard let member = MemberCodec.decode(name: fields[i].copy, fields[i + 1].bytes), !isDead(member.node)
+        else { continue }
+        members.append(member)
+      }
+      reply(.success(members))
+    }
+    commands.request(answer) { writer in
+      writer.command(parts: 2)
+      writer.bulk("HGETALL")
+      writer.bulk(prefix, owner, end)
+    }
+  }
+
+  public func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    guard let owner = RedisKeys.node(ofConnection: name), !isDead(owner) else { return reply(.success(nil)) }
+    let answer: PendingReplies.Handler = { value in
+      guard let value, !value.isError else { return reply(.failure(.unavailable)) }
+      reply(.success(value.kind == .string ? MemberCodec.decode(name: name, value.bytes) : nil))
+    }
+    commands.request(answer) { writer in
+      writer.command(parts: 3)
+      writer.bulk("HGET")
+      writer.bulk(keys.node, owner, "}:connections")
+      writer.bulk(name)
+    }
+  }
+
+  public func nodes(_ reply: @escaping BrokerReply<[NodeEntry]>) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    let answer: ScriptRunner.Handler = { entries in
+      guard let entries, entries.kind == .array else { return reply(.failure(.unavailable)) }
+      reply(
+        .success(
+          stride(from: 0, to: entries.count - 1, by: 2).map {
+            NodeEntry(id: entries[$0].copy, report: entries[$0 + 1].copy)
+          }))
+    }
+    scripts.run(.liveNodes, keys: 1, parts: 2, answer) { [keys] writer in
+      writer.bulk(keys.leases)
+      writer.bulk(keys.report)
+    }
+  }
+
+  public func rooms(
+    prefix: [UInt8], after cursor: [UInt8]?, limit: Int, _ reply: @escaping BrokerReply<RoomListing>
+  ) {
+    nodes { [weak self] nodes in
+      guard let self, let nodes = try? nodes.get() else { return reply(.failure(.unavailable)) }
+      listRooms(nodes.map(\.id), RoomRange(prefix: prefix, cursor: cursor, limit: max(1, limit)), reply)
+    }
+  }
+
+  /// Reads one page of every node's list and merges them.
+  private func listRooms(_ nodes: [[UInt8]], _ range: RoomRange, _ reply: @escaping BrokerReply<RoomListing>) {
+    var merge = RoomMerge(limit: range.limit)
+    var left = nodes.count
+    guard left > 0 else { return reply(.success(RoomListing(rooms: [], next: nil))) }
+    for node in nodes {
+      let answer: PendingReplies.Handler = { [weak self] names in
+        left -= 1
+        if let names, names.kind == .array {
+          merge.add((0..<names.count).map { names[$0].copy })
+        } else {
+          merge.hasFailed = true
+        }
+        guard left == 0 else { return }
+        guard let self, !merge.hasFailed else { return reply(.failure(.unavailable)) }
+        let (names, next) = merge.finish()
+        countUsers(of: names) { counts in
+          guard let counts else { return reply(.failure(.unavailable)) }
+          // A room stays in a node's list for a moment after its last member; a page of nothing else is passed over.
+          let rooms = zip(names, counts).filter { $0.1 > 0 }.map { (name: $0.0, userCount: $0.1) }
+          if rooms.isEmpty, let next {
+            return self.listRooms(nodes, RoomRange(prefix: range.prefix, cursor: next, limit: range.limit), reply)
+          }
+          reply(.success(RoomListing(rooms: rooms, next: next)))
+        }
+      }
+      commands.request(answer) { writer in
+        writer.command(parts: 7)
+        writer.bulk("ZRANGEBYLEX")
+        writer.bulk(keys.node, node, "}:rooms")
+        writer.bulk(range.lower)
+        writer.bulk(range.upper)
+        writer.bulk("LIMIT")
+        writer.bulk(0)
+        // One more than a page tells whether there is a next.
+        writer.bulk(range.limit + 1)
+      }
+    }
+  }
+
+  /// Reads the number of users of each room, pipelined.
+  private func countUsers(of rooms: [[UInt8]], _ reply: @escaping ([Int]?) -> Void) {
+    guard !rooms.isEmpty else { return reply([]) }
+    var counts: [Int] = []
+    var left = rooms.count
+    for room in rooms {
+      let answer: PendingReplies.Handler = { count in
+        left -= 1
+        if let count, count.kind == .integer { counts.append(count.integer) }
+        if left == 0 { reply(counts.count == rooms.count ? counts : nil) }
+      }
+      commands.request(answer) { writer in
+        writer.command(parts: 2)
+        writer.bulk("HLEN")
+        writer.bulk(keys.room, room, "}:users")
+      }
+    }
+  }
+}

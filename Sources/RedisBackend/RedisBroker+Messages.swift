@@ -1,0 +1,128 @@
+import Realtime
+
+extension RedisBroker {
+  public func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    let refresh =
+      (logRefresh.isDue(message.room, now: loop.now) ? 1 : 0)
+      + (metaRefresh.isDue(message.room, now: loop.now) ? 2 : 0)
+    let keyCount = message.dedupe == nil ? 2 : 3
+    scripts.run(.publish, keys: keyCount, parts: keyCount + 7, { reply(RedisBroker.position($0)) }) {
+      [keys, configuration] writer in
+      writer.bulk(keys.room, message.room, "}:meta")
+      writer.bulk(keys.room, message.room, "}:log")
+      if let dedupe = message.dedupe { writer.bulk(keys.room, message.room + Array("}:id:".utf8) + dedupe, "") }
+      writer.bulk(keys.room, message.room, "}:ch")
+      writer.bulk(message.envelope)
+      writer.bulk(configuration.historySize)
+      writer.bulk(configuration.metaMilliseconds)
+      writer.bulk(configuration.logMilliseconds)
+      writer.bulk(RedisLimits.dedupeMilliseconds)
+      writer.bulk(refresh)
+    }
+  }
+
+  public func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) { hear(keys.roomChannel(room), reply) }
+
+  public func unsubscribe(room: [UInt8]) {
+    stopHearing(keys.roomChannel(room))
+    delist(room)
+  }
+
+  public func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    let isDue = metaRefresh.isDue(room, now: loop.now)
+    scripts.run(.position, keys: 2, parts: 4, { reply(RedisBroker.position($0)) }) { [keys, configuration] writer in
+      writer.bulk(keys.room, room, "}:meta")
+      writer.bulk(keys.room, room, "}:log")
+      writer.bulk(configuration.metaMilliseconds)
+      writer.bulk(isDue)
+    }
+  }
+
+  private static func position(_ reply: Reply?) -> Result<Position, BrokerError> {
+    guard let position = reply?.position else { return .failure(.unavailable) }
+    return .success(position)
+  }
+
+  public func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    let limit: Int
+    var after = Array("-".utf8)
+    switch query {
+    case .newest(let count): limit = count
+    case .after(let offset, let count):
+      limit = count
+      after = []
+      // Lua counts in doubles: what is beyond them is beyond every room's counter.
+      Decimal.append(min(offset, 1 << 53), to: &after)
+    }
+    let answer: ScriptRunner.Handler = { reply(RedisBroker.page($0)) }
+    scripts.run(.history, keys: 2, parts: 6, answer) { [keys, configuration] writer in
+      writer.bulk(keys.room, room, "}:meta")
+      writer.bulk(keys.room, room, "}:log")
+      writer.bulk(configuration.metaMilliseconds)
+      writer.bulk(configuration.historySize)
+      writer.bulk(max(0, min(limit, configuration.historySize)))
+      writer.bulk(after)
+    }
+  }
+
+  private static func page(_ reply: Reply?) -> Result<HistoryPage, BrokerError> {
+    guard let reply, reply.count % 2 == 1, let position = reply[0].position else { return .failure(.unavailable) }
+    var page = HistoryPage(position: position, entries: [])
+    page.entries.reserveCapacity(reply.count / 2)
+    for i in stride(from: 1, to: reply.count, by: 2) {
+      guard let offset = Decimal.parse(reply[i].bytes) else { return .failure(.unavailable) }
+      page.entries.append((offset, reply[i + 1].copy))
+    }
+    return .success(page)
+  }
+
+  public func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    switch audience {
+    case .everyone:
+      publish(envelope, to: keys.everyone) { isPublished in reply(isPublished ? .success(0) : .failure(.unavailable)) }
+    case .user(let user):
+      var count: Int?
+      countConnections(of: user) { count = $0 }
+      publish(envelope, to: keys.userChannel(user)) { isPublished in
+        guard isPublished, let count else { return reply(.failure(.unavailable)) }
+        reply(.success(count))
+      }
+    }
+  }
+
+  private func publish(_ envelope: [UInt8], to channel: [UInt8], _ reply: @escaping (Bool) -> Void) {
+    commands.request({ reply($0?.kind == .integer) }) { writer in
+      writer.command(parts: 3)
+      writer.bulk("PUBLISH")
+      writer.bulk(channel)
+      writer.bulk(envelope)
+    }
+  }
+
+  private func countConnections(of user: [UInt8], _ reply: @escaping (Int?) -> Void) {
+    let counted: PendingReplies.Handler = { [weak self] names in
+      guard let self, let names, names.kind == .array else { return reply(nil) }
+      reply((0..<names.count).count { !self.isOfDeadNode(names[$0].copy) })
+    }
+    commands.request(counted) { writer in
+      writer.command(parts: 2)
+      writer.bulk("HKEYS")
+      writer.bulk(keys.user, user, "}:connections")
+    }
+  }
+
+  /// Whether the node in a connection's name is known to be dead.
+  func isOfDeadNode(_ name: [UInt8]) -> Bool { RedisKeys.node(ofConnection: name).map(isDead) ?? true }
+}
+
+extension RedisConfiguration {
+  /// Life of a room's log after the last message.
+  var logMilliseconds: Int { historyTTLMilliseconds + RedisLimits.logSlackMilliseconds }
+
+  /// Life of a room's counter: never shorter than its log's, which means nothing without it.
+  var metaMilliseconds: Int { max(RedisLimits.metaMilliseconds, 2 * logMilliseconds) }
+}

@@ -1,0 +1,122 @@
+import Realtime
+
+extension RedisBroker {
+  public func enter(room: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    list(room)
+    let isDue = metaRefresh.isDue(room, now: loop.now)
+    let answer: ScriptRunner.Handler = { [weak self] answer in
+      guard let answer, answer.count == 2, let position = answer[0].position else {
+        self?.undoEntry(room: room, member)
+        return reply(.failure(.unavailable))
+      }
+      reply(.success(RoomEntry(position: position, userCount: answer[1].integer)))
+    }
+    scripts.run(.enter, keys: 4, parts: 12, answer) { [keys, configuration] writer in
+      writer.bulk(keys.room, room, "}:meta")
+      writer.bulk(keys.room, room, "}:log")
+      writer.bulk(keys.room, room, "}:members")
+      writer.bulk(keys.room, room, "}:users")
+      writer.bulk(configuration.metaMilliseconds)
+      writer.bulk(isDue)
+      writer.bulk(member.name)
+      writer.bulk(MemberCodec.encode(member))
+      writer.bulk(member.user)
+      writer.bulk(MemberCodec.json(user: member.user))
+      writer.bulk(keys.room, room, "}:ch")
+      writer.bulk(announce)
+    }
+  }
+
+  public func leave(room: [UInt8], _ member: Member) {
+    guard isAvailable else { return remember(.leave(room: room, member)) }
+    let answer: ScriptRunner.Handler = { [weak self] answer in
+      if answer == nil { self?.remember(.leave(room: room, member)) }
+    }
+    scripts.run(.leave, keys: 2, parts: 6, answer) { [keys] writer in
+      writer.bulk(keys.room, room, "}:members")
+      writer.bulk(keys.room, room, "}:users")
+      writer.bulk(member.name)
+      writer.bulk(member.user)
+      writer.bulk(MemberCodec.json(user: member.user))
+      writer.bulk(keys.room, room, "}:ch")
+    }
+  }
+
+  /// Puts a room into the node's list before a member can be in it, so that a sweep finds every member.
+  private func list(_ room: [UInt8]) {
+    guard listedRooms.insert(room).inserted else { return }
+    let answer: PendingReplies.Handler = { [weak self] answer in
+      if answer?.kind != .integer { self?.listedRooms.remove(room) }
+    }
+    commands.request(answer) { writer in
+      writer.command(parts: 4)
+      writer.bulk("ZADD")
+      writer.bulk(keys.node, node, "}:rooms")
+      writer.bulk(0)
+      writer.bulk(room)
+    }
+  }
+
+  /// Takes a room without local members out of the node's list. When Redis is away it stays there: a room in the list
+  /// without members costs a sweep one look.
+  func delist(_ room: [UInt8]) {
+    guard listedRooms.remove(room) != nil, isAvailable else { return }
+    commands.request({ _ in }) { writer in
+      writer.command(parts: 3)
+      writer.bulk("ZREM")
+      writer.bulk(keys.node, node, "}:rooms")
+      writer.bulk(room)
+    }
+  }
+
+  public func connect(_ member: Member) {
+    if registry.add(member.name, user: member.user) { hearEventually(keys.userChannel(member.user)) }
+    register(member)
+  }
+
+  public func disconnect(_ member: Member) {
+    if registry.remove(member.name, user: member.user) { stopHearing(keys.userChannel(member.user)) }
+    unregister(member)
+  }
+
+  /// Writes a connection's registration: the node's first, so that a sweep finds the user's.
+  func register(_ member: Member) {
+    guard isAvailable else { return remember(.connect(member)) }
+    let value = MemberCodec.encode(member)
+    setField(keys.node, node, member.name, value) { _ in }
+    setField(keys.user, member.user, member.name, value) { [weak self] isSet in
+      if !isSet { self?.remember(.connect(member)) }
+    }
+  }
+
+  /// Takes a connection's registration back, in the other order.
+  func unregister(_ member: Member) {
+    guard isAvailable else { return remember(.disconnect(member)) }
+    deleteField(keys.user, member.user, member.name) { _ in }
+    deleteField(keys.node, node, member.name) { [weak self] isDeleted in
+      if !isDeleted { self?.remember(.disconnect(member)) }
+    }
+  }
+
+  private func setField(
+    _ prefix: [UInt8], _ owner: [UInt8], _ name: [UInt8], _ value: [UInt8], _ reply: @escaping (Bool) -> Void
+  ) {
+    commands.request({ reply($0?.kind == .integer) }) { writer in
+      writer.command(parts: 4)
+      writer.bulk("HSET")
+      writer.bulk(prefix, owner, "}:connections")
+      writer.bulk(name)
+      writer.bulk(value)
+    }
+  }
+
+  private func deleteField(_ prefix: [UInt8], _ owner: [UInt8], _ name: [UInt8], _ reply: @escaping (Bool) -> Void) {
+    commands.request({ reply($0?.kind == .integer) }) { writer in
+      writer.command(parts: 3)
+      writer.bulk("HDEL")
+      writer.bulk(prefix, owner, "}:connections")
+      writer.bulk(name)
+    }
+  }
+}

@@ -1,0 +1,75 @@
+/// Names the keys and channels. docs/redis.md lists them.
+///
+/// A key is written as three parts: a ready prefix, a name, an end. The braces make a cluster keep all keys of a room,
+/// of a user, of a node, in one slot; the letter before the name keeps the tag from being empty or from ending early at
+/// its first byte.
+struct RedisKeys {
+  /// Before a room's name; its keys end in `}:meta`, `}:log`, `}:members`, `}:users`, `}:id:…`, its channel in `}:ch`.
+  let room: [UInt8]
+  /// Before a user's name; ends in `}:connections`, the channel in `}:ch`.
+  let user: [UInt8]
+  /// Before a node's id; ends in `}:connections`, `}:rooms`.
+  let node: [UInt8]
+  let leases: [UInt8]
+  let swept: [UInt8]
+  /// Before a node's id: its report.
+  let report: [UInt8]
+  /// The channel of what is for everyone.
+  let everyone: [UInt8]
+
+  init(prefix: String) {
+    func key(_ end: String) -> [UInt8] { Array((prefix + end).utf8) }
+    room = key(":{r:")
+    user = key(":{u:")
+    node = key(":{n:")
+    leases = key(":{nodes}:leases")
+    swept = key(":{nodes}:swept")
+    report = key(":{nodes}:report:")
+    everyone = key(":all")
+  }
+
+  func roomChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(room, name) }
+  func userChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(user, name) }
+
+  private static func channel(_ prefix: [UInt8], _ name: [UInt8]) -> [UInt8] {
+    var channel: [UInt8] = []
+    channel.reserveCapacity(prefix.count + name.count + 4)
+    channel += prefix
+    channel += name
+    channel += [0x7D, 0x3A, 0x63, 0x68]  // }:ch
+    return channel
+  }
+
+  /// What a channel is for. The ranges point into the channel's name.
+  enum Target: Equatable {
+    case room(Range<Int>)
+    case user(Range<Int>)
+    case everyone
+  }
+
+  /// Tells what a channel is for, by the lengths of prefix and end: the name between them may hold any byte.
+  func target(of channel: Span<UInt8>) -> Target? {
+    if let name = RedisKeys.name(in: channel, after: room) { return .room(name) }
+    if let name = RedisKeys.name(in: channel, after: user) { return .user(name) }
+    return channel.count == everyone.count && RedisKeys.begins(channel, with: everyone) ? .everyone : nil
+  }
+
+  private static func name(in channel: Span<UInt8>, after prefix: [UInt8]) -> Range<Int>? {
+    let end = channel.count - 4
+    guard end > prefix.count, begins(channel, with: prefix), channel[end] == 0x7D, channel[end + 1] == 0x3A,
+      channel[end + 2] == 0x63, channel[end + 3] == 0x68
+    else { return nil }
+    return prefix.count..<end
+  }
+
+  private static func begins(_ bytes: Span<UInt8>, with prefix: [UInt8]) -> Bool {
+    guard bytes.count >= prefix.count else { return false }
+    for i in 0..<prefix.count where bytes[i] != prefix[i] { return false }
+    return true
+  }
+
+  /// The id of the node in a connection's name: what stands before the last dash. Nil without a dash.
+  static func node(ofConnection name: [UInt8]) -> [UInt8]? {
+    name.lastIndex(of: 0x2D).map { Array(name[..<$0]) }
+  }
+}

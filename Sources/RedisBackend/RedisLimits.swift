@@ -1,0 +1,53 @@
+/// The numbers of the Redis backend, each with its unit and what happens beyond it.
+public enum RedisLimits {
+  /// A connection attempt that takes longer goes to the next address, then to the backoff.
+  public static let connectMilliseconds = 2_000
+  /// A link that owes an answer and says nothing for this long is dead. With a renewal every 2 s an unreachable Redis is
+  /// known after less than 5 s, and one lost connection does not yet cost the lease.
+  public static let silenceMilliseconds = 2_000
+  /// A subscriber link that was quiet this long is asked for a PONG.
+  public static let quietMilliseconds = 2_000
+  /// How often a link looks whether it is silent.
+  static let watchMilliseconds = 500
+  /// Commands that would make the unsent output longer fail with `unavailable`. In bytes.
+  public static let outputBytesMax = 64 << 20
+  /// An output buffer that grew beyond this is given back once it is empty. In bytes.
+  static let keptOutputBytes = 1 << 20
+  /// The first step and the last of the time before the next connection attempt.
+  static let backoffMilliseconds = 50...2_000
+  /// What one read takes from the kernel at most. In bytes.
+  static let receiveBytes = 64 << 10
+  /// What the reply parser is given at a time: it moves what it holds with every kilobyte consumed. In bytes.
+  static let feedBytes = 8 << 10
+  /// Channels in one SUBSCRIBE, so that no command keeps Redis long.
+  static let channelsPerCommandMax = 512
+
+  /// A node that has not renewed its lease for this long is dead: its members are removed.
+  public static let leaseMilliseconds = 6_000
+  /// Time between renewals, give or take `renewalJitterPercent`.
+  public static let renewalMilliseconds = 2_000
+  static let renewalJitterPercent = 10
+  /// How long a sweeper that began keeps others from the same node, before they take it for dead too.
+  static let claimMilliseconds = 3_000
+  /// How long a returning node can learn that it was swept. Later it is told that it was forgotten.
+  static let sweptMarkMilliseconds = 3_600_000
+  /// Rooms, connections or members in one command of a sweep.
+  static let sweepChunk = 100
+  /// How long `stop` waits for Redis.
+  static let stopMilliseconds = 3_000
+  /// Departures and arrivals kept while Redis is away. Beyond it the node takes its whole presence back and asserts anew.
+  public static let backlogMax = 10_000
+
+  /// Life of a room's counter after the last use. A day outlives every client that would come back with a position.
+  static let metaMilliseconds = 86_400_000
+  /// A node refreshes a room's counter at most once in this time.
+  static let metaRefreshMilliseconds = 60_000
+  /// A node refreshes a room's log at most once in this time.
+  static let logRefreshMilliseconds = 1_000
+  /// Added to the history's TTL: it covers the refresh that was left out.
+  static let logSlackMilliseconds = 2_000
+  /// Within this time a repeated id is published once.
+  static let dedupeMilliseconds = 300_000
+  /// Rooms remembered as refreshed. Beyond it all are forgotten, and refreshed once more than needed.
+  static let refreshedRoomsMax = 100_000
+}

@@ -1,0 +1,15 @@
+-- Reads where a room is; a room without a counter gets one, at offset 0 of a new epoch.
+-- KEYS  1 meta  2 log
+-- ARGV  1 meta TTL ms  2 whether to refresh it: 0 or 1
+-- Reply EPOCH:OFFSET
+local meta = redis.call('HMGET', KEYS[1], 'e', 'o')
+if not meta[1] then
+  local t = redis.call('TIME')
+  meta = { string.format('%x', t[1] * 1000000 + t[2]), '0' }
+  redis.call('HSET', KEYS[1], 'e', meta[1], 'o', 0)
+  redis.call('DEL', KEYS[2])
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+elseif ARGV[2] == '1' then
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+end
+return meta[1] .. ':' .. meta[2]

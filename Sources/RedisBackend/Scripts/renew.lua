@@ -1,0 +1,17 @@
+-- Renews a node's lease and tells whose lease has run out: the one upkeep of presence, at constant cost.
+-- KEYS  1 leases  2 the node's report  3 swept
+-- ARGV  1 node  2 lease ms  3 report  4 whether this is the first renewal of this process: 0 or 1  5 mark life ms
+-- Reply standing (0 held, 1 forgotten, 2 swept), nodes whose lease has run out
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local standing = 0
+if redis.call('ZREM', KEYS[3], ARGV[1]) == 1 then
+  standing = 2
+elseif not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+  standing = 1
+end
+if ARGV[4] == '1' then standing = 0 end
+redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])
+redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now - ARGV[5]))
+return { standing, redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now)) }

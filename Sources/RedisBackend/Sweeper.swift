@@ -1,0 +1,142 @@
+import Realtime
+
+/// Removes what a dead node left behind: its members from every room, its connections from every user.
+///
+/// Every step may be repeated and may run on several nodes at once; the lease goes last, so that a sweep that
+/// broke off is taken up by whoever sees the lease next. Works in chunks, each of them short for Redis.
+final class Sweeper {
+  private let link: RedisLink
+  private let scripts: ScriptRunner
+  private let keys: RedisKeys
+  private var sweeping: Set<[UInt8]> = []
+
+  init(link: RedisLink, scripts: ScriptRunner, keys: RedisKeys) {
+    self.link = link
+    self.scripts = scripts
+    self.keys = keys
+  }
+
+  /// Sweeps a node whose lease has run out, unless somebody else is at it.
+  func sweep(dead node: [UInt8]) {
+    guard sweeping.insert(node).inserted else { return }
+    let claimed: ScriptRunner.Handler = { [weak self] reply in
+      guard let self, reply?.integer == 1 else {
+        self?.sweeping.remove(node)
+        return
+      }
+      sweepRooms(of: node, isOwn: false) { [weak self] _ in self?.sweeping.remove(node) }
+    }
+    scripts.run(.sweepBegin, keys: 2, parts: 4, claimed) { [keys] writer in
+      writer.bulk(keys.leases)
+      writer.bulk(keys.swept)
+      writer.bulk(node)
+      writer.bulk(RedisLimits.claimMilliseconds)
+    }
+  }
+
+  /// Takes back the presence and the lease of this node itself, or of an earlier process with its id.
+  func sweep(own node: [UInt8], _ done: @escaping (_ isComplete: Bool) -> Void) {
+    sweepRooms(of: node, isOwn: true, done)
+  }
+
+  private func sweepRooms(of node: [UInt8], isOwn: Bool, _ done: @escaping (Bool) -> Void) {
+    let listed: PendingReplies.Handler = { [weak self] reply in
+      guard let self, let reply, !reply.isError else { return done(false) }
+      guard reply.count > 0 else { return sweepConnections(of: node, cursor: [0x30], isOwn, done) }
+      let rooms = (0..<reply.count).map { reply[$0].copy }
+      sweep(node, from: rooms) { [weak self] isComplete in
+        guard let self, isComplete else { return done(false) }
+        forget(rooms: rooms, of: node)
+        sweepRooms(of: node, isOwn: isOwn, done)
+      }
+    }
+    link.request(listed) { writer in
+      writer.command(parts: 4)
+      writer.bulk("ZRANGE")
+      writer.bulk(keys.node, node, "}:rooms")
+      writer.bulk(0)
+      writer.bulk(RedisLimits.sweepChunk - 1)
+    }
+  }
+
+  private func forget(rooms: [[UInt8]], of node: [UInt8]) {
+    link.request({ _ in }) { writer in
+      writer.command(parts: 2 + rooms.count)
+      writer.bulk("ZREM")
+      writer.bulk(keys.node, node, "}:rooms")
+      for room in rooms { writer.bulk(room) }
+    }
+  }
+
+  /// Removes the node's members from all the rooms, pipelined. Answers once, when the last room is done.
+  private func sweep(_ node: [UInt8], from rooms: [[UInt8]], _ done: @escaping (Bool) -> Void) {
+    var left = rooms.count
+    var isComplete = true
+    for room in rooms {
+      sweep(node, from: room, cursor: [0x30]) { isDone in
+        left -= 1
+        isComplete = isComplete && isDone
+        if left == 0 { done(isComplete) }
+      }
+    }
+  }
+
+  private func sweep(_ node: [UInt8], from room: [UInt8], cursor: [UInt8], _ done: @escaping (Bool) -> Void) {
+    let swept: ScriptRunner.Handler = { [weak self] reply in
+      guard let self, let reply else { return done(false) }
+      let next = reply.copy
+      if next == [0x30] { done(true) } else { sweep(node, from: room, cursor: next, done) }
+    }
+    scripts.run(.sweepRoom, keys: 2, parts: 6, swept) { [keys] writer in
+      writer.bulk(keys.room, room, "}:members")
+      writer.bulk(keys.room, room, "}:users")
+      writer.bulk(node)
+      writer.bulk(keys.room, room, "}:ch")
+      writer.bulk(cursor)
+      writer.bulk(RedisLimits.sweepChunk)
+    }
+  }
+
+  private func sweepConnections(of node: [UInt8], cursor: [UInt8], _ isOwn: Bool, _ done: @escaping (Bool) -> Void) {
+    let scanned: PendingReplies.Handler = { [weak self] reply in
+      guard let self, let reply, reply.count == 2 else { return done(false) }
+      let fields = reply[1]
+      for i in stride(from: 0, to: fields.count - 1, by: 2) {
+        let name = fields[i].copy
+        if let member = MemberCodec.decode(name: name, fields[i + 1].bytes) {
+          delete(name, from: keys.user, member.user)
+        }
+        delete(name, from: keys.node, node)
+      }
+      let next = reply[0].copy
+      if next == [0x30] { finish(node, isOwn, done) } else { sweepConnections(of: node, cursor: next, isOwn, done) }
+    }
+    link.request(scanned) { writer in
+      writer.command(parts: 5)
+      writer.bulk("HSCAN")
+      writer.bulk(keys.node, node, "}:connections")
+      writer.bulk(cursor)
+      writer.bulk("COUNT")
+      writer.bulk(RedisLimits.sweepChunk)
+    }
+  }
+
+  private func delete(_ name: [UInt8], from prefix: [UInt8], _ owner: [UInt8]) {
+    link.request({ _ in }) { writer in
+      writer.command(parts: 3)
+      writer.bulk("HDEL")
+      writer.bulk(prefix, owner, "}:connections")
+      writer.bulk(name)
+    }
+  }
+
+  private func finish(_ node: [UInt8], _ isOwn: Bool, _ done: @escaping (Bool) -> Void) {
+    scripts.run(.sweepEnd, keys: 3, parts: 5, { done($0 != nil) }) { [keys] writer in
+      writer.bulk(keys.leases)
+      writer.bulk(keys.report, node, "")
+      writer.bulk(keys.swept)
+      writer.bulk(node)
+      writer.bulk(isOwn)
+    }
+  }
+}
