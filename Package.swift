@@ -24,6 +24,7 @@ let package = Package(
     .target(name: "WebSocketCore", swiftSettings: strict),
 
     .target(name: "LoopCore", dependencies: ["CSystem", "COpenSSL"], swiftSettings: strict),
+    .target(name: "Compression", dependencies: ["CZlib"], swiftSettings: strict),
     .target(name: "Realtime", dependencies: ["JSONCore"], swiftSettings: strict),
     .target(name: "Settings", dependencies: ["JSONCore"], swiftSettings: strict),
     .target(
@@ -32,7 +33,8 @@ let package = Package(
     .target(
       name: "Server",
       dependencies: [
-        "Realtime", "RedisBackend", "LoopCore", "HTTPCore", "WebSocketCore", "JSONCore", "Settings", "CSystem",
+        "Realtime", "RedisBackend", "LoopCore", "HTTPCore", "WebSocketCore", "JSONCore", "Settings", "Compression",
+        "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
     .executableTarget(name: "roost", dependencies: ["Server", "Settings"], swiftSettings: strict),
@@ -41,7 +43,7 @@ let package = Package(
     .testTarget(name: "SettingsTests", dependencies: ["Settings", "JSONCore"], swiftSettings: strict),
     .testTarget(name: "RealtimeTests", dependencies: ["Realtime", "JSONCore"], swiftSettings: strict),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: strict),
-    .testTarget(name: "WebSocketCoreTests", dependencies: ["WebSocketCore"], swiftSettings: strict),
+    .testTarget(name: "WebSocketCoreTests", dependencies: ["WebSocketCore", "JSONCore"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -41,6 +41,7 @@ public struct RequestHead: Sendable {
   public let expectsContinue: Bool
   private let methodRange: Range<Int>
   private let pathRange: Range<Int>
+  private let queryRange: Range<Int>
 
   /// The method as sent, for the answer to those called `other`.
   public var methodName: Span<UInt8> {
@@ -50,6 +51,11 @@ public struct RequestHead: Sendable {
   /// The path as sent, without the query: for routes whose segments may hold an escaped slash.
   public var rawPath: Span<UInt8> {
     @_lifetime(borrow self) get { headers.bytes.span.extracting(pathRange) }
+  }
+
+  /// The query as sent, without the question mark; empty when there is none.
+  public var rawQuery: Span<UInt8> {
+    @_lifetime(borrow self) get { headers.bytes.span.extracting(queryRange) }
   }
 
   /// Announced length of the body; nil when chunked, 0 when there is no body.
@@ -100,6 +106,7 @@ public struct RequestHead: Sendable {
     self.headers = headers
     methodRange = line.method
     pathRange = line.path
+    queryRange = line.query
   }
 
   /// RFC 9112 section 3.2: one Host in HTTP/1.1, never two, and nothing in it that is no host and port.

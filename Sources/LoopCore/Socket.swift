@@ -45,6 +45,12 @@ public enum Socket {
     return errno == EAGAIN || errno == EINTR ? .wouldBlock : .failed(errno)
   }
 
+  /// Looks at the first byte that waits to be read, or returns nil when there is none.
+  public static func peek(_ descriptor: Int32) -> UInt8? {
+    var byte: UInt8 = 0
+    return recv(descriptor, &byte, 1, Int32(MSG_PEEK)) == 1 ? byte : nil
+  }
+
   /// Writes once from `bytes`; may take only a part.
   @inline(__always)
   public static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Transfer {

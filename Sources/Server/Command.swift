@@ -63,7 +63,6 @@ public enum Command {
   /// What the settings know and this version does not build yet: refused, never silently ignored.
   private static func unsupported(_ settings: ServerSettings) -> String? {
     if settings.authentication == .jwt { return "--auth jwt is not built yet; expected none" }
-    if settings.tlsCertificatePath != nil { return "--tls-cert is not built yet; put nginx or HAProxy in front for TLS" }
     if settings.webhookURL != nil { return "--webhook-url is not built yet" }
     if let redis = settings.redis {
       if redis.usesTLS { return "--redis rediss:// is not built yet; expected redis:// or unix://" }

@@ -1,3 +1,4 @@
+import JSONCore
 import Testing
 
 @testable import WebSocketCore
@@ -38,7 +39,7 @@ struct HandshakeTests {
       0xB3, 0x7A, 0x4F, 0x2C, 0xC0, 0x62, 0x4F, 0x16, 0x90, 0xF6, 0x46, 0x06, 0xCF, 0x38, 0x59, 0x45, 0xB2, 0xBE, 0xC4,
       0xEA,
     ]
-    let accept = Base64.encode(digest.span)
+    let accept = JSONCore.Base64.encode(digest.span)
     var out: [UInt8] = []
     Handshake.appendResponse(acceptance, accept: accept.span, to: &out)
     let expected =
@@ -123,10 +124,10 @@ struct HandshakeTests {
       ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="),
       ("foobar", "Zm9vYmFy"),
     ] {
-      #expect(Base64.encode(Array(plain.utf8).span) == Array(coded.utf8))
+      #expect(JSONCore.Base64.encode(Array(plain.utf8).span) == Array(coded.utf8))
     }
     let last: [UInt8] = [0xFB, 0xFF, 0xFE]
-    #expect(Base64.encode(last.span) == Array("+//+".utf8))
+    #expect(JSONCore.Base64.encode(last.span) == Array("+//+".utf8))
   }
 
   @Test("never traps on mutated headers", arguments: 1...200 as ClosedRange<UInt64>)

@@ -1,4 +1,5 @@
 import HTTPCore
+import LoopCore
 import Realtime
 import WebSocketCore
 
@@ -7,6 +8,8 @@ import WebSocketCore
 /// Lives in the table's slab, not on the heap: an idle WebSocket owns no buffer, only this record and its address.
 struct Connection: ~Copyable {
   enum Stage: UInt8 {
+    /// Agreeing on TLS.
+    case handshake
     /// Reading a request, or waiting for the next one on a kept connection.
     case request
     /// A request is being answered; further bytes wait in the exchange.
@@ -25,13 +28,19 @@ struct Connection: ~Copyable {
 
   let socket: Int32
   let address: [UInt8]
-  /// Whether it came through the admin port.
-  let isAdminSide: Bool
-  var stage = Stage.request
+  /// Which door it came through, and so what it may ask for.
+  var entrance: Entrance
+  var stage: Stage
   var outbox = Outbox()
   var reader = MessageReader(role: .server, messageBytesMax: 0, deflate: false)
   /// The request at hand; nil once it is a WebSocket.
   var exchange: Exchange?
+  /// The TLS layer, or nil for a plain connection.
+  var tls: TLSSession?
+  /// Whether the first byte was looked at: it tells TLS from plain HTTP.
+  var isSniffed = false
+  /// The window to compress with, 9 to 15 bits; 0: permessage-deflate was not agreed on.
+  var deflateBits: UInt8 = 0
   /// The session's number in the hub, once there is one.
   var session: SlabID?
   /// The wheel's tick at which the peer was last heard.
@@ -46,14 +55,26 @@ struct Connection: ~Copyable {
   var wantsWrite = false
   var isWebSocket = false
 
-  init(socket: Int32, address: [UInt8], isAdminSide: Bool, tick: UInt32) {
+  init(socket: Int32, address: [UInt8], entrance: Entrance, tls: TLSSession?, tick: UInt32) {
     self.socket = socket
+    self.tls = tls
+    stage = tls == nil ? .request : .handshake
     self.address = address
-    self.isAdminSide = isAdminSide
+    self.entrance = entrance
     lastHeard = tick
     stageSince = tick
     exchange = Exchange()
   }
+}
+
+/// The listener that a connection came through.
+enum Entrance: UInt8 {
+  /// The public port.
+  case main
+  /// The admin port, when it is another one.
+  case admin
+  /// Plain HTTP where TLS is served: everything is answered by where to go.
+  case redirect
 }
 
 /// The HTTP side of a connection: the request being read and its body. Confined to the table's loop.

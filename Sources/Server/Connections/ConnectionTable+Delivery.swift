@@ -7,14 +7,14 @@ import WebSocketCore
 
 extension ConnectionTable: Delivery {
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm) {
-    let block = frame(batch, without: nil)
+    let block = frame(batch, form, without: nil)
     mark(batch, true)
     // With one room in this tick a member with an empty queue gets it by one direct send. With several, a member of
     // more than one of them gets all of its blocks in one send at the end of the tick.
     let isAlone = hub.isDeliveringAlone
     for member in roster {
       if batch.hasOrigins, isOrigin(member.session) {
-        deliverToOrigin(batch, member)
+        deliverToOrigin(batch, form, member)
       } else if isAlone, connections[member.target].outbox.isEmpty {
         sendNow(block, to: member.target)
       } else {
@@ -29,8 +29,9 @@ extension ConnectionTable: Delivery {
 
   private func sendNow(_ block: [UInt8], to index: UInt32) {
     let socket = connections[index].socket
+    let tls = connections[index].tls
     // Safe because the bytes are only read during the call.
-    switch block.withUnsafeBytes({ Socket.send(socket, $0) }) {
+    switch block.withUnsafeBytes({ tls?.send($0) ?? Socket.send(socket, $0) }) {
     case .bytes(let sent):
       metrics.bytesSent += UInt64(sent)
       guard sent < block.count else { return }
@@ -43,23 +44,28 @@ extension ConnectionTable: Delivery {
     }
   }
 
-  private func frame(_ batch: RoomBatch, without origin: UInt32?) -> [UInt8] {
+  /// Frames the batch in one form: RFC 6455, or RFC 7692 with every message compressed once for all.
+  private func frame(_ batch: RoomBatch, _ form: DeliveryForm, without origin: UInt32?) -> [UInt8] {
     var block: [UInt8] = []
     block.reserveCapacity(batch.bytes.count + 10 * batch.entries.count)
     var start = 0
     for entry in batch.entries {
-      if origin == nil || entry.origin?.index != origin {
-        let payload = batch.bytes.span.extracting(start..<entry.end)
-        FrameWriter.appendFrame(entry.kind == .text ? .text : .binary, payload: payload, to: &block)
-      }
+      let payload = batch.bytes.span.extracting(start..<entry.end)
       start = entry.end
+      if let origin, entry.origin?.index == origin { continue }
+      let opcode: Opcode = entry.kind == .text ? .text : .binary
+      if form == .deflated, let small = compression.deflate(payload, windowBits: MessageCompression.sharedWindowBits) {
+        FrameWriter.appendFrame(opcode, rsv1: true, payload: small.span, to: &block)
+      } else {
+        FrameWriter.appendFrame(opcode, payload: payload, to: &block)
+      }
     }
     return block
   }
 
   /// The sender of a message in the batch gets the batch without it.
-  private func deliverToOrigin(_ batch: RoomBatch, _ member: RosterEntry) {
-    let block = frame(batch, without: member.session)
+  private func deliverToOrigin(_ batch: RoomBatch, _ form: DeliveryForm, _ member: RosterEntry) {
+    let block = frame(batch, form, without: member.session)
     guard !block.isEmpty else { return }
     connections[member.target].outbox.push(block)
     markDirty(member.target)
@@ -87,7 +93,7 @@ extension ConnectionTable: Delivery {
 
   func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {
     guard connections.isOccupied(target), connections[target].stage == .websocket else { return }
-    append(to: target) { FrameWriter.appendFrame(kind == .text ? .text : .binary, payload: message, to: &$0) }
+    appendMessage(kind == .text ? .text : .binary, message, to: target)
     limitQueue(target)
   }
 

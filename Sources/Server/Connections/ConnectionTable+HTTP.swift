@@ -1,4 +1,5 @@
 import HTTPCore
+import JSONCore
 import LoopCore
 import Realtime
 import WebSocketCore
@@ -11,7 +12,7 @@ struct Request {
   let body: [UInt8]
   /// The peer's numeric address.
   let address: [UInt8]
-  let isAdminSide: Bool
+  let entrance: Entrance
 }
 
 /// Answers requests, at once or later, through `ConnectionTable.respond`.
@@ -45,7 +46,7 @@ extension ConnectionTable {
       router?.route(
         Request(
           connection: id, head: head, body: body, address: connections[id.index].address,
-          isAdminSide: connections[id.index].isAdminSide))
+          entrance: connections[id.index].entrance))
     }
   }
 
@@ -67,6 +68,9 @@ extension ConnectionTable {
     guard connections.contains(id), connections[id.index].stage == .answering,
       let exchange = connections[id.index].exchange, let head = exchange.head
     else { return }
+    var response = response
+    // RFC 6797 section 7.1: whoever came by TLS shall keep to it, for half a year.
+    if connections[id.index].tls != nil { response.addHeader("Strict-Transport-Security", "max-age=15768000") }
     append(to: id.index) {
       response.append(to: &$0, answering: head.method, connection: ConnectionOption(answering: head))
     }
@@ -86,6 +90,6 @@ extension ConnectionTable {
     guard connections.contains(id), connections[id.index].stage == .answering else { return }
     let accept = Base64.encode(Digest.sha1(acceptance.challenge).span)
     append(to: id.index) { Handshake.appendResponse(acceptance, accept: accept.span, to: &$0) }
-    becomeWebSocket(id.index, echo: echo)
+    becomeWebSocket(id.index, deflate: acceptance.deflate, echo: echo)
   }
 }

@@ -20,7 +20,7 @@ extension ConnectionTable {
   func visit(_ index: UInt32) {
     let inStage = milliseconds(since: connections[index].stageSince)
     switch connections[index].stage {
-    case .request: expire(index, after: Deadlines.requestHeadMilliseconds, inStage)
+    case .request, .handshake: expire(index, after: Deadlines.requestHeadMilliseconds, inStage)
     case .closing: expire(index, after: Deadlines.closeMilliseconds, inStage)
     case .finishing: expire(index, after: Deadlines.finishMilliseconds, inStage)
     case .lingering: expire(index, after: Deadlines.lingerMilliseconds, inStage)
@@ -67,7 +67,7 @@ extension ConnectionTable {
     connections[index].stage = stage
     connections[index].stageSince = wheel.tick
     switch stage {
-    case .request: schedule(index, inMilliseconds: Deadlines.requestHeadMilliseconds)
+    case .request, .handshake: schedule(index, inMilliseconds: Deadlines.requestHeadMilliseconds)
     case .closing: schedule(index, inMilliseconds: Deadlines.closeMilliseconds)
     case .finishing, .answering: schedule(index, inMilliseconds: Deadlines.finishMilliseconds)
     case .lingering: schedule(index, inMilliseconds: Deadlines.lingerMilliseconds)

@@ -1,17 +1,21 @@
+import Compression
 import LoopCore
 import Realtime
 import WebSocketCore
 
 extension ConnectionTable {
   /// Turns a connection whose handshake was answered into a WebSocket.
-  func becomeWebSocket(_ index: UInt32, echo: Bool) {
+  func becomeWebSocket(_ index: UInt32, deflate: DeflateParameters?, echo: Bool) {
     connections[index].exchange = nil
-    let messageBytesMax = echo ? ConnectionTable.echoBytesMax : limits.messageBytesMax
-    connections[index].reader = MessageReader(role: .server, messageBytesMax: messageBytesMax, deflate: false)
+    connections[index].deflateBits = deflate?.serverWindowBits ?? 0
+    connections[index].reader = MessageReader(
+      role: .server, messageBytesMax: messageBytesMax(echo: echo), deflate: deflate != nil)
     enter(echo ? .echo : .websocket, index)
     connections[index].isWebSocket = true
     webSocketCount += 1
   }
+
+  private func messageBytesMax(echo: Bool) -> Int { echo ? ConnectionTable.echoBytesMax : limits.messageBytesMax }
 
   /// Bytes of a message on `/echo`: what the conformance suite sends.
   private static let echoBytesMax = 16 * 1024 * 1024
@@ -21,7 +25,8 @@ extension ConnectionTable {
     while connections.contains(id) {
       switch connections[id.index].reader.next(in: bytes, from: &cursor) {
       case .needMore: return
-      case .message(let kind, _, let payload): receive(id, kind, payload, bytes)
+      case .message(let kind, false, let payload): payload.withSpan(in: bytes) { receive(id, kind, $0) }
+      case .message(let kind, true, let payload): payload.withSpan(in: bytes) { inflate(id, kind, $0) }
       case .ping(let payload): answerPing(id, payload, bytes)
       case .pong: break
       case .close(let code, _): acceptClose(id, code)
@@ -30,25 +35,46 @@ extension ConnectionTable {
     }
   }
 
-  private func receive(
-    _ id: SlabID, _ kind: MessageKind, _ payload: MessageReader.Payload, _ bytes: UnsafeMutableRawBufferPointer
-  ) {
+  private func receive(_ id: SlabID, _ kind: MessageKind, _ payload: Span<UInt8>) {
     switch connections[id.index].stage {
     case .websocket:
       guard let session = connections[id.index].session else { return }
-      payload.withSpan(in: bytes) { span in
-        if kind == .text {
-          hub.receive(text: span, from: session)
-        } else {
-          hub.receive(binary: span, from: session)
-        }
+      if kind == .text {
+        hub.receive(text: payload, from: session)
+      } else {
+        hub.receive(binary: payload, from: session)
       }
     case .echo:
-      payload.withSpan(in: bytes) { span in
-        append(to: id.index) { FrameWriter.appendFrame(kind.opcode, payload: span, to: &$0) }
-      }
+      appendMessage(kind.opcode, payload, to: id.index)
       if connections[id.index].outbox.byteCount > ConnectionTable.readBytesBeforeFlush { flush(id.index) }
-    case .request, .answering, .closing, .finishing, .lingering: break
+    case .handshake, .request, .answering, .closing, .finishing, .lingering: break
+    }
+  }
+
+  /// RFC 7692 section 6.2. The reader has bounded the compressed message, this bounds what comes out of it.
+  private func inflate(_ id: SlabID, _ kind: MessageKind, _ payload: Span<UInt8>) {
+    let bytesMax = messageBytesMax(echo: connections[id.index].stage == .echo)
+    do throws(MessageInflater.Failure) {
+      let message = try compression.inflater.inflate(payload, bytesMax: bytesMax)
+      // RFC 6455 section 8.1, which applies to the message as it was before compression.
+      guard kind == .binary || UTF8Validator.isValid(message.span) else {
+        return fail(id.index, .invalidPayload, "text is not valid UTF-8 (RFC 6455 section 8.1)")
+      }
+      receive(id, kind, message.span)
+    } catch {
+      switch error {
+      case .tooLarge: fail(id.index, .messageTooBig, "the message is too large once inflated")
+      case .corrupt: fail(id.index, .invalidPayload, "the message is not a deflate stream (RFC 7692 section 7.2.2)")
+      }
+    }
+  }
+
+  /// Queues one message for one connection, compressed when it is worth it there.
+  func appendMessage(_ opcode: Opcode, _ payload: Span<UInt8>, to index: UInt32) {
+    if let small = compression.deflate(payload, windowBits: connections[index].deflateBits) {
+      append(to: index) { FrameWriter.appendFrame(opcode, rsv1: true, payload: small.span, to: &$0) }
+    } else {
+      append(to: index) { FrameWriter.appendFrame(opcode, payload: payload, to: &$0) }
     }
   }
 

@@ -1,3 +1,4 @@
+import Compression
 import HTTPCore
 import LoopCore
 import Realtime
@@ -29,6 +30,9 @@ final class ConnectionTable: EventHandler, TickParticipant {
   let hub: Hub
   let limits: ConnectionLimits
   let metrics: Metrics
+  /// The certificate that new connections are served with, or nil without TLS. May be replaced at any time.
+  var tls: TLSContext?
+  let compression = MessageCompression()
   /// Answers requests. Set once, before the first connection.
   weak var router: (any RequestRouter)?
 
@@ -68,9 +72,13 @@ final class ConnectionTable: EventHandler, TickParticipant {
   // MARK: Birth and death
 
   /// Takes over an accepted socket.
-  func accept(_ socket: Int32, _ address: Address, isAdminSide: Bool) {
+  func accept(_ socket: Int32, _ address: Address, entrance: Entrance) {
+    let tls = entrance == .redirect ? nil : self.tls
+    let session = tls.flatMap { TLSSession($0, socket: socket) }
+    guard session != nil || tls == nil else { return Socket.close(socket) }
     let id = connections.insert(
-      Connection(socket: socket, address: Array(address.host.utf8), isAdminSide: isAdminSide, tick: wheel.tick))
+      Connection(
+        socket: socket, address: Array(address.host.utf8), entrance: entrance, tls: session, tick: wheel.tick))
     do {
       try loop.watch(socket, for: [.read, .readHangUp], handler: handler!, token: token(id))  // Safe because init set it.
     } catch {
@@ -99,18 +107,25 @@ final class ConnectionTable: EventHandler, TickParticipant {
     let index = UInt32(truncatingIfNeeded: token)
     // An event may be older than its socket: the generation tells.
     guard connections.isOccupied(index), self.token(connections.id(at: index)) == token else { return }
+    if connections[index].stage == .handshake { return advanceHandshake(index) }
     if readiness.contains(.write) { flush(index) }
     guard connections.isOccupied(index), self.token(connections.id(at: index)) == token else { return }
     if !readiness.isDisjoint(with: [.read, .readHangUp, .hangUp]) { read(index) }
   }
 
-  private func read(_ index: UInt32) {
-    switch Socket.receive(connections[index].socket, into: buffer) {
-    case .bytes(let count):
-      connections[index].lastHeard = wheel.tick
-      consume(connections.id(at: index), UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
-    case .wouldBlock: break
-    case .end, .failed: drop(index)
+  /// Reads once; under TLS until OpenSSL holds nothing more, because the socket would not tell of it.
+  func read(_ index: UInt32) {
+    let id = connections.id(at: index)
+    var isRepeating = true
+    while isRepeating, connections.contains(id), !isHeldBack(index) {
+      isRepeating = connections[index].tls != nil
+      switch connections[index].tls?.receive(into: buffer) ?? Socket.receive(connections[index].socket, into: buffer) {
+      case .bytes(let count):
+        connections[index].lastHeard = wheel.tick
+        consume(id, UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+      case .wouldBlock: return
+      case .end, .failed: return drop(index)
+      }
     }
   }
 
@@ -125,7 +140,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
         connections[id.index].exchange?.waiting.append(contentsOf: bytes[cursor...])
         updateInterest(id.index)
         return
-      case .finishing, .lingering: return
+      case .handshake, .finishing, .lingering: return
       }
     }
   }
@@ -147,7 +162,8 @@ final class ConnectionTable: EventHandler, TickParticipant {
   func flush(_ index: UInt32) {
     connections[index].isDirty = false
     let socket = connections[index].socket
-    let result = connections[index].outbox.flush(scratch: scratch) { Socket.send(socket, $0) }
+    let tls = connections[index].tls
+    let result = connections[index].outbox.flush(scratch: scratch) { tls?.send($0) ?? Socket.send(socket, $0) }
     switch result {
     case .done(let sent):
       metrics.bytesSent += UInt64(sent)
@@ -156,6 +172,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
         updateInterest(index)
       }
       if connections[index].stage == .finishing {
+        tls?.finishSending()
         Socket.finishSending(socket)
         enter(.lingering, index)
       }
@@ -172,12 +189,15 @@ final class ConnectionTable: EventHandler, TickParticipant {
   /// writing only while a remainder exists.
   func updateInterest(_ index: UInt32) {
     var interest: Readiness = [.readHangUp]
-    let isHeldBack = connections[index].stage == .answering && connections[index].exchange?.waiting.isEmpty == false
-    if !isHeldBack { interest.insert(.read) }
-    if isHeldBack { interest.remove(.readHangUp) }
+    if isHeldBack(index) { interest.remove(.readHangUp) } else { interest.insert(.read) }
     if connections[index].wantsWrite { interest.insert(.write) }
     let token = token(connections.id(at: index))
     loop.change(connections[index].socket, to: interest, handler: handler!, token: token)  // Safe because init set it.
+  }
+
+  /// Whether more requests have come while one is being answered: they wait in the kernel.
+  private func isHeldBack(_ index: UInt32) -> Bool {
+    connections[index].stage == .answering && connections[index].exchange?.waiting.isEmpty == false
   }
 
   // MARK: End of the tick

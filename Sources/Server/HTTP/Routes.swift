@@ -21,6 +21,7 @@ final class Routes: RequestRouter {
   func bodyBytesMax(_ head: RequestHead) -> Int { Routes.isAdmin(head.path) ? AdminEndpoint.bodyBytesMax : 0 }
 
   func route(_ request: Request) {
+    if request.entrance == .redirect { return answer(request, redirection(request.head)) }
     let path = String(decoding: request.head.path, as: UTF8.self)
     switch path {
     case "/ws": openWebSocket(request, echo: false)
@@ -32,7 +33,7 @@ final class Routes: RequestRouter {
         Response(status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: node.metricsText())
       }
     default:
-      if Routes.isAdmin(request.head.path), !node.hasOwnAdminPort || request.isAdminSide {
+      if Routes.isAdmin(request.head.path), !node.hasOwnAdminPort || request.entrance == .admin {
         admin.answer(request)
       } else if let page = Page.find(path) {
         get(request) { page.response() }
@@ -55,6 +56,23 @@ final class Routes: RequestRouter {
     answer(request, response())
   }
 
+  /// Sends whoever spoke plain HTTP to the same place under TLS.
+  private func redirection(_ head: RequestHead) -> Response {
+    guard node.settings.redirectPort != nil, let host = head.header("Host") else {
+      return ErrorResponse.make(.badRequest, "this port speaks TLS: use https or wss")
+    }
+    var location = Array("https://".utf8)
+    let colon = host.indices.last { host[$0] == UInt8(ascii: ":") && host[host.count - 1] != UInt8(ascii: "]") }
+    location.append(copying: host.extracting(0..<(colon ?? host.count)))
+    if node.settings.port != 443 { location += Array(":\(node.settings.port)".utf8) }
+    location.append(copying: head.rawPath)
+    if head.rawQuery.count > 0 { location.append(UInt8(ascii: "?")) }
+    location.append(copying: head.rawQuery)
+    var response = Response.text(status: 301, "use TLS\n")
+    response.addHeader("Location", location.span)
+    return response
+  }
+
   /// 503 while a load balancer should send nobody here: while draining, and while the broker is out of reach.
   private func readiness() -> Response {
     if node.isDraining { return .text(status: 503, "draining\n") }
@@ -65,7 +83,7 @@ final class Routes: RequestRouter {
 
   private func openWebSocket(_ request: Request, echo: Bool) {
     let acceptance: Handshake.Acceptance
-    switch Handshake.judge(Routes.handshake(request.head), deflate: false) {
+    switch Handshake.judge(Routes.handshake(request.head), deflate: node.settings.compression) {
     case .rejected(let rejection):
       var response = ErrorResponse.make(status: rejection.status, String(describing: rejection.reason))
       for (name, value) in rejection.headers where !Routes.isConnectionHeader(name) { response.addHeader(name, value) }

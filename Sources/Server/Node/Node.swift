@@ -15,12 +15,14 @@ public final class Node {
   public enum Failure: Error, CustomStringConvertible {
     case cannotListen(SystemError, port: Int)
     case system(SystemError)
+    case certificate(TLSError)
 
     public var description: String {
       switch self {
       case .cannotListen(let error, let port):
         "cannot listen on port \(port): \(error). Is another program using it? Choose one with --port"
       case .system(let error): String(describing: error)
+      case .certificate(let error): String(describing: error)
       }
     }
   }
@@ -85,8 +87,10 @@ public final class Node {
     } catch {
       throw .system(error)
     }
-    try listen(settings.port, isAdminSide: !hasOwnAdminPort)
-    if hasOwnAdminPort, let port = settings.adminPort { try listen(port, isAdminSide: true) }
+    try loadCertificate()
+    try listen(settings.port, .main)
+    if hasOwnAdminPort, let port = settings.adminPort { try listen(port, .admin) }
+    if let port = settings.redirectPort { try listen(port, .redirect) }
     broker.start()
     everySecond()
     announceStart()
@@ -105,7 +109,28 @@ public final class Node {
     return UserName.isValid(name) ? name : nil
   }
 
-  private func listen(_ port: Int, isAdminSide: Bool) throws(Failure) {
+  private func loadCertificate() throws(Failure) {
+    guard let certificate = settings.tlsCertificatePath, let key = settings.tlsKeyPath else { return }
+    do throws(TLSError) {
+      table.tls = try TLSContext(certificatePath: certificate, keyPath: key)
+    } catch {
+      throw .certificate(error)
+    }
+  }
+
+  /// SIGHUP: new connections get the certificate as it is on disk now; open ones keep theirs. A certificate that cannot
+  /// be read changes nothing.
+  private func reload() {
+    guard settings.tlsCertificatePath != nil else { return log.info("nothing to reload: TLS is off") }
+    do throws(Failure) {
+      try loadCertificate()
+      log.info("reloaded the certificate")
+    } catch {
+      log.error("kept the old certificate: \(error)")
+    }
+  }
+
+  private func listen(_ port: Int, _ entrance: Entrance) throws(Failure) {
     let address = Address(numericHost: settings.host, port: UInt16(port))
     var refusal: [UInt8] = []
     ErrorResponse.make(.unavailable, "this node has no descriptors left: try again in a moment")
@@ -113,7 +138,7 @@ public final class Node {
     do throws(SystemError) {
       guard let address else { throw SystemError("host \(settings.host)", code: EINVAL) }
       let listener = try Listener(loop, on: address, reusePort: workerPage != nil, refusal: refusal) {
-        [weak self] socket, peer in self?.table.accept(socket, peer, isAdminSide: isAdminSide)
+        [weak self] socket, peer in self?.table.accept(socket, peer, entrance: entrance)
       }
       listeners.append(listener)
     } catch {
@@ -149,7 +174,7 @@ public final class Node {
     switch signal {
     case SIGINT where isDraining: loop.stop()
     case SIGTERM, SIGINT: drain()
-    default: log.info("nothing to reload")
+    default: reload()
     }
   }
 

@@ -1,6 +1,14 @@
-/// Base64 as RFC 4648 section 4 has it, with padding.
-enum Base64 {
-  static func append(_ bytes: Span<UInt8>, to output: inout [UInt8]) {
+/// Writes bytes as text (RFC 4648 section 4), the only way that JSON can carry them.
+public enum Base64 {
+  /// Returns the digits of `bytes`, with padding.
+  public static func encode(_ bytes: Span<UInt8>) -> [UInt8] {
+    var output: [UInt8] = []
+    append(bytes, to: &output)
+    return output
+  }
+
+  /// Appends the digits of `bytes`, with padding.
+  public static func append(_ bytes: Span<UInt8>, to output: inout [UInt8]) {
     let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     output.reserveCapacity(output.count + (bytes.count + 2) / 3 * 4)
     var at = 0

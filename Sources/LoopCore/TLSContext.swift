@@ -1,0 +1,138 @@
+import COpenSSL
+
+/// A TLS failure, with OpenSSL's own words for it.
+public struct TLSError: Error, CustomStringConvertible {
+  public let description: String
+
+  /// Takes the oldest entry of OpenSSL's error queue and empties it.
+  init(_ what: String) {
+    let code = ERR_get_error()
+    ERR_clear_error()
+    guard code != 0 else {
+      description = what
+      return
+    }
+    var text = [CChar](repeating: 0, count: 256)
+    ERR_error_string_n(code, &text, text.count)
+    description = "\(what): \(String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))"
+  }
+}
+
+/// A server's certificate, key and TLS settings, shared by all its connections.
+///
+/// TLS 1.2 and 1.3, ALPN `http/1.1`, sessions resumed by tickets (RFC 8446 section 2.2, RFC 5077).
+/// Confined to the thread that created it.
+public final class TLSContext {
+  let context: OpaquePointer
+
+  /// Reads a certificate chain and its key, both PEM files. Throws when they cannot be read or do not belong together.
+  public init(certificatePath: String, keyPath: String) throws(TLSError) {
+    guard let context = SSL_CTX_new(TLS_server_method()) else { throw TLSError("TLS context") }
+    self.context = context
+    _ = roost_ctx_set_min_version(context, TLS1_2_VERSION)
+    roost_ctx_set_mode(context)
+    SSL_CTX_set_options(context, roost_op_server_defaults())
+    guard SSL_CTX_use_certificate_chain_file(context, certificatePath) == 1 else {
+      throw TLSError("cannot read the certificate \(certificatePath)")
+    }
+    guard SSL_CTX_use_PrivateKey_file(context, keyPath, SSL_FILETYPE_PEM) == 1 else {
+      throw TLSError("cannot read the key \(keyPath)")
+    }
+    guard SSL_CTX_check_private_key(context) == 1 else {
+      throw TLSError("the key \(keyPath) does not belong to the certificate \(certificatePath)")
+    }
+    // Resumption needs an id context as soon as sessions are cached.
+    let name: [UInt8] = Array("roost".utf8)
+    SSL_CTX_set_session_id_context(context, name, UInt32(name.count))
+    SSL_CTX_set_alpn_select_cb(context, TLSContext.selectProtocol, nil)
+  }
+
+  deinit { SSL_CTX_free(context) }
+
+  /// Lets the kernel encrypt, where it can (`tls` module): one copy less per send.
+  public func enableKernelTLS() { SSL_CTX_set_options(context, roost_op_enable_ktls()) }
+
+  /// RFC 7301: WebSockets open over HTTP/1.1. A client that offers only other protocols is refused.
+  private static let selectProtocol:
+    @convention(c) (
+      OpaquePointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?, UnsafeMutablePointer<UInt8>?,
+      UnsafePointer<UInt8>?, UInt32, UnsafeMutableRawPointer?
+    ) -> Int32 = { _, chosen, chosenCount, offered, offeredCount, _ in
+      // Safe because OpenSSL passes a list of length-prefixed names that it has checked, alive until the call ends.
+      let offers = UnsafeBufferPointer(start: offered, count: Int(offeredCount))
+      let wanted: StaticString = "http/1.1"
+      var at = 0
+      while at < offers.count {
+        let count = Int(offers[at])
+        guard at + 1 + count <= offers.count else { break }
+        let isWanted = count == wanted.utf8CodeUnitCount && (0..<count).allSatisfy { offers[at + 1 + $0] == wanted.utf8Start[$0] }
+        if isWanted {
+          chosen?.pointee = offered?.advanced(by: at + 1)
+          chosenCount?.pointee = UInt8(count)
+          return SSL_TLSEXT_ERR_OK
+        }
+        at += 1 + count
+      }
+      return SSL_TLSEXT_ERR_ALERT_FATAL
+    }
+}
+
+/// The TLS state of one connection, over a non-blocking socket that somebody else owns.
+///
+/// Confined to the thread that created it.
+public final class TLSSession {
+  /// What a step of the handshake came to.
+  public enum Handshake: Equatable { case done, wantsRead, wantsWrite, failed }
+
+  private let session: OpaquePointer
+
+  /// Begins as the server's end. Returns nil when OpenSSL has no memory for it.
+  public init?(_ context: TLSContext, socket: Int32) {
+    guard let session = SSL_new(context.context) else { return nil }
+    self.session = session
+    SSL_set_fd(session, socket)
+    SSL_set_accept_state(session)
+  }
+
+  deinit { SSL_free(session) }
+
+  /// Takes the handshake as far as the socket allows.
+  public func handshake() -> Handshake {
+    ERR_clear_error()
+    let result = SSL_do_handshake(session)
+    guard result != 1 else { return .done }
+    switch SSL_get_error(session, result) {
+    case SSL_ERROR_WANT_READ: return .wantsRead
+    case SSL_ERROR_WANT_WRITE: return .wantsWrite
+    default: return .failed
+    }
+  }
+
+  /// Reads once into `buffer`. Ask again until it would block: OpenSSL may hold more than the socket shows.
+  public func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+    ERR_clear_error()
+    let count = SSL_read(session, buffer.baseAddress, Int32(clamping: buffer.count))
+    return count > 0 ? .bytes(Int(count)) : outcome(count)
+  }
+
+  /// Writes once from `bytes`; may take only a part. What is not taken must be offered again, unchanged.
+  public func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+    ERR_clear_error()
+    let count = SSL_write(session, bytes.baseAddress, Int32(clamping: bytes.count))
+    return count > 0 ? .bytes(Int(count)) : outcome(count)
+  }
+
+  /// Says that nothing more will be sent (RFC 8446 section 6.1).
+  public func finishSending() { SSL_shutdown(session) }
+
+  /// Whether the kernel encrypts what is sent.
+  public var usesKernelTLS: Bool { roost_ssl_uses_ktls_send(session) == 1 }
+
+  private func outcome(_ result: Int32) -> Transfer {
+    switch SSL_get_error(session, result) {
+    case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: .wouldBlock
+    case SSL_ERROR_ZERO_RETURN: .end
+    default: .failed(0)
+    }
+  }
+}

@@ -1,0 +1,22 @@
+import Compression
+
+/// The node's compressors: one for all connections of a window size, made when first needed.
+/// Confined to the thread that created it.
+final class MessageCompression {
+  /// The window of messages that are compressed once for a whole room. A connection that asked for a smaller window gets
+  /// room traffic uncompressed, which RFC 7692 section 6.1 always allows.
+  static let sharedWindowBits: UInt8 = 15
+
+  let inflater = MessageInflater()
+  private var deflaters = [MessageDeflater?](repeating: nil, count: 16)
+
+  /// Returns the compressed payload, or nil when it should go as it is.
+  ///
+  /// - Parameter windowBits: 9 to 15; 0: compression was not agreed on.
+  func deflate(_ payload: Span<UInt8>, windowBits: UInt8) -> [UInt8]? {
+    guard windowBits >= 9, payload.count >= MessageDeflater.payloadBytesMin else { return nil }
+    let deflater = deflaters[Int(windowBits)] ?? MessageDeflater(windowBits: Int32(windowBits))
+    deflaters[Int(windowBits)] = deflater
+    return deflater.deflate(payload)
+  }
+}
