@@ -1,5 +1,6 @@
 """A TCP relay that a test can cut, so that a browser loses its connection the way a network loses it."""
 
+import contextlib
 import socket
 import threading
 
@@ -22,7 +23,8 @@ class Relay:
             for end in self.sockets:
                 # Linger 0 makes the close a reset: no closing handshake, as when a cable is pulled.
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                end.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # its other end may have gone by itself
+                    end.shutdown(socket.SHUT_RDWR)
 
     def mend(self):
         with self.lock:
