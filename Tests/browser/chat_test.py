@@ -2,8 +2,9 @@
 
     ROOST_URL_A=http://127.0.0.1:8080 ROOST_URL_B=http://127.0.0.1:8081 python chat_test.py
 
-SCREENSHOTS names a folder for pictures, CHROMIUM another browser than /usr/bin/chromium. With ROOST_ADMIN_TOKEN the test also
-closes a page through the admin endpoint. The last line is 'N passed, N failed'; the exit status is 1 after a failure.
+SCREENSHOTS names a folder for pictures, CHROMIUM another browser than /usr/bin/chromium. With ROOST_ADMIN_TOKEN the
+test also closes a page through the admin endpoint. The last line is 'N passed, N failed'; the exit status is 1 after a
+failure.
 """
 
 import os
@@ -159,9 +160,11 @@ class Suite:
         assert not mallory.errors, mallory.errors
 
     def a_newcomer_sees_the_history_once_and_in_order(self):
-        carol = Person(self.browser, URL_B, viewport={"width": 360, "height": 640}).open(user="carol", room=ROOM).connected()
+        carol = Person(self.browser, URL_B, viewport={"width": 360, "height": 640})
+        carol.open(user="carol", room=ROOM).connected()
         carol.sees("Good morning")
-        carol.page.wait_for_function("n => document.querySelectorAll('.message').length === n", arg=len(self.alice.texts()))
+        carol.page.wait_for_function(
+            "n => document.querySelectorAll('.message').length === n", arg=len(self.alice.texts()))
         assert carol.texts() == self.alice.texts()
         assert carol.page.evaluate("document.documentElement.scrollWidth") <= 360
         carol.picture("phone")
@@ -234,13 +237,13 @@ class Suite:
           const { Roost } = await import('/roost.js');
           const roost = new Roost('/ws', { user: 'library' }).connect();
           const time = await roost.request('time');
-          const unknown = await roost.request('no-such-action').catch((error) => error.name);
+          const unknown = await roost.request('no-such-action').catch((error) => error.code);
           const refused = await roost.send('not-joined', { text: 'x' }).catch((error) => error.code);
           roost.close();
           const closed = await roost.request('time').catch((error) => error.code);
           return [time !== undefined, unknown, refused, closed];
         }""")
-        assert answer == [True, "RoostError", "not_joined", "closed"], answer
+        assert answer == [True, "not_found", "not_joined", "closed"], answer
 
     def every_control_has_a_name(self):
         for person in (self.alice, self.bob):
@@ -263,7 +266,8 @@ class Suite:
         assert not self.alice.errors + self.bob.errors, self.alice.errors + self.bob.errors
 
     def steps(self):
-        names = [name for name, value in vars(Suite).items() if callable(value) and not name.startswith("_") and name != "steps"]
+        names = [name for name, value in vars(Suite).items()
+                 if callable(value) and not name.startswith("_") and name != "steps"]
         if not ADMIN_TOKEN:
             names.remove("an_administrator_closes_for_good")
         return [getattr(self, name) for name in names]

@@ -196,6 +196,7 @@ function select(room) {
   setUnread(room, 0);
   room.log.scrollTop = Math.min(room.scrollTop ?? Infinity, room.log.scrollHeight);
   $('message').placeholder = `Write to ${room.name}`;
+  room.item.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   store.set('room', room.name);
   $('message').focus();
 }

@@ -77,7 +77,7 @@ export class Roost {
     return this;
   }
 
-  /** Closes for good: open calls are rejected with `closed`. `connect` may be called again; rooms must be joined anew. */
+  /** Closes for good and forgets its rooms; open calls are rejected with `closed`. `connect` may be called again. */
   close() {
     this.#drop();
     this.#finish(1000, '');
@@ -93,7 +93,7 @@ export class Roost {
   /**
    * Joins a room and stays in it through reconnects. The promise is fulfilled with the first `joined`.
    * @param {string} room
-   * @param {Object<string, function(Object)>} [handlers] by type: `message`, `joined`, `user_joined`, `user_left`, `gap`
+   * @param {Object<string, function(Object)>} [handlers] by type: `message`, `joined`, `user_joined`, …
    */
   join(room, handlers = {}) {
     const known = this.#rooms.get(room);
@@ -259,7 +259,7 @@ export class Roost {
     const room = this.#rooms.get(name);
     if (!room) return false;
     if (offset <= room.offset) {
-      // A copy, or a new epoch that counts from 1 again: a join from our position tells which, and changes nothing if a copy.
+      // A copy, or a new epoch that counts from 1 again: a join from here tells which, and costs nothing if a copy.
       this.#enter(room);
       return false;
     }
@@ -354,6 +354,6 @@ function absorbOwn(room) {
 function failure(m) {
   if (m.type === 'error') return new RoostError(m.code, m.message);
   if (m.type === 'auth_failed') return new RoostError('unauthenticated', m.reason);
-  if (m.type === 'response' && !m.ok) return new RoostError(m.error?.code ?? m.code ?? 'failed', m.error?.message ?? m.message);
+  if (m.type === 'response' && !m.ok) return new RoostError(m.error?.code ?? 'failed', m.error?.message);
   return null;
 }

@@ -1,0 +1,188 @@
+"""roost.js in real Chromium against a scripted server: closes, drains, lost acks, copies.
+
+    python client_test.py
+
+Needs no server. CHROMIUM names another browser than /usr/bin/chromium. The last line is 'N passed, N failed'; the exit
+status is 1 after a failure.
+"""
+
+import sys
+
+from scripted import Node, run, tests_of
+
+
+def comes_back_after_the_codes_that_allow_it(new):
+    for code in (1001, 1011, 1012, 1013, 4408, 4429):
+        node = new()
+        node.open().socket.close(code=code)
+        node.until("states.length > 2")
+        assert node.run("states[2].name") == "waiting", code
+        node.page.clock.run_for(11_000)
+        node.until("roost.state.name === 'open'")
+
+
+def stays_closed_after_every_other_code(new):
+    for code in (1000, 1002, 1003, 1007, 1008, 1009, 4401, 4403, 4409):
+        node = new()
+        node.open().socket.close(code=code, reason="why")
+        node.until("roost.state.name !== 'open'")
+        assert node.run("[roost.state.name, roost.state.code]") == ["closed", code], code
+        node.page.clock.run_for(120_000)
+        assert len(node.connections) == 1, code
+
+
+def waits_longer_each_time_up_to_half_a_minute(new):
+    node = new(random=1.0)
+    waits = []
+    for _ in range(8):
+        node.open().socket.close(code=1013)
+        node.until("roost.state.name === 'waiting'")
+        waits.append(node.run("roost.state.retryInMs"))
+    assert waits == [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000], waits
+    node.open().page.clock.run_for(11_000)
+    node.socket.close(code=1013)
+    node.until("roost.state.name === 'waiting'")
+    assert node.run("roost.state.retryInMs") == 500  # the last connection was a good one
+
+
+def waits_at_least_ten_seconds_when_rate_limited(new):
+    node = new()
+    node.open().socket.close(code=4429)
+    node.until("roost.state.name === 'waiting'")
+    assert node.run("roost.state.retryInMs") == 10_000
+
+
+def rejoins_where_it_left_off(new):
+    node = new().joined()
+    assert "since" not in node.frames("join")[0]
+    node.run("roost.send('r', { text: 'own' })")  # acked as 6, the next after 5
+    node.push(type="message", room="r", user="u", offset=7, ts=1)
+    node.until("seen.length === 1")
+    node.reopened()
+    node.eventually(lambda: node.frames("join"))
+    assert node.frames("join")[0]["since"] == {"epoch": "e", "offset": 7}, node.frames("join")
+
+
+def an_ack_does_not_hide_what_came_before_it(new):
+    node = new().joined()
+    node.answer = lambda frame: node.push(type="ack", id=frame["id"], room="r", epoch="e", offset=7)
+    node.run("roost.send('r', { text: 'own' })")
+    node.answer = node.usual
+    node.reopened()  # 6 is somebody else's and has not arrived
+    node.eventually(lambda: node.frames("join"))
+    assert node.frames("join")[0]["since"]["offset"] == 5
+    node.reopened()
+    node.push(type="message", room="r", user="u", offset=6, ts=1)
+    node.until("seen.length === 1")
+    node.reopened()
+    node.eventually(lambda: node.frames("join"))
+    assert node.frames("join")[0]["since"]["offset"] == 7
+
+
+def sends_again_under_the_same_id_what_was_not_acked(new):
+    node = new().joined()
+    node.answer = lambda frame: None
+    node.run("window.sent = roost.send('r', { text: 'once' }); 0")
+    node.run("window.told = roost.direct('u', {}).catch((e) => e.code); 0")
+    node.eventually(lambda: node.frames("direct"))
+    first = node.frames("message")[0]
+    node.answer = node.usual
+    node.reopened()
+    assert node.run("sent")["offset"] == 6
+    assert node.frames("message") == [first], node.connections
+    kinds = [frame["type"] for frame in node.connections[-1]]
+    assert kinds == ["join", "message"], kinds  # in this order, else `not_joined`
+    assert node.run("told") == "disconnected"
+
+
+def gives_up_what_the_server_no_longer_remembers(new):
+    node = new(random=1.0).joined()
+    node.answer = lambda frame: None
+    node.run("window.sent = roost.send('r', {}).catch((e) => e.code); 0")
+    node.socket.close(code=1012)
+    node.until("roost.state.name === 'waiting'")
+    node.answer = node.usual
+    node.page.clock.fast_forward(5 * 60_000)
+    node.until("roost.state.name === 'open'")
+    assert node.run("sent") == "expired"
+    assert node.frames("message") == []
+
+
+def drops_copies_and_follows_a_new_epoch(new):
+    node = new().joined()
+    for offset in (6, 6, 7):
+        node.push(type="message", room="r", user="u", offset=offset, ts=1)
+    node.until("seen.length === 2")
+    assert node.run("seen") == [6, 7]
+    node.run("window.told = new Promise((resolve) => roost.on('joined', (m) => m.recovered || resolve(m.epoch))); 0")
+    node.answer = lambda frame: node.push(
+        type="joined", id=frame["id"], room="r", epoch="f", offset=1, members=1, recovered=False)
+    node.push(type="message", room="r", user="u", offset=1, ts=1)
+    assert node.run("told") == "f"
+    node.push(type="message", room="r", user="u", offset=2, ts=1)
+    node.until("seen.length === 3")
+
+
+def moves_on_after_a_gap(new):
+    node = new().joined()
+    node.push(type="gap", room="r", **{"from": 6, "to": 9})
+    node.reopened()
+    node.eventually(lambda: node.frames("join"))
+    assert node.frames("join")[0]["since"]["offset"] == 9
+
+
+def leaves_a_draining_node_at_the_moment_it_gave(new):
+    node = new().joined()
+    node.push(type="reconnect", after=3_000)
+    node.page.clock.run_for(2_900)
+    assert len(node.connections) == 1
+    node.page.clock.run_for(200)
+    node.until("states.filter((state) => state.name === 'open').length === 2")
+    assert node.run("states.map((state) => state.name)") == ["connecting", "open", "connecting", "open"]
+    node.eventually(lambda: node.frames("join"))
+    assert node.frames("join")[0]["since"]["offset"] == 5
+
+
+def a_forbidden_room_is_refused_and_an_unavailable_one_tried_again(new):
+    node = new().open()
+    node.answer = lambda frame: node.push(type="error", id=frame["id"], code="forbidden", message="no")
+    assert node.run("roost.join('r').catch((e) => e.code)") == "forbidden"
+    node.answer = lambda frame: node.push(type="error", id=frame["id"], code="unavailable", message="later")
+    node.run("window.entered = roost.join('r'); 0")
+    node.eventually(lambda: len(node.frames("join")) == 2)
+    node.answer = node.usual
+    node.page.clock.run_for(3_000)
+    assert node.run("entered")["offset"] == 5
+
+
+def a_guest_keeps_the_name_the_server_gave(new):
+    node = new().open()
+    node.reopened()
+    assert [address.partition("?")[2] for address in node.addresses] == ["", "user=guest-1"], node.addresses
+
+
+def asks_after_a_silent_interval_and_gives_up_without_an_answer(new):
+    node = new().open()
+    node.page.clock.run_for(25_500)
+    node.eventually(lambda: len(node.frames("ping")) == 1)
+    node.run("window.ponged = new Promise((resolve) => roost.on('pong', resolve)); 0")
+    node.push(type="pong", ts=1)
+    node.run("ponged")
+    node.page.clock.run_for(10_000)
+    assert node.run("roost.state.name") == "open"
+    node.page.clock.run_for(36_000)
+    node.until("states.some((state) => state.name === 'waiting')")
+    assert node.run("states.find((state) => state.name === 'waiting').code") == 1006
+
+
+def a_handler_that_throws_does_not_end_the_connection(new):
+    node = new().joined()
+    node.run("addEventListener('error', (event) => event.preventDefault())")
+    node.run("roost.join('r', { message() { throw new Error(); } })")
+    node.push(type="message", room="r", user="u", offset=6, ts=1)
+    node.push(type="message", room="r", user="u", offset=7, ts=1)
+    node.until("seen.length === 2 && roost.state.name === 'open'")
+
+
+if __name__ == "__main__":
+    sys.exit(run(tests_of(globals()), Node.library))

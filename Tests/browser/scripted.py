@@ -1,0 +1,148 @@
+"""A scripted server, within the browser, for what a real one seldom does on demand; and the running of such tests."""
+
+import json
+import os
+import time
+import traceback
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Error, sync_playwright
+
+PAGES = Path(__file__).resolve().parents[2] / "Sources/Server/Pages"
+FILES = {"roost.js": "text/javascript", "chat.js": "text/javascript", "chat.css": "text/css", "chat.html": "text/html",
+         "favicon.svg": "image/svg+xml"}
+POLICY = "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; frame-ancestors 'self'"
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+WAIT_MS = 10_000
+HOST = "http://roost.test"
+
+
+class Node:
+    """Answers as a node does until a test changes `answer`, and keeps every frame of every connection."""
+
+    def __init__(self, browser):
+        self.connections = []  # the frames of each, in order
+        self.addresses = []
+        self.socket = None
+        self.answer = self.usual
+        self.page = browser.new_page()
+        self.page.set_default_timeout(WAIT_MS)
+        self.page.clock.install()
+        self.page.route(f"{HOST}/**", self._serve)
+        self.page.route_web_socket("**/ws*", self._connected)
+
+    def library(self, random=0.0):
+        """Loads roost.js alone, as `roost` of an empty page, with this for every random number."""
+        self.page.goto(f"{HOST}/empty.html")
+        self.page.evaluate("""async (random) => {
+          Math.random = () => random;
+          window.states = [];
+          window.seen = [];
+          window.roost = new (await import('/roost.js')).Roost();
+          roost.on('state', (state) => states.push(state));
+          roost.on('message', (m) => seen.push(m.offset));
+        }""", random)
+        return self
+
+    def chat(self):
+        """Loads the chat page and joins the room r as its user."""
+        self.page.goto(f"{HOST}/chat.html?user=guest-1&room=r")
+        self.page.wait_for_selector('[data-state="open"]')
+        self.eventually(lambda: self.frames("history"))
+        return self
+
+    def _serve(self, route):
+        name = urlsplit(route.request.url).path[1:]
+        if name == "empty.html":
+            return route.fulfill(body="<!doctype html>", content_type="text/html")
+        route.fulfill(path=PAGES / name, content_type=FILES[name], headers={"Content-Security-Policy": POLICY})
+
+    def _connected(self, socket):
+        frames = []
+        self.connections.append(frames)
+        self.addresses.append(socket.url)
+        self.socket = socket
+
+        def received(text):
+            frame = json.loads(text)
+            frames.append(frame)
+            self.answer(frame)
+
+        socket.on_message(received)
+        self.push(type="welcome", connection="c", node="n", user="guest-1", pingInterval=25_000)
+
+    def push(self, **frame):
+        self.socket.send(json.dumps(frame))
+
+    def usual(self, frame):
+        match frame["type"]:
+            case "join":
+                since = {"recovered": True} if "since" in frame else {}
+                self.push(type="joined", id=frame["id"], room=frame["room"], epoch="e", offset=5, members=1, **since)
+            case "message":
+                self.push(type="ack", id=frame["id"], room=frame["room"], epoch="e", offset=6)
+            case "presence":
+                self.push(type="presence", id=frame["id"], room=frame["room"], members=[], count=0)
+            case "history":
+                self.push(type="history", id=frame["id"], room=frame["room"], epoch="e", messages=[])
+            case "leave":
+                self.push(type="left", id=frame["id"], room=frame["room"])
+
+    def run(self, script):
+        return self.page.evaluate(script)
+
+    def until(self, script):
+        self.page.wait_for_function(script)
+
+    def eventually(self, condition):
+        """Polls for what the page's frames, which arrive while the page is waited for, make true."""
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while not condition():
+            assert time.monotonic() < deadline, self.connections
+            self.page.wait_for_timeout(10)
+
+    def open(self):
+        self.run("roost.connect() && undefined")
+        self.until("roost.state.name === 'open'")
+        return self
+
+    def joined(self):
+        self.open().run("roost.join('r')")
+        return self
+
+    def reopened(self, code=1012):
+        """Loses the connection and waits for the next one, with its rooms."""
+        opened = "states.filter((state) => state.name === 'open').length"
+        before = self.run(opened)
+        self.socket.close(code=code)
+        self.until(f"{opened} > {before}")
+        self.eventually(lambda: len(self.connections) == before + 1)
+
+    def frames(self, kind):
+        return [frame for frame in self.connections[-1] if frame["type"] == kind]
+
+
+def run(tests, make):
+    """Runs each test with a maker of what it starts from; returns the exit status."""
+    failed = 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        for test in tests:
+            name = test.__name__.replace("_", " ")
+            try:
+                test(lambda **options: make(Node(browser), **options))
+                print(f"ok      {name}", flush=True)
+            except (AssertionError, Error, IndexError):
+                failed += 1
+                print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
+        browser.close()
+    print(f"{len(tests) - failed} passed, {failed} failed")
+    return 1 if failed or not tests else 0
+
+
+def tests_of(module):
+    """The functions of a module that take `new`, in their order."""
+    return [value for value in module.values()
+            if callable(value) and getattr(value, "__code__", None) and value.__code__.co_varnames[:1] == ("new",)]
