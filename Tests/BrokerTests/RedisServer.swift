@@ -1,14 +1,20 @@
-import CHiredis
 import Glibc
+import LoopCore
+
+@testable import RedisBackend
 
 /// A redis-server of a test's own on a free port, without persistence: killed, paused and restarted at will.
 final class RedisServer {
   let port: UInt16
   private let arguments: [String]
   private var process: pid_t = 0
-  private var context: UnsafeMutablePointer<redisContext>?
+  private let loop: EventLoop
+  private let resolver: Resolver
+  private var link: RedisLink?
 
   init(_ extraArguments: [String] = []) throws {
+    loop = try EventLoop()
+    resolver = try Resolver(loop)
     port = try RedisServer.freePort()
     arguments = ["redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
       + extraArguments
@@ -27,12 +33,7 @@ final class RedisServer {
     defer { argv.forEach { free($0) } }
     argv.append(nil)
     guard posix_spawnp(&process, "redis-server", &actions, nil, argv, environ) == 0 else { throw Failure.cannotStart }
-    for _ in 0..<2000 {
-      connect()
-      if context != nil { return }
-      usleep(2000)
-    }
-    throw Failure.cannotStart
+    guard run("PING") == "PONG" else { throw Failure.cannotStart }
   }
 
   /// Ends the process at once; everything it held is lost.
@@ -52,14 +53,17 @@ final class RedisServer {
   @discardableResult
   func run(_ parts: String...) -> String? {
     connect()
-    var pointers = parts.map { UnsafePointer<CChar>(strdup($0)) }
-    defer { pointers.forEach { free(UnsafeMutablePointer(mutating: $0)) } }
-    guard let context, let raw = redisCommandArgv(context, Int32(parts.count), &pointers, nil) else {
-      disconnect()
-      return nil
+    var answer: String?
+    var isAnswered = false
+    link?.request({ reply in
+      answer = reply.flatMap(RedisServer.text)
+      isAnswered = true
+    }) { writer in
+      writer.command(parts: parts.count)
+      for part in parts { writer.bulk(Array(part.utf8)) }
     }
-    defer { freeReplyObject(raw) }
-    return RedisServer.text(raw.assumingMemoryBound(to: redisReply.self))
+    while link != nil, !isAnswered { tick() }
+    return answer
   }
 
   /// The value of a line of INFO.
@@ -78,25 +82,31 @@ final class RedisServer {
   }
 
   private func connect() {
-    if context == nil, let fresh = redisConnectWithTimeout("127.0.0.1", Int32(port), timeval(tv_sec: 1, tv_usec: 0)) {
-      if fresh.pointee.err == 0 { context = fresh } else { redisFree(fresh) }
-    }
+    guard link == nil else { return }
+    let fresh = RedisLink(
+      loop: loop, resolver: resolver, configuration: RedisConfiguration(endpoint: .tcp(host: "127.0.0.1", port: port)),
+      name: "test", isSubscriber: false, log: { _, _ in })
+    link = fresh
+    fresh.start()
+    for _ in 0..<5000 where fresh.phase != .open { tick() }
   }
 
   private func disconnect() {
-    if let context { redisFree(context) }
-    context = nil
+    link?.stop()
+    link = nil
   }
 
-  private static func text(_ reply: UnsafeMutablePointer<redisReply>) -> String? {
-    switch reply.pointee.type {
-    case REDIS_REPLY_NIL: nil
-    case REDIS_REPLY_INTEGER: String(reply.pointee.integer)
-    case REDIS_REPLY_ARRAY:
-      (0..<Int(reply.pointee.elements)).map { text(reply.pointee.element[$0]!) ?? "" }.joined(separator: "\n")
-    default:
-      String(
-        decoding: UnsafeRawBufferPointer(start: reply.pointee.str, count: Int(reply.pointee.len)), as: UTF8.self)
+  private func tick() {
+    loop.tick(waitMillisecondsMax: 1)
+    link?.flush()
+  }
+
+  private static func text(_ reply: Reply) -> String? {
+    switch reply.kind {
+    case .null: nil
+    case .integer: String(reply.integer)
+    case .array: (0..<reply.count).map { text(reply[$0]) ?? "" }.joined(separator: "\n")
+    default: reply.text
     }
   }
 

@@ -47,12 +47,15 @@ final class TestNode {
   let loop: EventLoop
   var log: [String] { lines.all }
   private let resolver: Resolver
+  /// Kept running as long as the node.
+  private let server: RedisServer?
   private let lines = Lines()
 
   private final class Lines { var all: [String] = [] }
 
   init(_ id: String, embedded: Void, historySize: Int = 100) throws {
     self.id = id
+    server = nil
     loop = try EventLoop()
     resolver = try Resolver(loop)
     broker = EmbeddedBroker(
@@ -63,6 +66,7 @@ final class TestNode {
 
   init(_ id: String, on server: RedisServer, _ change: (inout RedisConfiguration) -> Void = { _ in }) throws {
     self.id = id
+    self.server = server
     loop = try EventLoop()
     resolver = try Resolver(loop)
     var configuration = RedisConfiguration(endpoint: .tcp(host: "127.0.0.1", port: server.port))
