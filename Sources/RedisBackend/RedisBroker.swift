@@ -89,6 +89,7 @@ public final class RedisBroker: Broker, TickParticipant {
     subscriber.received = { [weak self] in self?.pushed($0) }
     lease.renewed = { [weak self] in self?.renewed($0, expired: $1) }
     lease.refused = { [weak self] in self?.commands.fail("the lease could not be renewed") }
+    sweeper.swept = { [weak self] in self?.expiredNodes.remove($0) }
     _ = subscriptions.want(keys.everyone, nil)
   }
 
