@@ -278,18 +278,12 @@ final class RedisLink: EventHandler {
 
   private func take(_ reply: Reply) {
     let handler = pending.popFirst()
-    if reply.isError, RedisLink.isFatal(reply) {
+    if reply.isFatal {
       let text = reply.text
       handler?(nil)
       return fail(text)
     }
     if let handler { handler(reply) } else { received(reply) }
-  }
-
-  /// Whether an error says that this Redis cannot serve at all now.
-  private static func isFatal(_ reply: Reply) -> Bool {
-    reply.begins(with: "LOADING") || reply.begins(with: "READONLY") || reply.begins(with: "MASTERDOWN")
-      || reply.begins(with: "NOAUTH") || reply.begins(with: "MISCONF")
   }
 
   // MARK: Liveness

@@ -16,8 +16,8 @@ final class RedisServer {
     loop = try EventLoop()
     resolver = try Resolver(loop)
     port = try RedisServer.freePort()
-    arguments = ["redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-      + extraArguments
+    let plain = ["redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    arguments = plain + extraArguments
     try start()
   }
 
@@ -118,7 +118,9 @@ final class RedisServer {
     address.sin_addr.s_addr = inet_addr("127.0.0.1")
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
     let code = withUnsafeMutablePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) | getsockname(descriptor, $0, &length) }
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, length) | getsockname(descriptor, $0, &length)
+      }
     }
     guard code == 0 else { throw Failure.cannotStart }
     return UInt16(bigEndian: address.sin_port)

@@ -45,7 +45,8 @@ import Testing
     for start in stride(from: 0, to: input.count, by: step) {
       let isWellFormed = input[start..<min(start + step, input.count)].withUnsafeBytes { slice in
         reader.feed(slice) { reply in
-          heard.append("\(reply.kind) \(reply.integer) \(reply.count) \(reply.count == 3 ? reply[2].text : reply.text)")
+          let text = reply.count == 3 ? reply[2].text : reply.text
+          heard.append("\(reply.kind) \(reply.integer) \(reply.count) \(text)")
           return true
         }
       }
@@ -126,7 +127,7 @@ import Testing
     #expect(ledger.isDue(bytes("a"), now: 2_000_000) == true)
   }
 
-  @Test("takes a link for dead after 2 s in which an answer was owed and nothing came, and asks a quiet one after 1.5 s")
+  @Test("takes a link for dead after 2 s of an answer owed and nothing heard, and asks a quiet one after 1.5 s")
   func liveness() {
     var owing = Liveness()
     #expect((0..<5).map { _ in owing.look(owes: true) } == [.alive, .alive, .alive, .alive, .dead])

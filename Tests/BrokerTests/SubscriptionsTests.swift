@@ -9,7 +9,8 @@ import Testing
 
   private func sent(_ channels: inout Channels) -> [String] {
     channels.takeCommands(limit: 512).map { command in
-      (command.verb == .subscribe ? "+" : "-") + command.channels.map { String(decoding: $0, as: UTF8.self) }.sorted().joined()
+      let names = command.channels.map { String(decoding: $0, as: UTF8.self) }
+      return (command.verb == .subscribe ? "+" : "-") + names.sorted().joined()
     }
   }
 

@@ -86,7 +86,8 @@ final class TestNode {
 
   func member(_ user: String, _ handle: Int = 1, info: String? = nil) -> Member {
     Member(
-      name: bytes("\(id)-\(user.utf8.map(String.init).joined(separator: "_"))x\(handle)"), node: bytes(id), user: bytes(user), transport: .websocket,
+      name: bytes("\(id)-\(user.utf8.map(String.init).joined(separator: "_"))x\(handle)"), node: bytes(id),
+      user: bytes(user), transport: .websocket,
       address: bytes("127.0.0.1"), since: 1_700_000_000_000, info: info.map(bytes))
   }
 }
