@@ -42,6 +42,8 @@ let package = Package(
     .testTarget(name: "JSONCoreTests", dependencies: ["JSONCore"], swiftSettings: strict),
     .testTarget(name: "SettingsTests", dependencies: ["Settings", "JSONCore"], swiftSettings: strict),
     .testTarget(name: "RealtimeTests", dependencies: ["Realtime", "JSONCore"], swiftSettings: strict),
+    .testTarget(
+      name: "BrokerTests", dependencies: ["Realtime", "RedisBackend", "LoopCore"], swiftSettings: strict),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: strict),
     .testTarget(name: "WebSocketCoreTests", dependencies: ["WebSocketCore", "JSONCore"], swiftSettings: strict),
   ],

@@ -1,8 +1,7 @@
 #pragma once
 // Linux calls that the Glibc module does not expose.
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1
-#endif
+// _GNU_SOURCE stays undefined here and in every other shim: it changes the layout of system types (fd_set, rusage), and
+// two definitions of one type in one program do not compile. What it would declare is declared below.
 #include <netdb.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -14,3 +13,5 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+
+extern int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);

@@ -18,7 +18,8 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
   /// Returns the system's sentence for an `errno` value.
   public static func text(_ code: Int32) -> String {
     var buffer = [CChar](repeating: 0, count: 128)
-    // Safe because strerror_r returns a NUL-terminated string, either a static one or inside `buffer`, copied at once.
-    return buffer.withUnsafeMutableBufferPointer { String(cString: strerror_r(code, $0.baseAddress!, $0.count)) }
+    // The POSIX form: it writes into the buffer and returns a number.
+    _ = strerror_r(code, &buffer, buffer.count)
+    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 }

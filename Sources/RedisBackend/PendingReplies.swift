@@ -3,19 +3,16 @@ struct PendingReplies {
   /// Takes the answer, or nil when the link died first.
   typealias Handler = (Reply?) -> Void
 
-  private var handlers: [(handler: Handler, queuedAt: UInt64)?] = []
+  private var handlers: [Handler?] = []
   private var head = 0
 
   var isEmpty: Bool { head == handlers.count }
 
-  /// When the oldest command was queued, by the loop's clock, or nil when no answer is owed.
-  var oldest: UInt64? { isEmpty ? nil : handlers[head]?.queuedAt }
-
-  mutating func append(_ handler: @escaping Handler, queuedAt: UInt64) { handlers.append((handler, queuedAt)) }
+  mutating func append(_ handler: @escaping Handler) { handlers.append(handler) }
 
   mutating func popFirst() -> Handler? {
     guard !isEmpty else { return nil }
-    let handler = handlers[head]?.handler
+    let handler = handlers[head]
     handlers[head] = nil
     head += 1
     if isEmpty {
@@ -30,7 +27,7 @@ struct PendingReplies {
 
   /// Takes all handlers out, oldest first.
   mutating func takeAll() -> [Handler] {
-    let rest = handlers[head...].compactMap { $0?.handler }
+    let rest = handlers[head...].compactMap(\.self)
     handlers = []
     head = 0
     return rest

@@ -89,6 +89,7 @@ public final class RedisBroker: Broker, TickParticipant {
     subscriber.received = { [weak self] in self?.pushed($0) }
     lease.renewed = { [weak self] in self?.renewed($0, expired: $1) }
     lease.refused = { [weak self] in self?.commands.fail("the lease could not be renewed") }
+    sweeper.swept = { [weak self] in self?.expiredNodes.remove($0) }
     _ = subscriptions.want(keys.everyone, nil)
   }
 
@@ -276,30 +277,6 @@ public final class RedisBroker: Broker, TickParticipant {
       isSubscribed = true
       subscriber.confirm()
       say(lost: false)
-    }
-  }
-
-  private func deliver(_ channelPart: Reply, _ payloadPart: Reply) {
-    let channel = channelPart.bytes
-    let payload = payloadPart.bytes
-    switch keys.target(of: channel) {
-    case .room(let name): deliver(room: channel.extracting(name), payload)
-    case .user(let name): listener?.heard(user: channel.extracting(name), envelope: payload)
-    case .everyone: listener?.heardByEveryone(envelope: payload)
-    case nil: break
-    }
-  }
-
-  /// A room's payload is a position or `-`, a space, an envelope.
-  private func deliver(room: Span<UInt8>, _ payload: Span<UInt8>) {
-    var space = 0
-    while space < payload.count, payload[space] != 0x20 { space += 1 }
-    guard space > 0, space < payload.count else { return }
-    let envelope = payload.extracting((space + 1)..<payload.count)
-    if let position = Position(text: payload.extracting(0..<space)) {
-      listener?.heard(room: room, at: position, envelope: envelope)
-    } else if space == 1, payload[0] == 0x2D {
-      listener?.heard(room: room, notice: envelope)
     }
   }
 

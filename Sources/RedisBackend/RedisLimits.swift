@@ -6,7 +6,7 @@ public enum RedisLimits {
   /// known after less than 5 s, and one lost connection does not yet cost the lease.
   public static let silenceMilliseconds = 2_000
   /// A subscriber link that was quiet this long is asked for a PONG.
-  public static let quietMilliseconds = 2_000
+  public static let quietMilliseconds = 1_500
   /// How often a link looks whether it is silent.
   static let watchMilliseconds = 500
   /// Commands that would make the unsent output longer fail with `unavailable`. In bytes.

@@ -35,12 +35,12 @@ final class RedisLink: EventHandler {
   /// Counts connection attempts: events and timers of an earlier one are told by it.
   private var generation: UInt64 = 0
   private var reader = ReplyReader()
-  private var writer = CommandWriter()
-  private var sentBytes = 0
+  private var output = OutputBuffer()
   private var awaitsWritable = false
   private var pending = PendingReplies()
-  private var heardAt: UInt64 = 0
-  private var probedAt: UInt64?
+  private var liveness = Liveness()
+  /// Whether something was asked whose answer comes to `received`.
+  private var owesPush = false
   private var flushedAt: UInt64 = 0
   private var backoff = Backoff()
   private var generator = SystemRandomNumberGenerator()
@@ -105,10 +105,10 @@ final class RedisLink: EventHandler {
     generation += 1
     if descriptor >= 0 { Socket.close(descriptor) }
     descriptor = -1
-    writer = CommandWriter()
-    sentBytes = 0
+    output = OutputBuffer()
     awaitsWritable = false
-    probedAt = nil
+    owesPush = false
+    liveness = Liveness()
     reader = ReplyReader()
     for handler in pending.takeAll() { handler(nil) }
   }
@@ -162,7 +162,6 @@ final class RedisLink: EventHandler {
   private func connected() {
     loop.change(descriptor, to: .read, handler: handler, token: generation)
     phase = .greeting
-    heardAt = loop.now
     watch(generation)
     if let password = configuration.password {
       enqueue({ [weak self] in self?.greeted($0, "AUTH") }) { writer in
@@ -204,15 +203,15 @@ final class RedisLink: EventHandler {
 
   /// Writes a command. `reply` gets the answer, or nil when the link is not open, is full, or dies first.
   func request(_ reply: @escaping PendingReplies.Handler, _ write: (inout CommandWriter) -> Void) {
-    guard phase == .open, writer.bytes.count - sentBytes < RedisLimits.outputBytesMax else { return reply(nil) }
+    guard phase == .open, output.unsentCount < RedisLimits.outputBytesMax else { return reply(nil) }
     enqueue(reply, write)
   }
 
   /// Writes a command whose answer comes to `received`. For subscribers only: the other link's answers come in order.
   func tell(_ write: (inout CommandWriter) -> Void) {
     guard phase == .open else { return }
-    if probedAt == nil { probedAt = loop.now }
-    write(&writer)
+    owesPush = true
+    write(&output.writer)
     commandsTotal += 1
     wake()
   }
@@ -223,8 +222,8 @@ final class RedisLink: EventHandler {
   }
 
   private func enqueue(_ reply: @escaping PendingReplies.Handler, _ write: (inout CommandWriter) -> Void) {
-    write(&writer)
-    pending.append(reply, queuedAt: loop.now)
+    write(&output.writer)
+    pending.append(reply)
     commandsTotal += 1
     wake()
   }
@@ -232,27 +231,17 @@ final class RedisLink: EventHandler {
   /// Sends what this tick has gathered. Called by the owner at the end of the tick.
   func flush() {
     flushedAt = loop.now
-    guard !awaitsWritable, writer.bytes.count > sentBytes else { return }
+    guard !awaitsWritable, output.unsentCount > 0 else { return }
     transmit()
   }
 
   private func transmit() {
-    let transfer = writer.bytes.withUnsafeBytes { bytes in
-      Socket.send(descriptor, UnsafeRawBufferPointer(rebasing: bytes[sentBytes...]))
-    }
-    switch transfer {
-    case .bytes(let count): sentBytes += count
+    switch output.withUnsentBytes({ Socket.send(descriptor, $0) }) {
+    case .bytes(let count): output.sent(count)
     case .wouldBlock, .end: break
     case .failed(let code): return fail(SystemError.text(code))
     }
-    if sentBytes == writer.bytes.count {
-      writer.bytes.removeAll(keepingCapacity: writer.bytes.capacity <= RedisLimits.keptOutputBytes)
-      sentBytes = 0
-    } else if sentBytes > RedisLimits.keptOutputBytes {
-      writer.bytes.removeFirst(sentBytes)
-      sentBytes = 0
-    }
-    let hasRemainder = !writer.bytes.isEmpty
+    let hasRemainder = output.unsentCount > 0
     guard hasRemainder != awaitsWritable else { return }
     awaitsWritable = hasRemainder
     loop.change(descriptor, to: hasRemainder ? [.read, .write] : .read, handler: handler, token: generation)
@@ -276,8 +265,8 @@ final class RedisLink: EventHandler {
     case .end: return fail("Redis closed the connection")
     case .failed(let code): return fail(SystemError.text(code))
     case .bytes(let count):
-      heardAt = loop.now
-      probedAt = nil
+      liveness.heard()
+      owesPush = false
       let generation = generation
       let wellFormed = reader.feed(UnsafeRawBufferPointer(rebasing: receiveBuffer[..<count])) { reply in
         take(reply)
@@ -289,18 +278,12 @@ final class RedisLink: EventHandler {
 
   private func take(_ reply: Reply) {
     let handler = pending.popFirst()
-    if reply.isError, RedisLink.isFatal(reply) {
+    if reply.isFatal {
       let text = reply.text
       handler?(nil)
       return fail(text)
     }
     if let handler { handler(reply) } else { received(reply) }
-  }
-
-  /// Whether an error says that this Redis cannot serve at all now.
-  private static func isFatal(_ reply: Reply) -> Bool {
-    reply.begins(with: "LOADING") || reply.begins(with: "READONLY") || reply.begins(with: "MASTERDOWN")
-      || reply.begins(with: "NOAUTH") || reply.begins(with: "MISCONF")
   }
 
   // MARK: Liveness
@@ -314,12 +297,10 @@ final class RedisLink: EventHandler {
   }
 
   private func checkLiveness() {
-    if let owedSince = pending.oldest ?? probedAt {
-      if loop.now > max(owedSince, heardAt) + UInt64(RedisLimits.silenceMilliseconds) * 1_000_000 {
-        fail("no answer for \(RedisLimits.silenceMilliseconds) ms")
-      }
-    } else if isSubscriber, phase == .open, loop.now > heardAt + UInt64(RedisLimits.quietMilliseconds) * 1_000_000 {
-      ping()
+    switch liveness.look(owes: !pending.isEmpty || owesPush) {
+    case .alive: break
+    case .quiet: if isSubscriber, phase == .open { ping() }
+    case .dead: fail("no answer for \(RedisLimits.silenceMilliseconds) ms")
     }
   }
 

@@ -54,6 +54,13 @@ struct Reply {
 
   var isError: Bool { kind == .error }
 
+  /// Whether it says that this Redis cannot serve at all now.
+  var isFatal: Bool {
+    guard isError else { return false }
+    return begins(with: "LOADING") || begins(with: "READONLY") || begins(with: "MASTERDOWN") || begins(with: "NOAUTH")
+      || begins(with: "MISCONF")
+  }
+
   /// The parts of an array; empty for anything else.
   var count: Int { kind == .array ? pointer.pointee.elements : 0 }
 

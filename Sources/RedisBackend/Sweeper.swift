@@ -9,6 +9,8 @@ final class Sweeper {
   private let scripts: ScriptRunner
   private let keys: RedisKeys
   private var sweeping: Set<[UInt8]> = []
+  /// Told when a dead node has been swept wholly.
+  var swept: (_ node: [UInt8]) -> Void = { _ in }
 
   init(link: RedisLink, scripts: ScriptRunner, keys: RedisKeys) {
     self.link = link
@@ -24,7 +26,10 @@ final class Sweeper {
         self?.sweeping.remove(node)
         return
       }
-      sweepRooms(of: node, isOwn: false) { [weak self] _ in self?.sweeping.remove(node) }
+      sweepRooms(of: node, isOwn: false) { [weak self] isComplete in
+        self?.sweeping.remove(node)
+        if isComplete { self?.swept(node) }
+      }
     }
     scripts.run(.sweepBegin, keys: 2, parts: 4, claimed) { [keys] writer in
       writer.bulk(keys.leases)

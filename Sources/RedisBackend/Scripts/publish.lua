@@ -8,27 +8,20 @@ if KEYS[3] then
   if first then return first end
 end
 
-local function begin_epoch()
-  local t = redis.call('TIME')
-  local epoch = string.format('%x', t[1] * 1000000 + t[2])
-  redis.call('HSET', KEYS[1], 'e', epoch, 'o', 1)
-  redis.call('DEL', KEYS[2])
-  return epoch
-end
-
 local offset = redis.call('HINCRBY', KEYS[1], 'o', 1)
 local epoch = redis.call('HGET', KEYS[1], 'e')
 local refresh = ARGV[7]
-if not epoch then
-  epoch, offset, refresh = begin_epoch(), 1, '3'
+local added
+if epoch and ARGV[3] ~= '0' then
+  added = redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '0-' .. offset, 'm', ARGV[2])
 end
-if ARGV[3] ~= '0' then
-  local added = redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '0-' .. offset, 'm', ARGV[2])
-  if type(added) == 'table' then
-    -- The log is ahead of the counter: the counter is from before a loss, so its epoch is over.
-    epoch, offset, refresh = begin_epoch(), 1, '3'
-    redis.call('XADD', KEYS[2], '0-1', 'm', ARGV[2])
-  end
+-- No epoch: the counter was lost. A refused entry: the log is ahead of the counter, which is from before a loss.
+if not epoch or type(added) == 'table' then
+  local t = redis.call('TIME')
+  epoch, offset, refresh = string.format('%x', t[1] * 1000000 + t[2]), 1, '3'
+  redis.call('HSET', KEYS[1], 'e', epoch, 'o', 1)
+  redis.call('DEL', KEYS[2])
+  if ARGV[3] ~= '0' then redis.call('XADD', KEYS[2], '0-1', 'm', ARGV[2]) end
 end
 local position = epoch .. ':' .. offset
 redis.call('PUBLISH', ARGV[1], position .. ' ' .. ARGV[2])

@@ -1,0 +1,135 @@
+import LoopCore
+import Realtime
+import Testing
+
+@testable import RedisBackend
+
+/// What a listener heard, in order.
+final class Recorder: BrokerListener {
+  var messages: [(room: String, position: Position, envelope: String)] = []
+  var notices: [(room: String, kind: Envelope.Kind?, user: String)] = []
+  var direct: [(user: String, envelope: String)] = []
+  var everyone: [String] = []
+  var lost = 0
+  var restored = 0
+  var presenceLost: [Bool] = []
+  var onPresenceLost: () -> Void = {}
+
+  func heard(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
+    messages.append((text(room), position, text(envelope)))
+  }
+  func heard(room: Span<UInt8>, notice: Span<UInt8>) {
+    let parsed = Envelope(notice)
+    notices.append((text(room), parsed?.kind, parsed.map { text(notice.extracting($0.user)) } ?? ""))
+  }
+  func heard(user: Span<UInt8>, envelope: Span<UInt8>) { direct.append((text(user), text(envelope))) }
+  func heardByEveryone(envelope: Span<UInt8>) { everyone.append(text(envelope)) }
+  func brokerLost() { lost += 1 }
+  func brokerRestored() { restored += 1 }
+  func presenceLost(announce: Bool) {
+    presenceLost.append(announce)
+    onPresenceLost()
+  }
+  func nodeReport() -> [UInt8] { bytes(#"{"rooms":1}"#) }
+
+  func notices(_ kind: Envelope.Kind) -> [String] { notices.filter { $0.kind == kind }.map(\.user) }
+
+  private func text(_ span: Span<UInt8>) -> String { String(decoding: span.indices.map { span[$0] }, as: UTF8.self) }
+}
+
+func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
+
+/// A broker with a loop of its own, which moves only while a test drives it.
+final class TestNode {
+  let id: String
+  let broker: any Broker
+  let heard = Recorder()
+  let loop: EventLoop
+  var log: [String] { lines.all }
+  private let resolver: Resolver
+  /// Kept running as long as the node.
+  private let server: RedisServer?
+  private let lines = Lines()
+
+  private final class Lines { var all: [String] = [] }
+
+  init(_ id: String, embedded: Void, historySize: Int = 100) throws {
+    self.id = id
+    server = nil
+    loop = try EventLoop()
+    resolver = try Resolver(loop)
+    broker = EmbeddedBroker(
+      nodeID: bytes(id), historySize: historySize, historyMilliseconds: 300_000, clock: Clock.wallMilliseconds)
+    broker.listener = heard
+    broker.start()
+  }
+
+  init(_ id: String, on server: RedisServer, _ change: (inout RedisConfiguration) -> Void = { _ in }) throws {
+    self.id = id
+    self.server = server
+    loop = try EventLoop()
+    resolver = try Resolver(loop)
+    var configuration = RedisConfiguration(endpoint: .tcp(host: "127.0.0.1", port: server.port))
+    change(&configuration)
+    let lines = lines
+    broker = RedisBroker(loop: loop, resolver: resolver, configuration: configuration, nodeID: bytes(id)) {
+      lines.all.append($1)
+    }
+    broker.listener = heard
+    broker.start()
+  }
+
+  deinit { redis?.abandon() }
+
+  var redis: RedisBroker? { broker as? RedisBroker }
+  var isUp: Bool { redis?.isUp ?? true }
+
+  func member(_ user: String, _ handle: Int = 1, info: String? = nil) -> Member {
+    Member(
+      name: bytes("\(id)-\(user.utf8.map(String.init).joined(separator: "_"))x\(handle)"), node: bytes(id),
+      user: bytes(user), transport: .websocket,
+      address: bytes("127.0.0.1"), since: 1_700_000_000_000, info: info.map(bytes))
+  }
+}
+
+/// Ticks the nodes until a condition holds. Returns whether it did in time.
+@discardableResult
+func drive(_ nodes: [TestNode], within seconds: Double = 5, until condition: () -> Bool) -> Bool {
+  let deadline = Clock.monotonicNanoseconds() + UInt64(seconds * 1e9)
+  while !condition() {
+    guard Clock.monotonicNanoseconds() < deadline else { return false }
+    for node in nodes { node.loop.tick(waitMillisecondsMax: 1) }
+  }
+  return true
+}
+
+/// Makes a call and drives the nodes until it is answered.
+func ask<Value>(_ nodes: [TestNode], _ call: (@escaping BrokerReply<Value>) -> Void) throws -> Value {
+  var answer: Result<Value, BrokerError>?
+  call { answer = $0 }
+  try #require(drive(nodes, within: 8) { answer != nil }, "no answer")
+  return try #require(answer).get()
+}
+
+extension TestNode {
+  func publish(_ text: String, in room: String = "r", dedupe: String? = nil) throws -> Position {
+    try ask([self]) {
+      broker.publish(RoomMessage(room: bytes(room), envelope: bytes(text), dedupe: dedupe.map(bytes)), $0)
+    }
+  }
+  func subscribe(_ room: String = "r") throws { try ask([self]) { broker.subscribe(room: bytes(room), $0) } as Void }
+  func position(_ room: String = "r") throws -> Position { try ask([self]) { broker.position(room: bytes(room), $0) } }
+  func history(_ query: HistoryQuery, _ room: String = "r") throws -> HistoryPage {
+    try ask([self]) { broker.history(room: bytes(room), query, $0) }
+  }
+  func enter(_ member: Member, _ room: String = "r", announce: Bool = true) throws -> RoomEntry {
+    try ask([self]) { broker.enter(room: bytes(room), member, announce: announce, $0) }
+  }
+  func members(_ room: String = "r") throws -> [Member] { try ask([self]) { broker.members(room: bytes(room), $0) } }
+  func send(_ text: String, to audience: Audience) throws -> Int {
+    try ask([self]) { broker.send(bytes(text), to: audience, $0) }
+  }
+  func rooms(prefix: String = "", after cursor: [UInt8]? = nil, limit: Int = 100) throws -> RoomListing {
+    try ask([self]) { broker.rooms(prefix: bytes(prefix), after: cursor, limit: limit, $0) }
+  }
+}
