@@ -2,6 +2,7 @@
 // Linux calls that the Glibc module does not expose.
 // _GNU_SOURCE stays undefined here and in every other shim: it changes the layout of system types (fd_set, rusage), and
 // two definitions of one type in one program do not compile. What it would declare is declared below.
+#include <malloc.h>
 #include <netdb.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

@@ -62,6 +62,22 @@ public struct Address: Sendable {
     return addresses
   }
 
+  /// Whether both name the same host, whatever the port.
+  public func hasSameHost(as other: Address) -> Bool {
+    guard family == other.family else { return false }
+    var (a, b) = (storage, other.storage)
+    // Safe because the storage is as large and as aligned as any address it is read as.
+    return withUnsafeBytes(of: &a) { a in
+      withUnsafeBytes(of: &b) { b in
+        switch family {
+        case AF_INET: a.load(as: sockaddr_in.self).sin_addr.s_addr == b.load(as: sockaddr_in.self).sin_addr.s_addr
+        case AF_INET6: a[8..<24].elementsEqual(b[8..<24])
+        default: false
+        }
+      }
+    }
+  }
+
   /// The numeric host, without the port; `unix` for a Unix socket.
   public var host: String {
     guard family != AF_UNIX else { return "unix" }

@@ -28,6 +28,11 @@ public struct TimerWheel: ~Copyable {
     return due
   }
 
+  /// Gives the memory of empty slots back.
+  public mutating func shrink() {
+    for i in slots.indices where slots[i].isEmpty { slots[i] = [] }
+  }
+
   /// Advances by one tick and returns the ids to visit, in the order in which they were scheduled.
   public mutating func advance() -> [UInt32] {
     tick &+= 1

@@ -52,6 +52,14 @@ struct NameTable<Value: Named> {
     }
   }
 
+  /// Moves the objects into a table of their size, when the table has grown far beyond it.
+  mutating func shrink() {
+    guard values.count > 64, values.count > count * 8 else { return }
+    var size = 16
+    while size * 3 < count * 8 { size *= 2 }
+    rebuild(size)
+  }
+
   /// Calls `body` with every object, in no order. `body` must not change the table.
   func forEach(_ body: (Value) -> Void) { for case let value? in values { body(value) } }
 
@@ -79,10 +87,12 @@ struct NameTable<Value: Named> {
     hashes[slot] = hash
   }
 
-  private mutating func grow() {
+  private mutating func grow() { rebuild(values.count * 2) }
+
+  private mutating func rebuild(_ size: Int) {
     let old = (values, hashes)
-    values = Array(repeating: nil, count: old.0.count * 2)
-    hashes = Array(repeating: 0, count: old.0.count * 2)
+    values = Array(repeating: nil, count: size)
+    hashes = Array(repeating: 0, count: size)
     for (i, value) in old.0.enumerated() { if let value { place(value, old.1[i]) } }
   }
 

@@ -34,6 +34,8 @@ public struct Slab<Element: ~Copyable>: ~Copyable {
   /// Elements in the slab.
   public private(set) var count = 0
   private var capacity: UInt32
+  /// Even: the generation of places that were never used.
+  private var firstGeneration: UInt32 = 0
 
   public init(capacity: UInt32 = 64) {
     self.capacity = max(capacity, 1)
@@ -99,13 +101,27 @@ public struct Slab<Element: ~Copyable>: ~Copyable {
     return (elements + Int(index)).move()
   }
 
-  private mutating func grow() {
-    let larger = capacity * 2
+  /// Gives memory back when far fewer places are in use than there are. Elements stay where they are, so only the empty
+  /// places behind the last one can go. Costs a look at every place: not for every tick.
+  public mutating func shrink() {
+    while end > 0, generations[Int(end) - 1] & 1 == 0 { end -= 1 }
+    let needed = max(end, 64)
+    guard capacity / 4 > needed else { return }
+    freeIndices = freeIndices.filter { $0 < end }
+    // A place that is used again must not repeat a generation that somebody may still hold: all begin above the highest.
+    firstGeneration = (0..<Int(capacity)).reduce(firstGeneration) { Swift.max($0, (generations[$1] &+ 1) & ~1) }
+    move(toCapacity: needed)
+  }
+
+  private mutating func grow() { move(toCapacity: capacity * 2) }
+
+  private mutating func move(toCapacity larger: UInt32) {
     let moved = UnsafeMutablePointer<Element>.allocate(capacity: Int(larger))
     for i in 0..<Int(end) where generations[i] & 1 == 1 { (moved + i).moveInitialize(from: elements + i, count: 1) }
     let numbers = UnsafeMutablePointer<UInt32>.allocate(capacity: Int(larger))
-    numbers.initialize(from: generations, count: Int(capacity))
-    (numbers + Int(capacity)).initialize(repeating: 0, count: Int(larger - capacity))
+    let kept = Int(Swift.min(capacity, larger))
+    numbers.initialize(from: generations, count: kept)
+    (numbers + kept).initialize(repeating: firstGeneration, count: Int(larger) - kept)
     elements.deallocate()
     generations.deallocate()
     elements = moved

@@ -70,18 +70,12 @@ extension RedisBroker {
     }
   }
 
-  public func connect(_ member: Member) {
-    if registry.add(member.name, user: member.user) { hearEventually(keys.userChannel(member.user)) }
-    register(member)
-  }
+  public func subscribe(user: [UInt8]) { hearEventually(keys.userChannel(user)) }
 
-  public func disconnect(_ member: Member) {
-    if registry.remove(member.name, user: member.user) { stopHearing(keys.userChannel(member.user)) }
-    unregister(member)
-  }
+  public func unsubscribe(user: [UInt8]) { stopHearing(keys.userChannel(user)) }
 
   /// Writes a connection's registration: the node's first, so that a sweep finds the user's.
-  func register(_ member: Member) {
+  public func connect(_ member: Member) {
     guard isAvailable else { return remember(.connect(member)) }
     let value = MemberCodec.encode(member)
     setField(keys.node, node, member.name, value) { _ in }
@@ -91,7 +85,7 @@ extension RedisBroker {
   }
 
   /// Takes a connection's registration back, in the other order.
-  func unregister(_ member: Member) {
+  public func disconnect(_ member: Member) {
     guard isAvailable else { return remember(.disconnect(member)) }
     deleteField(keys.user, member.user, member.name) { _ in }
     deleteField(keys.node, node, member.name) { [weak self] isDeleted in

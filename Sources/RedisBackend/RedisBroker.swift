@@ -41,7 +41,6 @@ public final class RedisBroker: Broker, TickParticipant {
   var logRefresh = RefreshLedger(milliseconds: RedisLimits.logRefreshMilliseconds)
   /// Rooms known to stand in the node's list of rooms.
   var listedRooms: Set<[UInt8]> = []
-  var registry = ConnectionRegistry()
 
   /// - Parameters:
   ///   - nodeID: this node's id; connections' names are the id, a dash, and something without a dash.
@@ -92,6 +91,9 @@ public final class RedisBroker: Broker, TickParticipant {
     sweeper.swept = { [weak self] in self?.expiredNodes.remove($0) }
     _ = subscriptions.want(keys.everyone, nil)
   }
+
+  /// Gives memory back after a crowd has left: dictionaries do not shrink by themselves.
+  public func shrink() { subscriptions.shrink() }
 
   // MARK: Metrics
 
@@ -195,8 +197,8 @@ public final class RedisBroker: Broker, TickParticipant {
   private func replay() {
     for entry in backlog.takeAll() {
       switch entry {
-      case .connect(let member): register(member)
-      case .disconnect(let member): unregister(member)
+      case .connect(let member): connect(member)
+      case .disconnect(let member): disconnect(member)
       case .leave(let room, let member): leave(room: room, member)
       }
     }

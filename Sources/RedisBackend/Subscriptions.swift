@@ -11,7 +11,7 @@ struct Subscriptions<Waiter> {
     var isAsked = false
     /// SUBSCRIBE commands sent on this connection and not confirmed. Only the last confirmation counts: an
     /// UNSUBSCRIBE may stand between two.
-    var unconfirmed = 0
+    var unconfirmed: UInt16 = 0
     /// Whether it was heard at some time since it was wanted.
     var wasHeard = false
     var waiters: [Waiter] = []
@@ -34,6 +34,12 @@ struct Subscriptions<Waiter> {
 
   /// The number of channels wanted, or given up and not yet settled.
   var count: Int { channels.count }
+
+  /// Moves the channels into a table of their size.
+  mutating func shrink() {
+    guard channels.capacity > 64, channels.capacity > channels.count * 4 else { return }
+    channels = Dictionary(uniqueKeysWithValues: channels.map { ($0.key, $0.value) })
+  }
 
   /// Wants a channel. Returns true when it is heard already, so that the waiter need not wait; else the waiter is kept.
   mutating func want(_ channel: [UInt8], _ waiter: Waiter?) -> Bool {

@@ -148,6 +148,7 @@ struct BrokerContractTests {
   @Test("brings a direct message to a user's node and counts the connections", arguments: BrokerKind.allCases)
   func direct(kind: BrokerKind) throws {
     let node = try Bench(kind).node
+    node.broker.subscribe(user: bytes("ann"))
     node.broker.connect(node.member("ann", 1))
     node.broker.connect(node.member("ann", 1))
     node.broker.connect(node.member("ann", 2))

@@ -136,7 +136,11 @@ public protocol Broker: AnyObject {
   func leave(room: [UInt8], _ member: Member)
   /// Lists a room's members on live nodes.
   func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>)
-  /// Registers a connection under its user and its node, and starts hearing what is sent to that user.
+  /// Starts hearing what is sent to a user: its first connection is here.
+  func subscribe(user: [UInt8])
+  /// Stops hearing what is sent to a user: its last connection here is gone.
+  func unsubscribe(user: [UInt8])
+  /// Registers a connection under its user and its node.
   func connect(_ member: Member)
   /// Takes a connection's registration back.
   func disconnect(_ member: Member)

@@ -12,8 +12,10 @@ public final class EmbeddedBroker: Broker {
   private var rooms: [[UInt8]: EmbeddedRoom] = [:]
   private var heardRooms: Set<[UInt8]> = []
   private var dedupe = DedupeMemory()
-  private var connections: [[UInt8]: Member] = [:]
-  private var userConnections: [[UInt8]: Set<[UInt8]>] = [:]
+  private var heardUsers: Set<[UInt8]> = []
+  private var connections: [[UInt8]: EmbeddedConnection] = [:]
+  /// By user. Most have one connection.
+  private var userConnections: [[UInt8]: [EmbeddedConnection]] = [:]
   private var nextEpoch: UInt64
 
   /// - Parameters:
@@ -44,6 +46,16 @@ public final class EmbeddedBroker: Broker {
     nextSweep = now + 60_000
     for (name, room) in rooms where room.isForgotten(at: now) && !heardRooms.contains(name) { rooms[name] = nil }
   }
+
+  /// Gives memory back after a crowd has left: dictionaries do not shrink by themselves.
+  public func shrink() {
+    connections = connections.shrunk()
+    userConnections = userConnections.shrunk()
+    rooms = rooms.shrunk()
+    heardUsers = Set(heardUsers)
+    for room in rooms.values { room.shrink() }
+  }
+
   private var nextSweep: UInt64 = 0
 
   private func room(_ name: [UInt8]) -> EmbeddedRoom {
@@ -91,7 +103,7 @@ public final class EmbeddedBroker: Broker {
     switch audience {
     case .user(let name):
       let count = userConnections[name]?.count ?? 0
-      if count > 0 { listener?.heard(user: name.span, envelope: envelope.span) }
+      if heardUsers.contains(name) { listener?.heard(user: name.span, envelope: envelope.span) }
       reply(.success(count))
     case .everyone:
       listener?.heardByEveryone(envelope: envelope.span)
@@ -103,7 +115,7 @@ public final class EmbeddedBroker: Broker {
 
   public func enter(room name: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>) {
     let room = room(name)
-    let isFirst = room.enter(member)
+    let isFirst = room.enter(connections[member.name] ?? EmbeddedConnection(member), since: member.since)
     if isFirst, announce { notify(name, .userJoined, member) }
     reply(.success(RoomEntry(position: room.position, userCount: room.userCount)))
   }
@@ -121,26 +133,32 @@ public final class EmbeddedBroker: Broker {
   }
 
   public func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    reply(.success(rooms[room].map { Array($0.members.values) } ?? []))
+    reply(.success(rooms[room]?.members ?? []))
   }
 
+  public func subscribe(user: [UInt8]) { heardUsers.insert(user) }
+
+  public func unsubscribe(user: [UInt8]) { heardUsers.remove(user) }
+
   public func connect(_ member: Member) {
-    connections[member.name] = member
-    userConnections[member.user, default: []].insert(member.name)
+    guard connections[member.name] == nil else { return }
+    let connection = EmbeddedConnection(member)
+    connections[member.name] = connection
+    userConnections[member.user, default: []].append(connection)
   }
 
   public func disconnect(_ member: Member) {
-    connections[member.name] = nil
-    userConnections[member.user]?.remove(member.name)
+    guard let connection = connections.removeValue(forKey: member.name) else { return }
+    userConnections[member.user]?.removeAll { $0 === connection }
     if userConnections[member.user]?.isEmpty == true { userConnections[member.user] = nil }
   }
 
   public func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    reply(.success((userConnections[user] ?? []).compactMap { connections[$0] }))
+    reply(.success((userConnections[user] ?? []).map(\.member)))
   }
 
   public func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>) {
-    reply(.success(connections[name]))
+    reply(.success(connections[name]?.member))
   }
 
   public func rooms(

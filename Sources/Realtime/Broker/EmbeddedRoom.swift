@@ -1,3 +1,9 @@
+/// A connection of the embedded broker, one object however many rooms it is in.
+final class EmbeddedConnection {
+  let member: Member
+  init(_ member: Member) { self.member = member }
+}
+
 /// A room of the embedded broker: its counter, its history, its members; pure.
 final class EmbeddedRoom {
   private struct Kept {
@@ -11,8 +17,13 @@ final class EmbeddedRoom {
   private var kept: [Kept] = []
   private var start = 0
   private var lastUse: UInt64
+  private struct Presence {
+    let connection: EmbeddedConnection
+    let since: UInt64
+  }
+
   /// By connection name.
-  private(set) var members: [[UInt8]: Member] = [:]
+  private var presences: [[UInt8]: Presence] = [:]
   private var users: [[UInt8]: Int] = [:]
 
   init(epoch: Epoch, now: UInt64) {
@@ -22,9 +33,22 @@ final class EmbeddedRoom {
 
   var userCount: Int { users.count }
 
+  var members: [Member] {
+    presences.values.map { presence in
+      var member = presence.connection.member
+      member.since = presence.since
+      return member
+    }
+  }
+
+  func shrink() {
+    presences = presences.shrunk()
+    users = users.shrunk()
+  }
+
   /// Whether nothing would be missed if the room were forgotten, its epoch included.
   func isForgotten(at now: UInt64) -> Bool {
-    members.isEmpty && now > lastUse + (position.offset == 0 ? 60_000 : Limits.epochMilliseconds)
+    presences.isEmpty && now > lastUse + (position.offset == 0 ? 60_000 : Limits.epochMilliseconds)
   }
 
   func append(_ envelope: [UInt8], at now: UInt64, size: Int, keptFor milliseconds: UInt64) {
@@ -56,17 +80,18 @@ final class EmbeddedRoom {
     return window.map { ($0.offset, $0.envelope) }
   }
 
-  /// Returns whether the member is its user's first here.
-  func enter(_ member: Member) -> Bool {
-    guard members[member.name] == nil else { return false }
-    members[member.name] = member
+  /// Returns whether the connection is its user's first here.
+  func enter(_ connection: EmbeddedConnection, since: UInt64) -> Bool {
+    let member = connection.member
+    guard presences[member.name] == nil else { return false }
+    presences[member.name] = Presence(connection: connection, since: since)
     users[member.user, default: 0] += 1
     return users[member.user] == 1
   }
 
   /// Returns whether the member was its user's last here.
   func leave(_ member: Member, at now: UInt64) -> Bool {
-    guard let left = members.removeValue(forKey: member.name) else { return false }
+    guard let left = presences.removeValue(forKey: member.name)?.connection.member else { return false }
     lastUse = now
     guard let count = users[left.user], count > 1 else {
       users[left.user] = nil
@@ -74,5 +99,15 @@ final class EmbeddedRoom {
     }
     users[left.user] = count - 1
     return false
+  }
+}
+
+extension Dictionary {
+  /// The same entries in a table of their size, when the table has grown far beyond it.
+  func shrunk() -> Self {
+    guard capacity > 64, capacity > count * 4 else { return self }
+    var smaller = Self(minimumCapacity: count)
+    for (key, value) in self { smaller[key] = value }
+    return smaller
   }
 }

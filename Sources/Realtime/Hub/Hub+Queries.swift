@@ -154,7 +154,7 @@ extension Hub {
     if envelope.kind == .disconnect { return obeyDisconnect(bytes.extracting(envelope.body)) }
     var text: [UInt8] = []
     Push.personal(envelope, in: bytes, to: &text)
-    for index in user.sessions { delivery?.send(text.span, .text, to: sessions[index].target) }
+    user.sessions.forEach { delivery?.send(text.span, .text, to: sessions[$0].target) }
   }
 
   public func heardByEveryone(envelope bytes: Span<UInt8>) {
@@ -168,7 +168,7 @@ extension Hub {
   private func obeyDisconnect(_ body: Span<UInt8>) {
     guard let order = try? JSONValue.parse(body) else { return }
     if let name = order["user"]?.asBytes, let user = users.find(name.span) {
-      for index in user.sessions { delivery?.close(sessions[index].target, code: 4409, reason: "closed by an admin") }
+      user.sessions.forEach { delivery?.close(sessions[$0].target, code: 4409, reason: "closed by an admin") }
     }
     if let name = order["connection"]?.asBytes, let id = localSession(named: name.span) {
       delivery?.close(sessions[id.index].target, code: 4409, reason: "closed by an admin")

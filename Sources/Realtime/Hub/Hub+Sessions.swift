@@ -66,8 +66,11 @@ extension Hub {
     swap(&subscriptions, &sessions[id.index].subscriptions)
     for subscription in subscriptions { depart(id.index, from: subscription) }
     if let member = member(id.index), let user = sessions[id.index].user {
-      user.sessions.removeAll { $0 == id.index }
-      if user.sessions.isEmpty { users.remove(user.name) }
+      user.sessions.remove(id.index)
+      if user.sessions.isEmpty {
+        users.remove(user.name)
+        broker.unsubscribe(user: user.name)
+      }
       broker.disconnect(member)
     }
     sessions.remove(id.index)
@@ -94,10 +97,9 @@ extension Hub {
     if let known = users.find(name.span) {
       user = known
     } else {
-      var json: [UInt8] = []
-      JSONString.append(name.span, to: &json)
-      user = LocalUser(name: name, nameJSON: json)
+      user = LocalUser(name: name)
       users.insert(user)
+      broker.subscribe(user: name)
     }
     user.sessions.append(id.index)
     sessions[id.index].user = user

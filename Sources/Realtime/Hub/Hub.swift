@@ -131,6 +131,14 @@ extension Hub {
     if spareBatches.count < 64 { spareBatches.append(batch) }
   }
 
+  /// Gives memory back after a crowd has left.
+  public func shrink() {
+    sessions.shrink()
+    rooms.shrink()
+    users.shrink()
+    rooms.forEach { $0.rosters.shrink() }
+  }
+
   /// Does what is due by time: rooms that nobody came back to, recent messages that nobody asks for any more.
   /// The node calls it about once a second.
   public func expire() {

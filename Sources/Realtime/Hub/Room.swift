@@ -87,6 +87,13 @@ struct Rosters {
   private var events: [RosterEntry] = []
   private var poll: [RosterEntry] = []
 
+  /// Gives the room that a crowd took back.
+  mutating func shrink() {
+    for form in DeliveryForm.allCases where self[form: form].capacity > 64 {
+      if self[form: form].capacity > self[form: form].count * 4 { self[form: form] = Array(self[form: form][...]) }
+    }
+  }
+
   subscript(form form: DeliveryForm) -> [RosterEntry] {
     get {
       switch form {

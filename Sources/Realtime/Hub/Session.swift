@@ -1,3 +1,5 @@
+import JSONCore
+
 /// A client as the protocol sees it: who it is and where it listens. Its bytes are its connection's business.
 struct Session: ~Copyable {
   /// A room that the session has joined or is joining.
@@ -29,13 +31,42 @@ struct Session: ~Copyable {
 /// A user with at least one connection on this node.
 final class LocalUser: Named {
   let name: [UInt8]
-  /// The name as a JSON string, quotes included.
-  let nameJSON: [UInt8]
-  var sessions: [UInt32] = []
+  var sessions = SessionList()
 
-  init(name: [UInt8], nameJSON: [UInt8]) {
-    self.name = name
-    self.nameJSON = nameJSON
+  init(name: [UInt8]) { self.name = name }
+
+  /// The name as a JSON string, quotes included. Made when asked for: most users only listen.
+  var nameJSON: [UInt8] {
+    let name = name
+    var json: [UInt8] = []
+    JSONString.append(name.span, to: &json)
+    return json
+  }
+}
+
+/// The places of a user's sessions. Most users have one, which costs no array.
+struct SessionList {
+  private var first: UInt32?
+  private var rest: [UInt32] = []
+
+  var isEmpty: Bool { first == nil }
+
+  mutating func append(_ session: UInt32) {
+    if first == nil { first = session } else { rest.append(session) }
+  }
+
+  mutating func remove(_ session: UInt32) {
+    if first == session {
+      first = rest.popLast()
+    } else {
+      rest.removeAll { $0 == session }
+    }
+  }
+
+  func forEach(_ body: (UInt32) -> Void) {
+    guard let first else { return }
+    body(first)
+    for session in rest { body(session) }
   }
 }
 

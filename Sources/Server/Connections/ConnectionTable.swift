@@ -49,6 +49,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
   private let buffer: UnsafeMutableRawBufferPointer
   private var handler: EventLoop.HandlerID?
   private var isWheelTurning = false
+  private var lastHost: (address: Address, text: [UInt8])?
   /// Open WebSockets.
   var webSocketCount = 0
 
@@ -78,7 +79,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
     guard session != nil || tls == nil else { return Socket.close(socket) }
     let id = connections.insert(
       Connection(
-        socket: socket, address: Array(address.host.utf8), entrance: entrance, tls: session, tick: wheel.tick))
+        socket: socket, address: hostText(address), entrance: entrance, tls: session, tick: wheel.tick))
     do {
       try loop.watch(socket, for: [.read, .readHangUp], handler: handler!, token: token(id))  // Safe because init set it.
     } catch {
@@ -87,6 +88,14 @@ final class ConnectionTable: EventHandler, TickParticipant {
     }
     turnWheel()
     schedule(id.index, inMilliseconds: Deadlines.requestHeadMilliseconds)
+  }
+
+  /// The peer's numeric address. Behind a proxy all peers have the same: they share one text.
+  private func hostText(_ address: Address) -> [UInt8] {
+    if let lastHost, lastHost.address.hasSameHost(as: address) { return lastHost.text }
+    let text = Array(address.host.utf8)
+    lastHost = (address, text)
+    return text
   }
 
   /// Closes the socket at once and forgets the connection. Not to be called from inside the hub.
@@ -99,6 +108,14 @@ final class ConnectionTable: EventHandler, TickParticipant {
     Socket.close(connections[index].socket)
     connections.remove(index)
     router?.connectionEnded(id)
+  }
+
+  /// Gives memory back after a crowd has left.
+  func shrink() {
+    connections.shrink()
+    wheel.shrink()
+    isOrigin = []
+    if dirty.isEmpty { dirty = [] }
   }
 
   // MARK: Events

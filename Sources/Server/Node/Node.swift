@@ -44,6 +44,8 @@ public final class Node {
   private var listeners: [Listener] = []
   private var signals: Signals?
   private(set) var isDraining = false
+  /// The most connections since memory was last given back.
+  private var mostConnections = 0
 
   var hasOwnAdminPort: Bool { settings.adminPort != nil && settings.adminPort != settings.port }
   let broker: any Broker
@@ -149,8 +151,22 @@ public final class Node {
   private func everySecond() {
     embedded?.expire()
     hub.expire()
+    shrinkAfterCrowd()
     publishCounters()
     loop.after(milliseconds: 1000) { [weak self] in self?.everySecond() }
+  }
+
+  /// After most connections have left, what they took goes back to the system: once per crowd, not once per leaver.
+  private func shrinkAfterCrowd() {
+    let count = table.connections.count
+    mostConnections = max(mostConnections, count)
+    guard mostConnections > 1000, count < mostConnections / 4 else { return }
+    mostConnections = count
+    table.shrink()
+    hub.shrink()
+    embedded?.shrink()
+    redis?.shrink()
+    Memory.trim()
   }
 
   private func announceStart() {
