@@ -16,3 +16,4 @@
 #include <sys/wait.h>
 
 extern int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
+extern int memfd_create(const char *name, unsigned int flags);

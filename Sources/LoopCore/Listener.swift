@@ -84,7 +84,7 @@ public final class Listener: EventHandler {
     // Safe because a sockaddr_storage has room for any address, and `length` says so to the kernel.
     withUnsafeMutablePointer(to: &storage) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        accept4(descriptor, __SOCKADDR_ARG(__sockaddr__: $0), &length, Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue))
+        accept4(descriptor, $0, &length, Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue))
       }
     }
   }

@@ -3,11 +3,11 @@ import Realtime
 extension RedisBroker {
   public func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
-    let refresh =
-      (logRefresh.isDue(message.room, now: loop.now) ? 1 : 0)
-      + (metaRefresh.isDue(message.room, now: loop.now) ? 2 : 0)
+    let metaIsDue = metaRefresh.isDue(message.room, now: loop.now)
+    let logIsDue = logRefresh.isDue(message.room, now: loop.now) || metaIsDue
     let keyCount = message.dedupe == nil ? 2 : 3
-    scripts.run(.publish, keys: keyCount, parts: keyCount + 7, { reply(RedisBroker.position($0)) }) {
+    let parts = keyCount + 3 + (logIsDue ? 1 : 0) + (metaIsDue ? 1 : 0)
+    scripts.run(.publish, keys: keyCount, parts: parts, { reply(RedisBroker.position($0)) }) {
       [keys, configuration] writer in
       writer.bulk(keys.room, message.room, "}:meta")
       writer.bulk(keys.room, message.room, "}:log")
@@ -15,10 +15,8 @@ extension RedisBroker {
       writer.bulk(keys.room, message.room, "}:ch")
       writer.bulk(message.envelope)
       writer.bulk(configuration.historySize)
-      writer.bulk(configuration.metaMilliseconds)
-      writer.bulk(configuration.logMilliseconds)
-      writer.bulk(RedisLimits.dedupeMilliseconds)
-      writer.bulk(refresh)
+      if logIsDue { writer.bulk(configuration.logMilliseconds) }
+      if metaIsDue { writer.bulk(configuration.metaMilliseconds) }
     }
   }
 

@@ -46,8 +46,6 @@ public enum RedisLimits {
   static let logRefreshMilliseconds = 1_000
   /// Added to the history's TTL: it covers the refresh that was left out.
   static let logSlackMilliseconds = 2_000
-  /// Within this time a repeated id is published once.
-  static let dedupeMilliseconds = 300_000
   /// Rooms remembered as refreshed. Beyond it all are forgotten, and refreshed once more than needed.
   static let refreshedRoomsMax = 100_000
 }
