@@ -12,10 +12,9 @@ public final class EmbeddedBroker: Broker {
   private var rooms: [[UInt8]: EmbeddedRoom] = [:]
   private var heardRooms: Set<[UInt8]> = []
   private var dedupe = DedupeMemory()
-  private var heardUsers: Set<[UInt8]> = []
   private var connections: [[UInt8]: EmbeddedConnection] = [:]
-  /// By user. Most have one connection.
-  private var userConnections: [[UInt8]: [EmbeddedConnection]] = [:]
+  /// A user's first connection; the others hang behind it.
+  private var userConnections: [[UInt8]: EmbeddedConnection] = [:]
   private var nextEpoch: UInt64
 
   /// - Parameters:
@@ -52,7 +51,6 @@ public final class EmbeddedBroker: Broker {
     connections = connections.shrunk()
     userConnections = userConnections.shrunk()
     rooms = rooms.shrunk()
-    heardUsers = Set(heardUsers)
     for room in rooms.values { room.shrink() }
   }
 
@@ -102,8 +100,8 @@ public final class EmbeddedBroker: Broker {
   public func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
     switch audience {
     case .user(let name):
-      let count = userConnections[name]?.count ?? 0
-      if heardUsers.contains(name) { listener?.heard(user: name.span, envelope: envelope.span) }
+      let count = connectionList(name).count
+      if count > 0 { listener?.heard(user: name.span, envelope: envelope.span) }
       reply(.success(count))
     case .everyone:
       listener?.heardByEveryone(envelope: envelope.span)
@@ -115,14 +113,16 @@ public final class EmbeddedBroker: Broker {
 
   public func enter(room name: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>) {
     let room = room(name)
-    let isFirst = room.enter(connections[member.name] ?? EmbeddedConnection(member), since: member.since)
+    connect(member)
+    guard let connection = connections[member.name] else { return reply(.failure(.unavailable)) }
+    let isFirst = room.enter(connection, since: member.since, others: connectionList(member.user))
     if isFirst, announce { notify(name, .userJoined, member) }
     reply(.success(RoomEntry(position: room.position, userCount: room.userCount)))
   }
 
   public func leave(room name: [UInt8], _ member: Member) {
     guard let room = rooms[name] else { return }
-    if room.leave(member, at: clock()) { notify(name, .userLeft, member) }
+    if room.leave(member.name, at: clock(), others: connectionList(member.user)) { notify(name, .userLeft, member) }
   }
 
   private func notify(_ room: [UInt8], _ kind: Envelope.Kind, _ member: Member) {
@@ -136,25 +136,34 @@ public final class EmbeddedBroker: Broker {
     reply(.success(rooms[room]?.members ?? []))
   }
 
-  public func subscribe(user: [UInt8]) { heardUsers.insert(user) }
+  /// One node hears all its users anyway.
+  public func subscribe(user: [UInt8]) {}
 
-  public func unsubscribe(user: [UInt8]) { heardUsers.remove(user) }
+  public func unsubscribe(user: [UInt8]) {}
 
   public func connect(_ member: Member) {
     guard connections[member.name] == nil else { return }
     let connection = EmbeddedConnection(member)
     connections[member.name] = connection
-    userConnections[member.user, default: []].append(connection)
+    connection.next = userConnections[member.user]
+    userConnections[member.user] = connection
   }
 
   public func disconnect(_ member: Member) {
     guard let connection = connections.removeValue(forKey: member.name) else { return }
-    userConnections[member.user]?.removeAll { $0 === connection }
-    if userConnections[member.user]?.isEmpty == true { userConnections[member.user] = nil }
+    if userConnections[member.user] === connection {
+      userConnections[member.user] = connection.next
+    } else {
+      connectionList(member.user).first { $0.next === connection }?.next = connection.next
+    }
+  }
+
+  private func connectionList(_ user: [UInt8]) -> [EmbeddedConnection] {
+    Array(sequence(first: userConnections[user]) { $0?.next }.lazy.prefix { $0 != nil }.compactMap { $0 })
   }
 
   public func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    reply(.success((userConnections[user] ?? []).map(\.member)))
+    reply(.success(connectionList(user).map(\.member)))
   }
 
   public func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>) {

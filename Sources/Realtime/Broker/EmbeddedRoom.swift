@@ -1,6 +1,8 @@
 /// A connection of the embedded broker, one object however many rooms it is in.
 final class EmbeddedConnection {
   let member: Member
+  /// The same user's next connection: most users have one, which costs no array.
+  var next: EmbeddedConnection?
   init(_ member: Member) { self.member = member }
 }
 
@@ -24,14 +26,13 @@ final class EmbeddedRoom {
 
   /// By connection name.
   private var presences: [[UInt8]: Presence] = [:]
-  private var users: [[UInt8]: Int] = [:]
+  /// Distinct users among them.
+  private(set) var userCount = 0
 
   init(epoch: Epoch, now: UInt64) {
     position = Position(epoch: epoch, offset: 0)
     lastUse = now
   }
-
-  var userCount: Int { users.count }
 
   var members: [Member] {
     presences.values.map { presence in
@@ -41,10 +42,7 @@ final class EmbeddedRoom {
     }
   }
 
-  func shrink() {
-    presences = presences.shrunk()
-    users = users.shrunk()
-  }
+  func shrink() { presences = presences.shrunk() }
 
   /// Whether nothing would be missed if the room were forgotten, its epoch included.
   func isForgotten(at now: UInt64) -> Bool {
@@ -80,25 +78,24 @@ final class EmbeddedRoom {
     return window.map { ($0.offset, $0.envelope) }
   }
 
-  /// Returns whether the connection is its user's first here.
-  func enter(_ connection: EmbeddedConnection, since: UInt64) -> Bool {
-    let member = connection.member
-    guard presences[member.name] == nil else { return false }
-    presences[member.name] = Presence(connection: connection, since: since)
-    users[member.user, default: 0] += 1
-    return users[member.user] == 1
+  /// Returns whether the connection is its user's first here. `others` are the user's connections.
+  func enter(_ connection: EmbeddedConnection, since: UInt64, others: [EmbeddedConnection]) -> Bool {
+    guard presences[connection.member.name] == nil else { return false }
+    let isFirst = !others.contains { presences[$0.member.name] != nil }
+    presences[connection.member.name] = Presence(connection: connection, since: since)
+    if isFirst { userCount += 1 }
+    return isFirst
   }
 
-  /// Returns whether the member was its user's last here.
-  func leave(_ member: Member, at now: UInt64) -> Bool {
-    guard let left = presences.removeValue(forKey: member.name)?.connection.member else { return false }
+  /// Returns whether the connection was its user's last here. `others` are the user's connections.
+  func leave(_ name: [UInt8], at now: UInt64, others: [EmbeddedConnection]) -> Bool {
+    guard presences.removeValue(forKey: name) != nil else { return false }
+    // An empty room keeps no table: there may be many of them.
+    if presences.isEmpty { presences = [:] }
     lastUse = now
-    guard let count = users[left.user], count > 1 else {
-      users[left.user] = nil
-      return true
-    }
-    users[left.user] = count - 1
-    return false
+    let isLast = !others.contains { presences[$0.member.name] != nil }
+    if isLast { userCount -= 1 }
+    return isLast
   }
 }
 

@@ -156,12 +156,18 @@ public final class Node {
     loop.after(milliseconds: 1000) { [weak self] in self?.everySecond() }
   }
 
-  /// After most connections have left, what they took goes back to the system: once per crowd, not once per leaver.
+  /// After most connections have left, what they took goes back to the system: once per crowd, not once per leaver, and
+  /// once more when their rooms have ended.
   private func shrinkAfterCrowd() {
     let count = table.connections.count
     mostConnections = max(mostConnections, count)
-    guard mostConnections > 1000, count < mostConnections / 4 else { return }
+    guard mostConnections > 256, count < mostConnections / 4 else { return }
     mostConnections = count
+    shrink()
+    loop.after(milliseconds: 5000) { [weak self] in self?.shrink() }
+  }
+
+  private func shrink() {
     table.shrink()
     hub.shrink()
     embedded?.shrink()
