@@ -39,11 +39,20 @@ let package = Package(
       resources: [.embedInCode("Pages")], swiftSettings: strict),
     .executableTarget(name: "roost", dependencies: ["Server", "Settings"], swiftSettings: strict),
 
+    // Real processes and sockets for tests; no product.
+    .target(
+      name: "TestSupport", dependencies: ["WebSocketCore", "Compression", "JSONCore"], path: "Tests/TestSupport",
+      swiftSettings: strict),
     .testTarget(name: "JSONCoreTests", dependencies: ["JSONCore"], swiftSettings: strict),
     .testTarget(name: "SettingsTests", dependencies: ["Settings", "JSONCore"], swiftSettings: strict),
     .testTarget(name: "RealtimeTests", dependencies: ["Realtime", "JSONCore"], swiftSettings: strict),
     .testTarget(
       name: "BrokerTests", dependencies: ["Realtime", "RedisBackend", "LoopCore"], swiftSettings: strict),
+    .testTarget(name: "LoopCoreTests", dependencies: ["LoopCore", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "ServerTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore"], swiftSettings: strict),
+    .testTarget(
+      name: "ClusterTests", dependencies: ["roost", "TestSupport", "JSONCore"], swiftSettings: strict),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: strict),
     .testTarget(name: "WebSocketCoreTests", dependencies: ["WebSocketCore", "JSONCore"], swiftSettings: strict),
   ],

@@ -1,0 +1,112 @@
+import Glibc
+import TestSupport
+import Testing
+
+@testable import LoopCore
+
+/// Runs ticks until something is so, at most 10 s.
+private func drive(_ loop: EventLoop, until isSo: () -> Bool) throws {
+  let deadline = Deadline(within: 10)
+  while !isSo() {
+    guard deadline.millisecondsLeft > 0 else { throw TestFailure("the loop did not come that far within 10 s") }
+    loop.tick(waitMillisecondsMax: 50)
+  }
+}
+
+/// Starts a thread with a closure of its own. The caller must wait for what the thread does.
+private func startThread(_ body: @escaping @Sendable () -> Void) throws {
+  final class Box: Sendable {
+    let body: @Sendable () -> Void
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+  }
+  var thread = pthread_t()
+  // Safe because the retain is balanced by the thread's `takeRetainedValue`.
+  let context = Unmanaged.passRetained(Box(body)).toOpaque()
+  let code = pthread_create(
+    &thread, nil,
+    { context in
+      // Safe because exactly one retained Box was passed.
+      Unmanaged<Box>.fromOpaque(context!).takeRetainedValue().body()
+      return nil
+    }, context)
+  guard code == 0 else { throw TestFailure("no thread: \(code)") }
+  pthread_detach(thread)
+}
+
+@Suite("Event loop with real descriptors")
+struct LoopTests {
+  @Test("brings 40,000 messages of four threads to the loop, each once and in each thread's order")
+  func mailbox() throws {
+    let loop = try EventLoop()
+    var received: [[Int]] = Array(repeating: [], count: 4)
+    let reader = try MailboxReader<(Int, Int)>(loop) { received[$0.0].append($0.1) }
+    let mailbox = reader.mailbox
+    for thread in 0..<4 { try startThread { for n in 0..<10_000 { mailbox.post((thread, n)) } } }
+    try drive(loop) { received.allSatisfy { $0.count >= 10_000 } }
+    for list in received { #expect(list == Array(0..<10_000)) }
+  }
+
+  @Test("resolves names off the loop, numbers at once, and answers nil to unknown names (RFC 6761 section 6.4)")
+  func resolver() throws {
+    let loop = try EventLoop()
+    let resolver = try Resolver(loop)
+    var numeric: [Address]?
+    resolver.resolve("127.0.0.1", port: 80) { numeric = $0 }
+    #expect(numeric?.first?.host == "127.0.0.1")
+    #expect(numeric?.first?.port == 80)
+    var (local, unknown): ([Address]?, [Address]??) = (nil, nil)
+    resolver.resolve("localhost", port: 81) { local = $0 }
+    #expect(local == nil)
+    resolver.resolve("no-such-name.invalid", port: 81) { unknown = $0 }
+    try drive(loop) { local != nil && unknown != nil }
+    #expect(local?.allSatisfy { $0.port == 81 && ["127.0.0.1", "::1"].contains($0.host) } == true)
+    #expect(unknown == .some(nil))
+  }
+
+  @Test("accepts connections on the port that the system chose, and closes")
+  func listener() throws {
+    let loop = try EventLoop()
+    var accepted: [(socket: Int32, host: String)] = []
+    let address = try #require(Address(numericHost: "127.0.0.1", port: 0))
+    let listener = try Listener(loop, on: address, reusePort: false, refusal: []) {
+      accepted.append(($0, $1.host))
+    }
+    #expect(listener.port > 0)
+    let clients = try (0..<100).map { _ in try TCPConnection(port: listener.port) }
+    try drive(loop) { accepted.count == clients.count }
+    #expect(accepted.allSatisfy { $0.host == "127.0.0.1" })
+    // Non-blocking: nothing was sent, so reading must return at once.
+    var byte: UInt8 = 0
+    // Safe because the buffer is the one byte, alive during the call.
+    let outcome = withUnsafeMutableBytes(of: &byte) { Socket.receive(accepted[0].socket, into: $0) }
+    #expect(outcome == .wouldBlock)
+    for connection in accepted { Socket.close(connection.socket) }
+    listener.close()
+    listener.close()
+    #expect(throws: TestFailure.self) { try TCPConnection(port: listener.port) }
+  }
+
+  @Test("says which port is taken, and lets several listeners share one when asked")
+  func sharedPort() throws {
+    let loop = try EventLoop()
+    let any = try #require(Address(numericHost: "127.0.0.1", port: 0))
+    let first = try Listener(loop, on: any, reusePort: true, refusal: []) { socket, _ in Socket.close(socket) }
+    let same = try #require(Address(numericHost: "127.0.0.1", port: first.port))
+    let second = try Listener(loop, on: same, reusePort: true, refusal: []) { socket, _ in Socket.close(socket) }
+    #expect(second.port == first.port)
+    let error = #expect(throws: SystemError.self) {
+      _ = try Listener(loop, on: same, reusePort: false, refusal: []) { _, _ in }
+    }
+    #expect(error?.code == EADDRINUSE)
+    #expect(error?.description.contains("127.0.0.1:\(first.port)") == true)
+  }
+
+  @Test("writes to a Unix socket path that fits and refuses one that does not")
+  func addresses() {
+    #expect(Address(unixPath: "/tmp/x")?.host == "unix")
+    #expect(Address(unixPath: String(repeating: "x", count: 108)) == nil)
+    #expect(Address(unixPath: "") == nil)
+    #expect(Address(numericHost: "::1", port: 9)?.host == "::1")
+    #expect(Address(numericHost: "localhost", port: 9) == nil)
+  }
+}

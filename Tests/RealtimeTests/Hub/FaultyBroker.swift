@@ -1,0 +1,168 @@
+@testable import Realtime
+
+/// A broker with faults on demand: it loses publications, answers late, goes away, forgets everything.
+///
+/// Behind it works an `EmbeddedBroker`. What it says and what it brings come on two channels, as they do from Redis:
+/// each keeps its order, and a test decides which of the two goes on next.
+final class FaultyBroker: Broker, BrokerListener {
+  weak var listener: (any BrokerListener)?
+  /// Whether answers and publications wait for `answerNext` and `hearNext`.
+  var isQueuing = false
+  /// Whether publications are lost on their way to the hub.
+  var isLosing = false
+  private(set) var isAvailable = true
+
+  private var inner: EmbeddedBroker
+  private let historySize: Int
+  private let clock: () -> UInt64
+  private var life: UInt64 = 1
+  private var subscribed: Set<[UInt8]> = []
+  private(set) var answers: [() -> Void] = []
+  private(set) var hearings: [() -> Void] = []
+
+  init(historySize: Int, clock: @escaping () -> UInt64) {
+    self.historySize = historySize
+    self.clock = clock
+    inner = FaultyBroker.makeInner(life, historySize, clock)
+    inner.listener = self
+  }
+
+  private static func makeInner(_ life: UInt64, _ historySize: Int, _ clock: @escaping () -> UInt64) -> EmbeddedBroker {
+    EmbeddedBroker(
+      nodeID: Array("n1".utf8), historySize: historySize, historyMilliseconds: 300_000, epochSeed: life << 20,
+      clock: clock)
+  }
+
+  // MARK: Faults
+
+  /// Goes away: everything fails until `comeBack`.
+  func goAway() {
+    isAvailable = false
+    listener?.brokerLost()
+  }
+
+  /// Comes back, with what was published meanwhile in history only.
+  func comeBack() {
+    isAvailable = true
+    listener?.brokerRestored()
+  }
+
+  /// Loses everything that it knew, as a Redis without persistence that restarts.
+  func forget() {
+    goAway()
+    hearings = []
+    life += 1
+    inner = FaultyBroker.makeInner(life, historySize, clock)
+    inner.listener = self
+    for room in subscribed { inner.subscribe(room: room) { _ in } }
+    isAvailable = true
+    listener?.presenceLost(announce: false)
+    listener?.brokerRestored()
+  }
+
+  /// Publishes as another node would. Returns the message's position.
+  @discardableResult
+  func publishElsewhere(_ room: String, _ members: String) throws -> Position {
+    var envelope: [UInt8] = []
+    Envelope.begin(.message, timestamp: clock(), origin: [], userJSON: Array(#""far""#.utf8), into: &envelope)
+    envelope += Array(members.utf8)
+    var position: Position?
+    inner.publish(RoomMessage(room: Array(room.utf8), envelope: envelope, dedupe: nil)) { position = try? $0.get() }
+    guard let position else { throw BrokerError.unavailable }
+    return position
+  }
+
+  /// Where a room stands.
+  func position(of room: String) -> Position? {
+    var found: Position?
+    inner.position(room: Array(room.utf8)) { found = try? $0.get() }
+    return found
+  }
+
+  /// Gives the hub the next answer that waits.
+  func answerNext() { if !answers.isEmpty { answers.removeFirst()() } }
+
+  /// Gives the hub the next publication that waits.
+  func hearNext() { if !hearings.isEmpty { hearings.removeFirst()() } }
+
+  private func answer<Value>(_ reply: @escaping BrokerReply<Value>, _ ask: (@escaping BrokerReply<Value>) -> Void) {
+    guard isAvailable else { return later { reply(.failure(.unavailable)) } }
+    var result: Result<Value, BrokerError> = .failure(.unavailable)
+    ask { result = $0 }
+    later { reply(result) }
+  }
+
+  private func later(_ action: @escaping () -> Void) { if isQueuing { answers.append(action) } else { action() } }
+  private func bring(_ action: @escaping () -> Void) { if isQueuing { hearings.append(action) } else { action() } }
+
+  // MARK: Broker
+
+  func start() {}
+  func stop(_ reply: @escaping () -> Void) { reply() }
+  func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
+    answer(reply) { inner.publish(message, $0) }
+  }
+  func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
+    if isAvailable { subscribed.insert(room) }
+    answer(reply) { inner.subscribe(room: room, $0) }
+  }
+  func unsubscribe(room: [UInt8]) {
+    subscribed.remove(room)
+    inner.unsubscribe(room: room)
+  }
+  func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
+    answer(reply) { inner.position(room: room, $0) }
+  }
+  func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
+    answer(reply) { inner.history(room: room, query, $0) }
+  }
+  func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
+    answer(reply) { inner.send(envelope, to: audience, $0) }
+  }
+  func enter(room: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>) {
+    answer(reply) { inner.enter(room: room, member, announce: announce, $0) }
+  }
+  func leave(room: [UInt8], _ member: Member) { inner.leave(room: room, member) }
+  func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
+    answer(reply) { inner.members(room: room, $0) }
+  }
+  func connect(_ member: Member) { inner.connect(member) }
+  func disconnect(_ member: Member) { inner.disconnect(member) }
+  func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
+    answer(reply) { inner.connections(of: user, $0) }
+  }
+  func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>) {
+    answer(reply) { inner.connection(named: name, $0) }
+  }
+  func rooms(prefix: [UInt8], after: [UInt8]?, limit: Int, _ reply: @escaping BrokerReply<RoomListing>) {
+    answer(reply) { inner.rooms(prefix: prefix, after: after, limit: limit, $0) }
+  }
+  func nodes(_ reply: @escaping BrokerReply<[NodeEntry]>) { answer(reply) { inner.nodes($0) } }
+
+  // MARK: BrokerListener
+
+  func heard(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
+    guard isAvailable, !isLosing else { return }
+    let (name, bytes) = (copy(room), copy(envelope))
+    bring { [weak self] in self?.listener?.heard(room: name.span, at: position, envelope: bytes.span) }
+  }
+  func heard(room: Span<UInt8>, notice: Span<UInt8>) {
+    guard isAvailable, !isLosing else { return }
+    let (name, bytes) = (copy(room), copy(notice))
+    bring { [weak self] in self?.listener?.heard(room: name.span, notice: bytes.span) }
+  }
+  func heard(user: Span<UInt8>, envelope: Span<UInt8>) {
+    let (name, bytes) = (copy(user), copy(envelope))
+    bring { [weak self] in self?.listener?.heard(user: name.span, envelope: bytes.span) }
+  }
+  func heardByEveryone(envelope: Span<UInt8>) {
+    let bytes = copy(envelope)
+    bring { [weak self] in self?.listener?.heardByEveryone(envelope: bytes.span) }
+  }
+  func brokerLost() {}
+  func brokerRestored() {}
+  func presenceLost(announce: Bool) {}
+  func nodeReport() -> [UInt8] { listener?.nodeReport() ?? [] }
+
+  private func copy(_ span: Span<UInt8>) -> [UInt8] { span.withUnsafeBufferPointer { Array($0) } }
+}

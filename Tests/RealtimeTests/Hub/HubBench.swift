@@ -1,0 +1,120 @@
+import JSONCore
+
+@testable import Realtime
+
+/// A hub with a clock that tests move and a delivery that only remembers.
+final class HubBench: Delivery {
+  final class ManualClock {
+    var milliseconds: UInt64 = 1_700_000_000_000
+  }
+
+  let clock = ManualClock()
+  let broker: FaultyBroker
+  let hub: Hub
+  private var received: [UInt32: [Text]] = [:]
+  private(set) var binaries: [UInt32: [[UInt8]]] = [:]
+  private(set) var closes: [UInt32: UInt16] = [:]
+  private var nextTarget: UInt32 = 0
+
+  init(historySize: Int = 100, _ change: (inout HubConfiguration) -> Void = { _ in }) {
+    var configuration = HubConfiguration(nodeID: Array("n1".utf8))
+    configuration.historySize = historySize
+    change(&configuration)
+    let clock = clock
+    broker = FaultyBroker(historySize: historySize) { clock.milliseconds }
+    hub = Hub(configuration, broker: broker) { clock.milliseconds }
+    hub.delivery = self
+  }
+
+  /// Opens a session and takes its `welcome`.
+  func open(_ user: String, form: DeliveryForm = .plain) -> Client {
+    nextTarget += 1
+    let arriving = Arriving(
+      target: nextTarget, form: form, transport: .websocket, address: Array("127.0.0.1".utf8), user: Array(user.utf8))
+    let client = Client(bench: self, target: nextTarget, session: hub.open(arriving))
+    _ = client.take()
+    return client
+  }
+
+  /// Ends ticks until nothing is left to do.
+  func settle() { repeat { hub.flush() } while hub.hasWork }
+
+  // MARK: Delivery
+
+  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm) {
+    var start = 0
+    for entry in batch.entries {
+      let payload = Array(batch.bytes[start..<entry.end])
+      start = entry.end
+      for member in roster where entry.origin?.index != member.session { remember(payload, entry.kind, member.target) }
+    }
+  }
+
+  func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {
+    remember(message.withUnsafeBufferPointer { Array($0) }, kind, target)
+  }
+
+  func close(_ target: UInt32, code: UInt16, reason: StaticString) { closes[target] = code }
+
+  private func remember(_ payload: [UInt8], _ kind: PayloadKind, _ target: UInt32) {
+    if kind == .text {
+      received[target, default: []].append(Text(payload))
+    } else {
+      binaries[target, default: []].append(payload)
+    }
+  }
+
+  fileprivate func take(_ target: UInt32) -> [Text] { received.removeValue(forKey: target) ?? [] }
+}
+
+/// A JSON text that a session was given.
+struct Text: CustomStringConvertible {
+  let description: String
+  let json: JSONValue
+
+  init(_ bytes: [UInt8]) {
+    description = String(decoding: bytes, as: UTF8.self)
+    // What is no JSON has no type, and so fails whatever test looks at it.
+    json = (try? JSONValue.parse(bytes.span)) ?? .null
+  }
+
+  var type: String? { json["type"]?.asString }
+  func int(_ key: StaticString) -> Int? { json[key]?.asInt }
+  func string(_ key: StaticString) -> String? { json[key]?.asString }
+}
+
+/// A session of a bench.
+struct Client {
+  let bench: HubBench
+  let target: UInt32
+  let session: SlabID
+
+  /// Hands a text to the hub without ending the tick.
+  func post(_ text: String) {
+    let bytes = Array(text.utf8)
+    bench.hub.receive(text: bytes.span, from: session)
+  }
+
+  /// Hands a text to the hub, ends the tick, and returns all that this client was given.
+  @discardableResult
+  func send(_ text: String) -> [Text] {
+    post(text)
+    return take()
+  }
+
+  /// Ends the tick and returns what the client was given since the last time.
+  func take() -> [Text] {
+    bench.settle()
+    return bench.take(target)
+  }
+
+  @discardableResult
+  func join(_ room: String = "r", since: String? = nil) -> [Text] {
+    send(#"{"type":"join","room":"\#(room)""# + (since.map { #","since":\#($0)"# } ?? "") + "}")
+  }
+
+  @discardableResult
+  func publish(_ members: String, in room: String = "r") -> [Text] {
+    send(#"{"type":"message","room":"\#(room)",\#(members)}"#)
+  }
+}

@@ -1,0 +1,150 @@
+import Testing
+
+@testable import Realtime
+
+@Suite("Hub, recovery")
+struct RecoveryTests {
+  @Test("reads lost messages from history and delivers them once, in order, before what came after")
+  func repairsGap() throws {
+    let bench = HubBench()
+    let (ann, bob) = (bench.open("ann"), bench.open("bob"))
+    ann.join()
+    bob.join()
+    try bench.broker.publishElsewhere("r", #""n":1"#)
+    bench.broker.isLosing = true
+    for n in 2...4 { try bench.broker.publishElsewhere("r", "\"n\":\(n)") }
+    bench.broker.isLosing = false
+    try bench.broker.publishElsewhere("r", #""n":5"#)
+    for client in [ann, bob] {
+      #expect(client.take().filter { $0.type == "message" }.map { $0.int("n") } == [1, 2, 3, 4, 5])
+    }
+    #expect(bench.hub.counters.gapRecovered == 4)
+    #expect(bench.hub.counters.gapLost == 0)
+  }
+
+  @Test("holds what arrives during a recovery, and delivers it behind what was missing")
+  func holds() throws {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    ann.join()
+    bench.broker.isLosing = true
+    try bench.broker.publishElsewhere("r", #""n":1"#)
+    bench.broker.isLosing = false
+    bench.broker.isQueuing = true
+    for n in 2...4 { try bench.broker.publishElsewhere("r", "\"n\":\(n)") }
+    bench.broker.hearNext()
+    bench.broker.hearNext()
+    #expect(ann.take().isEmpty)
+    bench.broker.answerNext()
+    bench.broker.hearNext()
+    #expect(ann.take().map { $0.int("n") } == [1, 2, 3, 4])
+  }
+
+  @Test("says gap, with the first and last offset, for what history no longer holds")
+  func saysGap() throws {
+    let bench = HubBench(historySize: 2)
+    let ann = bench.open("ann")
+    ann.join()
+    bench.broker.isLosing = true
+    for n in 1...5 { try bench.broker.publishElsewhere("r", "\"n\":\(n)") }
+    bench.broker.isLosing = false
+    try bench.broker.publishElsewhere("r", #""n":6"#)
+    let texts = ann.take()
+    #expect(texts.map(\.type) == ["gap", "message", "message"])
+    #expect(texts.first?.description == #"{"type":"gap","room":"r","from":1,"to":4}"#)
+    #expect(texts.dropFirst().map { $0.int("offset") } == [5, 6])
+    #expect(bench.hub.counters.gapLost == 4)
+  }
+
+  @Test("repairs what was published while the broker was away, and says restored behind it")
+  func repairsAfterOutage() throws {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    ann.join()
+    bench.broker.goAway()
+    for n in 1...3 { try bench.broker.publishElsewhere("r", "\"n\":\(n)") }
+    bench.broker.comeBack()
+    let texts = ann.take()
+    #expect(texts.filter { $0.type == "message" }.map { $0.int("n") } == [1, 2, 3])
+    #expect(texts.map(\.type).filter { $0 != "message" } == ["degraded", "restored"])
+  }
+
+  @Test("tells the members of a new epoch by an unasked joined, and goes on in it")
+  func newEpoch() throws {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    let old = ann.join().first?.string("epoch")
+    try bench.broker.publishElsewhere("r", #""n":1"#)
+    _ = ann.take()
+    bench.broker.forget()
+    try bench.broker.publishElsewhere("r", #""n":2"#)
+    let texts = ann.take().filter { $0.type != "degraded" && $0.type != "restored" }
+    #expect(texts.map(\.type) == ["joined", "message"])
+    let joined = texts.first
+    #expect(joined?.json["recovered"]?.asBool == false)
+    #expect(joined?.string("id") == nil)
+    #expect(joined?.string("epoch") != old)
+    #expect(joined?.int("offset") == 0)
+    #expect(texts.last?.int("offset") == 1)
+  }
+
+  @Test("resumes from every offset: the missed ones in order, then live ones; not beyond the history")
+  func resumes() throws {
+    for offset in 0...10 {
+      let bench = HubBench(historySize: 6)
+      let ann = bench.open("ann")
+      let epoch = ann.join().first?.string("epoch") ?? ""
+      for n in 1...10 { try bench.broker.publishElsewhere("r", "\"n\":\(n)") }
+      let bob = bench.open("bob")
+      var texts = bob.join(since: #"{"epoch":"\#(epoch)","offset":\#(offset)}"#)
+      try bench.broker.publishElsewhere("r", #""n":11"#)
+      texts += bob.take()
+      let isRecovered = offset >= 4
+      #expect(texts.first?.json["recovered"]?.asBool == isRecovered, "since \(offset)")
+      #expect(texts.first?.int("offset") == 10)
+      let expected = isRecovered ? Array(offset + 1...11) : [11]
+      #expect(texts.dropFirst().compactMap { $0.int("n") } == expected, "since \(offset)")
+    }
+  }
+
+  @Test("does not recover from an offset that was never given, or from another epoch")
+  func wrongSince() throws {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    let epoch = ann.join().first?.string("epoch") ?? ""
+    try bench.broker.publishElsewhere("r", #""n":1"#)
+    for since in [#"{"epoch":"\#(epoch)","offset":2}"#, #"{"epoch":"1","offset":1}"#] {
+      let texts = bench.open("bob").join(since: since)
+      #expect(texts.map(\.type) == ["joined"])
+      #expect(texts.first?.json["recovered"]?.asBool == false, "\(since)")
+    }
+  }
+
+  @Test("reads history once for everyone who resumes at the same time")
+  func sharedRecall() throws {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    let epoch = ann.join().first?.string("epoch") ?? ""
+    for n in 1...10 { try bench.broker.publishElsewhere("r", "\"n\":\(n)") }
+    _ = ann.take()
+    let returning = (0..<20).map { bench.open("user\($0)") }
+    bench.broker.isQueuing = true
+    for (n, client) in returning.enumerated() {
+      client.post(#"{"type":"join","room":"r","since":{"epoch":"\#(epoch)","offset":\#(n % 5)}}"#)
+    }
+    for _ in returning { bench.broker.answerNext() }
+    bench.settle()
+    // One answer is awaited before all are served, however many resume; a second only where the first began later.
+    #expect((1...2).contains(bench.broker.answers.count))
+    while !bench.broker.answers.isEmpty || !bench.broker.hearings.isEmpty {
+      bench.broker.answerNext()
+      bench.broker.hearNext()
+      bench.settle()
+    }
+    for (n, client) in returning.enumerated() {
+      let texts = client.take().filter { $0.type != "user_joined" }
+      #expect(texts.first?.json["recovered"]?.asBool == true)
+      #expect(texts.dropFirst().compactMap { $0.int("n") } == Array(n % 5 + 1...10), "client \(n)")
+    }
+  }
+}

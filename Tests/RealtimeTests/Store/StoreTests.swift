@@ -1,0 +1,132 @@
+import Testing
+
+@testable import Realtime
+
+@Suite("Room stream, recall, slab and name table")
+struct StoreTests {
+  private func position(_ epoch: UInt64, _ offset: UInt64) throws -> Position {
+    Position(epoch: try #require(Epoch(epoch)), offset: offset)
+  }
+
+  @Test("judges each arriving position by the one before")
+  func stream() throws {
+    let table: [(epoch: UInt64, offset: UInt64, verdict: RoomStream.Verdict, after: UInt64)] = [
+      (1, 6, .next, 6), (1, 5, .repeated, 5), (1, 1, .repeated, 5), (1, 7, .skipped, 5), (1, .max, .skipped, 5),
+      (2, 6, .newEpoch, 5), (2, 1, .newEpoch, 5),
+    ]
+    for row in table {
+      var stream = RoomStream(at: try position(1, 5))
+      #expect(stream.hear(try position(row.epoch, row.offset)) == row.verdict)
+      #expect(stream.position == (try position(1, row.after)))
+    }
+    var stream = RoomStream(at: try position(1, 5))
+    #expect(stream.skip(to: 5) == nil)
+    #expect(stream.skip(to: 8) == 6...8)
+    #expect(stream.hear(try position(1, 9)) == .next)
+    stream.begin(try #require(Epoch(7)))
+    #expect(stream.hear(try position(7, 1)) == .next)
+  }
+
+  @Test("gives back exactly what came after an offset, and nil where it would leave a hole")
+  func recall() {
+    func message(_ offset: UInt64) -> Recall.Message { Recall.Message(offset: offset, kind: .text, payload: [1]) }
+    var recall = Recall(after: 5, expiresAt: 0)
+    #expect(recall.messages(after: 5)?.isEmpty == true)
+    #expect(recall.messages(after: 4) == nil)
+    for offset in 6...8 { #expect(recall.append(message(UInt64(offset)))) }
+    for (after, expected) in [(5, [6, 7, 8]), (6, [7, 8]), (7, [8]), (8, []), (9, [])] as [(UInt64, [UInt64])] {
+      #expect(recall.messages(after: after)?.map(\.offset) == expected)
+    }
+    // With a hole at 5, or one inside, nothing may be put in front.
+    recall.prepend([message(3), message(4)], reaching: 5)
+    recall.prepend([message(3), message(5)], reaching: 5)
+    recall.prepend([], reaching: 5)
+    #expect(recall.messages(after: 4) == nil)
+    recall.prepend([message(3), message(4), message(5)], reaching: 5)
+    #expect(recall.messages(after: 2)?.map(\.offset) == [3, 4, 5, 6, 7, 8])
+    #expect(recall.messages(after: 1) == nil)
+    let big = Recall.Message(offset: 9, kind: .text, payload: [UInt8](repeating: 0, count: Limits.recallBytesMax))
+    #expect(!recall.append(big))
+  }
+
+  /// Counts how many of its kind are alive.
+  private final class Counted {
+    final class Census { var alive = 0 }
+    let census: Census
+    init(_ census: Census) {
+      self.census = census
+      census.alive += 1
+    }
+    deinit { census.alive -= 1 }
+  }
+
+  @Test("recognises ids that outlived their element, over growth and reuse, and frees every element")
+  func slab() throws {
+    let census = Counted.Census()
+    var random = SeededGenerator(seed: 7)
+    do {
+      var slab = Slab<Counted>(capacity: 2)
+      var alive: [SlabID: ObjectIdentifier] = [:]
+      var dead: [SlabID] = []
+      for _ in 0..<5000 {
+        if alive.isEmpty || Int.random(in: 0..<10, using: &random) < 6 {
+          let element = Counted(census)
+          let id = slab.insert(element)
+          #expect(alive[id] == nil && !dead.contains(id))
+          alive[id] = ObjectIdentifier(element)
+        } else {
+          let id = try #require(alive.keys.randomElement(using: &random))
+          slab.remove(id.index)
+          alive[id] = nil
+          if dead.count < 50 { dead.append(id) }
+        }
+        #expect(slab.count == alive.count)
+        #expect(dead.allSatisfy { !slab.contains($0) })
+      }
+      #expect(census.alive == alive.count)
+      for (id, object) in alive {
+        #expect(slab.contains(id))
+        #expect(ObjectIdentifier(slab[id.index]) == object)
+        #expect(SlabID(word: id.word) == id)
+        #expect(slab.id(at: id.index) == id)
+      }
+    }
+    #expect(census.alive == 0)
+  }
+
+  private final class Entry: Named {
+    let name: [UInt8]
+    init(_ name: String) { self.name = Array(name.utf8) }
+  }
+
+  @Test("finds by name whatever was inserted and not removed, under 20,000 random changes")
+  func names() {
+    var random = SeededGenerator(seed: 11)
+    var table = NameTable<Entry>()
+    var model: [String: Entry] = [:]
+    for _ in 0..<20_000 {
+      let name = "room:\(Int.random(in: 0..<600, using: &random))"
+      let bytes = Array(name.utf8)
+      #expect(table.find(bytes.span) === model[name])
+      if let entry = model[name] {
+        table.remove(entry.name)
+        model[name] = nil
+      } else {
+        let entry = Entry(name)
+        table.insert(entry)
+        model[name] = entry
+      }
+      #expect(table.count == model.count)
+    }
+    var seen = 0
+    table.forEach { entry in
+      seen += 1
+      #expect(model[String(decoding: entry.name, as: UTF8.self)] === entry)
+    }
+    #expect(seen == model.count)
+    table.remove(Array("never".utf8))
+    #expect(table.count == model.count)
+    let empty: [UInt8] = []
+    #expect(table.find(empty.span) == nil)
+  }
+}

@@ -1,0 +1,53 @@
+import Glibc
+
+/// A real nginx with the project's own configuration, in front of nodes.
+package final class NginxProcess {
+  package let port: UInt16
+  package let process: ChildProcess
+  private let folder: String
+
+  /// - Parameters:
+  ///   - configuration: the path of `deploy/nginx.conf`.
+  ///   - nodes: the ports of the nodes behind it.
+  package init(configuration: String, nodes: [UInt16]) throws {
+    port = try FreePort.find()
+    var template = Array("/tmp/roost-nginx-XXXXXX".utf8CString)
+    guard let made = mkdtemp(&template) else { throw TestFailure("cannot make a folder in /tmp") }
+    folder = String(cString: made)
+    // Started by root, nginx works as another user, who must get through.
+    chmod(folder, 0o755)
+    let servers = nodes.map { "  server 127.0.0.1:\($0) max_fails=3 fail_timeout=5s;\n" }.joined()
+    try NginxProcess.write(try NginxProcess.read(configuration), to: folder + "/nginx.conf")
+    try NginxProcess.write("listen 127.0.0.1:\(port);\n", to: folder + "/listen.conf")
+    try NginxProcess.write(
+      "upstream roost {\n  zone roost 256k;\n  least_conn;\n\(servers)  keepalive 64;\n  keepalive_timeout 5s;\n}\n",
+      to: folder + "/upstream.conf")
+    do {
+      process = try ChildProcess([
+        "nginx", "-p", folder, "-e", "stderr", "-c", folder + "/nginx.conf", "-g", "daemon off;",
+      ])
+    } catch { throw TestFailure("nginx is missing (apt-get install nginx): \(error)") }
+    let (port, process) = (port, process)
+    try eventually("nginx listens: \(process.output)") { process.end() != nil || (try? TCPConnection(port: port)) != nil }
+    guard process.end() == nil else { throw TestFailure("nginx ended: \(process.output)") }
+  }
+
+  deinit {
+    process.kill()
+    if let remover = try? ChildProcess(["rm", "-rf", folder]) { _ = try? remover.waitForEnd() }
+  }
+
+  private static func read(_ path: String) throws -> String {
+    guard let file = fopen(path, "r") else { throw TestFailure("cannot read \(path)") }
+    defer { fclose(file) }
+    var bytes = [UInt8](repeating: 0, count: 1 << 20)
+    let count = fread(&bytes, 1, bytes.count, file)
+    return String(decoding: bytes[..<count], as: UTF8.self)
+  }
+
+  private static func write(_ text: String, to path: String) throws {
+    guard let file = fopen(path, "w") else { throw TestFailure("cannot write \(path)") }
+    fputs(text, file)
+    fclose(file)
+  }
+}

@@ -1,0 +1,78 @@
+#!/bin/bash
+# Runs chat_test.py: real Chromium pages on two real nodes with one Redis, all on free ports, all ended afterwards.
+# Needs a built .build/debug/roost; ROOST_BINARY names another one.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+roost=${ROOST_BINARY:-.build/debug/roost}
+venv=.build/venv
+work=$(mktemp -d)
+processes=()
+
+finish() {
+  for process in "${processes[@]}"; do kill "$process" 2>/dev/null || true; done
+  for process in "${processes[@]}"; do wait "$process" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap finish EXIT
+
+if [ ! -x "$roost" ]; then
+  echo "No $roost: run swift build first" >&2
+  exit 1
+fi
+
+# A folder that a broken installation left behind is made again.
+if ! cmp -s Tests/browser/requirements.txt "$venv/installed.txt" 2>/dev/null; then
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check -r Tests/browser/requirements.txt
+  cp Tests/browser/requirements.txt "$venv/installed.txt"
+fi
+
+# Prints a port between 20000 and 31999 on which nobody listens.
+free_port() {
+  python3 -c '
+import random, socket
+while True:
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port := random.randrange(20000, 32000)))
+            print(port)
+            break
+        except OSError:
+            pass
+'
+}
+
+# Waits until a command succeeds, at most 20 s.
+until_true() {
+  for _ in $(seq 200); do
+    if "$@" >/dev/null 2>&1; then return 0; fi
+    sleep 0.1
+  done
+  echo "Not within 20 s: $*" >&2
+  tail -n 20 "$work"/*.log >&2
+  return 1
+}
+
+redis_port=$(free_port)
+redis-server --port "$redis_port" --bind 127.0.0.1 --save '' --appendonly no --dir "$work" > "$work/redis.log" 2>&1 &
+processes+=($!)
+until_true redis-cli -p "$redis_port" ping
+
+export ROOST_ADMIN_TOKEN=browser-test-token
+urls=()
+for node in a b; do
+  port=$(free_port)
+  "$roost" serve --port "$port" --host 127.0.0.1 --node-id "$node" --workers 1 --drain 0s \
+    --redis "redis://127.0.0.1:$redis_port" > "$work/$node.log" 2>&1 &
+  processes+=($!)
+  url=http://127.0.0.1:$port
+  until_true python3 -c "import urllib.request; urllib.request.urlopen('$url/readyz', timeout=2)"
+  urls+=("$url")
+done
+
+status=0
+ROOST_URL_A=${urls[0]} ROOST_URL_B=${urls[1]} "$venv/bin/python" Tests/browser/chat_test.py || status=$?
+if [ "$status" != 0 ]; then tail -n 20 "$work"/?.log >&2; fi
+exit "$status"
