@@ -1,6 +1,6 @@
-# Run `make deps` once, then `make test`. Everything works without a terminal and as root.
+# Everything works without a terminal and as root. `make run` and `make test` install what is missing (apt).
 #
-#   make run         a node on http://127.0.0.1:8080, without Redis
+#   make run         Redis, three nodes and nginx: open http://localhost:8080 (one node alone where there is no Redis)
 #   make test        lint, build, all Swift tests, then two Chromium pages on two nodes
 #   make test-swift  the Swift tests alone; FILTER=ServerTests for some of them
 #   make test-browser
@@ -17,10 +17,10 @@ PACKAGES = libhiredis-dev:/usr/include/hiredis/hiredis.h libssl-dev:/usr/include
   zlib1g-dev:/usr/include/zlib.h libcurl4-openssl-dev:curl/curl.h pkg-config:pkg-config redis-server:redis-server \
   nginx:nginx chromium:chromium python3:python3 python3-venv:ensurepip procps:ps
 
-run:
-	swift run roost serve
+run: deps release
+	@deploy/run.sh
 
-test: check lint
+test: deps lint
 	@bash Tests/run.sh
 
 test-swift: check
