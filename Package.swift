@@ -37,7 +37,10 @@ let package = Package(
         "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
-    .executableTarget(name: "roost", dependencies: ["Server", "Settings"], swiftSettings: strict),
+    .target(
+      name: "Commands", dependencies: ["Settings", "JSONCore", "LoopCore", "WebSocketCore", "HTTPCore", "CCurl"],
+      swiftSettings: strict),
+    .executableTarget(name: "roost", dependencies: ["Server", "Commands"], swiftSettings: strict),
 
     .testTarget(name: "JSONCoreTests", dependencies: ["JSONCore"], swiftSettings: strict),
     .testTarget(name: "SettingsTests", dependencies: ["Settings", "JSONCore"], swiftSettings: strict),
@@ -46,6 +49,8 @@ let package = Package(
       name: "BrokerTests", dependencies: ["Realtime", "RedisBackend", "LoopCore"], swiftSettings: strict),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: strict),
     .testTarget(name: "WebSocketCoreTests", dependencies: ["WebSocketCore", "JSONCore"], swiftSettings: strict),
+    .testTarget(
+      name: "CommandsTests", dependencies: ["Commands", "JSONCore", "LoopCore", "roost"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
