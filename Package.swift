@@ -37,7 +37,10 @@ let package = Package(
         "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
-    .executableTarget(name: "roost", dependencies: ["Server", "Settings"], swiftSettings: strict),
+    .target(
+      name: "Commands", dependencies: ["Settings", "JSONCore", "LoopCore", "WebSocketCore", "HTTPCore", "CCurl"],
+      swiftSettings: strict),
+    .executableTarget(name: "roost", dependencies: ["Server", "Commands"], swiftSettings: strict),
 
     // Real processes and sockets for tests; no product.
     .target(
@@ -55,6 +58,8 @@ let package = Package(
       name: "ClusterTests", dependencies: ["roost", "TestSupport", "JSONCore"], swiftSettings: strict),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: strict),
     .testTarget(name: "WebSocketCoreTests", dependencies: ["WebSocketCore", "JSONCore"], swiftSettings: strict),
+    .testTarget(
+      name: "CommandsTests", dependencies: ["Commands", "JSONCore", "LoopCore", "roost"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -18,3 +18,7 @@ static inline long roost_curl_status(CURL *h) {
   curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status);
   return status;
 }
+// libcurl copies the body; CURLOPT_POSTFIELDSIZE must be set before.
+static inline CURLcode roost_curl_set_body(CURL *h, const void *body) {
+  return curl_easy_setopt(h, CURLOPT_COPYPOSTFIELDS, body);
+}

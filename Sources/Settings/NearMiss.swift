@@ -1,7 +1,7 @@
 /// Finds the name that somebody probably meant.
-enum NearMiss {
+package enum NearMiss {
   /// Returns the candidate nearest to `name` if it is near enough to be a slip: one edit in three letters, at most three.
-  static func of(_ name: String, among candidates: [String]) -> String? {
+  package static func of(_ name: String, among candidates: [String]) -> String? {
     let written = normalized(name)
     guard written.count <= 64 else { return nil }
     let editsMax = min(3, max(1, written.count / 3))

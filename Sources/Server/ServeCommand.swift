@@ -2,8 +2,11 @@ import Glibc
 import LoopCore
 import Settings
 
-/// The command line: which command is meant, and how the process ends.
-public enum Command {
+/// The command `serve`: a node, from its settings to the end of the process.
+public enum ServeCommand {
+  /// The version of this program.
+  public static var version: String { Node.version }
+
   /// Exit statuses of sysexits.h.
   enum Exit {
     static let usage: Int32 = 64
@@ -11,28 +14,9 @@ public enum Command {
     static let software: Int32 = 70
   }
 
-  /// Runs the command that the process was started with. Returns only after an orderly end.
-  public static func run() {
-    // A peer that closes while we write must not end the process.
-    signal(SIGPIPE, SIG_IGN)
-    var arguments = Array(CommandLine.arguments.dropFirst())
-    if arguments.first == "serve" { arguments.removeFirst() }
-    serve(arguments)
-  }
-
-  static func environment() -> [String: String] {
-    var variables: [String: String] = [:]
-    var next = environ
-    while let entry = next.pointee {
-      let text = String(cString: entry)  // Safe because the environment is NUL-terminated strings behind one another.
-      if let equals = text.firstIndex(of: "=") { variables[String(text[..<equals])] = String(text[text.index(after: equals)...]) }
-      next += 1
-    }
-    return variables
-  }
-
-  private static func serve(_ arguments: [String]) {
-    let environment = environment()
+  /// Runs a node, or what `arguments`, which begin behind `serve`, ask for instead. Returns only after an orderly end;
+  /// SIGPIPE must be ignored.
+  public static func run(arguments: [String], environment: [String: String]) {
     do {
       let cores = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
       switch try ServerSettings.parse(arguments: arguments, environment: environment, coreCount: cores) {

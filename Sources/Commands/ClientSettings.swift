@@ -1,0 +1,43 @@
+import Settings
+
+/// What the commands that talk to a server can be told; each command's table lists those that it takes.
+struct ClientSettings: Sendable {
+  /// The node to ask; any node of a cluster answers for all.
+  var url = "http://127.0.0.1:8080"
+  var adminToken: String?
+  var json = false
+  /// Milliseconds for one exchange, name resolution and connecting among them.
+  var timeoutMilliseconds = 5000
+  var prefix: String?
+  /// The most rooms to list; nil for all.
+  var limit: Int?
+  var user: String?
+  var token: String?
+}
+
+extension ClientSettings {
+  static let address: [Option<ClientSettings>] = [
+    .text("url", \.url, "URL", "address of any node (environment: ROOST_URL)", problem: ServerURL.problem)
+      .from(.argumentsAndEnvironment),
+    .duration("timeout", \.timeoutMilliseconds, 100...600_000, "how long to wait for an answer").from(.argumentsOnly),
+  ]
+
+  static let administration: [Option<ClientSettings>] =
+    address + [
+      .text("adminToken", \.adminToken, "TEXT", "the node's admin token (environment: ROOST_ADMIN_TOKEN)")
+        .secret().from(.argumentsAndEnvironment),
+      .flag("json", \.json, "print the server's JSON as it came").from(.argumentsOnly),
+    ]
+
+  static let listing: [Option<ClientSettings>] = [
+    .text("prefix", \.prefix, "TEXT", "only rooms whose name begins so").from(.argumentsOnly),
+    .integer("limit", \.limit, 1...1_000_000, whenUnset: "all", "the most rooms to list").from(.argumentsOnly),
+  ]
+
+  static let membership: [Option<ClientSettings>] = [
+    .text("user", \.user, "NAME", "name to join under where the server asks for no token", whenUnset: "tail-XXXXXX")
+      .from(.argumentsOnly),
+    .text("token", \.token, "JWT", "token that names the user (environment: ROOST_TOKEN)")
+      .secret().from(.argumentsAndEnvironment),
+  ]
+}

@@ -1,0 +1,28 @@
+/// The exit statuses of all commands, by their names in sysexits.h.
+public enum ExitStatus {
+  /// The command did what it was asked for.
+  public static let success: Int32 = 0
+  /// EX_USAGE: an unknown command or flag, a value that cannot be.
+  public static let usage: Int32 = 64
+  /// EX_DATAERR: the server refused what it was sent.
+  public static let refusedData: Int32 = 65
+  /// EX_UNAVAILABLE: no server, or one that cannot answer now.
+  public static let unavailable: Int32 = 69
+  /// EX_PROTOCOL: something answered, but not as a Roost node does.
+  public static let unexpectedAnswer: Int32 = 76
+  /// EX_NOPERM: the token is missing, wrong or not enough.
+  public static let noPermission: Int32 = 77
+}
+
+/// Says in one line why a command failed, and how the process ends.
+struct CommandFailure: Error, Equatable {
+  /// One of ``ExitStatus``.
+  let status: Int32
+  /// One line for people; holds no token.
+  let message: String
+
+  init(_ status: Int32, _ message: String) {
+    self.status = status
+    self.message = message
+  }
+}

@@ -1,0 +1,26 @@
+import Glibc
+
+/// Writes to the standard descriptors at once: no line waits in a buffer while a program reads the other end.
+enum Output {
+  /// Writes a text and a line end to standard output; false when nobody reads any more.
+  @discardableResult
+  static func line(_ text: [UInt8]) -> Bool { write(text + [UInt8(ascii: "\n")], to: 1) }
+
+  /// Writes text as it is to standard output.
+  static func text(_ text: String) { _ = write(Array(text.utf8), to: 1) }
+
+  /// Writes one line for people to standard error, with the name of the program before it.
+  static func note(_ message: String) { _ = write(Array("roost: \(PlainText.of(message))\n".utf8), to: 2) }
+
+  private static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      // Safe because the bytes are only read, inside the closure.
+      let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return false }
+      rest = rest.dropFirst(count)
+    }
+    return true
+  }
+}

@@ -1,0 +1,99 @@
+import JSONCore
+
+/// Turns answers of the admin endpoint into tables. Pure: `now` is in milliseconds since 1970.
+enum Report {
+  static func presence(_ body: [UInt8], now: UInt64) throws(CommandFailure) -> String {
+    let (answer, members) = try AdminAnswer.list("members", in: body)
+    let hasInfo = members.contains { $0["info"] != nil }
+    var table = TextTable(
+      [.text("USER")] + connectionColumns + (hasInfo ? [.text("INFO")] : []))
+    var connectionCount = 0
+    for member in members {
+      for connection in member["connections"]?.asArray ?? [] {
+        connectionCount += 1
+        let info = hasInfo ? [member["info"].map(Self.json) ?? ""] : []
+        table.append([text(member["user"])] + cells(of: connection, now) + info)
+      }
+    }
+    let room = PlainText.of(text(answer["room"]))
+    let users = PlainText.count(members.count, "user")
+    return table.text + "\(room): \(users), \(PlainText.count(connectionCount, "connection"))\n"
+  }
+
+  static func rooms(_ rooms: [JSONValue]) -> String {
+    var table = TextTable([.text("ROOM"), .number("USERS")])
+    for room in rooms { table.append([text(room["room"]), number(room["members"])]) }
+    return table.text + PlainText.count(rooms.count, "room") + "\n"
+  }
+
+  static func nodes(_ body: [UInt8], now: UInt64) throws(CommandFailure) -> String {
+    let (_, nodes) = try AdminAnswer.list("nodes", in: body)
+    var table = TextTable([
+      .text("NODE"), .text("VERSION"), .number("UPTIME"), .number("CONNECTIONS"), .number("ROOMS"), .number("IN"),
+      .number("OUT"), .number("MEMORY"),
+    ])
+    for node in nodes {
+      table.append([
+        text(node["id"]), text(node["version"]),
+        unsigned(node["uptime"]).map(PlainText.duration) ?? "-",
+        number(node["connections"]), number(node["rooms"]), number(node["messagesIn"]), number(node["messagesOut"]),
+        unsigned(node["memory"]).map(PlainText.size) ?? "-",
+      ])
+    }
+    let connections = nodes.reduce(0) { $0 + ($1["connections"]?.asInt ?? 0) }
+    return table.text + "\(PlainText.count(nodes.count, "node")), \(PlainText.count(connections, "connection"))\n"
+  }
+
+  static func user(_ body: [UInt8], now: UInt64) throws(CommandFailure) -> String {
+    let (answer, connections) = try AdminAnswer.list("connections", in: body)
+    var table = TextTable(connectionColumns)
+    for connection in connections { table.append(cells(of: connection, now)) }
+    let name = PlainText.of(text(answer["user"]))
+    return table.text + "\(name): \(PlainText.count(connections.count, "connection"))\n"
+  }
+
+  private static var connectionColumns: [TextTable.Column] {
+    [.text("CONNECTION"), .text("NODE"), .text("TRANSPORT"), .text("ADDRESS"), .text("SINCE")]
+  }
+
+  private static func cells(of connection: JSONValue, _ now: UInt64) -> [String] {
+    let since = unsigned(connection["since"]).map { PlainText.age(since: $0, now: now) } ?? "-"
+    return [
+      text(connection["id"]), text(connection["node"]), text(connection["transport"]), text(connection["address"]),
+      since,
+    ]
+  }
+
+  private static func text(_ value: JSONValue?) -> String { value?.asString ?? "-" }
+
+  private static func number(_ value: JSONValue?) -> String { value?.asInt.map(String.init) ?? "-" }
+
+  private static func unsigned(_ value: JSONValue?) -> UInt64? { value?.asInt.flatMap(UInt64.init(exactly:)) }
+
+  /// Writes a value on one line as JSON again.
+  private static func json(_ value: JSONValue) -> String {
+    var writer = JSONWriter()
+    write(value, to: &writer)
+    return String(decoding: writer.finish(), as: UTF8.self)
+  }
+
+  private static func write(_ value: JSONValue, to writer: inout JSONWriter) {
+    switch value {
+    case .null: writer.null()
+    case .bool(let value): writer.bool(value)
+    case .number(let digits): writer.raw(digits)
+    case .string(let text): writer.string(text)
+    case .array(let elements):
+      writer.beginArray()
+      for element in elements { write(element, to: &writer) }
+      writer.endArray()
+    case .object(let members):
+      writer.beginObject()
+      for member in members {
+        writer.key(bytes: member.key.span)
+        write(member.value, to: &writer)
+      }
+      writer.endObject()
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import LoopCore
+
+/// One outgoing TCP connection after the other: resolves, connects to the first address that answers, reads, writes.
+///
+/// Tells its owner by ``Event``; nothing follows `ended`, or a call of ``close()``, until the next ``dial(host:port:)``.
+/// Confined to the loop that it was made for.
+final class ClientSocket: EventHandler {
+  enum Event {
+    case connected
+    /// Bytes that may be changed and are gone after the call.
+    case received(UnsafeMutableRawBufferPointer)
+    /// The connection is over, or never was; the text says why.
+    case ended(String)
+  }
+
+  private let loop: EventLoop
+  private let resolver: Resolver
+  private let handle: (Event) -> Void
+  // Safe because it lives as long as self, is touched on the loop only, and is never kept by the owner.
+  private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+  private lazy var handlerID = loop.attach(self)
+  private var descriptor: Int32 = -1
+  /// Counts dials and closes, so that what belongs to an earlier connection is known and dropped.
+  private var generation: UInt64 = 0
+  private var addresses: ArraySlice<Address> = []
+  private var isConnected = false
+  private var unsent: [UInt8] = []
+
+  init(_ loop: EventLoop, _ handle: @escaping (Event) -> Void) throws(SystemError) {
+    self.loop = loop
+    self.handle = handle
+    resolver = try Resolver(loop)
+  }
+
+  deinit { buffer.deallocate() }
+
+  /// Starts to connect.
+  func dial(host: String, port: UInt16) {
+    close()
+    let dialed = generation
+    resolver.resolve(host, port: port) { [self] found in
+      guard dialed == generation else { return }
+      guard let found, !found.isEmpty else { return end("the name \(host) is unknown") }
+      addresses = found[...]
+      connectNext(after: "no address")
+    }
+  }
+
+  /// Sends bytes, in order; those that the kernel does not take wait.
+  func send(_ bytes: [UInt8]) {
+    guard isConnected else { return }
+    unsent += bytes
+    flush()
+  }
+
+  /// Ends the connection without an event. Idempotent.
+  func close() {
+    generation += 1
+    isConnected = false
+    unsent = []
+    guard descriptor >= 0 else { return }
+    Socket.close(descriptor)
+    descriptor = -1
+  }
+
+  func ready(_ token: UInt64, _ readiness: Readiness) {
+    guard token == generation, descriptor >= 0 else { return }
+    guard isConnected else { return finishConnecting() }
+    if readiness.contains(.write) { flush() }
+    guard token == generation else { return }
+    switch Socket.receive(descriptor, into: buffer) {
+    case .bytes(let count): handle(.received(UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])))
+    case .wouldBlock: break
+    case .end: end("the server closed the connection")
+    case .failed(let code): end(SystemError.text(code))
+    }
+  }
+
+  private func connectNext(after reason: String) {
+    guard let address = addresses.popFirst() else { return end(reason) }
+    do {
+      descriptor = try Socket.connect(to: address)
+      try loop.watch(descriptor, for: .write, handler: handlerID, token: generation)
+    } catch {
+      closeDescriptor()
+      connectNext(after: SystemError.text(error.code))
+    }
+  }
+
+  private func finishConnecting() {
+    let code = Socket.pendingError(descriptor)
+    guard code == 0 else {
+      closeDescriptor()
+      return connectNext(after: SystemError.text(code))
+    }
+    isConnected = true
+    loop.change(descriptor, to: .read, handler: handlerID, token: generation)
+    handle(.connected)
+  }
+
+  private func closeDescriptor() {
+    if descriptor >= 0 { Socket.close(descriptor) }
+    descriptor = -1
+    // Events of the address that failed must not count for the next one.
+    generation += 1
+  }
+
+  private func flush() {
+    // Safe because the bytes are only read, inside the closure.
+    let transfer = unsent.withUnsafeBytes { Socket.send(descriptor, $0) }
+    // A failure shows again at the next read, behind what the server may still have said.
+    if case .bytes(let count) = transfer { unsent.removeFirst(count) }
+    loop.change(descriptor, to: unsent.isEmpty ? .read : [.read, .write], handler: handlerID, token: generation)
+  }
+
+  private func end(_ reason: String) {
+    close()
+    handle(.ended(reason))
+  }
+}

@@ -1,0 +1,71 @@
+import JSONCore
+import LoopCore
+import Settings
+
+/// `roost token`: prints a token signed with the secret that a node was given.
+enum TokenCommand {
+  struct Claims: Sendable {
+    var user: String?
+    var rooms: [String] = []
+    var ttlMilliseconds = 3_600_000
+    var permissions: [String] = []
+    var info: String?
+    var jwtSecret: String?
+  }
+
+  private static let table = OptionTable<Claims>(
+    command: "roost token", usage: ClientCommand.token.usage + " [OPTIONS]", summary: ClientCommand.token.summary,
+    options: [
+      .text("user", \.user, "NAME", "the user that the token names (claim sub)", problem: userProblem)
+        .from(.argumentsOnly),
+      .list(
+        "rooms", \.rooms, "GLOB,...", "rooms the user may use, such as chat:* or r:news:* to read only",
+        whenUnset: "all"
+      ).from(.argumentsOnly),
+      .duration("ttl", \.ttlMilliseconds, 1000...31_536_000_000, "how long the token is good for").from(.argumentsOnly),
+      .list("permissions", \.permissions, "WORD,...", "what else the user may do, such as broadcast", whenUnset: "none")
+        .from(.argumentsOnly),
+      .text("info", \.info, "JSON", "a value to show in presence", problem: infoProblem).from(.argumentsOnly),
+      .text("jwtSecret", \.jwtSecret, "TEXT", "the node's secret (environment: ROOST_JWT_SECRET)")
+        .secret().from(.argumentsAndEnvironment),
+    ])
+
+  static func run(_ arguments: [String], _ environment: [String: String], version: String) throws -> Int32 {
+    switch try table.parse(arguments: arguments, environment: environment, defaults: Claims()) {
+    case .help(let text): Output.text(text)
+    case .version: Output.text("roost \(version)\n")
+    case .run(let claims, _): Output.line(Array(try token(claims, now: Clock.wallMilliseconds()).utf8))
+    }
+    return ExitStatus.success
+  }
+
+  /// Makes the token; `now` is in milliseconds since 1970.
+  static func token(_ asked: Claims, now: UInt64) throws(CommandFailure) -> String {
+    guard let user = asked.user else {
+      throw CommandFailure(ExitStatus.usage, "--user is missing; expected: roost token --user NAME")
+    }
+    guard let secret = asked.jwtSecret else {
+      throw CommandFailure(
+        ExitStatus.usage, "the secret is missing; give the node's by --jwt-secret or ROOST_JWT_SECRET")
+    }
+    let issuedAt = now / 1000
+    let claims = TokenClaims(
+      user: user, issuedAt: issuedAt, expiresAt: issuedAt + UInt64(asked.ttlMilliseconds / 1000),
+      rooms: asked.rooms.isEmpty ? nil : asked.rooms,
+      permissions: asked.permissions.isEmpty ? nil : asked.permissions, info: asked.info.map { Array($0.utf8) })
+    return claims.signed(with: Array(secret.utf8))
+  }
+
+  private static func userProblem(_ text: String) -> String? {
+    text.utf8.count <= 200 ? nil : "is too long for a user; expected 1 to 200 bytes"
+  }
+
+  private static func infoProblem(_ text: String) -> String? {
+    do throws(JSONError) {
+      try JSONScanner.validate(Array(text.utf8).span)
+      return nil
+    } catch {
+      return "is not JSON: \(error)"
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import JSONCore
+import Testing
+
+@testable import Commands
+
+@Suite struct ReportTests {
+  @Test("shows each connection of a room with the age of its membership")
+  func presence() throws {
+    let body = #"""
+      {"room":"lobby","members":[
+        {"user":"ann","connections":[
+          {"id":"n1-1","node":"n1","transport":"websocket","address":"10.0.0.1","since":100000},
+          {"id":"n2-7","node":"n2","transport":"sse","address":"10.0.0.2","since":280000}],"info":{"a":[1,null,"x"]}},
+        {"user":"bob\u001b[2J","connections":[
+          {"id":"n1-2","node":"n1","transport":"websocket","address":"10.0.0.3","since":279500}]}],
+       "count":3,"users":2}
+      """#
+    let expected = """
+      USER     CONNECTION  NODE  TRANSPORT  ADDRESS   SINCE   INFO
+      ann      n1-1        n1    websocket  10.0.0.1  3m ago  {"a":[1,null,"x"]}
+      ann      n2-7        n2    sse        10.0.0.2  now     {"a":[1,null,"x"]}
+      bob\u{FFFD}[2J  n1-2        n1    websocket  10.0.0.3  now
+      lobby: 2 users, 3 connections
+
+      """
+    #expect(try Report.presence(Array(body.utf8), now: 280_000) == expected)
+  }
+
+  @Test("shows the nodes with uptime and memory in units for people")
+  func nodes() throws {
+    let body = #"""
+      {"nodes":[{"id":"n1","version":"0.1.0","uptime":3700,"connections":12,"rooms":3,"messagesIn":5,
+        "messagesOut":600,"memory":19293798},{"id":"n2"}]}
+      """#
+    let expected = """
+      NODE  VERSION  UPTIME  CONNECTIONS  ROOMS  IN  OUT    MEMORY
+      n1    0.1.0     1h 1m           12      3   5  600  18.3 MiB
+      n2    -             -            -      -   -    -         -
+      2 nodes, 12 connections
+
+      """
+    #expect(try Report.nodes(Array(body.utf8), now: 0) == expected)
+  }
+
+  @Test("says so when there is nothing to show")
+  func nothing() throws {
+    #expect(Report.rooms([]) == "0 rooms\n")
+    let body = Array(#"{"user":"ann","connections":[],"count":0}"#.utf8)
+    #expect(try Report.user(body, now: 0) == "ann: 0 connections\n")
+  }
+
+  @Test(
+    "takes an answer of another shape for that of another server",
+    arguments: ["", "<html>", "[]", "{}", "{\"members\":1}"])
+  func foreign(_ body: String) {
+    do {
+      _ = try Report.presence(Array(body.utf8), now: 0)
+      Issue.record("a report of \(body)")
+    } catch {
+      #expect(error.status == ExitStatus.unexpectedAnswer)
+    }
+  }
+}
