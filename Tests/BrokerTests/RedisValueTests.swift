@@ -167,15 +167,4 @@ import Testing
     #expect(backlog.takeAll().count == 0)
     #expect(!backlog.hasOverflowed)
   }
-
-  @Test("counts a user's connections, repetitions aside")
-  func registry() {
-    var registry = ConnectionRegistry()
-    #expect(registry.add(bytes("1"), user: bytes("u")) == true)
-    #expect(registry.add(bytes("1"), user: bytes("u")) == false)
-    #expect(registry.add(bytes("2"), user: bytes("u")) == false)
-    #expect(registry.remove(bytes("1"), user: bytes("u")) == false)
-    #expect(registry.remove(bytes("1"), user: bytes("u")) == false)
-    #expect(registry.remove(bytes("2"), user: bytes("u")) == true)
-  }
 }
