@@ -37,7 +37,11 @@ let package = Package(
         "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
-    .executableTarget(name: "roost", dependencies: ["Server", "Settings"], swiftSettings: strict),
+    .target(
+      name: "Bench",
+      dependencies: ["WebSocketCore", "LoopCore", "HTTPCore", "JSONCore", "Settings", "CSystem"],
+      swiftSettings: strict),
+    .executableTarget(name: "roost", dependencies: ["Server", "Bench", "Settings"], swiftSettings: strict),
 
     .testTarget(name: "JSONCoreTests", dependencies: ["JSONCore"], swiftSettings: strict),
     .testTarget(name: "SettingsTests", dependencies: ["Settings", "JSONCore"], swiftSettings: strict),
@@ -45,6 +49,7 @@ let package = Package(
     .testTarget(
       name: "BrokerTests", dependencies: ["Realtime", "RedisBackend", "LoopCore"], swiftSettings: strict),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: strict),
+    .testTarget(name: "BenchTests", dependencies: ["Bench", "Settings"], swiftSettings: strict),
     .testTarget(name: "WebSocketCoreTests", dependencies: ["WebSocketCore", "JSONCore"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
