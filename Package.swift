@@ -49,7 +49,7 @@ let package = Package(
     .testTarget(
       name: "BrokerTests", dependencies: ["Realtime", "RedisBackend", "LoopCore"], swiftSettings: strict),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: strict),
-    .testTarget(name: "BenchTests", dependencies: ["Bench", "Settings"], swiftSettings: strict),
+    .testTarget(name: "BenchTests", dependencies: ["Bench", "Settings", "LoopCore"], swiftSettings: strict),
     .testTarget(name: "WebSocketCoreTests", dependencies: ["WebSocketCore", "JSONCore"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
