@@ -16,7 +16,10 @@ package final class ChildProcess {
   /// Starts a program. Its standard output and error are kept together.
   package init(_ command: [String], environment: [String: String] = [:]) throws {
     var path = Array("/tmp/roost-test-XXXXXX".utf8CString)
-    log = mkostemp(&path, O_CLOEXEC | O_APPEND)
+    log = Spawn.lock.withLock { _ in
+      let file = mkstemp(&path)
+      return fcntl(file, F_SETFD, FD_CLOEXEC) == 0 && fcntl(file, F_SETFL, O_APPEND) == 0 ? file : -1
+    }
     guard log >= 0 else { throw TestFailure("cannot make a file for output in /tmp") }
     unlink(path)
     var variables = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]

@@ -32,7 +32,10 @@ package enum Undertaker {
 
   private static func start() -> Int32 {
     var ends: [Int32] = [-1, -1]
-    guard pipe2(&ends, O_CLOEXEC) == 0 else { return -1 }
+    let isMade = Spawn.lock.withLock { _ in
+      Glibc.pipe(&ends) == 0 && ends.allSatisfy { fcntl($0, F_SETFD, FD_CLOEXEC) == 0 }
+    }
+    guard isMade else { return -1 }
     defer { close(ends[0]) }
     let process = try? Spawn.start(["/bin/bash", "-c", script], environment: [:], input: ends[0], output: nil)
     return process == nil ? -1 : ends[1]
@@ -41,7 +44,10 @@ package enum Undertaker {
 
 /// Starts processes.
 enum Spawn {
-  /// Starts a program in a process group of its own, with no signal blocked and no descriptor inherited but the three.
+  /// Held while a process starts, and while a descriptor exists that is not yet close-on-exec: no process inherits one.
+  static let lock = Mutex<Void>(())
+
+  /// Starts a program in a process group of its own, with no signal blocked and three descriptors.
   ///
   /// - Parameters:
   ///   - input: its standard input; nil: /dev/null.
@@ -59,8 +65,6 @@ enum Spawn {
         posix_spawn_file_actions_addopen(&actions, target, "/dev/null", O_RDWR, 0)
       }
     }
-    // A socket of another test that leaks into a server would stay open when that test closes it.
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3)
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
@@ -72,7 +76,8 @@ enum Spawn {
     var process: pid_t = 0
     let code = withCStrings(command) { arguments in
       withCStrings(environment.map { "\($0.key)=\($0.value)" }) { variables in
-        posix_spawnp(&process, arguments[0], &actions, &attributes, arguments, variables)
+        // Safe because a command has a first word.
+        lock.withLock { _ in posix_spawnp(&process, arguments[0]!, &actions, &attributes, arguments, variables) }
       }
     }
     guard code == 0 else { throw TestFailure("cannot start \(command[0]): errno \(code)") }

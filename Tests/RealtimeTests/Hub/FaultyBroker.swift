@@ -17,6 +17,7 @@ final class FaultyBroker: Broker, BrokerListener {
   private let clock: () -> UInt64
   private var life: UInt64 = 1
   private var subscribed: Set<[UInt8]> = []
+  private var heardUsers: Set<[UInt8]> = []
   private(set) var answers: [() -> Void] = []
   private(set) var hearings: [() -> Void] = []
 
@@ -55,6 +56,7 @@ final class FaultyBroker: Broker, BrokerListener {
     inner = FaultyBroker.makeInner(life, historySize, clock)
     inner.listener = self
     for room in subscribed { inner.subscribe(room: room) { _ in } }
+    for user in heardUsers { inner.subscribe(user: user) }
     isAvailable = true
     listener?.presenceLost(announce: false)
     listener?.brokerRestored()
@@ -127,6 +129,14 @@ final class FaultyBroker: Broker, BrokerListener {
   func leave(room: [UInt8], _ member: Member) { inner.leave(room: room, member) }
   func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
     answer(reply) { inner.members(room: room, $0) }
+  }
+  func subscribe(user: [UInt8]) {
+    heardUsers.insert(user)
+    inner.subscribe(user: user)
+  }
+  func unsubscribe(user: [UInt8]) {
+    heardUsers.remove(user)
+    inner.unsubscribe(user: user)
   }
   func connect(_ member: Member) { inner.connect(member) }
   func disconnect(_ member: Member) { inner.disconnect(member) }
