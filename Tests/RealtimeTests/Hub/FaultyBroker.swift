@@ -112,8 +112,6 @@ final class FaultyBroker: Broker, BrokerListener {
     subscribed.remove(room)
     inner.unsubscribe(room: room)
   }
-  func subscribe(user: [UInt8]) { inner.subscribe(user: user) }
-  func unsubscribe(user: [UInt8]) { inner.unsubscribe(user: user) }
   func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
     answer(reply) { inner.position(room: room, $0) }
   }
