@@ -18,10 +18,11 @@ struct Violation: CustomTestStringConvertible, Sendable {
 /// Writes a frame with a masking key of zero, so that the payload stands as it is.
 private func frame(_ first: UInt8, _ payload: [UInt8] = []) -> [UInt8] {
   precondition(payload.count < 65_536, "longer payloads need the long form")
-  let length =
+  let length: [UInt8] =
     payload.count < 126
     ? [0x80 | UInt8(payload.count)] : [0x80 | 126, UInt8(payload.count >> 8), UInt8(payload.count & 0xFF)]
-  return [first] + length + [0, 0, 0, 0] + payload
+  let key: [UInt8] = [0, 0, 0, 0]
+  return [first] + length + key + payload
 }
 
 @Suite("One node, breaches of the protocol")
