@@ -40,7 +40,11 @@ let package = Package(
     .target(
       name: "Commands", dependencies: ["Settings", "JSONCore", "LoopCore", "WebSocketCore", "HTTPCore", "CCurl"],
       swiftSettings: strict),
-    .executableTarget(name: "roost", dependencies: ["Server", "Commands"], swiftSettings: strict),
+    .target(
+      name: "Bench",
+      dependencies: ["WebSocketCore", "LoopCore", "HTTPCore", "JSONCore", "Settings", "CSystem"],
+      swiftSettings: strict),
+    .executableTarget(name: "roost", dependencies: ["Server", "Commands", "Bench"], swiftSettings: strict),
 
     // Real processes and sockets for tests; no product.
     .target(
@@ -57,6 +61,7 @@ let package = Package(
     .testTarget(
       name: "ClusterTests", dependencies: ["roost", "TestSupport", "JSONCore"], swiftSettings: strict),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: strict),
+    .testTarget(name: "BenchTests", dependencies: ["Bench", "Settings", "LoopCore"], swiftSettings: strict),
     .testTarget(name: "WebSocketCoreTests", dependencies: ["WebSocketCore", "JSONCore"], swiftSettings: strict),
     .testTarget(
       name: "CommandsTests", dependencies: ["Commands", "JSONCore", "LoopCore", "roost"], swiftSettings: strict),

@@ -14,11 +14,23 @@ public enum Transfer: Equatable, Sendable {
 /// System calls on stream sockets. Every descriptor is non-blocking and close-on-exec.
 public enum Socket {
   /// Starts a connection to `address`. Readiness for writing tells the end of it; then ask `pendingError`.
-  public static func connect(to address: Address) throws(SystemError) -> Int32 {
+  ///
+  /// `source` is the local address to connect from, with port 0; nil lets the system choose. Its port is chosen together
+  /// with the peer's address (IP_BIND_ADDRESS_NO_PORT), so that every source has all ports for every peer.
+  public static func connect(to address: Address, from source: Address? = nil) throws(SystemError) -> Int32 {
     let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     let descriptor = socket(address.family, type, 0)
     guard descriptor >= 0 else { throw SystemError("socket") }
     if address.family != AF_UNIX { setNoDelay(descriptor) }
+    if let source {
+      var one: Int32 = 1
+      setsockopt(descriptor, Int32(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, &one, socklen_t(MemoryLayout<Int32>.size))
+      guard source.withSockaddr({ bind(descriptor, $0, $1) }) == 0 else {
+        let error = SystemError("bind \(source.host)")
+        Glibc.close(descriptor)
+        throw error
+      }
+    }
     let code = address.withSockaddr { Glibc.connect(descriptor, $0, $1) }
     if code != 0, errno != EINPROGRESS {
       let error = SystemError("connect \(address.host):\(address.port)")

@@ -1,3 +1,4 @@
+import Bench
 import Commands
 import Glibc
 import Server
@@ -12,7 +13,7 @@ struct Roost {
     case .serve(let arguments): ServeCommand.run(arguments: arguments, environment: environment())
     case .client(let command, let arguments):
       exit(command.run(arguments: arguments, environment: environment(), version: ServeCommand.version))
-    case .bench: end(ExitStatus.usage, "roost bench is not built yet")
+    case .bench(let arguments): exit(Bench.run(arguments: arguments, environment: environment()))
     case .help: print(Invocation.helpText, terminator: "")
     case .version: print("roost \(ServeCommand.version)")
     case .unknown(let message): end(ExitStatus.usage, message)

@@ -1,0 +1,127 @@
+import Glibc
+import LoopCore
+import Settings
+
+/// The load generator: `roost bench`.
+public enum Bench {
+  /// Exit statuses: 1 for a server that lost, repeated or reordered messages, the rest as in sysexits.h.
+  private enum Exit {
+    static let faulty: Int32 = 1
+    static let usage: Int32 = 64
+    static let unavailable: Int32 = 69
+    static let software: Int32 = 70
+  }
+
+  private static let usage = """
+    Usage: roost bench echo|fanout|rooms|idle|connect|raw [OPTIONS]
+
+    Measures a WebSocket server. roost bench SCENARIO --help lists the options of each.
+
+    """
+
+  /// Runs `roost bench`; `arguments` begin behind `bench`. Returns the exit status.
+  ///
+  /// Nothing is read from the environment: what a measurement ran with stands on its command line.
+  public static func run(arguments: [String], environment: [String: String]) -> Int32 {
+    guard let word = arguments.first, word != "--help", word != "-h" else {
+      write(usage, to: arguments.isEmpty ? 2 : 1)
+      return arguments.isEmpty ? Exit.usage : 0
+    }
+    do {
+      guard let scenario = Scenario(rawValue: word) else {
+        let names = Scenario.allCases.map(\.rawValue).joined(separator: ", ")
+        throw SettingsError(message: "unknown scenario \"\(word)\"; expected \(names)")
+      }
+      let rest = Array(arguments.dropFirst())
+      switch try BenchSettings.table(scenario).parse(
+        arguments: rest, environment: [:], defaults: BenchSettings(scenario))
+      {
+      case .help(let text): write(text, to: 1)
+      case .version: write("roost bench\n", to: 1)
+      case .run(var settings, _):
+        try settings.resolve(scenario)
+        return try run(scenario, settings)
+      }
+      return 0
+    } catch let error as SettingsError {
+      return fail(Exit.usage, error.message)
+    } catch let error as SystemError {
+      return fail(Exit.unavailable, error.description)
+    } catch {
+      return fail(Exit.software, "\(error)")
+    }
+  }
+
+  private static func run(_ scenario: Scenario, _ settings: BenchSettings) throws -> Int32 {
+    signal(SIGPIPE, SIG_IGN)
+    raiseFileLimit()
+    if scenario == .raw { return try RawServer.run(port: UInt16(settings.port)) }
+    let loop = try EventLoop()
+    var outcome = Outcome(scenario: scenario, settings: settings, unit: "deliveries")
+    let failure: String?
+    switch scenario {
+    case .fanout, .rooms, .raw:
+      let isRooms = scenario == .rooms
+      let load = RoomsLoad(
+        settings, rooms: isRooms ? settings.rooms : 1,
+        members: isRooms ? settings.membersPerRoom : settings.connections, loop: loop)
+      failure = drive(load, loop, settings) { load.generator = $0 }
+      outcome.measurement = load.measurement
+      outcome.check = load.check
+    case .echo:
+      let load = EchoLoad(settings, loop: loop)
+      failure = drive(load, loop, settings) { load.generator = $0 }
+      outcome = Outcome(
+        scenario: scenario, settings: settings, unit: "echoes", measurement: load.measurement, check: load.check)
+    case .connect:
+      let load = ConnectLoad(settings, loop: loop)
+      failure = drive(load, loop, settings) { load.generator = $0 }
+      outcome = Outcome(scenario: scenario, settings: settings, unit: "handshakes", measurement: load.measurement)
+    case .idle:
+      let load = IdleLoad(settings, loop: loop)
+      failure = drive(load, loop, settings) { load.generator = $0 }
+      outcome.memory = load.memory
+      outcome.openingSeconds = load.openingSeconds
+    }
+    if let failure { return fail(Exit.unavailable, failure) }
+    write(settings.isJSON ? outcome.json() : outcome.table(), to: 1)
+    return outcome.isClean ? 0 : Exit.faulty
+  }
+
+  /// Runs a load to its end; returns what ended it before its time.
+  private static func drive(
+    _ load: any Load, _ loop: EventLoop, _ settings: BenchSettings, _ give: (Generator) -> Void
+  ) -> String? {
+    let generator = Generator(loop, load)
+    give(generator)
+    generator.openAll(concurrency: settings.concurrency)
+    if generator.failure == nil { loop.run() }
+    generator.dropAll()
+    return generator.failure
+  }
+
+  /// One descriptor for each connection: the soft limit goes up to the hard one.
+  private static func raiseFileLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+
+  private static func fail(_ status: Int32, _ message: String) -> Int32 {
+    write("roost: \(message)\n", to: 2)
+    return status
+  }
+
+  /// Writes a text to a descriptor of this process.
+  static func write(_ text: String, to descriptor: Int32) {
+    let bytes = Array(text.utf8)
+    var sent = 0
+    while sent < bytes.count {
+      // Safe because the bytes are only read during the call.
+      let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + sent, bytes.count - sent) }
+      guard count > 0 else { return }
+      sent += count
+    }
+  }
+}

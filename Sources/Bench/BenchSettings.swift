@@ -1,0 +1,114 @@
+import Settings
+
+/// What a run of the load generator was asked to do.
+struct BenchSettings: Sendable {
+  var url: String?
+  /// Publishers connect to the first, members to the last.
+  var urls: [String] = []
+  var dialect = Dialect.roost
+  var connections = 100
+  var rooms = 100
+  var membersPerRoom = 5
+  /// Bytes of a published message. A message that cannot be so small is as small as it can be.
+  var messageBytes = 128
+  /// Messages a second over all publishers; 0: as fast as the window lets them go.
+  var rate = 0
+  var seconds = 5
+  var warmUpMilliseconds = 1000
+  /// Messages in flight: in all for rooms, per connection for echo.
+  var window = 1
+  /// Handshakes under way at a time.
+  var concurrency = 64
+  /// Processes whose CPU time and memory are the server's.
+  var processes: [String] = []
+  var port = 0
+  var isJSON = false
+
+  /// Where publishers and members connect, once the options were read.
+  private(set) var publisherURL = ServerURL.none
+  private(set) var memberURL = ServerURL.none
+
+  /// Checks what two options demand of each other, and parses the URLs.
+  mutating func resolve(_ scenario: Scenario) throws(SettingsError) {
+    let texts = urls.isEmpty ? [url].compactMap(\.self) : urls
+    guard scenario != .raw else { return }
+    guard let first = texts.first, let last = texts.last, texts.count <= 2 else {
+      throw SettingsError(message: "roost bench \(scenario.rawValue) needs --url ws://…, or two --urls")
+    }
+    publisherURL = try ServerURL(parsing: first)
+    memberURL = try ServerURL(parsing: last)
+    if scenario == .rooms, rooms * window > 1 << 24 {
+      throw SettingsError(message: "--rooms times --window is over 16777216; expected less of one of them")
+    }
+  }
+}
+
+/// What is measured.
+enum Scenario: String, CaseIterable, Sendable {
+  case echo, fanout, rooms, idle, connect, raw
+
+  var summary: String {
+    switch self {
+    case .echo: "Measures round trips: every connection keeps --window messages in flight to a server that echoes."
+    case .fanout:
+      """
+      Measures one room: one publisher, --connections members. A message is in flight until the slowest member has it.
+      """
+    case .rooms: "Measures many small rooms: --rooms rooms of --members members, each with a publisher of its own."
+    case .idle: "Measures the server's memory for each open connection that joined two rooms and says nothing."
+    case .connect: "Measures handshakes: connect, upgrade, the first message, close."
+    case .raw:
+      """
+      Serves the limit: a server that speaks just enough WebSocket to be measured by fanout --dialect plain, and whose \
+      fan-out is one loop of sends. Runs until SIGTERM.
+      """
+    }
+  }
+}
+
+extension BenchSettings {
+  /// The defaults that suit a scenario.
+  init(_ scenario: Scenario) {
+    if scenario == .fanout || scenario == .idle { connections = 1000 }
+  }
+
+  /// Lists the options of a scenario.
+  static func table(_ scenario: Scenario) -> OptionTable<BenchSettings> {
+    OptionTable(
+      command: "roost bench \(scenario.rawValue)", usage: "[OPTIONS]", summary: scenario.summary,
+      options: options(scenario).map { $0.from(.argumentsOnly) },
+      footer: scenario == .raw
+        ? "" : "Ends with status 1 when a message was lost, came twice or out of order, 69 when the server failed.")
+  }
+
+  private static func options(_ scenario: Scenario) -> [Option<BenchSettings>] {
+    if scenario == .raw {
+      return [.integer("port", \.port, 0...65_535, "port to listen on at 127.0.0.1; 0 lets the system choose")]
+    }
+    var options: [Option<BenchSettings>] = [
+      .text("url", \.url, "URL", "where to connect, such as ws://127.0.0.1:8080/ws"),
+      .list("urls", \.urls, "URL,URL", "publishers connect to the first, members to the second"),
+      .choice("dialect", \.dialect, "how the server is spoken to"),
+      .integer("seconds", \.seconds, 1...3600, "seconds that are measured"),
+      .integer("concurrency", \.concurrency, 1...4096, "handshakes under way at a time"),
+      .list("pid", \.processes, "PID,…", "processes of the server, for its CPU time and memory") { text in
+        Quantity.integer(text).map { $0 > 0 } == true ? nil : "is not a process id"
+      },
+      .flag("json", \.isJSON, "print one JSON object instead of a table"),
+    ]
+    if scenario != .connect && scenario != .rooms {
+      options.append(.integer("connections", \.connections, 1...1_000_000, "connections to open"))
+    }
+    if scenario == .rooms {
+      options.append(.integer("rooms", \.rooms, 1...1_000_000, "rooms, each with a publisher of its own"))
+      options.append(.integer("members", \.membersPerRoom, 1...1_000_000, "members of each room beside its publisher"))
+    }
+    guard scenario == .echo || scenario == .fanout || scenario == .rooms else { return options }
+    return options + [
+      .size("size", \.messageBytes, 32...16 << 20, "bytes of a message"),
+      .integer("rate", \.rate, 0...10_000_000, "messages a second, timed from when they were due; 0: by --window"),
+      .integer("window", \.window, 1...4096, "messages in flight (echo: of each connection)"),
+      .duration("warmUp", \.warmUpMilliseconds, 0...600_000, "time before measuring begins"),
+    ]
+  }
+}

@@ -1,0 +1,33 @@
+import HTTPCore
+import WebSocketCore
+
+/// One connection of the generator.
+struct Client {
+  enum Stage: UInt8 {
+    case vacant
+    case connecting
+    case upgrading
+    case open
+    /// A close frame was sent; the server's is awaited (RFC 6455 section 7.1.1).
+    case closing
+  }
+
+  var socket: Int32 = -1
+  var stage = Stage.vacant
+  var isDirty = false
+  var wantsWrite = false
+  /// The number that the next message must have; 0 until a probe came through.
+  var expected: UInt32 = 0
+  /// Answers of the server that the load still waits for before the client counts as ready.
+  var awaited: UInt32 = 0
+  /// Nanoseconds of the monotonic clock at which connecting began.
+  var startedAt: UInt64 = 0
+  var reader = Client.freshReader
+  /// Reads the answer to the handshake; nil afterwards.
+  var answer: ResponseParser?
+  var outgoing: [UInt8] = []
+  /// Bytes of `outgoing` that are sent.
+  var sent = 0
+
+  static var freshReader: MessageReader { MessageReader(role: .client, messageBytesMax: 17 << 20, deflate: false) }
+}

@@ -1,0 +1,52 @@
+import Settings
+import Testing
+
+@testable import Bench
+
+@Suite("The command line of roost bench")
+struct BenchSettingsTests {
+  private func resolved(_ scenario: Scenario, _ arguments: [String]) throws -> BenchSettings {
+    let parsed = try BenchSettings.table(scenario).parse(
+      arguments: arguments, environment: [:], defaults: BenchSettings(scenario))
+    guard case .run(var settings, _) = parsed else { throw SettingsError(message: "no run") }
+    try settings.resolve(scenario)
+    return settings
+  }
+
+  @Test("one URL serves publishers and members")
+  func oneURL() throws {
+    let settings = try resolved(.fanout, ["--url", "ws://127.0.0.1:81/ws?user=a"])
+    #expect(settings.publisherURL.target == "/ws?user=a")
+    #expect(settings.memberURL.authority == "127.0.0.1:81")
+    #expect(settings.connections == 1000)
+  }
+
+  @Test("of two URLs the first is the publishers', the second the members'")
+  func twoURLs() throws {
+    let settings = try resolved(.rooms, ["--urls", "ws://127.0.0.1:81/pub,ws://[::1]:82"])
+    #expect(settings.publisherURL.target == "/pub")
+    #expect(settings.memberURL.address?.port == 82)
+    #expect(settings.memberURL.target == "/")
+  }
+
+  @Test(
+    "what cannot be measured is refused",
+    arguments: [
+      [], ["--url", "http://127.0.0.1/"], ["--url", "ws://a.example/"], ["--url", "ws://127.0.0.1:99999/"],
+      ["--urls", "ws://127.0.0.1,ws://127.0.0.1,ws://127.0.0.1"], ["--url", "ws://127.0.0.1", "--rooms", "5"],
+      ["--url", "ws://127.0.0.1", "--pid", "x"],
+    ])
+  func refused(arguments: [String]) {
+    #expect(throws: SettingsError.self) { try resolved(.fanout, arguments) }
+  }
+
+  @Test(
+    "each dialect names room and user its own way",
+    arguments: [
+      (Dialect.roost, "ws://127.0.0.1/ws", "/ws?user=u"), (.roost, "ws://127.0.0.1/ws?user=me", "/ws?user=me"),
+      (.nchan, "ws://127.0.0.1/sub?a=b", "/sub?a=b&channel=r"), (.plain, "ws://127.0.0.1/x?y", "/x?y"),
+    ])
+  func targets(dialect: Dialect, url: String, target: String) throws {
+    #expect(dialect.target(try ServerURL(parsing: url), room: "r", user: "u") == target)
+  }
+}
