@@ -223,7 +223,8 @@ final class Generator: EventHandler, TickParticipant {
 
   private func watch(_ index: Int) {
     let interest: Readiness = clients[index].wantsWrite ? [.read, .write] : .read
-    loop.change(clients[index].socket, to: interest, handler: handler!, token: UInt64(index))  // Safe because init set it.
+    // Safe because init set the handler.
+    loop.change(clients[index].socket, to: interest, handler: handler!, token: UInt64(index))
   }
 
   // MARK: Ending

@@ -89,7 +89,8 @@ final class RoomsLoad: Load {
   }
 
   private func enter(_ client: Int) {
-    if let join = settings.dialect.join(room: RoomsLoad.name(room(of: client))) { generator.send(text: join, on: client) }
+    let name = RoomsLoad.name(room(of: client))
+    if let join = settings.dialect.join(room: name) { generator.send(text: join, on: client) }
     if generator.clients[client].awaited == 0 { generator.ready(client: client) }
   }
 

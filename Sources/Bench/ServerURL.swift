@@ -41,7 +41,7 @@ struct ServerURL: Sendable {
     if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
     if host == "localhost" { host = "127.0.0.1" }
     guard let port, let address = Address(numericHost: String(host), port: port) else {
-      throw SettingsError(message: "\"\(text)\" names no numeric host and port; expected such as ws://127.0.0.1:8080/ws")
+      throw SettingsError(message: "\"\(text)\" has no numeric host and port; expected such as ws://127.0.0.1:80/ws")
     }
     self.init(
       authority: String(authority), path: path.isEmpty ? "/" : String(path),

@@ -34,8 +34,10 @@ struct StampTests {
 
   @Test(
     "what has no stamp has none, also when it is cut inside one",
-    arguments: ["", "\"seq\":", "{\"seq\":1", "{\"seq\":1,\"t\":", "{\"seq\":x,\"t\":1}", "{\"type\":\"joined\"}",
-      "{\"seq\":4294967296,\"t\":1}", "{\"seq\":123456789012345678901234567890,\"t\":1}"])
+    arguments: [
+      "", "\"seq\":", "{\"seq\":1", "{\"seq\":1,\"t\":", "{\"seq\":x,\"t\":1}", "{\"type\":\"joined\"}",
+      "{\"seq\":4294967296,\"t\":1}", "{\"seq\":123456789012345678901234567890,\"t\":1}",
+    ])
   func notFound(text: String) {
     var reader = StampReader()
     // The hint of an earlier message must not mislead.
