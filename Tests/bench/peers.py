@@ -119,7 +119,7 @@ class Roost(Peer):
     def node(self, *options):
         port = free_port()
         self.spawn([self.roost, "serve", "--port", str(port), "--host", "127.0.0.1", "--workers", "1",
-                    "--drain", "0", "--log-level", "error", *options], port, {"ROOST_ADMIN_TOKEN": "bench"})
+                    "--drain", "100ms", "--log-level", "error", *options], port, {"ROOST_ADMIN_TOKEN": "bench"})
         return f"ws://127.0.0.1:{port}/ws"
 
     def start(self):

@@ -1,0 +1,137 @@
+"""Writes what was measured: a table for the terminal, docs/benchmarks.md, and docs/bench.svg drawn by hand."""
+from xml.sax.saxutils import escape
+
+ORDER = ["roost", "send loop", "nchan", "node ws"]
+COLOURS = {"roost": "#b8482a", "send loop": "#9aa0a6", "nchan": "#3f6e8c", "node ws": "#6f8f4e"}
+UNITS = {"rate": "deliveries/s", "latency": "p50 / p99 ms", "cpu": "handshakes a CPU-second", "memory": "bytes"}
+# Rows whose bars stand in the picture; rates only, so that longer is better throughout.
+DRAWN = ["fan1", "fan16", "rooms", "x-fan16", "x-rooms", "x-rooms1000"]
+
+
+def short(value):
+    """Three significant digits with a unit that readers of rates know."""
+    for size, suffix in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            scaled = value / size
+            return f"{scaled:.2f}{suffix}" if scaled < 10 else f"{scaled:.0f}{suffix}"
+    return f"{value:.0f}"
+
+
+def cell(row, sums):
+    """One peer's figure with its ratio to roost."""
+    if sums is None:
+        return "–"
+    if row["kind"] == "latency":
+        text = f"{sums['p50'] / 1000:.2f} / {sums['p99'] / 1000:.2f}"
+    else:
+        text = short(sums["value"])
+    own = row["peers"].get("roost")
+    if own and sums is not own and own["value"] and sums["value"]:
+        text += f" ({sums['value'] / own['value']:.2f})"
+    faults = sums["lost"] + sums["duplicates"] + sums["reordered"]
+    return text + ("†" if sums["limited"] else "") + (f" **{faults} faults**" if faults else "")
+
+
+def used(table):
+    return [name for name in ORDER if any(name in row["peers"] for row in table)]
+
+
+def table_text(table):
+    """The table for a terminal."""
+    names = used(table)
+    rows = [["", *names]]
+    rows += [[f"{row['title']}, {UNITS[row['kind']]}", *(cell(row, row["peers"].get(name)) for name in names)]
+             for row in table]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def write(table, machine, folder):
+    with open(f"{folder}/bench.svg", "w", encoding="utf-8") as target:
+        target.write(drawing(table, machine))
+    with open(f"{folder}/benchmarks.md", "w", encoding="utf-8") as target:
+        target.write(document(table, machine))
+
+
+def document(table, machine):
+    names = used(table)
+    lines = ["| | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
+    lines += [f"| {row['title']}, {UNITS[row['kind']]} | "
+              + " | ".join(cell(row, row["peers"].get(name)) for name in names) + " |" for row in table]
+    versions = "; ".join(f"{name} {text}" for name, text in machine["versions"].items())
+    return f"""# Benchmarks
+
+![Rates beside the peers](bench.svg)
+
+Measured on {machine['date']}: {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, loopback only. {versions}.
+`make bench` repeats all of it and rewrites this page.
+
+{chr(10).join(lines)}
+
+In parentheses: the ratio to roost. † the generator used over 90 % of its core, so the server could have done more.
+Every row is the median of {machine['rounds']} runs of {machine['seconds']} s; peers take turns within each round, so that other load on the
+machine meets all alike. Rates swing with the machine, ratios hardly.
+
+## How it was measured
+
+- All servers, Redis and second nodes are pinned to core 0, the load generator to core 1. `Across nodes` means: publishers
+  on one node, members on another, both over one Redis on the same core. Roost keeps history there, nchan keeps its
+  messages in Redis, the node program only relays.
+- The messages published have 128 bytes. Roost adds user, offset and time, so its deliveries are some 60 bytes longer.
+- A message is in flight until the *slowest* member of its room has it; the next one waits for that. At a fixed rate
+  latency counts from when a message was due, not from when it could be sent.
+- Every delivery is checked: each member must hear every number of its room once, in order. A run with a loss, a
+  duplicate or a wrong order is marked, and a fault of roost fails `make bench`.
+- `send loop` is the limit: a server that writes each message to all connections by one loop of `send` and does nothing
+  else (`roost bench raw`). It knows one room, no slow readers and no limits.
+- `nchan` is nginx's module with its documented settings (deploy/bench/nchan.conf); `node ws` is Debian's node-ws with a
+  few lines of rooms and Redis Pub/Sub (deploy/bench/plain-ws.js), without history, presence or acknowledgements.
+
+## Measuring your own server
+
+```
+roost bench fanout --url ws://127.0.0.1:8080/ws --connections 1000 --window 16
+roost bench rooms --urls ws://10.0.0.1:8080/ws,ws://10.0.0.2:8080/ws --rooms 1000 --members 5 --rate 5000
+roost bench idle --url ws://127.0.0.1:8080/ws --connections 10000 --pid "$(pgrep -n roost)"
+roost bench connect --url ws://127.0.0.1:8080/ws --concurrency 64
+roost bench echo --url ws://127.0.0.1:8080/echo --connections 100 --size 64
+```
+
+`--json` prints one object for programs. The status is 1 when messages were lost, repeated or out of order. Where the
+generator used over 90 % of its core it says so: then give it a faster core, or believe only that the server is faster.
+"""
+
+
+def drawing(table, machine):
+    """Bars in groups, each group scaled to its longest bar, with the figures written out."""
+    rows = [row for key in DRAWN for row in table if row["key"] == key and row["peers"]]
+    parts, y = [], 64
+    for row in rows:
+        parts.append(f'<text x="24" y="{y}" class="title">{escape(row["title"])}</text>')
+        longest = max(sums["value"] for sums in row["peers"].values()) or 1
+        y += 10
+        for name in [name for name in ORDER if name in row["peers"]]:
+            sums = row["peers"][name]
+            width = max(1, round(480 * sums["value"] / longest))
+            parts.append(f'<text x="104" y="{y + 12}" class="name">{escape(name)}</text>')
+            parts.append(f'<rect x="112" y="{y + 1}" width="{width}" height="14" fill="{COLOURS[name]}"/>')
+            parts.append(f'<text x="{120 + width}" y="{y + 12}" class="value">{short(sums["value"])}'
+                         f'{"†" if sums["limited"] else ""}</text>')
+            y += 19
+        y += 22
+    note = f"{machine['date']}, {machine['cpu']}, servers on one core, 128-byte messages. † the generator was the limit."
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 {y + 20}" width="680" height="{y + 20}" role="img"
+  aria-label="Deliveries a second of roost and its peers">
+<style>
+  text {{ font-family: system-ui, sans-serif; font-size: 12px; fill: #333 }}
+  .head {{ font-size: 15px; font-weight: 600 }}
+  .title {{ font-weight: 600 }}
+  .name {{ text-anchor: end }}
+  .note {{ font-size: 11px; fill: #666 }}
+</style>
+<rect width="100%" height="100%" fill="#fff"/>
+<text x="24" y="30" class="head">Deliveries a second (longer is better)</text>
+{chr(10).join(parts)}
+<text x="24" y="{y}" class="note">{escape(note)}</text>
+</svg>
+"""
