@@ -89,7 +89,7 @@ public enum Bench {
   }
 
   /// Runs a load to its end; returns what ended it before its time.
-  private static func drive(
+  static func drive(
     _ load: any Load, _ loop: EventLoop, _ settings: BenchSettings, _ give: (Generator) -> Void
   ) -> String? {
     let generator = Generator(loop, load)

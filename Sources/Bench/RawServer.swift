@@ -29,24 +29,31 @@ final class RawServer: EventHandler {
   private var block: [UInt8] = []
   private let buffer: UnsafeMutableRawBufferPointer
 
-  private init(_ loop: EventLoop) {
+  private var listener: Listener?
+
+  /// Listens on 127.0.0.1; with port 0 on one that the system chooses.
+  init(_ loop: EventLoop, port: UInt16) throws(SystemError) {
     self.loop = loop
     buffer = .allocate(byteCount: RawServer.readBytes, alignment: 64)
     handler = loop.attach(self)
+    guard let address = Address(numericHost: "127.0.0.1", port: port) else { throw SystemError("parse 127.0.0.1") }
+    listener = try Listener(loop, on: address, reusePort: false, refusal: []) { [weak self] socket, _ in
+      self?.accept(socket)
+    }
   }
+
+  /// Where it listens.
+  var port: UInt16 { listener?.port ?? 0 }
 
   deinit { buffer.deallocate() }
 
   /// Serves on 127.0.0.1 until SIGTERM or SIGINT; prints the port.
   static func run(port: UInt16) throws(SystemError) -> Int32 {
     let loop = try EventLoop()
-    let server = RawServer(loop)
-    guard let address = Address(numericHost: "127.0.0.1", port: port) else { return 70 }
     let signals = try Signals(loop, [SIGTERM, SIGINT]) { _ in loop.stop() }
-    let listener = try Listener(loop, on: address, reusePort: false, refusal: []) { socket, _ in server.accept(socket) }
-    Bench.write("listening on ws://127.0.0.1:\(listener.port)/\n", to: 1)
-    withExtendedLifetime(signals) { loop.run() }
-    listener.close()
+    let server = try RawServer(loop, port: port)
+    Bench.write("listening on ws://127.0.0.1:\(server.port)/\n", to: 1)
+    withExtendedLifetime((signals, server)) { loop.run() }
     return 0
   }
 

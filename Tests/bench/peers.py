@@ -26,6 +26,8 @@ class Peer:
     name = ""
     dialect = "plain"
     has_rooms = True
+    # What a handshake needs beside the URL.
+    probe_query = ""
 
     def __init__(self, roost):
         self.roost = roost
@@ -40,6 +42,8 @@ class Peer:
     def __enter__(self):
         try:
             self.start()
+            for url in {self.publish_url, self.member_url}:
+                self.await_upgrade(url + self.probe_query)
         except BaseException:
             self.stop()
             raise
@@ -70,6 +74,22 @@ class Peer:
             time.sleep(0.02)
         with open(log.name, encoding="utf-8", errors="replace") as text:
             raise RuntimeError(f"{command[0]} did not start: {text.read()[-500:]}")
+
+    @staticmethod
+    def await_upgrade(url):
+        """Waits until a handshake succeeds: a server may listen before it has reached its Redis."""
+        host, _, path = url.removeprefix("ws://").partition("/")
+        address, port = host.split(":")
+        request = (f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with socket.create_connection((address, int(port)), timeout=2) as probe:
+                probe.sendall(request.encode())
+                if probe.recv(64).startswith(b"HTTP/1.1 101"):
+                    return
+            time.sleep(0.05)
+        raise RuntimeError(f"{url} does not answer a handshake with 101")
 
     def redis(self):
         port = free_port()
@@ -138,6 +158,7 @@ class RoostPair(Roost):
 class Nchan(Peer):
     name = "nchan"
     dialect = "nchan"
+    probe_query = "?channel=probe"
 
     @classmethod
     def is_installed(cls):

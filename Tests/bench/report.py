@@ -32,6 +32,15 @@ def cell(row, sums):
     return text + ("†" if sums["limited"] else "") + (f" **{faults} faults**" if faults else "")
 
 
+def cpu_cell(row, sums):
+    """Deliveries a CPU-second of one peer, with the ratio to roost."""
+    if sums is None or not sums.get("perCPUSecond"):
+        return "–"
+    own = row["peers"].get("roost", {}).get("perCPUSecond")
+    text = short(sums["perCPUSecond"])
+    return text if not own or sums is row["peers"].get("roost") else f"{text} ({sums['perCPUSecond'] / own:.2f})"
+
+
 def used(table):
     return [name for name in ORDER if any(name in row["peers"] for row in table)]
 
@@ -58,6 +67,9 @@ def document(table, machine):
     lines = ["| | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
     lines += [f"| {row['title']}, {UNITS[row['kind']]} | "
               + " | ".join(cell(row, row["peers"].get(name)) for name in names) + " |" for row in table]
+    thrift = ["| | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
+    thrift += [f"| {row['title']} | " + " | ".join(cpu_cell(row, row["peers"].get(name)) for name in names) + " |"
+               for row in table if row["kind"] == "rate"]
     versions = "; ".join(f"{name} {text}" for name, text in machine["versions"].items())
     return f"""# Benchmarks
 
@@ -71,6 +83,10 @@ Measured on {machine['date']}: {machine['cpu']}, {machine['cores']} cores, Linux
 In parentheses: the ratio to roost. † the generator used over 90 % of its core, so the server could have done more.
 Every row is the median of {machine['rounds']} runs of {machine['seconds']} s; peers take turns within each round, so that other load on the
 machine meets all alike. Rates swing with the machine, ratios hardly.
+
+Deliveries for each second of processor time that all processes of the server used, second node and Redis included:
+
+{chr(10).join(thrift)}
 
 ## How it was measured
 

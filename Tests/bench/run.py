@@ -20,7 +20,7 @@ import report  # noqa: E402
 
 LOAD_CORE = "1"
 
-# Every row: key, what it is, scenario with its options, which figure counts, whether more is better, kinds of peers.
+# Every row: key, what it is, scenario with its options, which figure counts, and which peers can do it.
 ROWS = [
     ("fan1", "Fan-out to 1,000, 1 in flight", ["fanout", "--connections", "1000", "--window", "1"], "rate", "one"),
     ("fan16", "Fan-out to 1,000, 16 in flight", ["fanout", "--connections", "1000", "--window", "16"], "rate", "one"),
@@ -67,7 +67,7 @@ def measure(roost, row, peer, seconds, timeout=120):
 def figure(result, kind):
     """The one number of a run that its row compares."""
     if kind == "cpu":
-        return result["operations"] / result["serverSeconds"] if result.get("serverSeconds") else 0
+        return per_cpu_second(result)
     return result[{"rate": "operationsPerSecond", "latency": "p50", "memory": "bytesPerConnection"}[kind]]
 
 
@@ -88,19 +88,28 @@ def run_row(roost, row, makers, rounds, seconds):
             note += ", the generator was the limit" if result.get("generatorWasLimit") else ""
             if "p99" in result:
                 note = f", p50 {result['p50'] / 1000:.2f} ms, p99 {result['p99'] / 1000:.2f} ms" + note
-            print(f"  {peer.name}: {figure(result, row[3]):,.0f}{note}", flush=True)
+            main = "as paced" if row[3] == "latency" else f"{figure(result, row[3]):,.0f}"
+            print(f"  {peer.name}: {main}{note}", flush=True)
     return results
+
+
+def per_cpu_second(result):
+    """Operations for each second of processor time that all the server's processes used together."""
+    return result["operations"] / result["serverSeconds"] if result.get("serverSeconds") else 0
 
 
 def medians(runs, kind):
     """The medians of one peer's runs."""
     summary = {"value": statistics.median(figure(run, kind) for run in runs), "runs": len(runs)}
+    if kind == "rate":
+        summary["perCPUSecond"] = statistics.median(per_cpu_second(run) for run in runs)
     for key in ("p50", "p99"):
         if key in runs[0]:
             summary[key] = statistics.median(run[key] for run in runs)
     for key in ("lost", "duplicates", "reordered"):
         summary[key] = sum(run.get(key, 0) for run in runs)
-    summary["limited"] = any(run.get("generatorWasLimit") for run in runs)
+    # Who spends little of its own is judged by that, however busy the generator was.
+    summary["limited"] = kind in ("rate", "latency") and any(run.get("generatorWasLimit") for run in runs)
     return summary
 
 

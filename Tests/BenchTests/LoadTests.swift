@@ -1,0 +1,114 @@
+import LoopCore
+import Settings
+import Testing
+
+@testable import Bench
+
+@Suite("Loads over real sockets: generator and send loop share one event loop", .serialized)
+struct LoadTests {
+  private func settings(_ scenario: Scenario, _ server: RawServer, _ arguments: [String]) throws -> BenchSettings {
+    var all = ["--url", "ws://127.0.0.1:\(server.port)/", "--dialect", "plain", "--seconds", "1"]
+    all += scenario == .fanout || scenario == .echo ? ["--warm-up", "10ms"] : []
+    guard
+      case .run(var settings, _) = try BenchSettings.table(scenario).parse(
+        arguments: all + arguments, environment: [:], defaults: BenchSettings(scenario))
+    else { throw SettingsError(message: "no run") }
+    try settings.resolve(scenario)
+    return settings
+  }
+
+  @Test(
+    "a fan-out reaches every member once and in order",
+    arguments: [["--window", "1"], ["--window", "7"], ["--rate", "200"], ["--window", "2", "--size", "70000"]])
+  func fanout(pace: [String]) throws {
+    let loop = try EventLoop()
+    let server = try RawServer(loop, port: 0)
+    let load = RoomsLoad(
+      try settings(.fanout, server, ["--connections", "20"] + pace), rooms: 1, members: 20, loop: loop)
+    let failure = Bench.drive(load, loop, try settings(.fanout, server, pace)) { load.generator = $0 }
+    #expect(failure == nil)
+    #expect(load.check.isClean)
+    #expect(load.measurement.operations >= 20)
+    #expect(load.measurement.operations % 20 == 0 || pace[0] == "--window")
+    #expect(load.measurement.latency.count > 0)
+  }
+
+  @Test("handshakes are counted, and every connection is closed again")
+  func connect() throws {
+    let loop = try EventLoop()
+    let server = try RawServer(loop, port: 0)
+    let settings = try settings(.connect, server, ["--concurrency", "4"])
+    let load = ConnectLoad(settings, loop: loop)
+    let failure = Bench.drive(load, loop, settings) { load.generator = $0 }
+    #expect(failure == nil)
+    #expect(load.measurement.operations > 4)
+  }
+
+  @Test("a server that is not there ends the run with the reason")
+  func unreachable() throws {
+    let loop = try EventLoop()
+    let port = try RawServer(loop, port: 0).port
+    var settings = BenchSettings(.fanout)
+    // Nothing listens on port 1 of loopback, whatever took the other one meanwhile.
+    settings.url = "ws://127.0.0.1:\(port == 1 ? 2 : 1)/"
+    try settings.resolve(.fanout)
+    let load = RoomsLoad(settings, rooms: 1, members: 1, loop: loop)
+    let failure = Bench.drive(load, loop, settings) { load.generator = $0 }
+    #expect(failure?.contains("cannot connect") == true)
+  }
+}
+
+@Suite("Messages in flight, without sockets")
+struct RoomsLoadTests {
+  /// A load whose members are ready and probed; what it publishes piles up in the publisher's buffer.
+  private func running(window: Int, members: Int) throws -> (load: RoomsLoad, generator: Generator, loop: EventLoop) {
+    let loop = try EventLoop()
+    var settings = BenchSettings(.fanout)
+    settings.dialect = .nchan
+    settings.url = "ws://127.0.0.1:1/"
+    settings.window = window
+    try settings.resolve(.fanout)
+    let load = RoomsLoad(settings, rooms: 1, members: members, loop: loop)
+    let generator = Generator(loop, load)
+    load.generator = generator
+    load.begin()
+    for member in 0..<members { hear(load, 0, member) }
+    load.tickEnded()
+    return (load, generator, loop)
+  }
+
+  private func hear(_ load: RoomsLoad, _ sequence: UInt32, _ member: Int) {
+    load.received(member, Array("{\"seq\":\(sequence),\"t\":1}".utf8).span, at: 2)
+  }
+
+  /// Counts frames of 128 bytes and their 8 bytes of masked header (RFC 6455 section 5.2), the probe not counted.
+  private func published(_ generator: Generator, members: Int) -> Int {
+    generator.clients[members].outgoing.count / (128 + 8) - 1
+  }
+
+  @Test("the next message waits for the slowest member")
+  func slowest() throws {
+    let (load, generator, loop) = try running(window: 2, members: 3)
+    #expect(published(generator, members: 3) == 2)
+    hear(load, 1, 0)
+    hear(load, 2, 0)
+    hear(load, 1, 1)
+    load.tickEnded()
+    #expect(published(generator, members: 3) == 2)
+    hear(load, 1, 2)
+    load.tickEnded()
+    #expect(published(generator, members: 3) == 3)
+    #expect(load.check.isClean)
+    withExtendedLifetime(loop) {}
+  }
+
+  @Test("a message that a member never heard is lost, one that it heard twice a duplicate")
+  func faults() throws {
+    let (load, generator, loop) = try running(window: 4, members: 1)
+    for sequence: UInt32 in [1, 3, 3, 4] { hear(load, sequence, 0) }
+    #expect(load.check.lost == 1)
+    #expect(load.check.duplicates == 1)
+    #expect(load.check.reordered == 0)
+    withExtendedLifetime((generator, loop)) {}
+  }
+}
