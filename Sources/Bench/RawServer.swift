@@ -1,5 +1,6 @@
 import Glibc
 import HTTPCore
+import JSONCore
 import LoopCore
 import WebSocketCore
 
