@@ -5,9 +5,10 @@
 #   make test-swift  the Swift tests alone; FILTER=ServerTests for some of them
 #   make test-browser
 #   make lint
+#   make bench       beside nchan, node ws and a plain send loop; rewrites docs/benchmarks.md (25 minutes, two idle cores)
 #   make release     the optimised program, .build/release/roost
 
-.PHONY: run test test-swift test-browser lint build release check deps
+.PHONY: run test test-swift test-browser lint build release bench check deps
 
 FILTER ?= .
 SWIFT_FILES = Package.swift Sources Tests
@@ -37,6 +38,9 @@ build:
 
 release:
 	swift build -c release --product roost
+
+bench: check release
+	python3 Tests/bench/run.py
 
 check:
 	@bash Tests/packages.sh check $(PACKAGES)

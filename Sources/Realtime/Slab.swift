@@ -104,10 +104,11 @@ public struct Slab<Element: ~Copyable>: ~Copyable {
   /// Gives memory back when far fewer places are in use than there are. Elements stay where they are, so only the empty
   /// places behind the last one can go. Costs a look at every place: not for every tick.
   public mutating func shrink() {
+    let last = end
     while end > 0, generations[Int(end) - 1] & 1 == 0 { end -= 1 }
+    if end < last { freeIndices = freeIndices.filter { $0 < end } }
     let needed = max(end, 64)
     guard capacity / 4 > needed else { return }
-    freeIndices = freeIndices.filter { $0 < end }
     // A place that is used again must not repeat a generation that somebody may still hold: all begin above the highest.
     firstGeneration = (0..<Int(capacity)).reduce(firstGeneration) { Swift.max($0, (generations[$1] &+ 1) & ~1) }
     move(toCapacity: needed)

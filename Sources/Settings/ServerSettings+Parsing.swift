@@ -23,7 +23,12 @@ extension ServerSettings {
     var settings = ServerSettings()
     let fromEnvironment = environment["ROOST_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
     if let path = list.value(of: "config") ?? fromEnvironment {
-      try table.apply(file: try readFile(path).get(), name: path, to: &settings)
+      let bytes: [UInt8]
+      switch readFile(path) {
+      case .success(let read): bytes = read
+      case .failure(let error): throw SettingsError(message: "--config \(error.message); expected a JSON file")
+      }
+      try table.apply(file: bytes, name: path, to: &settings)
     }
     try table.apply(environment: environment, to: &settings)
     try table.apply(list, to: &settings)

@@ -20,7 +20,7 @@ struct OutcomeTests {
       scenario: .fanout, settings: BenchSettings(.fanout), unit: "deliveries", measurement: Measurement(), check: check)
     #expect(!outcome.isClean)
     #expect(outcome.json().contains("\"lost\":2"))
-    #expect(outcome.table().contains("lost          2"))
+    #expect(outcome.table().contains("lost           2\n"))
   }
 
   @Test("memory that could not be read is unknown, not 0")

@@ -192,22 +192,27 @@ private struct DedupeMemory {
     let key: [UInt8]
   }
 
-  private var positions: [Key: Position] = [:]
+  private var positions: [Key: (position: Position, expires: UInt64)] = [:]
   /// In the order of their time.
   private var order: [(expires: UInt64, key: Key)] = []
   private var expired = 0
 
-  func find(_ key: [UInt8], room: [UInt8], at now: UInt64) -> Position? { positions[Key(room: room, key: key)] }
+  func find(_ key: [UInt8], room: [UInt8], at now: UInt64) -> Position? {
+    guard let known = positions[Key(room: room, key: key)], known.expires > now else { return nil }
+    return known.position
+  }
 
   mutating func remember(_ key: [UInt8], room: [UInt8], _ position: Position, at now: UInt64) {
     let key = Key(room: room, key: key)
-    positions[key] = position
-    order.append((now + Limits.dedupeMilliseconds, key))
+    let expires = now + Limits.dedupeMilliseconds
+    positions[key] = (position, expires)
+    order.append((expires, key))
   }
 
   mutating func expire(at now: UInt64) {
     while expired < order.count, order[expired].expires <= now {
-      positions[order[expired].key] = nil
+      // A key that was remembered again since has a later time.
+      if let known = positions[order[expired].key], known.expires <= now { positions[order[expired].key] = nil }
       expired += 1
     }
     guard expired > 1024, expired * 2 > order.count else { return }

@@ -54,12 +54,15 @@ extension Hub: BrokerListener {
   // MARK: Recovery
 
   /// Reads what is missing and delivers it in order to all local members. Nobody is disconnected.
+  /// Called again it begins anew: only the last call's answers count.
   func recover(_ room: Room) {
     if room.phase != .recovering { recoveringRooms += 1 }
     room.phase = .recovering
+    room.recoveries += 1
+    let round = room.recoveries
     let after = room.stream!.position  // Safe because only a room with a stream can notice that it missed something.
     broker.history(room: room.name, .after(after.offset, limit: Limits.historyReadMax)) { [weak self] result in
-      guard let self, self.isKnown(room) else { return }
+      guard let self, self.isKnown(room), room.recoveries == round else { return }
       // While the broker is away the room waits: `brokerRestored` begins again.
       guard case .success(let page) = result else { return }
       self.mend(room, with: page)
@@ -91,21 +94,23 @@ extension Hub: BrokerListener {
     }
   }
 
-  /// The counter was lost: nobody can say what was missed. The members learn the new epoch by an unasked `joined`.
+  /// The counter was lost: nobody can say what was missed. The members learn the new epoch by an unasked `joined`,
+  /// then what history has of it. The stream moves on only when all that is known, so that a recovery which overtakes
+  /// this one finds the room as it was.
   private func beginEpoch(_ epoch: Epoch, in room: Room) {
-    room.stream!.begin(epoch)
-    room.recall = nil
-    // The old epoch's batch must not carry the new one's positions.
-    deliverBatch(of: room)
+    let round = room.recoveries
     broker.members(room: room.name) { [weak self] result in
-      guard let self, self.isKnown(room) else { return }
-      let userCount = Set(((try? result.get()) ?? []).map(\.user)).count
+      guard let self, self.isKnown(room), room.recoveries == round else { return }
+      guard case .success(let members) = result else { return }
+      // The old epoch's batch must not carry the new one's positions.
+      self.deliverBatch(of: room)
+      room.stream!.begin(epoch)
+      room.recall = nil
       let batch = self.openBatch(of: room)
-      batch.epoch = epoch
       batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
         Push.joined(
-          id: nil, roomJSON: room.nameJSON, position: Position(epoch: epoch, offset: 0), userCount: userCount,
-          recovered: false, to: &$0)
+          id: nil, roomJSON: room.nameJSON, position: Position(epoch: epoch, offset: 0),
+          userCount: Set(members.map(\.user)).count, recovered: false, to: &$0)
       }
       self.recover(room)
     }

@@ -50,6 +50,8 @@ final class Room: Named {
   var arrivals: [Arrival] = []
   var recall: Recall?
   var isReadingRecall = false
+  /// Counts recoveries: an answer to an earlier one comes too late.
+  var recoveries = 0
   /// Joins that came before the subscription stood.
   var joinsWaiting: [() -> Void] = []
 

@@ -39,18 +39,15 @@ extension ConnectionTable {
 
   /// Pings a silent peer, and drops one that answers nothing: a ghost, whose machine is gone without a word.
   private func heartbeat(_ index: UInt32) {
-    let silent = milliseconds(since: connections[index].lastHeard)
     if let pingedAt = connections[index].pingedAt {
-      let isAnswered = Int32(bitPattern: connections[index].lastHeard &- pingedAt) >= 0 && silent < milliseconds(since: pingedAt)
-      if isAnswered || connections[index].lastHeard == wheel.tick {
-        connections[index].pingedAt = nil
-      } else if milliseconds(since: pingedAt) >= limits.pingTimeoutMilliseconds {
-        metrics.ghosts += 1
-        return drop(index)
-      } else {
-        return schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds - milliseconds(since: pingedAt))
+      let waited = milliseconds(since: pingedAt)
+      guard waited >= limits.pingTimeoutMilliseconds else {
+        return schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds - waited)
       }
+      metrics.ghosts += 1
+      return drop(index)
     }
+    let silent = milliseconds(since: connections[index].lastHeard)
     guard silent >= limits.pingIntervalMilliseconds else {
       return schedule(index, inMilliseconds: limits.pingIntervalMilliseconds - silent)
     }

@@ -139,6 +139,8 @@ final class ConnectionTable: EventHandler, TickParticipant {
       switch connections[index].tls?.receive(into: buffer) ?? Socket.receive(connections[index].socket, into: buffer) {
       case .bytes(let count):
         connections[index].lastHeard = wheel.tick
+        // Whoever sends anything is alive, a pong or not.
+        connections[index].pingedAt = nil
         consume(id, UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
       case .wouldBlock: return
       case .end, .failed: return drop(index)
