@@ -38,12 +38,7 @@ struct LatencyHistogram: Sendable {
     // Buckets below two octaves hold one value each.
     guard bucket >= 2 * bucketsPerOctave else { return UInt64(bucket) }
     let shift = bucket / bucketsPerOctave - 1
-<<<<<<< HEAD
-    // The last bucket's bound is the largest number: the shift leaves zero, and one less wraps to it.
-    return (UInt64(bucket - shift * bucketsPerOctave + 1) << UInt64(shift)) &- 1
-=======
     // The last bucket ends with the largest number: its end plus one wraps to 0.
     return (UInt64(bucket - shift * bucketsPerOctave + 1) << UInt64(shift)) &- 1
->>>>>>> bench
   }
 }

@@ -29,10 +29,6 @@ struct LoadTests {
     #expect(failure == nil)
     #expect(load.check.isClean)
     #expect(load.measurement.operations >= 20)
-<<<<<<< HEAD
-    #expect(load.measurement.operations % 20 == 0 || pace[0] == "--window")
-=======
->>>>>>> bench
     #expect(load.measurement.latency.count > 0)
   }
 
