@@ -9,7 +9,7 @@ struct LifeTests {
     (["--ping-interval", "soon"], "--ping-interval"), (["--max-message", "-1"], "--max-message"),
     (["--auth", "maybe"], "--auth"), (["--auth", "jwt"], "--auth"), (["--redis", "http://x"], "--redis"),
     (["--tls-cert", "/nowhere"], "--tls-"), (["--workers", "0"], "--workers"), (["--log-level", "loud"], "--log-level"),
-    (["--config", "/nowhere.json"], "--config"), (["surplus"], "surplus"),
+    (["--config", "/nowhere.json"], "/nowhere.json"), (["surplus"], "surplus"),
   ]
 
   @Test("refuses wrong settings with exit status 64 and one line that names them")

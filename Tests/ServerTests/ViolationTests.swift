@@ -84,7 +84,7 @@ struct ViolationTests {
     (#"{"type":"message","room":"r","text":"a}"#, "bad_request"),
     (#"{"type":"message","room":"r","n":01}"#, "bad_request"),
     (#"{"type":"message","room":"r","n":1}}"#, "bad_request"),
-    (#"{"type":"message","room":"r","s":"\ud800"}"#, ""),
+    (#"{"type":"message","room":"r","s":"\u12"}"#, "bad_request"),
     (#"{"type":"message"}"#, "bad_request"),
     (#"{"type":"message","room":7}"#, "bad_request"),
     (#"{"type":"message","room":"r","id":7}"#, "bad_request"),

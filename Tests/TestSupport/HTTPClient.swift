@@ -24,8 +24,13 @@ package struct HTTPAnswer: CustomStringConvertible {
 /// Asks a server on this machine, one connection for each request unless told otherwise.
 package struct HTTPClient {
   package let port: UInt16
+  /// The server, kept alive as long as somebody may ask it.
+  private let server: AnyObject?
 
-  package init(port: UInt16) { self.port = port }
+  package init(port: UInt16, server: AnyObject? = nil) {
+    self.port = port
+    self.server = server
+  }
 
   /// Sends one request and reads its answer.
   package func ask(

@@ -48,7 +48,7 @@ package final class RoostProcess {
     return (try process.waitForEnd(), process.output)
   }
 
-  package var http: HTTPClient { HTTPClient(port: port) }
+  package var http: HTTPClient { HTTPClient(port: port, server: self) }
 
   /// Opens a WebSocket and takes its `welcome`.
   ///

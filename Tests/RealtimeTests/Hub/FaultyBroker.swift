@@ -74,6 +74,9 @@ final class FaultyBroker: Broker, BrokerListener {
     return position
   }
 
+  /// Forgets what is older than its time.
+  func expire() { inner.expire() }
+
   /// Where a room stands.
   func position(of room: String) -> Position? {
     var found: Position?
