@@ -34,7 +34,7 @@ public enum Bench {
       }
       let rest = Array(arguments.dropFirst())
       switch try BenchSettings.table(scenario).parse(
-        arguments: rest, environment: [:], defaults: BenchSettings(scenario))
+        arguments: rest, environment: [:], defaults: BenchSettings())
       {
       case .help(let text): write(text, to: 1)
       case .version: write("roost bench\n", to: 1)
@@ -61,10 +61,7 @@ public enum Bench {
     let failure: String?
     switch scenario {
     case .fanout, .rooms, .raw:
-      let isRooms = scenario == .rooms
-      let load = RoomsLoad(
-        settings, rooms: isRooms ? settings.rooms : 1,
-        members: isRooms ? settings.membersPerRoom : settings.connections, loop: loop)
+      let load = RoomsLoad(settings, loop: loop)
       failure = drive(load, loop, settings) { load.generator = $0 }
       outcome.measurement = load.measurement
       outcome.check = load.check

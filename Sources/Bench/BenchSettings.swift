@@ -6,9 +6,10 @@ struct BenchSettings: Sendable {
   /// Publishers connect to the first, members to the last.
   var urls: [String] = []
   var dialect = Dialect.roost
-  var connections = 100
-  var rooms = 100
-  var membersPerRoom = 5
+  /// What was asked for; what is meant by it when nothing was, `resolve` says.
+  var connectionsAsked: Int?
+  var roomsAsked: Int?
+  var membersAsked: Int?
   /// Bytes of a published message. A message that cannot be so small is as small as it can be.
   var messageBytes = 128
   /// Messages a second over all publishers; 0: as fast as the window lets them go.
@@ -17,7 +18,7 @@ struct BenchSettings: Sendable {
   var warmUpMilliseconds = 1000
   /// Messages in flight: in all for rooms, per connection for echo.
   var window = 1
-  /// Handshakes under way at a time.
+  /// Handshakes under way at a time while connections are opened.
   var concurrency = 64
   /// Processes whose CPU time and memory are the server's.
   var processes: [String] = []
@@ -27,8 +28,12 @@ struct BenchSettings: Sendable {
   /// Where publishers and members connect, once the options were read.
   private(set) var publisherURL = ServerURL.none
   private(set) var memberURL = ServerURL.none
+  /// Connections to open, publishers aside.
+  private(set) var connections = 0
+  private(set) var rooms = 1
+  private(set) var membersPerRoom = 1
 
-  /// Checks what two options demand of each other, and parses the URLs.
+  /// Works out what the options mean together, and parses the URLs.
   mutating func resolve(_ scenario: Scenario) throws(SettingsError) {
     let texts = urls.isEmpty ? [url].compactMap(\.self) : urls
     guard scenario != .raw else { return }
@@ -37,9 +42,23 @@ struct BenchSettings: Sendable {
     }
     publisherURL = try ServerURL(parsing: first)
     memberURL = try ServerURL(parsing: last)
-    if scenario == .rooms, rooms * window > 1 << 24 {
+    rooms = roomsAsked ?? (scenario == .rooms ? 100 : 1)
+    let connectionsByDefault =
+      switch scenario {
+      case .rooms: rooms * 5
+      case .fanout, .idle: 1000
+      case .echo: 100
+      case .connect, .raw: 64
+      }
+    connections = membersAsked.map { $0 * rooms } ?? connectionsAsked ?? connectionsByDefault
+    membersPerRoom = connections / rooms
+    guard membersPerRoom >= 1, connections <= 1_000_000 else {
+      throw SettingsError(message: "\(connections) connections for \(rooms) rooms; expected 1 a room to 1000000 in all")
+    }
+    if rooms * window > 1 << 24 {
       throw SettingsError(message: "--rooms times --window is over 16777216; expected less of one of them")
     }
+    if scenario == .connect { concurrency = connections }
   }
 }
 
@@ -67,48 +86,51 @@ enum Scenario: String, CaseIterable, Sendable {
 }
 
 extension BenchSettings {
-  /// The defaults that suit a scenario.
-  init(_ scenario: Scenario) {
-    if scenario == .fanout || scenario == .idle { connections = 1000 }
-  }
-
-  /// Lists the options of a scenario.
+  /// Lists the options of a scenario. All but `raw` take the same, so that one command line serves several.
   static func table(_ scenario: Scenario) -> OptionTable<BenchSettings> {
     OptionTable(
       command: "roost bench \(scenario.rawValue)", usage: "[OPTIONS]", summary: scenario.summary,
-      options: options(scenario).map { $0.from(.argumentsOnly) },
+      options: (scenario == .raw ? rawOptions : Option.group("Whom", whom) + Option.group("What", what))
+        .map { $0.from(.argumentsOnly) },
       footer: scenario == .raw
         ? "" : "Ends with status 1 when a message was lost, came twice or out of order, 69 when the server failed.")
   }
 
-  private static func options(_ scenario: Scenario) -> [Option<BenchSettings>] {
-    if scenario == .raw {
-      return [.integer("port", \.port, 0...65_535, "port to listen on at 127.0.0.1; 0 lets the system choose")]
-    }
-    var options: [Option<BenchSettings>] = [
+  private static var rawOptions: [Option<BenchSettings>] {
+    [.integer("port", \.port, 0...65_535, "port to listen on at 127.0.0.1; 0 lets the system choose")]
+  }
+
+  private static var whom: [Option<BenchSettings>] {
+    [
       .text("url", \.url, "URL", "where to connect, such as ws://127.0.0.1:8080/ws"),
       .list("urls", \.urls, "URL,URL", "publishers connect to the first, members to the second"),
       .choice("dialect", \.dialect, "how the server is spoken to"),
-      .integer("seconds", \.seconds, 1...3600, "seconds that are measured"),
-      .integer("concurrency", \.concurrency, 1...4096, "handshakes under way at a time"),
       .list("pid", \.processes, "PID,…", "processes of the server, for its CPU time and memory") { text in
         Quantity.integer(text).map { $0 > 0 } == true ? nil : "is not a process id"
       },
-      .flag("json", \.isJSON, "print one JSON object instead of a table"),
     ]
-    if scenario != .connect && scenario != .rooms {
-      options.append(.integer("connections", \.connections, 1...1_000_000, "connections to open"))
-    }
-    if scenario == .rooms {
-      options.append(.integer("rooms", \.rooms, 1...1_000_000, "rooms, each with a publisher of its own"))
-      options.append(.integer("members", \.membersPerRoom, 1...1_000_000, "members of each room beside its publisher"))
-    }
-    guard scenario == .echo || scenario == .fanout || scenario == .rooms else { return options }
-    return options + [
+  }
+
+  private static var what: [Option<BenchSettings>] {
+    [
+      integer(
+        "connections", \.connectionsAsked, "1000; echo 100, rooms 5 a room, connect 64",
+        "connections at a time, publishers aside"),
+      integer("rooms", \.roomsAsked, "1; rooms 100", "rooms of fanout and rooms, each with a publisher of its own"),
+      integer("members", \.membersAsked, "connections / rooms", "members of each room beside its publisher"),
       .size("size", \.messageBytes, 32...16 << 20, "bytes of a message"),
       .integer("rate", \.rate, 0...10_000_000, "messages a second, timed from when they were due; 0: by --window"),
       .integer("window", \.window, 1...4096, "messages in flight (echo: of each connection)"),
-      .duration("warmUp", \.warmUpMilliseconds, 0...600_000, "time before measuring begins"),
+      .duration("warmUp", \.warmUpMilliseconds, 0...600_000, "time before measuring begins, where messages flow"),
+      .integer("seconds", \.seconds, 1...3600, "seconds that are measured"),
+      .integer("concurrency", \.concurrency, 1...4096, "handshakes under way at a time while connections are opened"),
+      .flag("json", \.isJSON, "print one JSON object instead of a table"),
     ]
+  }
+
+  private static func integer(
+    _ key: String, _ path: WritableKeyPath<BenchSettings, Int?> & Sendable, _ whenUnset: String, _ help: String
+  ) -> Option<BenchSettings> {
+    .integer(key, path, 1...1_000_000, whenUnset: whenUnset, help)
   }
 }

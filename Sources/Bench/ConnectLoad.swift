@@ -14,7 +14,7 @@ final class ConnectLoad: Load {
     self.loop = loop
   }
 
-  var clientCount: Int { settings.concurrency }
+  var clientCount: Int { settings.connections }
 
   func destination(of client: Int) -> (url: ServerURL, target: String) {
     let url = settings.memberURL

@@ -52,9 +52,10 @@ struct Outcome {
 
   private var shape: String {
     switch scenario {
-    case .rooms: "\(settings.rooms) rooms x \(settings.membersPerRoom) members, \(pace), \(settings.messageBytes) bytes"
-    case .echo, .fanout: "\(settings.connections) connections, \(pace), \(settings.messageBytes) bytes"
-    case .connect: "\(settings.concurrency) handshakes at a time"
+    case .rooms, .fanout:
+      "\(settings.rooms) rooms x \(settings.membersPerRoom) members, \(pace), \(settings.messageBytes) bytes"
+    case .echo: "\(settings.connections) connections, \(pace), \(settings.messageBytes) bytes"
+    case .connect: "\(settings.connections) at a time"
     case .idle, .raw: "\(settings.connections) connections"
     }
   }
@@ -97,6 +98,7 @@ struct Outcome {
   }
 
   private var inputs: [(StaticString, Double)] {
+    let connections: [(StaticString, Double)] = [("connections", Double(settings.connections))]
     let rooms: [(StaticString, Double)] = [
       ("rooms", Double(settings.rooms)), ("members", Double(settings.membersPerRoom)),
     ]
@@ -104,10 +106,9 @@ struct Outcome {
       ("size", Double(settings.messageBytes)), ("rate", Double(settings.rate)), ("window", Double(settings.window)),
     ]
     switch scenario {
-    case .rooms: return rooms + pace
-    case .echo, .fanout: return [("connections", Double(settings.connections))] + pace
-    case .connect: return [("concurrency", Double(settings.concurrency))]
-    case .idle, .raw: return [("connections", Double(settings.connections))]
+    case .rooms, .fanout: return connections + rooms + pace
+    case .echo: return connections + pace
+    case .connect, .idle, .raw: return connections
     }
   }
 

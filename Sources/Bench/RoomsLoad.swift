@@ -47,9 +47,11 @@ final class RoomsLoad: Load {
   private(set) var check = SequenceCheck()
   private(set) var measurement = Measurement()
 
-  init(_ settings: BenchSettings, rooms roomCount: Int, members: Int, loop: EventLoop) {
+  init(_ settings: BenchSettings, loop: EventLoop) {
     self.settings = settings
     self.loop = loop
+    let roomCount = settings.rooms
+    let members = settings.membersPerRoom
     self.roomCount = roomCount
     self.members = members
     rooms = (0..<roomCount).map { room in

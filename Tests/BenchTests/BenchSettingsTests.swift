@@ -7,7 +7,7 @@ import Testing
 struct BenchSettingsTests {
   private func resolved(_ scenario: Scenario, _ arguments: [String]) throws -> BenchSettings {
     let parsed = try BenchSettings.table(scenario).parse(
-      arguments: arguments, environment: [:], defaults: BenchSettings(scenario))
+      arguments: arguments, environment: [:], defaults: BenchSettings())
     guard case .run(var settings, _) = parsed else { throw SettingsError(message: "no run") }
     try settings.resolve(scenario)
     return settings
@@ -33,11 +33,28 @@ struct BenchSettingsTests {
     "what cannot be measured is refused",
     arguments: [
       [], ["--url", "http://127.0.0.1/"], ["--url", "ws://a.example/"], ["--url", "ws://127.0.0.1:99999/"],
-      ["--urls", "ws://127.0.0.1,ws://127.0.0.1,ws://127.0.0.1"], ["--url", "ws://127.0.0.1", "--rooms", "5"],
+      ["--urls", "ws://127.0.0.1,ws://127.0.0.1,ws://127.0.0.1"],
+      ["--url", "ws://127.0.0.1", "--rooms", "5", "--connections", "4"],
       ["--url", "ws://127.0.0.1", "--pid", "x"],
     ])
   func refused(arguments: [String]) {
     #expect(throws: SettingsError.self) { try resolved(.fanout, arguments) }
+  }
+
+  @Test(
+    "every scenario takes connections, rooms, size, rate and seconds",
+    arguments: [Scenario.echo, .fanout, .rooms, .idle, .connect])
+  func common(scenario: Scenario) throws {
+    let arguments = ["--connections", "12", "--rooms", "4", "--size", "64", "--rate", "9", "--seconds", "2"]
+    let settings = try resolved(scenario, ["--url", "ws://127.0.0.1"] + arguments)
+    #expect(settings.connections == 12)
+    #expect(settings.membersPerRoom == 3)
+  }
+
+  @Test("rooms have five members unless said otherwise")
+  func rooms() throws {
+    #expect(try resolved(.rooms, ["--url", "ws://127.0.0.1", "--rooms", "7"]).connections == 35)
+    #expect(try resolved(.rooms, ["--url", "ws://127.0.0.1", "--rooms", "7", "--members", "2"]).connections == 14)
   }
 
   @Test(

@@ -11,7 +11,7 @@ struct LoadTests {
     all += scenario == .fanout || scenario == .echo ? ["--warm-up", "10ms"] : []
     guard
       case .run(var settings, _) = try BenchSettings.table(scenario).parse(
-        arguments: all + arguments, environment: [:], defaults: BenchSettings(scenario))
+        arguments: all + arguments, environment: [:], defaults: BenchSettings())
     else { throw SettingsError(message: "no run") }
     try settings.resolve(scenario)
     return settings
@@ -23,9 +23,9 @@ struct LoadTests {
   func fanout(pace: [String]) throws {
     let loop = try EventLoop()
     let server = try RawServer(loop, port: 0)
-    let load = RoomsLoad(
-      try settings(.fanout, server, ["--connections", "20"] + pace), rooms: 1, members: 20, loop: loop)
-    let failure = Bench.drive(load, loop, try settings(.fanout, server, pace)) { load.generator = $0 }
+    let settings = try settings(.fanout, server, ["--connections", "20"] + pace)
+    let load = RoomsLoad(settings, loop: loop)
+    let failure = Bench.drive(load, loop, settings) { load.generator = $0 }
     #expect(failure == nil)
     #expect(load.check.isClean)
     #expect(load.measurement.operations >= 20)
@@ -36,7 +36,7 @@ struct LoadTests {
   func connect() throws {
     let loop = try EventLoop()
     let server = try RawServer(loop, port: 0)
-    let settings = try settings(.connect, server, ["--concurrency", "4"])
+    let settings = try settings(.connect, server, ["--connections", "4"])
     let load = ConnectLoad(settings, loop: loop)
     let failure = Bench.drive(load, loop, settings) { load.generator = $0 }
     #expect(failure == nil)
@@ -47,11 +47,11 @@ struct LoadTests {
   func unreachable() throws {
     let loop = try EventLoop()
     let port = try RawServer(loop, port: 0).port
-    var settings = BenchSettings(.fanout)
+    var settings = BenchSettings()
     // Nothing listens on port 1 of loopback, whatever took the other one meanwhile.
     settings.url = "ws://127.0.0.1:\(port == 1 ? 2 : 1)/"
     try settings.resolve(.fanout)
-    let load = RoomsLoad(settings, rooms: 1, members: 1, loop: loop)
+    let load = RoomsLoad(settings, loop: loop)
     let failure = Bench.drive(load, loop, settings) { load.generator = $0 }
     #expect(failure?.contains("cannot connect") == true)
   }
@@ -62,12 +62,13 @@ struct RoomsLoadTests {
   /// A load whose members are ready and probed; what it publishes piles up in the publisher's buffer.
   private func running(window: Int, members: Int) throws -> (load: RoomsLoad, generator: Generator, loop: EventLoop) {
     let loop = try EventLoop()
-    var settings = BenchSettings(.fanout)
+    var settings = BenchSettings()
     settings.dialect = .nchan
     settings.url = "ws://127.0.0.1:1/"
     settings.window = window
+    settings.connectionsAsked = members
     try settings.resolve(.fanout)
-    let load = RoomsLoad(settings, rooms: 1, members: members, loop: loop)
+    let load = RoomsLoad(settings, loop: loop)
     let generator = Generator(loop, load)
     load.generator = generator
     load.begin()

@@ -17,7 +17,7 @@ struct OutcomeTests {
     var check = SequenceCheck()
     check.end(published: 3, expected: 2)
     let outcome = Outcome(
-      scenario: .fanout, settings: BenchSettings(.fanout), unit: "deliveries", measurement: Measurement(), check: check)
+      scenario: .fanout, settings: BenchSettings(), unit: "deliveries", measurement: Measurement(), check: check)
     #expect(!outcome.isClean)
     #expect(outcome.json().contains("\"lost\":2"))
     #expect(outcome.table().contains("lost           2\n"))
@@ -26,7 +26,7 @@ struct OutcomeTests {
   @Test("memory that could not be read is unknown, not 0")
   func unknownMemory() {
     let outcome = Outcome(
-      scenario: .idle, settings: BenchSettings(.idle), unit: "connections", memory: MemoryFigures(before: 1))
+      scenario: .idle, settings: BenchSettings(), unit: "connections", memory: MemoryFigures(before: 1))
     #expect(outcome.json().contains("\"bytesPerConnection\":null"))
     #expect(outcome.table().contains("unknown"))
   }

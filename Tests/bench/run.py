@@ -31,7 +31,7 @@ ROWS = [
      ["rooms", "--rooms", "1000", "--members", "5", "--window", "1000"], "rate", "rooms"),
     ("paced", "50,000 deliveries a second to 1,000",
      ["fanout", "--connections", "1000", "--rate", "50"], "latency", "one"),
-    ("shake", "Handshakes a CPU-second of the server", ["connect", "--concurrency", "32"], "cpu", "one"),
+    ("shake", "Handshakes a CPU-second of the server", ["connect", "--connections", "32"], "cpu", "one"),
     ("idle", "Resident bytes an idle connection", ["idle", "--connections", "10000", "--seconds", "1"], "memory", "one"),
     ("x-fan1", "Across nodes: fan-out to 1,000, 1 in flight",
      ["fanout", "--connections", "1000", "--window", "1"], "rate", "two"),
