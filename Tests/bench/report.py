@@ -94,6 +94,9 @@ Deliveries for each second of processor time that all processes of the server us
   on one node, members on another, both over one Redis on the same core. Roost keeps history there, nchan keeps its
   messages in Redis, the node program only relays.
 - The messages published have 128 bytes. Roost adds user, offset and time, so its deliveries are some 60 bytes longer.
+- An idle connection of roost has a user of its own and is a member of two rooms with ten members each; of the peers it
+  is in one room and has no user, because they have none.
+- A handshake is connect, upgrade, the server's first message where it speaks first, the closing handshake, and the end.
 - A message is in flight until the *slowest* member of its room has it; the next one waits for that. At a fixed rate
   latency counts from when a message was due, not from when it could be sent.
 - Every delivery is checked: each member must hear every number of its room once, in order. A run with a loss, a
