@@ -33,7 +33,9 @@ struct OutageTests {
     try clients[1].expect("message") { $0.int("n") == 3 }
     for node in cluster.nodes {
       try eventually("presence is asserted again") {
-        try node.inspect("presence/r")["members"]?.asArray?.compactMap { $0["user"]?.asString }.sorted() == ["u1", "u2"]
+        try node.inspect("presence/r")["members"]?.asArray?.compactMap { $0["user"]?.asString }.sorted() == [
+          "u1", "u2",
+        ]
       }
       #expect(try node.metric("roost_redis_reconnects_total") >= 1)
     }

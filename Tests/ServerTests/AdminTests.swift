@@ -40,7 +40,8 @@ struct AdminTests {
     }
     let malformed = [
       ("publish", ""), ("publish", "[]"), ("publish", "{"), ("publish", #"{"room":"r"}"#), ("publish", #"{"data":{}}"#),
-      ("publish", #"{"room":"","data":{}}"#), ("publish", #"{"room":7,"data":{}}"#), ("publish", #"{"room":"r","data":[]}"#),
+      ("publish", #"{"room":"","data":{}}"#), ("publish", #"{"room":7,"data":{}}"#),
+      ("publish", #"{"room":"r","data":[]}"#),
       ("publish", #"{"room":"r","data":"text"}"#), ("broadcast", "{}"), ("direct", #"{"data":{}}"#),
       ("disconnect", "{}"), ("disconnect", #"{"user":7}"#),
     ]

@@ -117,8 +117,10 @@ struct HTTPTests {
     (["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"], [400]),
     (["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: short"], [400]),
     (
-      ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 8",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="], [426]
+      [
+        "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 8",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+      ], [426]
     ),
     (["Upgrade: h2c", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="], [400, 426]),
   ]

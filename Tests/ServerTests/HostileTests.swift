@@ -20,7 +20,8 @@ struct SeededGenerator: RandomNumberGenerator {
 @Suite("One node, hostile peers")
 struct HostileTests {
   private static let good = [
-    #"{"type":"join","room":"r","id":"1"}"#, #"{"type":"message","room":"r","id":"2","echo":true,"a":[1,{"b":"\u00e9"}]}"#,
+    #"{"type":"join","room":"r","id":"1"}"#,
+    #"{"type":"message","room":"r","id":"2","echo":true,"a":[1,{"b":"\u00e9"}]}"#,
     #"{"type":"history","room":"r","limit":5,"since":{"epoch":"a1","offset":3}}"#, #"{"type":"presence","room":"r"}"#,
     #"{"type":"direct","to":"hostile","x":1}"#, #"{"type":"request","action":"time","payload":{}}"#,
     #"{"type":"leave","room":"r"}"#, #"{"type":"ping"}"#, #"{"type":"auth","token":"x"}"#,
@@ -48,7 +49,8 @@ struct HostileTests {
     let head = Array(HTTPClient.request("GET", "/ws?user=hostile", headers: WebSocketClient.handshakeHeaders()).utf8)
     var bytes: [UInt8] = []
     switch Int.random(in: 0..<5, using: &random) {
-    case 0: bytes = (0..<Int.random(in: 1...2000, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+    case 0:
+      bytes = (0..<Int.random(in: 1...2000, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
     case 1: bytes = mutate(head, &random)
     default:
       bytes = head

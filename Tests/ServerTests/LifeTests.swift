@@ -8,7 +8,8 @@ struct LifeTests {
     (["--no-such"], "--no-such"), (["--port", "99999"], "--port"), (["--port"], "--port"),
     (["--ping-interval", "soon"], "--ping-interval"), (["--max-message", "-1"], "--max-message"),
     (["--auth", "maybe"], "--auth"), (["--auth", "jwt"], "--auth"), (["--redis", "http://x"], "--redis"),
-    (["--tls-cert", "/nowhere"], "--tls-"), (["--workers", "0"], "--workers"), (["--log-level", "loud"], "--log-level"),
+    (["--tls-cert", "/nowhere"], "--tls-"), (["--workers", "0"], "--workers"),
+    (["--log-level", "loud"], "--log-level"),
     (["--config", "/nowhere.json"], "/nowhere.json"), (["surplus"], "surplus"),
   ]
 
@@ -43,7 +44,8 @@ struct LifeTests {
 
   @Test("takes settings from the environment, and flags before it")
   func environment() throws {
-    let server = try RoostProcess(["--node-id", "flag"], environment: ["ROOST_NODE_ID": "env", "ROOST_PING_INTERVAL": "3s"])
+    let server = try RoostProcess(
+      ["--node-id", "flag"], environment: ["ROOST_NODE_ID": "env", "ROOST_PING_INTERVAL": "3s"])
     let welcome = try WebSocketClient(port: server.port).expect("welcome")
     #expect(welcome.string("node") == "flag")
     #expect(welcome.int("pingInterval") == 3000)
@@ -106,7 +108,8 @@ struct LifeTests {
     bob.connection.closeNow()
     try eventually("there is room again") {
       let client = try WebSocketClient(port: server.port)
-      return try client.take("an answer", where: { _ in true }) != .close(1013, "this node is full: connect again later")
+      return try client.take("an answer", where: { _ in true })
+        != .close(1013, "this node is full: connect again later")
     }
     #expect(try ann.settle().isEmpty)
   }

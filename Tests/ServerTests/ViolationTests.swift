@@ -97,7 +97,10 @@ struct ViolationTests {
     (#"{"type":"message","room":"not joined"}"#, "not_joined"),
     (#"{"type":"direct","text":"to nobody"}"#, "bad_request"),
     (String(repeating: "[", count: 3000), "bad_request"),
-    (#"{"type":"message","room":"r","deep":"# + String(repeating: "[", count: 1500) + String(repeating: "]", count: 1500) + "}", ""),
+    (
+      #"{"type":"message","room":"r","deep":"# + String(repeating: "[", count: 1500)
+        + String(repeating: "]", count: 1500) + "}", ""
+    ),
   ]
 
   @Test("answers a wrong text with an error code, keeps the connection, and shows it to nobody else")
@@ -126,10 +129,13 @@ struct ViolationTests {
     let (ann, bob) = (try server.connect("ann"), try server.connect("bob"))
     try ann.join("r")
     try bob.join("r")
-    let members = #""z":12345678901234567890,"a":"\u00e9\/","n":{"user":"kept","type":[1.0e+2]},"user":"root","\u0075ser":"x","offset":99,"ts":1,"echo":false"#
+    let members =
+      #""z":12345678901234567890,"a":"\u00e9\/","n":{"user":"kept","type":[1.0e+2]},"user":"root","\u0075ser":"x","offset":99,"ts":1,"echo":false"#
     try ann.publish("r", members)
     let message = try bob.expect("message")
-    #expect(message.text.hasSuffix(#""z":12345678901234567890,"a":"\u00e9\/","n":{"user":"kept","type":[1.0e+2]}}"#), "\(message)")
+    #expect(
+      message.text.hasSuffix(#""z":12345678901234567890,"a":"\u00e9\/","n":{"user":"kept","type":[1.0e+2]}}"#),
+      "\(message)")
     #expect(message["type"]?.asString == "message")
     for key in ["user", "offset", "ts", "type", "room"] {
       #expect(message.json.asObject?.filter { $0.key == Array(key.utf8) }.count == 1, "\(key)")

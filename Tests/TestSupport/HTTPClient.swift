@@ -53,7 +53,8 @@ package struct HTTPClient {
   }
 
   /// Writes a request.
-  package static func request(_ method: String, _ target: String, headers: [String] = [], body: String? = nil) -> String {
+  package static func request(_ method: String, _ target: String, headers: [String] = [], body: String? = nil) -> String
+  {
     var lines = ["\(method) \(target) HTTP/1.1", "Host: 127.0.0.1"] + headers
     if let body { lines.append("Content-Length: \(body.utf8.count)") }
     return lines.joined(separator: "\r\n") + "\r\n\r\n" + (body ?? "")

@@ -28,7 +28,9 @@ package final class NginxProcess {
       ])
     } catch { throw TestFailure("nginx is missing (apt-get install nginx): \(error)") }
     let (port, process) = (port, process)
-    try eventually("nginx listens: \(process.output)") { process.end() != nil || (try? TCPConnection(port: port)) != nil }
+    try eventually("nginx listens: \(process.output)") {
+      process.end() != nil || (try? TCPConnection(port: port)) != nil
+    }
     guard process.end() == nil else { throw TestFailure("nginx ended: \(process.output)") }
   }
 

@@ -33,7 +33,8 @@ package final class RoostProcess {
     _ flags: [String] = [], port: UInt16 = 0, environment: [String: String] = [:], descriptorsMax: Int? = nil
   ) throws {
     let limit = descriptorsMax.map { ["/bin/bash", "-c", "ulimit -Hn \($0) -Sn \($0); exec \"$0\" \"$@\""] } ?? []
-    let command = limit + [try RoostProcess.binary(), "serve", "--port", "\(port)", "--admin-token", RoostProcess.adminToken]
+    let command =
+      limit + [try RoostProcess.binary(), "serve", "--port", "\(port)", "--admin-token", RoostProcess.adminToken]
     process = try ChildProcess(command + flags, environment: environment)
     let line = try Received(try process.line(with: #""message":"listening""#))
     guard let text = line.string("port"), let number = UInt16(text) else { throw TestFailure("no port: \(line)") }
