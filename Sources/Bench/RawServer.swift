@@ -41,6 +41,7 @@ final class RawServer: EventHandler {
     listener = try Listener(loop, on: address, reusePort: false, refusal: []) { [weak self] socket, _ in
       self?.accept(socket)
     }
+    try listener?.listen()
   }
 
   /// Where it listens.

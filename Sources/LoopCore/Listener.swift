@@ -20,7 +20,7 @@ public final class Listener: EventHandler {
   /// Connections refused because the process had no descriptor left.
   public private(set) var refusedCount: UInt64 = 0
 
-  /// Binds and listens.
+  /// Binds, so that a port which is taken is known at once. Nobody can connect before `listen`.
   ///
   /// - Parameters:
   ///   - reusePort: lets several processes share the port (SO_REUSEPORT); the kernel spreads connections.
@@ -37,6 +37,12 @@ public final class Listener: EventHandler {
     reserve = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
     port = Listener.boundPort(descriptor)
     handler = loop.attach(self)
+  }
+
+  /// Lets connections come. With SO_REUSEPORT this is the moment from which the kernel sends some of them here.
+  public func listen() throws(SystemError) {
+    // The kernel cuts the backlog to net.core.somaxconn (4096 by default).
+    guard Glibc.listen(descriptor, 4096) == 0 else { throw SystemError("listen on port \(port)") }
     try loop.watch(descriptor, for: .read, handler: handler, token: 0)
   }
 
@@ -100,9 +106,8 @@ public final class Listener: EventHandler {
     // Accepted sockets inherit it: no system call per connection.
     Socket.setNoDelay(descriptor)
     let isBound = address.withSockaddr { bind(descriptor, $0, $1) } == 0
-    // The kernel cuts the backlog to net.core.somaxconn (4096 by default).
-    guard isBound, listen(descriptor, 4096) == 0 else {
-      let error = SystemError("listen on \(address.host):\(address.port)")
+    guard isBound else {
+      let error = SystemError("bind \(address.host):\(address.port)")
       Socket.close(descriptor)
       throw error
     }

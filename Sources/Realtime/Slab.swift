@@ -35,13 +35,16 @@ public struct Slab<Element: ~Copyable>: ~Copyable {
   public private(set) var count = 0
   private var capacity: UInt32
   /// Even: the generation of places that were never used.
-  private var firstGeneration: UInt32 = 0
+  private var firstGeneration: UInt32
 
-  public init(capacity: UInt32 = 64) {
+  /// - Parameter firstGeneration: where generations begin, rounded down to an even number. A random one makes the names
+  ///   of one process's elements differ from those of the process before.
+  public init(capacity: UInt32 = 64, firstGeneration: UInt32 = 0) {
     self.capacity = max(capacity, 1)
+    self.firstGeneration = firstGeneration & ~1
     elements = .allocate(capacity: Int(self.capacity))
     generations = .allocate(capacity: Int(self.capacity))
-    generations.initialize(repeating: 0, count: Int(self.capacity))
+    generations.initialize(repeating: self.firstGeneration, count: Int(self.capacity))
   }
 
   deinit {

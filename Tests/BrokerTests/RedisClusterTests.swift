@@ -67,6 +67,7 @@ struct RedisClusterTests {
   @Test("finds users and rooms of the other node")
   func lookups() throws {
     let ann = two.member("ann")
+    two.broker.subscribe(user: bytes("ann"))
     two.broker.connect(ann)
     _ = try two.enter(ann, "shared")
     _ = try one.enter(one.member("bob"), "shared")

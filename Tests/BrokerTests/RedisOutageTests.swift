@@ -86,6 +86,7 @@ struct RedisOutageTests {
     #expect(drive([node]) { !node.broker.isAvailable })
     node.broker.leave(room: bytes("r"), node.member("ann"))
     node.broker.disconnect(node.member("ann"))
+    node.broker.subscribe(user: bytes("bob"))
     node.broker.connect(node.member("bob"))
     #expect(drive([node]) { isBack() })
     #expect(try node.members().isEmpty)

@@ -72,6 +72,8 @@ struct LoopTests {
       accepted.append(($0, $1.host))
     }
     #expect(listener.port > 0)
+    #expect(throws: TestFailure.self) { try TCPConnection(port: listener.port) }
+    try listener.listen()
     let clients = try (0..<100).map { _ in try TCPConnection(port: listener.port) }
     try drive(loop) { accepted.count == clients.count }
     #expect(accepted.allSatisfy { $0.host == "127.0.0.1" })
@@ -94,6 +96,7 @@ struct LoopTests {
     let same = try #require(Address(numericHost: "127.0.0.1", port: first.port))
     let second = try Listener(loop, on: same, reusePort: true, refusal: []) { socket, _ in Socket.close(socket) }
     #expect(second.port == first.port)
+    for listener in [first, second] { try listener.listen() }
     let error = #expect(throws: SystemError.self) {
       _ = try Listener(loop, on: same, reusePort: false, refusal: []) { _, _ in }
     }

@@ -39,7 +39,8 @@ public final class Hub {
   /// Milliseconds since 1970. A closure so that tests own time.
   let clock: () -> UInt64
 
-  var sessions = Slab<Session>()
+  /// Generations begin at random: a node that is started again under its old id must not repeat connections' names.
+  var sessions = Slab<Session>(firstGeneration: .random(in: 0..<1 << 31))
   var rooms = NameTable<Room>()
   var users = NameTable<LocalUser>()
   var dirtyRooms: [Room] = []

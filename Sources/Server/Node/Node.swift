@@ -44,6 +44,8 @@ public final class Node {
   private var listeners: [Listener] = []
   private var signals: Signals?
   private(set) var isDraining = false
+  /// Why `run` ended, when it was not asked to.
+  private var failure: Failure?
   /// The most connections since memory was last given back.
   private var mostConnections = 0
 
@@ -90,13 +92,32 @@ public final class Node {
       throw .system(error)
     }
     try loadCertificate()
-    try listen(settings.port, .main)
-    if hasOwnAdminPort, let port = settings.adminPort { try listen(port, .admin) }
-    if let port = settings.redirectPort { try listen(port, .redirect) }
+    try bind(settings.port, .main)
+    if hasOwnAdminPort, let port = settings.adminPort { try bind(port, .admin) }
+    if let port = settings.redirectPort { try bind(port, .redirect) }
     broker.start()
     everySecond()
-    announceStart()
+    listenWhenReady(until: loop.now + Node.readinessWaitNanoseconds)
     loop.run()
+    if let failure { throw failure }
+  }
+
+  /// Clients that come before Redis was reached would only be refused. Without Redis a node serves all the same, and
+  /// says so in `/readyz`.
+  private static let readinessWaitNanoseconds: UInt64 = 500_000_000
+
+  private func listenWhenReady(until deadline: UInt64) {
+    guard isReady || loop.now >= deadline else {
+      loop.after(milliseconds: 2) { [weak self] in self?.listenWhenReady(until: deadline) }
+      return
+    }
+    do throws(SystemError) {
+      for listener in listeners { try listener.listen() }
+      announceStart()
+    } catch {
+      failure = .cannotListen(error, port: settings.port)
+      loop.stop()
+    }
   }
 
   /// Seconds since this node was built.
@@ -132,7 +153,7 @@ public final class Node {
     }
   }
 
-  private func listen(_ port: Int, _ entrance: Entrance) throws(Failure) {
+  private func bind(_ port: Int, _ entrance: Entrance) throws(Failure) {
     let address = Address(numericHost: settings.host, port: UInt16(port))
     var refusal: [UInt8] = []
     ErrorResponse.make(.unavailable, "this node has no descriptors left: try again in a moment")
