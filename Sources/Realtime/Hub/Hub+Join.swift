@@ -74,7 +74,7 @@ extension Hub {
       self.startStream(of: room, at: entry.position)
       room.arrivals.append(
         Room.Arrival(
-          session: id, id: answerID, userCount: entry.userCount, reaches: entry.position.offset, since: since))
+          session: id, id: answerID, userCount: entry.userCount, entered: entry.position, since: since))
       self.markDirty(room)
     }
   }
@@ -105,10 +105,10 @@ extension Hub {
     var waiting: [Room.Arrival] = []
     swap(&waiting, &room.arrivals)
     for arrival in waiting where sessions.contains(arrival.session) {
-      if arrival.reaches > position.offset {
-        room.arrivals.append(arrival)
-      } else {
+      if arrival.isDue(at: position) {
         admit(arrival, to: room, at: position)
+      } else {
+        room.arrivals.append(arrival)
       }
     }
     if !room.arrivals.isEmpty { waitingRooms.append(room) }

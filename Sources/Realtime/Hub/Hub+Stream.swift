@@ -120,9 +120,32 @@ extension Hub: BrokerListener {
   private func resume(_ room: Room) {
     if room.phase == .recovering { recoveringRooms -= 1 }
     room.phase = .live
-    for held in room.takeHeld() { hear(room, held.position, held.envelope.span) }
+    var isForeign = false
+    for held in room.takeHeld() {
+      if held.position.epoch == room.stream!.position.epoch {
+        hear(room, held.position, held.envelope.span)
+      } else {
+        isForeign = true
+      }
+    }
     markDirty(room)
     announceRestored()
+    if isForeign { verify(room) }
+  }
+
+  /// What was held is of another epoch than what history said: a late message of the one before, or the first of a new
+  /// one. Recovering for each would never end; the broker's word on where the room stands decides.
+  private func verify(_ room: Room) {
+    broker.position(room: room.name) { [weak self] result in
+      guard let self, case .success(let position) = result, self.isKnown(room), room.phase == .live else { return }
+      self.recoverIfBehind(room, position)
+    }
+  }
+
+  private func recoverIfBehind(_ room: Room, _ position: Position) {
+    guard let current = room.stream?.position else { return }
+    let isBehind = position.epoch != current.epoch || position.offset > current.offset
+    if isBehind || room.phase == .recovering { recover(room) }
   }
 
   // MARK: Broker's state
@@ -160,11 +183,8 @@ extension Hub: BrokerListener {
       awaited += 1
       broker.position(room: room.name) { [weak self] result in
         defer { finish() }
-        guard let self, case .success(let position) = result, self.isKnown(room),
-          let current = room.stream?.position
-        else { return }
-        let isBehind = position.epoch != current.epoch || position.offset > current.offset
-        if isBehind || room.phase == .recovering { self.recover(room) }
+        guard let self, case .success(let position) = result, self.isKnown(room) else { return }
+        self.recoverIfBehind(room, position)
       }
     }
     finish()

@@ -19,11 +19,17 @@ final class Room: Named {
     let session: SlabID
     let id: [UInt8]?
     let userCount: Int
-    /// The stream must have come this far, because the client may have seen acknowledgements up to here.
-    let reaches: UInt64
+    /// Where the room was when it was entered. The stream must have come this far, because the client may have seen
+    /// acknowledgements up to here.
+    let entered: Position
     let since: Position?
     /// Whether history was read for it already: what is still missing then cannot be had.
     var hasRead = false
+
+    /// Whether it may be let in at `position`. Offsets of an epoch that is over say nothing.
+    func isDue(at position: Position) -> Bool {
+      entered.epoch != position.epoch || entered.offset <= position.offset
+    }
   }
 
   /// A message held while the room is not live.
