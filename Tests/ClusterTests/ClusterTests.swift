@@ -197,7 +197,7 @@ struct ClusterTests {
     }
     let first = try clientOnEachWorker()
     #expect(Set(first.keys) == ["w.1", "w.2"])
-    for client in first.values { try client.join("r") }
+    try first.values.forEach(joinWhenReady)
     try first["w.1"]?.publish("r", #""n":1"#)
     #expect(try first["w.2"]?.expect("message").int("n") == 1)
     // Either worker answers for both; each shows its counts to the other once a second.
@@ -208,9 +208,14 @@ struct ClusterTests {
     let line = try server.process.line(with: "starting it again")
     #expect(line.contains("worker"))
     let second = try clientOnEachWorker()
-    for client in second.values { try client.join("r") }
+    try second.values.forEach(joinWhenReady)
     try second["w.2"]?.publish("r", #""n":2"#)
     try second["w.1"]?.expect("message") { $0.int("n") == 2 }
+  }
+
+  /// Joins as soon as the client's worker has reached Redis.
+  private func joinWhenReady(_ client: WebSocketClient) throws {
+    try eventually("a join is taken") { try client.ask(#""type":"join","room":"r""#).type == "joined" }
   }
 
   /// A child of the supervisor.
