@@ -14,6 +14,7 @@ package final class WebSocketClient {
   package var answersPings = true
   private var reader: MessageReader
   private var operations = 0
+  private let idPrefix = String(UInt64.random(in: .min ... .max), radix: 36)
 
   /// The headers of a handshake.
   package static func handshakeHeaders(key: String = "dGhlIHNhbXBsZSBub25jZQ==") -> [String] {
@@ -134,9 +135,9 @@ package final class WebSocketClient {
     return try inflater.inflate(bytes.span, bytesMax: 64 << 20)
   }
 
-  /// Makes an `id` that no other operation of this client has.
+  /// Makes an `id` that no other operation has: one of the same user's other connection would count as a repetition.
   func nextOperationID() -> String {
     operations += 1
-    return "op-\(operations)"
+    return "\(idPrefix)-\(operations)"
   }
 }
