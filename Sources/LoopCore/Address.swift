@@ -41,7 +41,9 @@ public struct Address: Sendable {
 
   /// Parses a numeric IPv4 or IPv6 address. Names are for `Resolver`.
   public init?(numericHost: String, port: UInt16) {
-    guard let first = Address.lookUp(numericHost, port, flags: AI_NUMERICHOST | AI_NUMERICSERV)?.first else { return nil }
+    guard let first = Address.lookUp(numericHost, port, flags: AI_NUMERICHOST | AI_NUMERICSERV)?.first else {
+      return nil
+    }
     self = first
   }
 

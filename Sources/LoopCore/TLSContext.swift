@@ -65,7 +65,8 @@ public final class TLSContext {
       while at < offers.count {
         let count = Int(offers[at])
         guard at + 1 + count <= offers.count else { break }
-        let isWanted = count == wanted.utf8CodeUnitCount && (0..<count).allSatisfy { offers[at + 1 + $0] == wanted.utf8Start[$0] }
+        let isWanted =
+          count == wanted.utf8CodeUnitCount && (0..<count).allSatisfy { offers[at + 1 + $0] == wanted.utf8Start[$0] }
         if isWanted {
           chosen?.pointee = offered?.advanced(by: at + 1)
           chosenCount?.pointee = UInt8(count)

@@ -23,7 +23,7 @@ public final class EmbeddedBroker: Broker {
   ///   - clock: milliseconds since 1970.
   ///   - epochSeed: where epochs begin; differs from start to start, so that no offset of an earlier life fits.
   public init(
-    nodeID: [UInt8], historySize: Int, historyMilliseconds: UInt64, epochSeed: UInt64 = .random(in: 1 ..< 1 << 48),
+    nodeID: [UInt8], historySize: Int, historyMilliseconds: UInt64, epochSeed: UInt64 = .random(in: 1..<1 << 48),
     clock: @escaping () -> UInt64
   ) {
     self.nodeID = nodeID
@@ -69,7 +69,9 @@ public final class EmbeddedBroker: Broker {
 
   public func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
     let now = clock()
-    if let key = message.dedupe, let first = dedupe.find(key, room: message.room, at: now) { return reply(.success(first)) }
+    if let key = message.dedupe, let first = dedupe.find(key, room: message.room, at: now) {
+      return reply(.success(first))
+    }
     let room = room(message.room)
     room.append(message.envelope, at: now, size: historySize, keptFor: historyMilliseconds)
     let position = room.position

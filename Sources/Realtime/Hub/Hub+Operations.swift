@@ -16,7 +16,8 @@ extension Hub {
     guard isAllowed(operation.kind, id, text, operation.id) else { return }
     switch operation.kind {
     case .message: publish(operation, text, from: id)
-    case .join: withRoom(operation, text) { join(id, roomName: $0, since: operation.since, answerID: copyID(operation, text)) }
+    case .join:
+      withRoom(operation, text) { join(id, roomName: $0, since: operation.since, answerID: copyID(operation, text)) }
     case .leave: withRoom(operation, text) { answerLeave(id, roomName: $0, answerID: copyID(operation, text)) }
     case .direct: direct(operation, text, from: id)
     case .broadcast: broadcast(operation, text, from: id)

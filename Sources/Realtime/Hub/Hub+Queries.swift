@@ -98,7 +98,9 @@ extension Hub {
     }
   }
 
-  private func writeResponse(_ operation: ClientOperation, _ text: Span<UInt8>, _ id: SlabID, to writer: inout JSONWriter) {
+  private func writeResponse(
+    _ operation: ClientOperation, _ text: Span<UInt8>, _ id: SlabID, to writer: inout JSONWriter
+  ) {
     guard let action = operation.action else { return }
     if action.equals("time", in: text) {
       Hub.beginPayload(&writer)

@@ -43,7 +43,8 @@ final class AdminEndpoint {
     let isMessage = ["publish", "broadcast", "direct"].contains(section)
     guard isAuthorized(request.head, acceptsAPIKey: isMessage) else {
       var response = ErrorResponse.make(
-        .unauthenticated, "send the admin token: Authorization: Bearer TOKEN (set by --admin-token, or printed at start)")
+        .unauthenticated,
+        "send the admin token: Authorization: Bearer TOKEN (set by --admin-token, or printed at start)")
       response.addHeader("WWW-Authenticate", "Bearer realm=\"roost\"")
       return respond(request.connection, response)
     }

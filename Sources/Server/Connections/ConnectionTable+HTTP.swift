@@ -59,7 +59,9 @@ extension ConnectionTable {
   /// Answers what could not be understood, and closes: where the next request begins is unknown.
   private func refuse(_ id: SlabID, status: Int, _ reason: StaticString) {
     metrics.requestsRefused += 1
-    append(to: id.index) { ErrorResponse.make(status: status, String(describing: reason)).append(to: &$0, connection: .close) }
+    append(to: id.index) {
+      ErrorResponse.make(status: status, String(describing: reason)).append(to: &$0, connection: .close)
+    }
     finish(id.index)
   }
 

@@ -13,7 +13,8 @@ extension ConnectionTable {
     let sharesCompression = connections[id.index].deflateBits == MessageCompression.sharedWindowBits
     let session = hub.open(
       Arriving(
-        target: id.index, form: sharesCompression ? .deflated : .plain, transport: .websocket, address: connections[id.index].address, user: user))
+        target: id.index, form: sharesCompression ? .deflated : .plain, transport: .websocket,
+        address: connections[id.index].address, user: user))
     // The hub may have found the connection's queue full with its greeting: then it is closing already.
     if connections[id.index].stage == .websocket {
       connections[id.index].session = session

@@ -81,7 +81,8 @@ final class ConnectionTable: EventHandler, TickParticipant {
       Connection(
         socket: socket, address: hostText(address), entrance: entrance, tls: session, tick: wheel.tick))
     do {
-      try loop.watch(socket, for: [.read, .readHangUp], handler: handler!, token: token(id))  // Safe because init set it.
+      // Safe because init set the handler.
+      try loop.watch(socket, for: [.read, .readHangUp], handler: handler!, token: token(id))
     } catch {
       connections.remove(id.index)
       return Socket.close(socket)

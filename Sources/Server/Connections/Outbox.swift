@@ -67,7 +67,8 @@ struct Outbox: ~Copyable {
     seal()
     var sent = 0
     while !isEmpty {
-      let transfer = rest.isEmpty || first!.count - headOffset >= scratch.count  // Safe because it is not empty.
+      let transfer =
+        rest.isEmpty || first!.count - headOffset >= scratch.count  // Safe because it is not empty.
         ? sendFirst(send) : sendGathered(scratch, send)
       switch transfer {
       case .bytes(let count):

@@ -7,10 +7,12 @@ enum MetricsText {
       text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
       for sample in samples { text += "\(name)\(sample.labels) \(value(sample.count))\n" }
     }
-    metric("roost_connections", "gauge", "Open client connections.", [
-      ("{transport=\"websocket\"}", .webSockets), ("{transport=\"sse\"}", .eventStreams),
-      ("{transport=\"poll\"}", .pollers),
-    ])
+    metric(
+      "roost_connections", "gauge", "Open client connections.",
+      [
+        ("{transport=\"websocket\"}", .webSockets), ("{transport=\"sse\"}", .eventStreams),
+        ("{transport=\"poll\"}", .pollers),
+      ])
     metric("roost_rooms", "gauge", "Rooms with local members, summed over workers.", [("", .rooms)])
     metric("roost_messages_received_total", "counter", "Messages taken from clients.", [("", .received)])
     metric("roost_messages_delivered_total", "counter", "Messages given to connections.", [("", .delivered)])
@@ -21,15 +23,21 @@ enum MetricsText {
     text += "# TYPE roost_redis_up gauge\nroost_redis_up \(value(.redisUp) == UInt64(workers) ? 1 : 0)\n"
     metric("roost_redis_commands_total", "counter", "Commands sent to Redis.", [("", .redisCommands)])
     metric("roost_redis_reconnects_total", "counter", "Connections to Redis made again.", [("", .redisReconnects)])
-    metric("roost_gap_messages_total", "counter", "Messages found missing, by what became of them.", [
-      ("{outcome=\"recovered\"}", .gapRecovered), ("{outcome=\"lost\"}", .gapLost),
-    ])
-    metric("roost_webhook_deliveries_total", "counter", "Webhook calls, by outcome.", [
-      ("{outcome=\"delivered\"}", .webhookDelivered), ("{outcome=\"failed\"}", .webhookFailed),
-    ])
+    metric(
+      "roost_gap_messages_total", "counter", "Messages found missing, by what became of them.",
+      [
+        ("{outcome=\"recovered\"}", .gapRecovered), ("{outcome=\"lost\"}", .gapLost),
+      ])
+    metric(
+      "roost_webhook_deliveries_total", "counter", "Webhook calls, by outcome.",
+      [
+        ("{outcome=\"delivered\"}", .webhookDelivered), ("{outcome=\"failed\"}", .webhookFailed),
+      ])
     metric("roost_ghosts_total", "counter", "Connections dropped because they answered no ping.", [("", .ghosts)])
-    metric("roost_protocol_errors_total", "counter", "WebSockets failed for a breach of RFC 6455.", [("", .protocolErrors)])
-    metric("roost_requests_refused_total", "counter", "Requests that were not HTTP, or too large.", [("", .requestsRefused)])
+    metric(
+      "roost_protocol_errors_total", "counter", "WebSockets failed for a breach of RFC 6455.", [("", .protocolErrors)])
+    metric(
+      "roost_requests_refused_total", "counter", "Requests that were not HTTP, or too large.", [("", .requestsRefused)])
     metric("roost_connections_refused_total", "counter", "WebSockets closed with 1013.", [("", .connectionsRefused)])
     text += histogram(counts)
     metric("process_resident_memory_bytes", "gauge", "Resident memory.", [("", .residentBytes)])

@@ -33,7 +33,8 @@ extension Node {
 
   static func makeToken() -> String {
     let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: Digest.randomBytes(16).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    return String(
+      decoding: Digest.randomBytes(16).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
   }
 
   static func makeRedis(

@@ -226,7 +226,8 @@ public final class Node {
   private func drain() {
     guard !isDraining else { return }
     isDraining = true
-    log.info("draining", ("connections", String(table.webSocketCount)), ("milliseconds", String(settings.drainMilliseconds)))
+    log.info(
+      "draining", ("connections", String(table.webSocketCount)), ("milliseconds", String(settings.drainMilliseconds)))
     table.drain(within: settings.drainMilliseconds)
     awaitDrained(until: loop.now + UInt64(settings.drainMilliseconds) * 1_000_000)
   }

@@ -66,7 +66,9 @@ public final class Supervisor {
     }
   }
 
-  private func forward(_ signal: Int32) { for worker in workers where worker.process > 0 { kill(worker.process, signal) } }
+  private func forward(_ signal: Int32) {
+    for worker in workers where worker.process > 0 { kill(worker.process, signal) }
+  }
 
   private func reap() {
     var status: Int32 = 0

@@ -17,7 +17,8 @@ public final class WorkerPage {
 
   /// Opens the page that the supervisor left in the environment, or returns nil when there is no supervisor.
   public static func inherited(_ environment: [String: String]) -> WorkerPage? {
-    guard let index = environment[indexVariable].flatMap(Int.init), let count = environment[countVariable].flatMap(Int.init),
+    guard let index = environment[indexVariable].flatMap(Int.init),
+      let count = environment[countVariable].flatMap(Int.init),
       let descriptor = environment[descriptorVariable].flatMap(Int32.init), (0..<count).contains(index)
     else { return nil }
     return WorkerPage(index: index, count: count, descriptor: descriptor)
