@@ -13,8 +13,6 @@ static inline long roost_ctx_set_min_version(SSL_CTX *c, int v) { return SSL_CTX
 static inline void roost_ctx_set_mode(SSL_CTX *c) {
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
-static inline int roost_ssl_uses_ktls_send(SSL *s) { return BIO_get_ktls_send(SSL_get_wbio(s)) > 0; }
-static inline uint64_t roost_op_enable_ktls(void) { return SSL_OP_ENABLE_KTLS; }
 static inline uint64_t roost_op_server_defaults(void) {
   return SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF;
 }

@@ -49,9 +49,6 @@ public final class TLSContext {
 
   deinit { SSL_CTX_free(context) }
 
-  /// Lets the kernel encrypt, where it can (`tls` module): one copy less per send.
-  public func enableKernelTLS() { SSL_CTX_set_options(context, roost_op_enable_ktls()) }
-
   /// RFC 7301: WebSockets open over HTTP/1.1. A client that offers only other protocols is refused.
   private static let selectProtocol:
     @convention(c) (
@@ -125,9 +122,6 @@ public final class TLSSession {
 
   /// Says that nothing more will be sent (RFC 8446 section 6.1).
   public func finishSending() { SSL_shutdown(session) }
-
-  /// Whether the kernel encrypts what is sent.
-  public var usesKernelTLS: Bool { roost_ssl_uses_ktls_send(session) == 1 }
 
   private func outcome(_ result: Int32) -> Transfer {
     switch SSL_get_error(session, result) {

@@ -84,6 +84,8 @@ extension Hub {
       room.stream = RoomStream(at: position)
       room.phase = .live
       for held in room.takeHeld() { hear(room, held.position, held.envelope.span) }
+      if room.mustCompare { recover(room) }
+      room.mustCompare = false
     } else if room.phase == .live, room.stream?.position.epoch != position.epoch {
       recover(room)
     }

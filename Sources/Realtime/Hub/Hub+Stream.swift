@@ -179,6 +179,7 @@ extension Hub: BrokerListener {
       if awaited == 0 { done() }
     }
     rooms.forEach { room in
+      if room.phase == .entering { room.mustCompare = true }
       guard room.phase == .live || room.phase == .recovering else { return }
       awaited += 1
       broker.position(room: room.name) { [weak self] result in

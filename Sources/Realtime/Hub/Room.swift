@@ -58,6 +58,8 @@ final class Room: Named {
   var isReadingRecall = false
   /// Counts recoveries: an answer to an earlier one comes too late.
   var recoveries = 0
+  /// Whether subscriptions were renewed while the room was entering: the position it enters at may be behind already.
+  var mustCompare = false
   /// Joins that came before the subscription stood.
   var joinsWaiting: [() -> Void] = []
 

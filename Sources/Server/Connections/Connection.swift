@@ -51,6 +51,8 @@ struct Connection: ~Copyable {
   var due: UInt32 = 0
   /// The tick of the ping that waits for an answer.
   var pingedAt: UInt32?
+  /// Whether the peer said goodbye first: it sends nothing more, so nothing needs to be awaited after our answer.
+  var isPeerDone = false
   var isDirty = false
   var wantsWrite = false
   var isWebSocket = false

@@ -96,6 +96,7 @@ extension ConnectionTable {
       append(to: id.index) { FrameWriter.appendClose(code, reason: [UInt8]().span, to: &$0) }
       endSession(id.index)
     }
+    connections[id.index].isPeerDone = true
     finish(id.index)
   }
 

@@ -193,6 +193,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
       }
       if connections[index].stage == .finishing {
         tls?.finishSending()
+        if connections[index].isPeerDone { return drop(index) }
         Socket.finishSending(socket)
         enter(.lingering, index)
       }
