@@ -6,9 +6,13 @@
 #   make test-browser
 #   make lint
 #   make bench       beside nchan, node ws and a plain send loop; rewrites docs/benchmarks.md (25 minutes, two idle cores)
+#   make fuzz        libFuzzer over everything that reads bytes from outside; FUZZ_SECONDS=60 in all
+#   make sanitize    the Swift tests but for the clusters' under AddressSanitizer, then under ThreadSanitizer
+#   make conformance the Autobahn test suite, 517 cases in 10 minutes; CASES=fast for half a minute (needs Python 2.7)
+#   make flat        counts instructions: a cost that grows with members, rooms or connections fails (needs valgrind)
 #   make release     the optimised program, .build/release/roost
 
-.PHONY: run test test-swift test-browser lint build release bench check deps
+.PHONY: run test test-swift test-browser lint build fuzz sanitize conformance flat release bench check deps
 
 FILTER ?= .
 SWIFT_FILES = Package.swift Sources Tests
@@ -35,6 +39,18 @@ lint:
 
 build:
 	swift build --build-tests
+
+fuzz: check
+	@bash Tests/Fuzz/run.sh
+
+sanitize: check
+	@bash Tests/sanitize.sh
+
+conformance: release
+	@ROOST_BINARY=.build/release/roost bash Tests/conformance/run.sh
+
+flat: check
+	@bash Tests/flat/run.sh
 
 release:
 	swift build -c release --product roost

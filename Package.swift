@@ -9,7 +9,11 @@ let strict: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
 
 let package = Package(
   name: "roost",
-  products: [.executable(name: "roost", targets: ["roost"])],
+  products: [
+    .executable(name: "roost", targets: ["roost"]),
+    // For the fuzzer, a package of its own because it needs every module built with its instrumentation.
+    .library(name: "FuzzTargets", targets: ["FuzzTargets"]),
+  ],
   targets: [
     // System libraries, each an apt package with a line in the README saying why.
     .systemLibrary(name: "CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]),
@@ -50,6 +54,15 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["WebSocketCore", "Compression", "JSONCore"], path: "Tests/TestSupport",
       swiftSettings: strict),
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "HTTPCore", "WebSocketCore", "Compression", "JSONCore", "Realtime", "RedisBackend", "Settings", "Server",
+      ], path: "Tests/FuzzTargets", swiftSettings: strict),
+    // Counted by `make flat`: the hub without sockets.
+    .executableTarget(
+      name: "flatcost", dependencies: ["Realtime"], path: "Tests/flat/driver", swiftSettings: strict),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
     .testTarget(name: "JSONCoreTests", dependencies: ["JSONCore"], swiftSettings: strict),
     .testTarget(name: "SettingsTests", dependencies: ["Settings", "JSONCore"], swiftSettings: strict),
     .testTarget(name: "RealtimeTests", dependencies: ["Realtime", "JSONCore"], swiftSettings: strict),

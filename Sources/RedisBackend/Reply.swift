@@ -2,14 +2,14 @@ import CHiredis
 import Realtime
 
 /// One answer of Redis, or a part of one. Points into the parser's memory: valid during the call that it is given to.
-struct Reply {
-  enum Kind { case string, array, integer, null, status, error }
+package struct Reply {
+  package enum Kind { case string, array, integer, null, status, error }
 
   private let pointer: UnsafeMutablePointer<redisReply>
 
   init(_ pointer: UnsafeMutablePointer<redisReply>) { self.pointer = pointer }
 
-  var kind: Kind {
+  package var kind: Kind {
     switch pointer.pointee.type {
     case REDIS_REPLY_STRING: .string
     case REDIS_REPLY_ARRAY: .array
@@ -21,7 +21,7 @@ struct Reply {
   }
 
   /// The number of an integer, 0 for anything else.
-  var integer: Int { kind == .integer ? Int(pointer.pointee.integer) : 0 }
+  package var integer: Int { kind == .integer ? Int(pointer.pointee.integer) : 0 }
 
   /// The bytes of a string, status or error, without a copy; empty for anything else.
   var bytes: Span<UInt8> {
@@ -44,7 +44,7 @@ struct Reply {
   nonisolated(unsafe) private static let nothing = UnsafePointer(UnsafeMutablePointer<UInt8>.allocate(capacity: 1))
 
   /// A copy of `bytes`.
-  var copy: [UInt8] {
+  package var copy: [UInt8] {
     let bytes = bytes
     return [UInt8](unsafeUninitializedCapacity: bytes.count) { buffer, count in
       for i in bytes.indices { buffer[i] = bytes[i] }
@@ -55,16 +55,16 @@ struct Reply {
   var isError: Bool { kind == .error }
 
   /// Whether it says that this Redis cannot serve at all now.
-  var isFatal: Bool {
+  package var isFatal: Bool {
     guard isError else { return false }
     return begins(with: "LOADING") || begins(with: "READONLY") || begins(with: "MASTERDOWN") || begins(with: "NOAUTH")
       || begins(with: "MISCONF")
   }
 
   /// The parts of an array; empty for anything else.
-  var count: Int { kind == .array ? pointer.pointee.elements : 0 }
+  package var count: Int { kind == .array ? pointer.pointee.elements : 0 }
 
-  subscript(_ index: Int) -> Reply {
+  package subscript(_ index: Int) -> Reply {
     precondition(index >= 0 && index < count)
     // Safe because hiredis fills all `elements` of a finished array, and the index was just checked.
     return Reply(pointer.pointee.element[index]!)
@@ -82,5 +82,5 @@ struct Reply {
   var text: String { String(decoding: copy, as: UTF8.self) }
 
   /// The position that the bytes spell, or nil.
-  var position: Position? { Position(text: bytes) }
+  package var position: Position? { Position(text: bytes) }
 }

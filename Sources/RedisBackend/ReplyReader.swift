@@ -1,10 +1,10 @@
 import CHiredis
 
 /// Parses what Redis sends: hiredis' reader, fed from our own socket.
-final class ReplyReader {
+package final class ReplyReader {
   private let reader: UnsafeMutablePointer<redisReader>
 
-  init() {
+  package init() {
     guard let reader = redisReaderCreate() else { fatalError("hiredis could not allocate a reader") }
     self.reader = reader
   }
@@ -13,7 +13,7 @@ final class ReplyReader {
 
   /// Takes bytes and gives every reply they complete to `receive`, which returns whether to go on.
   /// Returns false when the bytes are no RESP.
-  func feed(_ bytes: UnsafeRawBufferPointer, _ receive: (Reply) -> Bool) -> Bool {
+  package func feed(_ bytes: UnsafeRawBufferPointer, _ receive: (Reply) -> Bool) -> Bool {
     var rest = bytes[...]
     while !rest.isEmpty {
       let slice = UnsafeRawBufferPointer(rebasing: rest.prefix(RedisLimits.feedBytes))

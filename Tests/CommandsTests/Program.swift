@@ -46,6 +46,9 @@ final class RunningProgram {
         &actions, descriptor, "\(directory)/\(name)", O_WRONLY | O_CREAT | O_APPEND, 0o600)
     }
     var argv: [UnsafeMutablePointer<CChar>?] = ([Program.path] + arguments).map { strdup($0) } + [nil]
+    var environment = environment
+    // A program that a sanitizer instruments has the same options as the tests.
+    if let options = getenv("ASAN_OPTIONS") { environment["ASAN_OPTIONS"] = String(cString: options) }
     var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
     defer { for pointer in argv + variables { free(pointer) } }
     let code = posix_spawn(&pid, Program.path, &actions, nil, &argv, &variables)

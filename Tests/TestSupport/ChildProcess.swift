@@ -23,8 +23,10 @@ package final class ChildProcess {
     guard log >= 0 else { throw TestFailure("cannot make a file for output in /tmp") }
     unlink(path)
     var variables = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
-    // A shared standard library is found by the same path as the test's own.
-    for name in ["LD_LIBRARY_PATH", "HOME"] { if let value = getenv(name) { variables[name] = String(cString: value) } }
+    // A shared standard library is found by the same path as the test's own, and a sanitizer has the same options.
+    for name in ["LD_LIBRARY_PATH", "HOME", "ASAN_OPTIONS", "TSAN_OPTIONS"] {
+      if let value = getenv(name) { variables[name] = String(cString: value) }
+    }
     variables.merge(environment) { $1 }
     do {
       id = try Spawn.start(command, environment: variables, input: nil, output: log)

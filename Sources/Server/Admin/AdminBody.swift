@@ -2,12 +2,12 @@ import JSONCore
 import Realtime
 
 /// The JSON object that an administrative POST carries.
-struct AdminBody {
+package struct AdminBody {
   private let bytes: [UInt8]
   private var members: [(name: [UInt8], member: JSONMember)] = []
 
   /// Throws `bad_request` for anything but one JSON object in UTF-8.
-  init(_ bytes: [UInt8]) throws(AdminFault) {
+  package init(_ bytes: [UInt8]) throws(AdminFault) {
     self.bytes = bytes
     guard JSONScanner.isValidUTF8(bytes.span) else { throw .refused(.badRequest, "the body is not valid UTF-8") }
     do {

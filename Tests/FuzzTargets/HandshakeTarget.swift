@@ -1,0 +1,64 @@
+import HTTPCore
+import WebSocketCore
+
+/// Judges opening handshakes and reads the answer as a client would (RFC 6455 section 4, RFC 7692 section 7.1).
+enum HandshakeTarget {
+  private static let subprotocols = [Array("chat".utf8), Array("superchat".utf8)]
+
+  static func check(_ input: [UInt8]) throws(Broken) {
+    try checkOffers(input)
+    var parser = RequestParser()
+    var cursor = 0
+    guard case .request(let head) = parser.next(in: input.span, from: &cursor) else { return }
+    let request = handshake(head)
+    switch Handshake.judge(request, deflate: true, subprotocols: subprotocols) {
+    case .rejected(let rejection):
+      try require([400, 405, 426].contains(rejection.status), "a handshake is refused with 400, 405 or 426")
+    case .accepted(let acceptance):
+      try require(acceptance.challenge.count == 60, "the challenge is a key of 24 bytes and the GUID of 36")
+      try checkAnswer(acceptance)
+      guard case .accepted(let plain) = Handshake.judge(request, deflate: false) else {
+        throw Broken(description: "whether compression is wanted does not decide about a handshake")
+      }
+      try require(plain.deflate == nil && plain.subprotocol == nil, "what the server does not want is not agreed on")
+    }
+  }
+
+  /// The negotiation itself, on bytes that no header would let through too.
+  private static func checkOffers(_ offers: [UInt8]) throws(Broken) {
+    guard let agreed = try? DeflateParameters.negotiate(offers.span) else { return }
+    try require((9...15).contains(agreed.serverWindowBits), "the server's window is one that zlib writes")
+    try require(agreed.clientWindowBits.map { (8...15).contains($0) } ?? true, "the client's window has 8 to 15 bits")
+    var answer: [UInt8] = []
+    agreed.appendResponse(to: &answer)
+    let again = try? DeflateParameters.negotiate(answer.span)
+    try require(again?.serverWindowBits == agreed.serverWindowBits, "the answer states what was agreed on")
+  }
+
+  private static func checkAnswer(_ acceptance: Handshake.Acceptance) throws(Broken) {
+    var bytes: [UInt8] = []
+    Handshake.appendResponse(acceptance, accept: Array("AAAAAAAAAAAAAAAAAAAAAAAAAAA=".utf8).span, to: &bytes)
+    var parser = ResponseParser(bodyBytesMax: 0)
+    var cursor = 0
+    guard case .response(let response) = parser.next(in: bytes.span, from: &cursor), cursor == bytes.count else {
+      throw Broken(description: "the answer is one response")
+    }
+    let extras = (acceptance.deflate == nil ? 0 : 1) + (acceptance.subprotocol == nil ? 0 : 1)
+    try require(
+      response.status == 101 && response.headers.count == 3 + extras, "no line of the answer is the client's")
+  }
+
+  private static func handshake(_ head: RequestHead) -> Handshake.Request {
+    let method = head.methodName
+    var request = Handshake.Request(
+      method: method.indices.map { method[$0] }, versionMajor: 1, versionMinor: head.versionMinor)
+    request.host = head.headerList("Host")
+    request.upgrade = head.headerList("Upgrade")
+    request.connection = head.headerList("Connection")
+    request.key = head.headerList("Sec-WebSocket-Key")
+    request.version = head.headerList("Sec-WebSocket-Version")
+    request.extensions = head.headerList("Sec-WebSocket-Extensions")
+    request.protocols = head.headerList("Sec-WebSocket-Protocol")
+    return request
+  }
+}
