@@ -4,6 +4,10 @@ public enum Limits {
   /// worth having (at 64 KiB a send carries hundreds of messages) and would delay the first message in them.
   public static let batchBytesMax = 64 * 1024
 
+  /// Operations of one connection that wait until a room they name is joined. A join takes a round trip to Redis; who sends
+  /// more in that time is refused with `unavailable`.
+  public static let postponedOperationsMax = 1000
+
   /// Milliseconds for which a message's `id` is remembered. Beyond it a retry is published again.
   public static let dedupeMilliseconds: UInt64 = 5 * 60 * 1000
 

@@ -93,7 +93,11 @@ public final class RedisBroker: Broker, TickParticipant {
   }
 
   /// Gives memory back after a crowd has left: dictionaries do not shrink by themselves.
-  public func shrink() { subscriptions.shrink() }
+  public func shrink() {
+    subscriptions.shrink()
+    metaRefresh.shrink()
+    logRefresh.shrink()
+  }
 
   // MARK: Metrics
 

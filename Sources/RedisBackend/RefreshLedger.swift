@@ -6,6 +6,9 @@ struct RefreshLedger {
 
   init(milliseconds: Int) { period = UInt64(milliseconds) * 1_000_000 }
 
+  /// Forgets all rooms: each is due once more.
+  mutating func shrink() { rooms = [] }
+
   /// Whether `room` is due at `now` (nanoseconds). It then is not until the period ends.
   mutating func isDue(_ room: [UInt8], now: UInt64) -> Bool {
     if now >= periodEnd || rooms.count >= RedisLimits.refreshedRoomsMax {

@@ -51,6 +51,8 @@ public final class EmbeddedBroker: Broker {
     connections = connections.shrunk()
     userConnections = userConnections.shrunk()
     rooms = rooms.shrunk()
+    // What nobody is in and nobody ever spoke in is soon made again.
+    rooms = rooms.filter { !$0.value.isUnused || heardRooms.contains($0.key) }
     for room in rooms.values { room.shrink() }
   }
 

@@ -44,6 +44,9 @@ final class EmbeddedRoom {
 
   func shrink() { presences = presences.shrunk() }
 
+  /// Whether it has no members and never had a message.
+  var isUnused: Bool { presences.isEmpty && position.offset == 0 }
+
   /// Whether nothing would be missed if the room were forgotten, its epoch included.
   func isForgotten(at now: UInt64) -> Bool {
     presences.isEmpty && now > lastUse + (position.offset == 0 ? 60_000 : Limits.epochMilliseconds)

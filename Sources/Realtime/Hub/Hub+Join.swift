@@ -96,7 +96,8 @@ extension Hub {
     if let index = sessions[id.index].subscriptionIndex(room), sessions[id.index].subscriptions[index].place == nil {
       depart(id.index, from: sessions[id.index].subscriptions.remove(at: index))
     }
-    refuse(id, .unavailable, "the broker is out of reach: join again in a moment", answerID)
+    refuse(id, .unavailable, "Redis is out of reach: join again in a moment", answerID)
+    if postponed[id] != nil { settled.append(id) }
   }
 
   // MARK: Admission
@@ -141,6 +142,7 @@ extension Hub {
         id: arrival.id, roomJSON: room.nameJSON, position: position, userCount: arrival.userCount,
         recovered: recovered, to: &$0)
     }
+    if postponed[arrival.session] != nil { settled.append(arrival.session) }
     let target = sessions[session].target
     for message in missed { delivery?.send(message.payload.span, message.kind, to: target) }
     if recovered != nil { room.recall?.expiresAt = clock() + Limits.recallMilliseconds }

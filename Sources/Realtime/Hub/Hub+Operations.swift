@@ -14,6 +14,13 @@ extension Hub {
       return refuse(id, error.code, error.message, error.id.map { [UInt8](copying: text.extracting($0)) })
     }
     guard isAllowed(operation.kind, id, text, operation.id) else { return }
+    perform(operation, text, from: id)
+  }
+
+  private func perform(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
+    if mustWait(operation, text, id) {
+      return postpone(.text, text, of: id, answerID: copyID(operation, text))
+    }
     switch operation.kind {
     case .message: publish(operation, text, from: id)
     case .join:
@@ -38,10 +45,15 @@ extension Hub {
     } catch {
       return refuse(id, error.code, error.message, nil)
     }
-    guard isAllowed(.message, id, bytes, nil), let user = sessions[id.index].user else { return }
-    guard let room = rooms.find(bytes.extracting(envelope.room)), isJoined(id, room) else {
-      return refuse(id, .notJoined, "join the room before sending to it", nil)
-    }
+    guard isAllowed(.message, id, bytes, nil) else { return }
+    publish(envelope, bytes, from: id)
+  }
+
+  private func publish(_ envelope: BinaryEnvelope, _ bytes: Span<UInt8>, from id: SlabID) {
+    guard let room = rooms.find(bytes.extracting(envelope.room)), let user = sessions[id.index].user,
+      sessions[id.index].subscriptionIndex(room) != nil
+    else { return refuse(id, .notJoined, "join the room before sending to it", nil) }
+    guard isJoined(id, room) else { return postpone(.binary, bytes, of: id, answerID: nil) }
     counters.messagesReceived += 1
     var body: [UInt8] = []
     body.reserveCapacity(envelope.payload.count + 96)
@@ -49,6 +61,45 @@ extension Hub {
     body.append(copying: bytes.extracting(envelope.payload))
     broker.publish(RoomMessage(room: room.name, envelope: body, dedupe: nil)) { [weak self] result in
       if case .failure = result { self?.refuse(id, .unavailable, Hub.outOfReach, nil) }
+    }
+  }
+
+  // MARK: Operations on a room that is still being joined
+
+  /// Whether the operation is about a room that its session has asked to join and is not in yet: a client need not wait
+  /// for `joined` before it speaks, and its operations keep their order.
+  private func mustWait(_ operation: ClientOperation, _ text: Span<UInt8>, _ id: SlabID) -> Bool {
+    guard operation.kind == .message || operation.kind == .join || operation.kind == .leave else { return false }
+    var isJoining = false
+    withRoom(operation, text) { name in
+      guard let room = rooms.find(name), sessions[id.index].subscriptionIndex(room) != nil else { return }
+      isJoining = !isJoined(id, room)
+    }
+    return isJoining
+  }
+
+  private func postpone(_ kind: PayloadKind, _ bytes: Span<UInt8>, of id: SlabID, answerID: [UInt8]?) {
+    guard postponed[id, default: []].count < Limits.postponedOperationsMax else {
+      return refuse(id, .unavailable, "too many operations wait for a join: wait for its answer", answerID)
+    }
+    postponed[id, default: []].append(Postponed(kind: kind, bytes: [UInt8](copying: bytes)))
+  }
+
+  /// Does what has waited for a join of these sessions. What waits for another room goes on waiting, in its order.
+  func performPostponed(of ids: [SlabID]) {
+    for id in ids {
+      guard let operations = postponed.removeValue(forKey: id) else { continue }
+      for operation in operations where sessions.contains(id) {
+        switch operation.kind {
+        case .text:
+          // It was parsed before, when it came.
+          guard let parsed = try? ClientOperation(parsing: operation.bytes.span) else { continue }
+          perform(parsed, operation.bytes.span, from: id)
+        case .binary:
+          guard let envelope = try? BinaryEnvelope(parsing: operation.bytes.span) else { continue }
+          publish(envelope, operation.bytes.span, from: id)
+        }
+      }
     }
   }
 

@@ -62,6 +62,7 @@ extension Hub {
   /// Ends a session: it leaves its rooms, and nothing is sent to it any more. Idempotent.
   public func close(_ id: SlabID) {
     guard sessions.contains(id) else { return }
+    postponed[id] = nil
     var subscriptions: [Session.Subscription] = []
     swap(&subscriptions, &sessions[id.index].subscriptions)
     for subscription in subscriptions { depart(id.index, from: subscription) }

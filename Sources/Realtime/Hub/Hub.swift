@@ -44,6 +44,9 @@ public final class Hub {
   var rooms = NameTable<Room>()
   var users = NameTable<LocalUser>()
   var dirtyRooms: [Room] = []
+  /// Operations of sessions that are still joining, and the sessions whose join has ended one way or the other.
+  var postponed: [SlabID: [Postponed]] = [:]
+  var settled: [SlabID] = []
   /// Rooms without local members, in the order in which their time is up.
   var lingering: [(deadline: UInt64, room: Room)] = []
   /// Whether the broker was lost and the clients were told.
@@ -89,10 +92,17 @@ extension Hub {
     }
     due.removeAll(keepingCapacity: true)
     if dirtyRooms.isEmpty { swap(&due, &dirtyRooms) }
+    if !settled.isEmpty { settle() }
+  }
+
+  private func settle() {
+    var ids: [SlabID] = []
+    swap(&ids, &settled)
+    performPostponed(of: ids)
   }
 
   /// Whether `flush` has anything to do.
-  public var hasWork: Bool { !dirtyRooms.isEmpty }
+  public var hasWork: Bool { !dirtyRooms.isEmpty || !settled.isEmpty }
 
   /// Whether a room is still the one of its name: a broker may answer after the room has ended.
   func isKnown(_ room: Room) -> Bool {

@@ -28,6 +28,12 @@ struct Session: ~Copyable {
   func subscriptionIndex(_ room: Room) -> Int? { subscriptions.firstIndex { $0.room === room } }
 }
 
+/// An operation that came before its room was joined.
+struct Postponed {
+  let kind: PayloadKind
+  let bytes: [UInt8]
+}
+
 /// A user with at least one connection on this node.
 final class LocalUser: Named {
   let name: [UInt8]

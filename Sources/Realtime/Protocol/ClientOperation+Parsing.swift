@@ -147,7 +147,8 @@ extension ClientOperation {
     var scanner = JSONScanner(object)
     while let member = try? scanner.nextMember() {
       if member.key.equals("epoch", in: object) {
-        epoch = member.string?.decoded(in: object).flatMap { Epoch(text: $0.span) }
+        // Whatever the text is, no room has that epoch: the client is told that it cannot be made whole.
+        epoch = member.string.map { $0.decoded(in: object).flatMap { Epoch(text: $0.span) } ?? .unknown }
       } else if member.key.equals("offset", in: object) {
         offset = member.kind == .number ? JSONNumber.unsigned(object.extracting(member.value)) : nil
       }

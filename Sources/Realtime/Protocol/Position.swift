@@ -13,6 +13,12 @@ public struct Epoch: Hashable, Sendable {
     self.value = value
   }
 
+  /// Stands for a text that names no epoch; no room ever has it.
+  public static let unknown = Epoch(value: .max)
+
+  @inlinable
+  init(value: UInt64) { self.value = value }
+
   /// Reads 1 to 16 lower-case hexadecimal digits without leading zeros; nil for anything else.
   public init?(text: Span<UInt8>) {
     guard (1...16).contains(text.count), text[0] != UInt8(ascii: "0") else { return nil }

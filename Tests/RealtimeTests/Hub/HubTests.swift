@@ -63,6 +63,46 @@ struct HubTests {
     #expect(ann.publish(#""id":"ab""#).first?.int("offset") == 3)
   }
 
+  @Test("takes operations behind a join at once and answers them in their order", arguments: [false, true])
+  func pipelined(slowBroker: Bool) {
+    let bench = HubBench()
+    let (ann, bob) = (bench.open("ann"), bench.open("bob"))
+    bob.join()
+    bench.broker.isQueuing = slowBroker
+    ann.post(#"{"type":"join","room":"r","id":"1"}"#)
+    ann.post(#"{"type":"message","room":"r","id":"2","a":1}"#)
+    ann.post(#"{"type":"leave","room":"r","id":"3"}"#)
+    ann.post(#"{"type":"join","room":"r","id":"4"}"#)
+    ann.post(#"{"type":"message","room":"r","id":"5","a":2}"#)
+    var answers: [Text] = []
+    for _ in 0..<20 {
+      answers += ann.take()
+      bench.broker.answerNext()
+      bench.broker.hearNext()
+    }
+    bench.broker.isQueuing = false
+    answers += ann.take()
+    let ids = answers.compactMap { $0.string("id") }
+    #expect(Set(ids) == ["1", "2", "3", "4", "5"], "\(answers)")
+    #expect(answers.filter { $0.type == "error" }.isEmpty, "\(answers)")
+    #expect(ids.filter { "134".contains($0) } == ["1", "3", "4"])
+    #expect(bob.take().filter { $0.type == "message" }.compactMap { $0.int("a") } == [1, 2])
+  }
+
+  @Test("refuses operations that wait for a join beyond the limit, and still does the others")
+  func pipelinedTooMany() {
+    let bench = HubBench()
+    bench.broker.isQueuing = true
+    let ann = bench.open("ann")
+    ann.post(#"{"type":"join","room":"r"}"#)
+    for _ in 0..<(Limits.postponedOperationsMax + 1) { ann.post(#"{"type":"message","room":"r"}"#) }
+    #expect(ann.take().map { $0.string("code") } == ["unavailable"])
+    bench.broker.isQueuing = false
+    while !bench.broker.answers.isEmpty { bench.broker.answerNext() }
+    bench.settle()
+    #expect(bench.broker.position(of: "r")?.offset == UInt64(Limits.postponedOperationsMax))
+  }
+
   @Test("delivers with echo to the sender, without echo to its other sessions only")
   func echo() {
     let bench = HubBench()

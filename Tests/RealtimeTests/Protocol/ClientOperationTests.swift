@@ -116,6 +116,11 @@ struct ClientOperationTests {
     }
     #expect(try parse(#"{"t\u0079pe":"\u0070ing"}"#).kind == .ping)
     #expect(try parse(#"{"type":"join","room":"r","since":null}"#).since == nil)
+    // An epoch that no server gave is not an error: nothing can be recovered from it, and that is the answer.
+    for text in ["0", "bogus", "", "1F"] {
+      let since = try parse(#"{"type":"join","room":"r","since":{"epoch":"\#(text)","offset":1}}"#).since
+      #expect(since == Position(epoch: .unknown, offset: 1))
+    }
   }
 
   @Test(
@@ -132,7 +137,7 @@ struct ClientOperationTests {
       (#"{"type":"join","room":"\ud800"}"#, .badRoom, "room"), (#"{"type":"join","room":"\u0085"}"#, .badRoom, "room"),
       (#"{"type":"join","room":"r","since":"1:2"}"#, .badRequest, "since"),
       (#"{"type":"join","room":"r","since":{"epoch":"1f"}}"#, .badRequest, "since"),
-      (#"{"type":"join","room":"r","since":{"epoch":"0","offset":1}}"#, .badRequest, "since"),
+      (#"{"type":"join","room":"r","since":{"epoch":0,"offset":1}}"#, .badRequest, "since"),
       (#"{"type":"join","room":"r","since":{"epoch":"1f","offset":-1}}"#, .badRequest, "since"),
       (#"{"type":"join","room":"r","since":{"epoch":"1f","offset":1,"offset":1.5}}"#, .badRequest, "since"),
       (#"{"type":"history","room":"r","limit":0}"#, .badRequest, "limit"),
