@@ -47,7 +47,7 @@ struct HeadScanner {
     guard count == bytesMax else { return .needMore }
     return .failed(
       isFirstLine
-        ? Fault(status: 414, reason: "request line too long (RFC 9112 section 3)")
+        ? Fault(status: 431, reason: "request line too long (RFC 9112 section 3)")
         : Fault(status: 431, reason: "header section too long (RFC 6585 section 5)"))
   }
 }

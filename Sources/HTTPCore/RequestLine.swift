@@ -25,7 +25,7 @@ struct RequestLine {
     versionMinor = try Self.version(text.extracting(targetEnd + 1..<lineEnd))
     let target = methodEnd + 1..<targetEnd
     guard target.count <= targetBytesMax else {
-      throw Fault(status: 414, reason: "request target too long (RFC 9112 section 3)")
+      throw Fault(status: 431, reason: "request target too long (RFC 9112 section 3)")
     }
     for index in target where text[index] <= 0x20 || text[index] >= 0x7F || text[index] == UInt8(ascii: "#") {
       throw .bad("request target is not a URI (RFC 9112 section 3.2)")

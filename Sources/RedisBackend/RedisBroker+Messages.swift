@@ -77,8 +77,11 @@ extension RedisBroker {
     return .success(page)
   }
 
-  public func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
+  public func send(
+    _ envelope: [UInt8], to audience: Audience, dedupe: [UInt8]?, _ reply: @escaping BrokerReply<Int>
+  ) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
+    if let dedupe { return sendOnce(envelope, to: audience, dedupe, reply) }
     switch audience {
     case .everyone:
       publish(envelope, to: keys.everyone) { isPublished in reply(isPublished ? .success(0) : .failure(.unavailable)) }
@@ -89,6 +92,35 @@ extension RedisBroker {
         guard isPublished, let count else { return reply(.failure(.unavailable)) }
         reply(.success(count))
       }
+    }
+  }
+
+  private func sendOnce(
+    _ envelope: [UInt8], to audience: Audience, _ key: [UInt8], _ reply: @escaping BrokerReply<Int>
+  ) {
+    switch audience {
+    case .everyone: sendOnce(envelope, on: keys.everyone, count: 0, key, reply)
+    case .user(let user):
+      countConnections(of: user) { [weak self] count in
+        guard let self, let count else { return reply(.failure(.unavailable)) }
+        sendOnce(envelope, on: keys.userChannel(user), count: count, key, reply)
+      }
+    }
+  }
+
+  private func sendOnce(
+    _ envelope: [UInt8], on channel: [UInt8], count: Int, _ key: [UInt8], _ reply: @escaping BrokerReply<Int>
+  ) {
+    let answer: ScriptRunner.Handler = { answer in
+      guard let answer, answer.kind == .integer else { return reply(.failure(.unavailable)) }
+      reply(.success(answer.integer))
+    }
+    scripts.run(.sendOnce, keys: 1, parts: 5, answer) { [keys] writer in
+      writer.bulk(keys.once, key, "}")
+      writer.bulk(channel)
+      writer.bulk(envelope)
+      writer.bulk(count)
+      writer.bulk(Int(Limits.dedupeMilliseconds))
     }
   }
 

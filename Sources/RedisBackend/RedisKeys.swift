@@ -14,6 +14,8 @@ struct RedisKeys {
   let swept: [UInt8]
   /// Before a node's id: its report.
   let report: [UInt8]
+  /// Before the key of a message outside of rooms that shall be sent once; ends in `}`.
+  let once: [UInt8]
   /// The channel of what is for everyone.
   let everyone: [UInt8]
 
@@ -25,6 +27,7 @@ struct RedisKeys {
     leases = key(":{nodes}:leases")
     swept = key(":{nodes}:swept")
     report = key(":{nodes}:report:")
+    once = key(":{i:")
     everyone = key(":all")
   }
 

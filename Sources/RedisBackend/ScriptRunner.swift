@@ -1,6 +1,6 @@
 /// The scripts, each a file that opens with its KEYS and ARGV.
 enum Script: Int, CaseIterable {
-  case publish, position, history, enter, leave, renew, liveNodes, sweepBegin, sweepRoom, sweepEnd
+  case publish, position, history, enter, leave, renew, liveNodes, sweepBegin, sweepRoom, sweepEnd, sendOnce
 
   var source: [UInt8] {
     switch self {
@@ -14,6 +14,7 @@ enum Script: Int, CaseIterable {
     case .sweepBegin: PackageResources.sweep_begin_lua
     case .sweepRoom: PackageResources.sweep_room_lua
     case .sweepEnd: PackageResources.sweep_end_lua
+    case .sendOnce: PackageResources.send_once_lua
     }
   }
 }

@@ -163,6 +163,26 @@ struct BrokerContractTests {
     #expect(try node.send("hello", to: .user(bytes("ann"))) == 0)
   }
 
+  @Test(
+    "sends once what carries the same key, and answers a retry with the first number", arguments: BrokerKind.allCases)
+  func sendsOnce(kind: BrokerKind) throws {
+    let node = try Bench(kind).node
+    node.broker.subscribe(user: bytes("ann"))
+    node.broker.connect(node.member("ann", 1))
+    #expect(drive([node]) { (try? node.send("probe", to: .user(bytes("ann")))) == 1 && !node.heard.direct.isEmpty })
+    func once(_ key: String, _ audience: Audience) throws -> Int {
+      try ask([node]) { node.broker.send(bytes("once"), to: audience, dedupe: bytes(key), $0) }
+    }
+    #expect(try once("k", .user(bytes("ann"))) == 1)
+    node.broker.disconnect(node.member("ann", 1))
+    #expect(try once("k", .user(bytes("ann"))) == 1)
+    #expect(try once("e", .everyone) == 0 && once("e", .everyone) == 0)
+    #expect(try node.send("last", to: .everyone) == 0)
+    #expect(drive([node]) { node.heard.everyone.last == "last" })
+    #expect(node.heard.everyone == ["once", "last"])
+    #expect(node.heard.direct.filter { $0.envelope == "once" }.count == 1)
+  }
+
   @Test("brings a message for everyone to the node", arguments: BrokerKind.allCases)
   func everyone(kind: BrokerKind) throws {
     let node = try Bench(kind).node

@@ -169,12 +169,12 @@ struct RequestParserTests {
     limits.headBytesMax = three.utf8.count + 2
     #expect(read([Array("\(three)\r\n".utf8)], limits: limits) == [.request(.get, path: "/", headers: 3, body: "")])
     expectFailure(431, "\(three) \r\n\r\n", limits: limits)
-    expectFailure(414, "GET /" + String(repeating: "a", count: 100), limits: limits)
-    expectFailure(414, String(repeating: "\r\n", count: 100), limits: limits)
+    expectFailure(431, "GET /" + String(repeating: "a", count: 100), limits: limits)
+    expectFailure(431, String(repeating: "\r\n", count: 100), limits: limits)
     limits = HeadLimits()
     limits.targetBytesMax = 5
     #expect(parsedHead("GET /1234 HTTP/1.1\r\nHost: h\r\n\r\n") != nil)
-    expectFailure(414, "GET /12345 HTTP/1.1\r\nHost: h\r\n\r\n", limits: limits)
+    expectFailure(431, "GET /12345 HTTP/1.1\r\nHost: h\r\n\r\n", limits: limits)
   }
 
   @Test("owns nothing between requests")

@@ -123,8 +123,9 @@ public protocol Broker: AnyObject {
   /// Reads a piece of a room's history.
   func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>)
   /// Sends an encoded `Envelope` outside of rooms, without history. Answers with the number of connections it is for,
-  /// dead nodes' connections not counted (for everyone: 0, nobody counts).
-  func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>)
+  /// dead nodes' connections not counted (for everyone: 0, nobody counts). A retry with the same `dedupe` within the
+  /// dedupe time sends nothing and answers with the first number; nil: always sent.
+  func send(_ envelope: [UInt8], to audience: Audience, dedupe: [UInt8]?, _ reply: @escaping BrokerReply<Int>)
 
   // MARK: Presence
 
@@ -152,6 +153,13 @@ public protocol Broker: AnyObject {
   func rooms(prefix: [UInt8], after cursor: [UInt8]?, limit: Int, _ reply: @escaping BrokerReply<RoomListing>)
   /// Lists the live nodes.
   func nodes(_ reply: @escaping BrokerReply<[NodeEntry]>)
+}
+
+extension Broker {
+  /// Sends without looking for a retry.
+  public func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
+    send(envelope, to: audience, dedupe: nil, reply)
+  }
 }
 
 /// Hears what a broker brings. Called on the loop's thread; the spans are valid during the call only.

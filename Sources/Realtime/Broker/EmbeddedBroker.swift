@@ -11,7 +11,8 @@ public final class EmbeddedBroker: Broker {
   private let clock: () -> UInt64
   private var rooms: [[UInt8]: EmbeddedRoom] = [:]
   private var heardRooms: Set<[UInt8]> = []
-  private var dedupe = DedupeMemory()
+  private var dedupe = DedupeMemory<Position>()
+  private var sentOnce = DedupeMemory<Int>()
   private var connections: [[UInt8]: EmbeddedConnection] = [:]
   /// A user's first connection; the others hang behind it.
   private var userConnections: [[UInt8]: EmbeddedConnection] = [:]
@@ -41,6 +42,7 @@ public final class EmbeddedBroker: Broker {
   public func expire() {
     let now = clock()
     dedupe.expire(at: now)
+    sentOnce.expire(at: now)
     guard now >= nextSweep else { return }
     nextSweep = now + 60_000
     for (name, room) in rooms where room.isForgotten(at: now) && !heardRooms.contains(name) { rooms[name] = nil }
@@ -101,15 +103,25 @@ public final class EmbeddedBroker: Broker {
     reply(.success(HistoryPage(position: room.position, entries: room.entries(query))))
   }
 
-  public func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
+  public func send(
+    _ envelope: [UInt8], to audience: Audience, dedupe key: [UInt8]?, _ reply: @escaping BrokerReply<Int>
+  ) {
+    let now = clock()
+    if let key, let first = sentOnce.find(key, room: [], at: now) { return reply(.success(first)) }
+    let count = deliver(envelope, to: audience)
+    if let key { sentOnce.remember(key, room: [], count, at: now) }
+    reply(.success(count))
+  }
+
+  private func deliver(_ envelope: [UInt8], to audience: Audience) -> Int {
     switch audience {
     case .user(let name):
       let count = connectionList(name).count
       if count > 0 { listener?.heard(user: name.span, envelope: envelope.span) }
-      reply(.success(count))
+      return count
     case .everyone:
       listener?.heardByEveryone(envelope: envelope.span)
-      reply(.success(0))
+      return 0
     }
   }
 
@@ -189,34 +201,34 @@ public final class EmbeddedBroker: Broker {
   }
 }
 
-/// Remembers which retries were published already, for `Limits.dedupeMilliseconds`.
-private struct DedupeMemory {
+/// Remembers what retries were answered with, for `Limits.dedupeMilliseconds`.
+private struct DedupeMemory<Value> {
   private struct Key: Hashable {
     let room: [UInt8]
     let key: [UInt8]
   }
 
-  private var positions: [Key: (position: Position, expires: UInt64)] = [:]
+  private var values: [Key: (value: Value, expires: UInt64)] = [:]
   /// In the order of their time.
   private var order: [(expires: UInt64, key: Key)] = []
   private var expired = 0
 
-  func find(_ key: [UInt8], room: [UInt8], at now: UInt64) -> Position? {
-    guard let known = positions[Key(room: room, key: key)], known.expires > now else { return nil }
-    return known.position
+  func find(_ key: [UInt8], room: [UInt8], at now: UInt64) -> Value? {
+    guard let known = values[Key(room: room, key: key)], known.expires > now else { return nil }
+    return known.value
   }
 
-  mutating func remember(_ key: [UInt8], room: [UInt8], _ position: Position, at now: UInt64) {
+  mutating func remember(_ key: [UInt8], room: [UInt8], _ value: Value, at now: UInt64) {
     let key = Key(room: room, key: key)
     let expires = now + Limits.dedupeMilliseconds
-    positions[key] = (position, expires)
+    values[key] = (value, expires)
     order.append((expires, key))
   }
 
   mutating func expire(at now: UInt64) {
     while expired < order.count, order[expired].expires <= now {
       // A key that was remembered again since has a later time.
-      if let known = positions[order[expired].key], known.expires <= now { positions[order[expired].key] = nil }
+      if let known = values[order[expired].key], known.expires <= now { values[order[expired].key] = nil }
       expired += 1
     }
     guard expired > 1024, expired * 2 > order.count else { return }

@@ -22,9 +22,16 @@ extension Hub {
   }
 
   /// Sends the members of `data` to one user or to everyone, with `user` null.
-  public func send(data: Span<UInt8>, to audience: Audience, _ reply: @escaping BrokerReply<Int>) throws(AdminFault) {
+  ///
+  /// - Parameter idempotencyKey: makes a retry recognisable; nil: always sent.
+  public func send(
+    data: Span<UInt8>, to audience: Audience, idempotencyKey: [UInt8]?, _ reply: @escaping BrokerReply<Int>
+  ) throws(AdminFault) {
     let kind: Envelope.Kind = audience == .everyone ? .broadcast : .direct
-    broker.send(try Hub.anonymousEnvelope(kind, data: data, at: clock()), to: audience, reply)
+    let envelope = try Hub.anonymousEnvelope(kind, data: data, at: clock())
+    // One key may stand for a broadcast and for a direct message: they are two things.
+    let dedupe = idempotencyKey.map { [kind.rawValue] + $0 }
+    broker.send(envelope, to: audience, dedupe: dedupe, reply)
   }
 
   /// Has every node close a user's connections, with 4409.

@@ -127,6 +127,9 @@ extension Hub {
       if recovered == true, since.offset < position.offset {
         if let messages = room.recall?.messages(after: since.offset) {
           missed = messages
+        } else if room.isReadingRecall {
+          // Its own read or another's: the answer lets it in.
+          return room.arrivals.append(arrival)
         } else if arrival.hasRead {
           recovered = false
         } else {
@@ -151,10 +154,6 @@ extension Hub {
   /// Reads history once for everyone who resumes in this room, and keeps it current while they come.
   private func readRecall(for arrival: Room.Arrival, _ room: Room, after offset: UInt64) {
     var arrival = arrival
-    guard !room.isReadingRecall else {
-      room.arrivals.append(arrival)
-      return
-    }
     arrival.hasRead = true
     room.arrivals.append(arrival)
     room.isReadingRecall = true

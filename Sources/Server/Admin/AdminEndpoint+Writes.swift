@@ -26,7 +26,8 @@ extension AdminEndpoint {
   func broadcast(_ request: Request, _ body: AdminBody) {
     attempt(request) { () throws(AdminFault) in
       let data = try body.object("data", bytesMax: messageBytesMax)
-      try hub.send(data: data.span, to: .everyone) { [self] result in
+      let key = try AdminEndpoint.idempotencyKey(request.head)
+      try hub.send(data: data.span, to: .everyone, idempotencyKey: key) { [self] result in
         finish(request, result) { _, writer in
           writer.key("ok")
           writer.bool(true)
@@ -38,14 +39,20 @@ extension AdminEndpoint {
   func direct(_ request: Request, _ body: AdminBody) {
     attempt(request) { () throws(AdminFault) in
       let user = try body.string("to")
+      guard !user.isEmpty else { throw .refused(.badRequest, "to must name a user") }
       let data = try body.object("data", bytesMax: messageBytesMax)
-      try hub.send(data: data.span, to: .user(user)) { [self] result in finish(request, result, writeDelivered) }
+      let key = try AdminEndpoint.idempotencyKey(request.head)
+      try hub.send(data: data.span, to: .user(user), idempotencyKey: key) { [self] result in
+        finish(request, result, writeDelivered)
+      }
     }
   }
 
   func disconnect(_ request: Request, _ body: AdminBody) {
     attempt(request) { () throws(AdminFault) in
-      if body.has("user") {
+      if body.has("user"), body.has("connection") {
+        throw .refused(.badRequest, "the body needs user or connection, not both")
+      } else if body.has("user") {
         let user = try body.string("user")
         hub.disconnect(user: user) { [self] result in finish(request, result, writeDisconnected) }
       } else if body.has("connection") {

@@ -36,10 +36,11 @@ final class AdminEndpoint {
 
   /// Answers a request whose path begins with `/admin`.
   func answer(_ request: Request) {
-    let path = String(decoding: request.head.path, as: UTF8.self).dropFirst("/admin".count)
-    let parts = path.drop { $0 == "/" }.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-    let section = parts.first.map(String.init) ?? ""
-    let name = parts.count > 1 && !parts[1].isEmpty ? Array(parts[1].utf8) : nil
+    let slash = UInt8(ascii: "/")
+    let path = request.head.path.dropFirst("/admin".utf8.count).drop { $0 == slash }
+    let parts = path.split(separator: slash, maxSplits: 1, omittingEmptySubsequences: false)
+    let section = String(decoding: parts.first ?? [], as: UTF8.self)
+    let name = parts.count > 1 && !parts[1].isEmpty ? Array(parts[1]) : nil
     let isMessage = ["publish", "broadcast", "direct"].contains(section)
     guard isAuthorized(request.head, acceptsAPIKey: isMessage) else {
       var response = ErrorResponse.make(

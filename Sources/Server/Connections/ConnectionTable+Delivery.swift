@@ -13,6 +13,8 @@ extension ConnectionTable: Delivery {
     // more than one of them gets all of its blocks in one send at the end of the tick.
     let isAlone = hub.isDeliveringAlone
     for member in roster {
+      // A connection may have begun to close in this very fan-out, as a slow consumer: nothing follows its close frame.
+      guard connections.isOccupied(member.target), connections[member.target].stage == .websocket else { continue }
       if batch.hasOrigins, isOrigin(member.session) {
         deliverToOrigin(batch, form, member)
       } else if isAlone, connections[member.target].outbox.isEmpty {

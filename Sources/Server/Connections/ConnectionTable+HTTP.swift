@@ -18,6 +18,8 @@ struct Request {
 /// Answers requests, at once or later, through `ConnectionTable.respond`.
 protocol RequestRouter: AnyObject {
   func route(_ request: Request)
+  /// Adds to every answer what does not depend on the path.
+  func decorate(_ response: inout Response, for head: RequestHead)
   /// The largest body that the path of `head` takes, in bytes.
   func bodyBytesMax(_ head: RequestHead) -> Int
   /// Tells that a connection is gone: an answer to it would go nowhere.
@@ -71,6 +73,7 @@ extension ConnectionTable {
       let exchange = connections[id.index].exchange, let head = exchange.head
     else { return }
     var response = response
+    router?.decorate(&response, for: head)
     // RFC 6797 section 7.1: whoever came by TLS shall keep to it, for half a year.
     if connections[id.index].tls != nil { response.addHeader("Strict-Transport-Security", "max-age=15768000") }
     append(to: id.index) {

@@ -117,9 +117,8 @@ extension ConnectionTable {
   }
 
   func endSession(_ index: UInt32) {
-    guard let session = connections[index].session else { return }
-    connections[index].session = nil
-    ending.append(session)
+    // The connection keeps the name of its session: if it is dropped before the tick ends, the session ends with it.
+    if let session = connections[index].session { ending.append(session) }
   }
 
   /// Past the limit a reader is too slow: what it has not read yet it can ask for when it comes back.

@@ -224,6 +224,8 @@ final class ConnectionTable: EventHandler, TickParticipant {
   // MARK: End of the tick
 
   func tickEnds() {
+    // First, so that nothing is framed behind a close frame or for a connection that is gone.
+    endSessions()
     hub.flush()
     var writing: [UInt32] = []
     swap(&writing, &dirty)
@@ -232,7 +234,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
     writing.removeAll(keepingCapacity: true)
     if dirty.isEmpty { swap(&writing, &dirty) }
     endSessions()
-    if hub.hasWork || !dirty.isEmpty { loop.tickAgain() }
+    if hub.hasWork || !dirty.isEmpty || !ending.isEmpty { loop.tickAgain() }
   }
 
   private func endSessions() {

@@ -6,6 +6,9 @@ struct OriginPolicy {
   /// - Parameter origins: such as `https://chat.example.com`, `chat.example.com` or `*.example.com`.
   init(_ origins: [String]) { allowed = origins.map { Array($0.lowercased().utf8) } }
 
+  /// Whether there is a list at all.
+  var isList: Bool { !allowed.isEmpty }
+
   /// Whether a request with that `Origin` may go on. Programs send none and are not meant.
   func allows(_ origin: [UInt8]?) -> Bool {
     guard !allowed.isEmpty, let origin else { return true }

@@ -18,10 +18,37 @@ final class Routes: RequestRouter {
 
   func connectionEnded(_ id: SlabID) {}
 
-  func bodyBytesMax(_ head: RequestHead) -> Int { Routes.isAdmin(head.path) ? AdminEndpoint.bodyBytesMax : 0 }
+  /// A body that nobody asked for is read and ignored, within reason.
+  private static let ignoredBodyBytesMax = 64 * 1024
+
+  func bodyBytesMax(_ head: RequestHead) -> Int {
+    Routes.isAdmin(head.path) ? AdminEndpoint.bodyBytesMax : Routes.ignoredBodyBytesMax
+  }
+
+  /// A page of a listed origin may read the answers (the Fetch standard, section 3.2: CORS protocol).
+  func decorate(_ response: inout Response, for head: RequestHead) {
+    guard node.origins.isList, let origin = head.headerList("Origin"), node.origins.allows(origin) else { return }
+    response.addHeader("Access-Control-Allow-Origin", origin.span)
+    response.addHeader("Access-Control-Allow-Credentials", "true")
+    response.addHeader("Vary", "Origin")
+  }
+
+  /// The browser's question before a request that a form could not have sent.
+  private func preflight() -> Response {
+    var response = Response(status: 204)
+    response.addHeader("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")
+    response.addHeader("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Last-Event-ID")
+    response.addHeader("Access-Control-Max-Age", "86400")
+    return response
+  }
 
   func route(_ request: Request) {
     if request.entrance == .redirect { return answer(request, redirection(request.head)) }
+    let origin = request.head.headerList("Origin")
+    guard node.origins.allows(origin) else {
+      return answer(request, ErrorResponse.make(.forbidden, "this Origin is not in --origins"))
+    }
+    if request.head.method == .options, origin != nil, node.origins.isList { return answer(request, preflight()) }
     let path = String(decoding: request.head.path, as: UTF8.self)
     switch path {
     case "/ws": openWebSocket(request, echo: false)
@@ -89,9 +116,6 @@ final class Routes: RequestRouter {
       for (name, value) in rejection.headers where !Routes.isConnectionHeader(name) { response.addHeader(name, value) }
       return answer(request, response)
     case .accepted(let accepted): acceptance = accepted
-    }
-    guard node.origins.allows(request.head.headerList("Origin")) else {
-      return answer(request, ErrorResponse.make(.forbidden, "this Origin is not in --origins"))
     }
     if node.isDraining {
       var response = ErrorResponse.make(.unavailable, "this node is draining: connect again, to another one")

@@ -121,8 +121,10 @@ final class FaultyBroker: Broker, BrokerListener {
   func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
     answer(reply) { inner.history(room: room, query, $0) }
   }
-  func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
-    answer(reply) { inner.send(envelope, to: audience, $0) }
+  func send(
+    _ envelope: [UInt8], to audience: Audience, dedupe: [UInt8]?, _ reply: @escaping BrokerReply<Int>
+  ) {
+    answer(reply) { inner.send(envelope, to: audience, dedupe: dedupe, $0) }
   }
   func enter(room: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>) {
     answer(reply) { inner.enter(room: room, member, announce: announce, $0) }

@@ -4,6 +4,25 @@ import Testing
 
 @Suite("Hub, recovery")
 struct RecoveryTests {
+  @Test("waits for the history that a resume asked for, whatever else happens in the room meanwhile")
+  func patientResume() throws {
+    let bench = HubBench()
+    let (ann, bob) = (bench.open("ann"), bench.open("bob"))
+    let epoch = try #require(ann.join().first?.string("epoch"))
+    for n in 1...5 { ann.publish("\"n\":\(n)") }
+    bench.broker.isQueuing = true
+    bob.post(#"{"type":"join","room":"r","since":{"epoch":"\#(epoch)","offset":1}}"#)
+    bench.broker.answerNext()
+    #expect(bob.take().isEmpty)
+    try bench.broker.publishElsewhere("r", "\"n\":6")
+    while !bench.broker.hearings.isEmpty { bench.broker.hearNext() }
+    #expect(bob.take().isEmpty)
+    while !bench.broker.answers.isEmpty { bench.broker.answerNext() }
+    let seen = bob.take()
+    #expect(seen.first?.json["recovered"]?.asBool == true, "\(seen)")
+    #expect(seen.filter { $0.type == "message" }.compactMap { $0.int("n") } == Array(2...6))
+  }
+
   @Test("reads lost messages from history and delivers them once, in order, before what came after")
   func repairsGap() throws {
     let bench = HubBench()

@@ -1,0 +1,181 @@
+"""TLS of a real node, by Python's ssl module: versions, ALPN, resumption, reload, redirection, and hostile endings.
+
+Starts and ends its own server. ROOST_BINARY names the program (default .build/debug/roost). Ends with 'N passed, N failed'.
+"""
+
+import base64
+import http.client
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+
+BINARY = os.environ.get("ROOST_BINARY", ".build/debug/roost")
+passed = failed = 0
+
+
+def check(name, condition, detail=""):
+    global passed, failed
+    passed, failed = passed + bool(condition), failed + (not condition)
+    print("ok     " if condition else "FAILED ", name, "" if condition else detail, flush=True)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def make_certificate(folder, name):
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{folder}/key.pem", "-out",
+         f"{folder}/cert.pem", "-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True)
+
+
+def context(version=None, alpn=("http/1.1",)):
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    c.check_hostname = False
+    c.verify_mode = ssl.CERT_NONE
+    if version:
+        c.minimum_version = c.maximum_version = version
+    if alpn:
+        c.set_alpn_protocols(list(alpn))
+    return c
+
+
+def connect(port, c, session=None):
+    raw = socket.create_connection(("127.0.0.1", port), timeout=10)
+    return c.wrap_socket(raw, server_hostname="localhost", session=session)
+
+
+def common_name(port):
+    with connect(port, context()) as s:
+        pem = ssl.DER_cert_to_PEM_cert(s.getpeercert(binary_form=True))
+    text = subprocess.run(["openssl", "x509", "-noout", "-subject"], input=pem, text=True, capture_output=True).stdout
+    return text.strip().split("=")[-1].strip()
+
+
+def frame(opcode, payload):
+    return bytes([0x80 | opcode, 0x80 | len(payload)]) + b"\0\0\0\0" + payload
+
+
+def open_websocket(port, user):
+    s = connect(port, context())
+    key = base64.b64encode(os.urandom(16)).decode()
+    s.sendall(
+        f"GET /ws?user={user} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
+    read_until(s, b'"welcome"')
+    return s
+
+
+def read_until(s, wanted):
+    seen = b""
+    while wanted not in seen:
+        more = s.recv(65536)
+        if not more:
+            raise EOFError(seen)
+        seen += more
+    return seen
+
+
+def eventually(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def is_listening(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def run(folder, port, redirect, server):
+    for name, version in (("1.2", ssl.TLSVersion.TLSv1_2), ("1.3", ssl.TLSVersion.TLSv1_3)):
+        with connect(port, context(version)) as s:
+            check(f"agrees on TLS {name} with ALPN http/1.1", s.selected_alpn_protocol() == "http/1.1", s.version())
+    try:
+        connect(port, context(alpn=("h2",))).close()
+        check("refuses a client that offers only h2 (RFC 7301 section 3.2)", False)
+    except ssl.SSLError:
+        check("refuses a client that offers only h2 (RFC 7301 section 3.2)", True)
+
+    c = context(ssl.TLSVersion.TLSv1_2)
+    with connect(port, c) as s:
+        session = s.session
+    with connect(port, c, session) as s:
+        check("resumes a session (RFC 5077)", s.session_reused)
+
+    https = http.client.HTTPSConnection("127.0.0.1", port, context=context(), timeout=10)
+    https.request("GET", "/healthz")
+    answer = https.getresponse()
+    check("answers with HSTS (RFC 6797 section 7.1)",
+          answer.status == 200 and answer.getheader("Strict-Transport-Security", "").startswith("max-age="))
+    for where in (redirect, port):
+        plain = http.client.HTTPConnection("127.0.0.1", where, timeout=10)
+        plain.request("GET", "/a?b=c")
+        answer = plain.getresponse()
+        check("redirects plain HTTP to the same place under TLS",
+              answer.status == 301 and answer.getheader("Location") == f"https://127.0.0.1:{port}/a?b=c",
+              answer.getheader("Location"))
+
+    ann, bob = open_websocket(port, "ann"), open_websocket(port, "bob")
+    for s in (ann, bob):
+        s.sendall(frame(1, b'{"type":"join","room":"r"}'))
+        read_until(s, b'"joined"')
+    # A message to oneself, the goodbye and the end of the connection in one record: nothing may be delivered to what
+    # is gone.
+    for i in range(20):
+        s = open_websocket(port, "hasty")
+        s.sendall(frame(1, b'{"type":"join","room":"r","id":"j"}'))
+        read_until(s, b'"joined"')
+        s.sendall(frame(1, b'{"type":"message","room":"r","echo":true,"n":1}') + frame(8, b"\x03\xe8"))
+        try:
+            s.unwrap()
+        except (ssl.SSLError, OSError):
+            pass
+        s.close()
+    check("survives a goodbye in the same breath as a message", server.poll() is None)
+
+    make_certificate(folder, "second")
+    before = common_name(port)
+    server.send_signal(signal.SIGHUP)
+    check("serves a new certificate after SIGHUP", before == "first" and eventually(lambda: common_name(port) == "second"))
+    ann.sendall(frame(1, b'{"type":"message","room":"r","id":"x","text":"still here"}'))
+    check("keeps open connections through a reload", b"still here" in read_until(bob, b"still here"))
+    with open(f"{folder}/cert.pem", "w") as f:
+        f.write("nonsense")
+    server.send_signal(signal.SIGHUP)
+    check("keeps the certificate it has when the new one is broken", common_name(port) == "second")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        make_certificate(folder, "first")
+        port, redirect = free_port(), free_port()
+        server = subprocess.Popen(
+            [BINARY, "serve", "--host", "127.0.0.1", "--port", str(port), "--redirect-port", str(redirect), "--drain", "0s",
+             "--tls-cert", f"{folder}/cert.pem", "--tls-key", f"{folder}/key.pem", "--log-level", "error"])
+        try:
+            if not eventually(lambda: is_listening(port)):
+                sys.exit("the server did not start")
+            run(folder, port, redirect, server)
+        finally:
+            server.terminate()
+            check("ends with 0", server.wait(20) == 0)
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+main()
