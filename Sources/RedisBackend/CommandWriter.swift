@@ -1,3 +1,4 @@
+import JSONCore
 import Realtime
 
 /// Writes commands as RESP arrays of bulk strings, straight into a link's output buffer.
@@ -10,7 +11,7 @@ struct CommandWriter {
   /// Begins a command of `count` parts, its name included. Exactly as many `bulk` must follow.
   mutating func command(parts count: Int) {
     bytes.append(0x2A)
-    Decimal.append(UInt64(count), to: &bytes)
+    JSONNumber.append(UInt64(count), to: &bytes)
     endLine()
   }
 
@@ -38,7 +39,7 @@ struct CommandWriter {
   mutating func bulk(_ number: Int) {
     var digits: [UInt8] = []
     if number < 0 { digits.append(0x2D) }
-    Decimal.append(UInt64(number.magnitude), to: &digits)
+    JSONNumber.append(UInt64(number.magnitude), to: &digits)
     bulk(digits)
   }
 
@@ -46,7 +47,7 @@ struct CommandWriter {
 
   private mutating func begin(_ count: Int) {
     bytes.append(0x24)
-    Decimal.append(UInt64(count), to: &bytes)
+    JSONNumber.append(UInt64(count), to: &bytes)
     endLine()
   }
 

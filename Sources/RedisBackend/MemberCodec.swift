@@ -42,7 +42,7 @@ enum MemberCodec {
         } else if part.key.equals("address", in: value) {
           address = part.string?.decoded(in: value) ?? []
         } else if part.key.equals("since", in: value) {
-          since = Decimal.parse(value.extracting(part.value))
+          since = JSONNumber.unsigned(value.extracting(part.value))
         } else if part.key.equals("info", in: value) {
           let text = value.extracting(part.value)
           info = text.indices.map { text[$0] }

@@ -1,3 +1,4 @@
+import JSONCore
 import Realtime
 
 extension RedisBroker {
@@ -53,7 +54,7 @@ extension RedisBroker {
       limit = count
       after = []
       // Lua counts in doubles: what is beyond them is beyond every room's counter.
-      Decimal.append(min(offset, 1 << 53), to: &after)
+      JSONNumber.append(min(offset, 1 << 53), to: &after)
     }
     let answer: ScriptRunner.Handler = { reply(RedisBroker.page($0)) }
     scripts.run(.history, keys: 2, parts: 6, answer) { [keys, configuration] writer in
@@ -71,7 +72,7 @@ extension RedisBroker {
     var page = HistoryPage(position: position, entries: [])
     page.entries.reserveCapacity(reply.count / 2)
     for i in stride(from: 1, to: reply.count, by: 2) {
-      guard let offset = Decimal.parse(reply[i].bytes) else { return .failure(.unavailable) }
+      guard let offset = JSONNumber.unsigned(reply[i].bytes) else { return .failure(.unavailable) }
       page.entries.append((offset, reply[i + 1].copy))
     }
     return .success(page)

@@ -1,3 +1,5 @@
+import JSONCore
+
 /// What travels through a broker: one line of facts, then the body.
 ///
 ///     KIND SP TS SP ORIGIN SP USER LF BODY
@@ -68,7 +70,7 @@ public struct Envelope: Equatable {
   ) {
     output.append(kind.rawValue)
     output.append(0x20)
-    Decimal.append(timestamp, to: &output)
+    JSONNumber.append(timestamp, to: &output)
     output.append(0x20)
     if origin.isEmpty { output.append(0x2D) } else { output.append(contentsOf: origin) }
     output.append(0x20)

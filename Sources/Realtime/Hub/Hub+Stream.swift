@@ -41,7 +41,7 @@ extension Hub: BrokerListener {
     let start = batch.bytes.count
     batch.append(
       kind, offset: offset, origin: origin,
-      acceptedAt: Decimal.parse(envelope.extracting(parsed.timestamp)) ?? 0
+      acceptedAt: JSONNumber.unsigned(envelope.extracting(parsed.timestamp)) ?? 0
     ) { Push.message(parsed, in: envelope, offset: offset, room: room, to: &$0) }
     if room.recall != nil {
       let payload = Array(batch.bytes[start...])

@@ -26,7 +26,8 @@ extension AdminEndpoint {
     let query = request.head.query
     var limit = AdminEndpoint.roomsPerPageDefault
     if let text = query.first("limit") {
-      guard let value = Decimal.parse(text.span), (1...UInt64(AdminEndpoint.roomsPerPageMax)).contains(value) else {
+      guard let value = JSONNumber.unsigned(text.span), (1...UInt64(AdminEndpoint.roomsPerPageMax)).contains(value)
+      else {
         return refuse(request, .badRequest, "limit must be a number from 1 to \(AdminEndpoint.roomsPerPageMax)")
       }
       limit = Int(value)
@@ -96,7 +97,7 @@ extension AdminEndpoint {
     guard RoomName.isValid(room.span) else { return refuse(request, .badRoom, RoomName.rule) }
     var limit = Limits.historyLimitDefault
     if let text = request.head.query.first("limit") {
-      guard let value = Decimal.parse(text.span), (1...UInt64(Limits.historyReadMax)).contains(value) else {
+      guard let value = JSONNumber.unsigned(text.span), (1...UInt64(Limits.historyReadMax)).contains(value) else {
         return refuse(request, .badRequest, "limit must be a number from 1 to \(Limits.historyReadMax)")
       }
       limit = Int(value)
