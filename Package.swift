@@ -67,7 +67,7 @@ let package = Package(
     .testTarget(name: "SettingsTests", dependencies: ["Settings", "JSONCore"], swiftSettings: strict),
     .testTarget(name: "RealtimeTests", dependencies: ["Realtime", "JSONCore"], swiftSettings: strict),
     .testTarget(
-      name: "BrokerTests", dependencies: ["Realtime", "RedisBackend", "LoopCore"], swiftSettings: strict),
+      name: "BrokerTests", dependencies: ["Realtime", "RedisBackend", "LoopCore", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "LoopCoreTests", dependencies: ["LoopCore", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "ServerTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore"], swiftSettings: strict),

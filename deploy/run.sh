@@ -42,7 +42,7 @@ await() {
   exit 1
 }
 
-answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && grep -q ' 200 ' <&3); }
+answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3 && grep -q ' 200 ' <&3); }
 
 redis=$((port + 4))
 redis-server --port "$redis" --bind 127.0.0.1 --save '' --appendonly no --dir "$state" --logfile redis.log &

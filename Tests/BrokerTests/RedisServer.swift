@@ -1,5 +1,6 @@
 import Glibc
 import LoopCore
+import TestSupport
 
 @testable import RedisBackend
 
@@ -32,7 +33,16 @@ final class RedisServer {
     var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
     defer { argv.forEach { free($0) } }
     argv.append(nil)
-    guard posix_spawnp(&process, "redis-server", &actions, nil, argv, environ) == 0 else { throw Failure.cannotStart }
+    // A process group of its own, which ends with the test run at the latest.
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    posix_spawnattr_setpgroup(&attributes, 0)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
+    guard posix_spawnp(&process, "redis-server", &actions, &attributes, argv, environ) == 0 else {
+      throw Failure.cannotStart
+    }
+    Undertaker.watch(process)
     guard run("PING") == "PONG" else { throw Failure.cannotStart }
   }
 
@@ -43,6 +53,7 @@ final class RedisServer {
     Glibc.kill(process, SIGKILL)
     var status: Int32 = 0
     waitpid(process, &status, 0)
+    Undertaker.forget(process)
     process = 0
   }
 

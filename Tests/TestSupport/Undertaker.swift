@@ -17,10 +17,10 @@ package enum Undertaker {
   private static let pipe = Mutex<Int32>(-1)
 
   /// Tells of a process group that was started.
-  static func watch(_ group: pid_t) { tell("+ \(group)\n") }
+  package static func watch(_ group: pid_t) { tell("+ \(group)\n") }
 
   /// Tells of a process group that is gone.
-  static func forget(_ group: pid_t) { tell("- \(group)\n") }
+  package static func forget(_ group: pid_t) { tell("- \(group)\n") }
 
   private static func tell(_ line: String) {
     pipe.withLock { descriptor in
