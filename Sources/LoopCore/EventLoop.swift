@@ -85,12 +85,6 @@ public final class EventLoop {
     _ = control(EPOLL_CTL_MOD, descriptor, interest, handler, token)
   }
 
-  /// Stops watching a descriptor that stays open. One that is closed is forgotten by the kernel itself.
-  public func unwatch(_ descriptor: Int32) {
-    var event = epoll_event()
-    _ = epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, &event)
-  }
-
   /// Runs `action` once, after `milliseconds`.
   @discardableResult
   public func after(milliseconds: Int, _ action: @escaping () -> Void) -> TimerID {

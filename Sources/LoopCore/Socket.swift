@@ -76,12 +76,6 @@ public enum Socket {
 
   public static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
 
-  /// Makes the close that follows send RST instead of FIN, so that a peer that never reads frees no port for minutes.
-  public static func resetOnClose(_ descriptor: Int32) {
-    var option = linger(l_onoff: 1, l_linger: 0)
-    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
-  }
-
   static func setNoDelay(_ descriptor: Int32) {
     var one: Int32 = 1
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))

@@ -87,12 +87,6 @@ extension Hub {
     }
   }
 
-  /// Sessions that are open.
-  public var sessionCount: Int { sessions.count }
-
-  /// The user of a session, or nil while it is not authenticated.
-  public func user(of id: SlabID) -> [UInt8]? { sessions.contains(id) ? sessions[id.index].user?.name : nil }
-
   func identify(_ id: SlabID, as name: [UInt8]) {
     let user: LocalUser
     if let known = users.find(name.span) {

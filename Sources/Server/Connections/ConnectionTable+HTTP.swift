@@ -22,8 +22,6 @@ protocol RequestRouter: AnyObject {
   func decorate(_ response: inout Response, for head: RequestHead)
   /// The largest body that the path of `head` takes, in bytes.
   func bodyBytesMax(_ head: RequestHead) -> Int
-  /// Tells that a connection is gone: an answer to it would go nowhere.
-  func connectionEnded(_ id: SlabID)
 }
 
 extension ConnectionTable {

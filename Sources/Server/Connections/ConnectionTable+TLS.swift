@@ -21,9 +21,7 @@ extension ConnectionTable {
     case .wantsRead, .wantsWrite:
       connections[index].wantsWrite = progress == .wantsWrite
       updateInterest(index)
-    case .failed:
-      metrics.handshakesFailed += 1
-      drop(index)
+    case .failed: drop(index)
     }
   }
 

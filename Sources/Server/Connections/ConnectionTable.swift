@@ -108,7 +108,6 @@ final class ConnectionTable: EventHandler, TickParticipant {
     guard connections.contains(id) else { return }
     Socket.close(connections[index].socket)
     connections.remove(index)
-    router?.connectionEnded(id)
   }
 
   /// Gives memory back after a crowd has left.

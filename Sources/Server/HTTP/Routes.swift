@@ -16,8 +16,6 @@ final class Routes: RequestRouter {
     table.router = self
   }
 
-  func connectionEnded(_ id: SlabID) {}
-
   /// A body that nobody asked for is read and ignored, within reason.
   private static let ignoredBodyBytesMax = 64 * 1024
 

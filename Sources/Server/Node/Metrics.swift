@@ -6,7 +6,6 @@ final class Metrics {
   /// Peers that answered no ping.
   var ghosts: UInt64 = 0
   var protocolErrors: UInt64 = 0
-  var handshakesFailed: UInt64 = 0
   var requestsRefused: UInt64 = 0
   var connectionsRefused: UInt64 = 0
   var deliverySeconds = Histogram()
