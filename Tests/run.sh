@@ -4,7 +4,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+failures=$(mktemp)
+trap 'rm -f "$log" "$failures"' EXIT
 passed=0
 failed=0
 
@@ -14,6 +15,7 @@ status=${PIPESTATUS[0]}
 # Swift Testing ends every test with one line; a test with arguments counts once.
 passed=$(grep -cE '^. Test ("|.*\)).* passed after ' "$log")
 failed=$(grep -cE '^. Test ("|.*\)).* failed after ' "$log")
+grep -A 6 -E ' recorded an issue |Fatal error|: error: ' "$log" >> "$failures"
 # A run that crashed has failed, whatever its lines say.
 if [ "$status" != 0 ] && [ "$failed" = 0 ]; then failed=1; fi
 
@@ -25,6 +27,7 @@ add() {
     read -r more _ less _ <<< "$line"
     passed=$((passed + more))
     failed=$((failed + less))
+    grep -A 6 '^FAILED' "$log" >> "$failures"
     if [ "$status" != 0 ] && [ "$less" = 0 ]; then failed=$((failed + 1)); fi
   else
     failed=$((failed + 1))
@@ -34,5 +37,10 @@ add() {
 add python3 Tests/tls/tls_test.py
 add bash Tests/browser/run.sh
 
+# Said again at the end, where one looks first.
+if [ "$failed" != 0 ]; then
+  echo "== What failed"
+  tail -c 8000 "$failures"
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
