@@ -1,35 +1,49 @@
 import Glibc
 
-/// A real `redis-server` without persistence, on a port of its own.
+/// A real `redis-server` on a port of its own.
 package final class RedisProcess {
   package let port: UInt16
   package private(set) var process: ChildProcess
+  /// Where it keeps an append-only file, or nil.
+  private let folder: String?
 
-  package init() throws {
+  /// - Parameter isDurable: whether a kill loses nothing: every reply waits until the append-only file was written,
+  ///   which the kernel keeps. Otherwise it comes back empty.
+  package init(isDurable: Bool = false) throws {
     port = try FreePort.find()
-    process = try RedisProcess.start(port)
+    var template = Array("/tmp/roost-redis-XXXXXX".utf8CString)
+    folder = isDurable ? mkdtemp(&template).map { String(cString: $0) } : nil
+    process = try RedisProcess.start(port, folder)
+  }
+
+  deinit {
+    process.kill()
+    if let folder, let remover = try? ChildProcess(["rm", "-rf", folder]) { _ = try? remover.waitForEnd() }
   }
 
   package var url: String { "redis://127.0.0.1:\(port)" }
 
-  private static func start(_ port: UInt16) throws -> ChildProcess {
+  private static func start(_ port: UInt16, _ folder: String?) throws -> ChildProcess {
     let process: ChildProcess
     do {
-      process = try ChildProcess([
-        "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", "/tmp",
-      ])
+      process = try ChildProcess(
+        [
+          "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--dir", folder ?? "/tmp",
+          // Without fsync nothing delays the write, and what the kernel has outlives a killed process.
+          "--appendonly", folder == nil ? "no" : "yes", "--appendfsync", "no",
+        ])
     } catch { throw TestFailure("redis-server is missing (apt-get install redis-server): \(error)") }
     _ = try process.line(with: "Ready to accept connections")
     return process
   }
 
-  /// Ends it at once; everything in it is lost.
+  /// Ends it at once; everything in it is lost, unless it is durable.
   package func kill() { process.kill() }
 
-  /// Starts it again, empty, on the same port.
+  /// Starts it again on the same port, empty, unless it is durable.
   package func restart() throws {
     kill()
-    process = try RedisProcess.start(port)
+    process = try RedisProcess.start(port, folder)
   }
 
   /// Stops it from answering, with its connections open.
