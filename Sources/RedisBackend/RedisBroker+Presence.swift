@@ -58,11 +58,16 @@ extension RedisBroker {
     }
   }
 
-  /// Takes a room without local members out of the node's list. When Redis is away it stays there: a room in the list
-  /// without members costs a sweep one look.
-  func delist(_ room: [UInt8]) {
-    guard listedRooms.remove(room) != nil, isAvailable else { return }
-    commands.request({ _ in }) { writer in
+  /// Takes a room without local members out of the node's list.
+  func delist(_ room: [UInt8]) { if listedRooms.remove(room) != nil { unlist(room) } }
+
+  /// Does it in Redis, now or when it is back.
+  func unlist(_ room: [UInt8]) {
+    guard isAvailable else { return remember(.delist(room: room)) }
+    let answer: PendingReplies.Handler = { [weak self] answer in
+      if answer == nil { self?.remember(.delist(room: room)) }
+    }
+    commands.request(answer) { writer in
       writer.command(parts: 3)
       writer.bulk("ZREM")
       writer.bulk(keys.node, node, "}:rooms")

@@ -204,6 +204,7 @@ public final class RedisBroker: Broker, TickParticipant {
       case .connect(let member): connect(member)
       case .disconnect(let member): disconnect(member)
       case .leave(let room, let member): leave(room: room, member)
+      case .delist(let room): if !listedRooms.contains(room) { unlist(room) }
       }
     }
   }
