@@ -5,6 +5,19 @@ extension RedisBroker {
     readMembers(keys.room, room, "}:members", reply)
   }
 
+  public func users(room: [UInt8], _ reply: @escaping BrokerReply<[[UInt8]]>) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    let answer: PendingReplies.Handler = { names in
+      guard let names, names.kind == .array else { return reply(.failure(.unavailable)) }
+      reply(.success((0..<names.count).map { names[$0].copy }))
+    }
+    commands.request(answer) { writer in
+      writer.command(parts: 2)
+      writer.bulk("HKEYS")
+      writer.bulk(keys.room, room, "}:users")
+    }
+  }
+
   public func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
     readMembers(keys.user, user, "}:connections", reply)
   }

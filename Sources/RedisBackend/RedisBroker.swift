@@ -24,6 +24,8 @@ public final class RedisBroker: Broker, TickParticipant {
   private let sweeper: Sweeper
   private let log: Log
 
+  /// Notices are published and not kept.
+  public let losesNotices = true
   /// Whether the lease stands and commands are taken.
   public private(set) var isAvailable = false
   /// Whether every subscription stands.

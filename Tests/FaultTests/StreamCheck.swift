@@ -38,6 +38,8 @@ struct StreamCheck {
   /// The highest offset known of an epoch, growing with time.
   private var tops: [String: [(at: Int, offset: Int)]] = [:]
   private var epochs: [String: [String]] = [:]
+  /// When an epoch was first seen, in milliseconds.
+  private var begunAt: [String: Int] = [:]
   private var lossesSoFar = 0
   private var nodeKilledAt = Int.min / 2
 
@@ -141,6 +143,7 @@ struct StreamCheck {
   private mutating func know(_ epoch: String, of room: String, _ index: Int) {
     guard !epochs[room, default: []].contains(epoch) else { return }
     epochs[room, default: []].append(epoch)
+    begunAt[epoch] = records[index].at
     if epochs[room]!.count > lossesSoFar + 1 { complain("a new epoch, though nothing was lost", index) }
   }
 
@@ -188,6 +191,12 @@ struct StreamCheck {
   private mutating func judgeTold(_ hole: Missing) {
     let top = tops[hole.epoch]?.last { $0.at <= records[hole.index].at + 2000 }?.offset ?? 0
     guard top - hole.offsets.lowerBound < historySize - 1 else { return }
+    // The epoch was over before its history could be read: the next one was seen soon after.
+    let at = records[hole.index].at
+    let isOver = epochs[hole.seat.room, default: []].contains {
+      Place.isLater($0, than: hole.epoch) && begunAt[$0, default: .max] < at + 5000
+    }
+    guard !isOver else { return }
     complain("\(hole.offsets) were called lost, and history held \(historySize) up to \(top)", hole.index)
   }
 }

@@ -57,6 +57,8 @@ public final class Hub {
   var waitingRooms: [Room] = []
   var recallingRooms: [Room] = []
   var recoveringRooms = 0
+  /// Milliseconds at which presence is compared with the broker; 0: not at all.
+  var presenceDueAt: UInt64 = 0
   var spareBatches: [RoomBatch] = []
   /// Reused by every answer, so that an answer costs one copy and no allocation.
   var scratch: [UInt8] = []
@@ -164,6 +166,7 @@ extension Hub {
       broker.unsubscribe(room: room.name)
     }
     lingering.removeFirst(ended)
+    comparePresence(at: now)
     counters.rooms = rooms.count
     recallingRooms.removeAll { room in
       if let recall = room.recall, recall.expiresAt <= now { room.recall = nil }

@@ -2,7 +2,8 @@ import Testing
 
 @testable import Realtime
 
-/// A client that checks what it is told: every offset once, in order, and every hole announced.
+/// A client that checks what it is told: every offset once, in order, every hole announced; everybody's coming and
+/// going in turns.
 private final class Witness {
   let client: Client
   private(set) var position: (epoch: String, offset: Int)?
@@ -12,6 +13,11 @@ private final class Witness {
   private(set) var complaints: [String] = []
   /// What it read at each place.
   private(set) var read: [String: Int] = [:]
+
+  /// Who is there, as far as it was told since it joined.
+  private(set) var told: [String: Bool] = [:]
+  /// Who was there, as the room's other members had been told, when it joined.
+  private(set) var known: [String: Bool] = [:]
 
   init(_ client: Client) { self.client = client }
 
@@ -44,7 +50,11 @@ private final class Witness {
       }
       position?.offset = last
     case "error": isJoining = false
-    case "left", "user_joined", "user_left", "degraded", "restored", "ack": break
+    case "user_joined", "user_left":
+      guard let user = text.string("user") else { break }
+      if told[user] == (text.type == "user_joined") { complaints.append("said twice: \(text)") }
+      told[user] = text.type == "user_joined"
+    case "left", "degraded", "restored", "ack": break
     default: complaints.append("unexpected: \(text)")
     }
   }
@@ -59,6 +69,10 @@ private final class Witness {
       if (isRecovered != nil) != (askedSince != nil) { complaints.append("recovered unasked: \(text)") }
       isJoining = false
       isJoined = true
+      told = [:]
+      let room = Array("r".utf8)
+      let attendance = client.bench.hub.rooms.find(room.span)?.attendance ?? Attendance()
+      for user in SimulationTests.users { known[user] = attendance.contains(Array(user.utf8).span) }
     } else if isRecovered != false || !isJoined {
       complaints.append("an unasked joined must say recovered false, to a member: \(text)")
     }
@@ -73,6 +87,9 @@ private final class Witness {
 
 @Suite("Hub, simulated broker")
 struct SimulationTests {
+  /// Users of another node, who come and go.
+  fileprivate static let users = ["far0", "far1", "far2"]
+
   /// One life of a room with faults: who joins, leaves, publishes, and which channel goes on next is drawn from `seed`.
   private func simulate(seed: UInt64) throws {
     var random = SeededGenerator(seed: seed)
@@ -94,6 +111,7 @@ struct SimulationTests {
       case 83: bench.broker.goAway()
       case 84..<87: if !bench.broker.isAvailable { bench.broker.comeBack() }
       case 87: bench.broker.forget()
+      case 91..<96: bench.broker.moveElsewhere(SimulationTests.users.randomElement(using: &random) ?? "")
       case 88..<91:
         bench.clock.milliseconds += 700
         bench.hub.expire()
@@ -128,6 +146,11 @@ struct SimulationTests {
       for (place, number) in witness.read {
         #expect(read[place] == nil || read[place] == number, "seed \(seed): two messages at \(place)")
         read[place] = number
+      }
+      for user in SimulationTests.users where witness.isJoined {
+        let isThere = bench.broker.users.contains(user)
+        guard let told = witness.told[user] ?? witness.known[user] else { continue }
+        #expect(told == isThere, "seed \(seed): \(user) is \(isThere ? "there" : "gone")")
       }
       guard witness.isJoined, let position = bench.broker.position(of: "r") else { continue }
       #expect(witness.position?.offset == Int(position.offset), "seed \(seed): not everything arrived")
