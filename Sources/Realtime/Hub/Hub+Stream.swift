@@ -183,6 +183,8 @@ extension Hub: BrokerListener {
 
   public func presenceLost(announce: Bool) {
     comparePresence(in: Limits.presenceAssertMilliseconds)
+    // What forgot the members has likely forgotten the rooms too: without a message nobody would tell.
+    reconcile {}
     for index in 0..<sessions.end where sessions.isOccupied(index) {
       guard let member = member(index) else { continue }
       broker.connect(member)

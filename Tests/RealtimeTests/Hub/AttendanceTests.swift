@@ -59,6 +59,18 @@ struct NoticeTests {
     #expect(!ann.take().contains { $0.type == "user_joined" })
   }
 
+  @Test("tells of the new epoch when everything was forgotten, though no link broke and nobody publishes")
+  func flushed() throws {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    ann.join()
+    ann.publish(#""n":1"#)
+    bench.broker.flush()
+    let renewed = try #require(ann.take().first { $0.type == "joined" })
+    #expect(renewed.int("offset") == 0 && renewed.json["recovered"]?.asBool == false)
+    #expect(bench.broker.users == ["ann"])
+  }
+
   @Test("tells after an outage who has left and who has come meanwhile, each once")
   func outage() {
     let bench = HubBench()

@@ -10,6 +10,8 @@ final class FaultyBroker: Broker, BrokerListener {
   var isQueuing = false
   /// Whether publications are lost on their way to the hub.
   var isLosing = false
+  /// Whether the next thing that is asked for is done, and the hub told that it failed.
+  var losesNextAnswer = false
   private(set) var isAvailable = true
   let losesNotices = true
 
@@ -53,6 +55,19 @@ final class FaultyBroker: Broker, BrokerListener {
   func forget() {
     goAway()
     hearings = []
+    empty()
+    isAvailable = true
+    listener?.presenceLost(announce: false)
+    listener?.brokerRestored()
+  }
+
+  /// Loses everything that it knew while its connections stand, as a Redis that is flushed.
+  func flush() {
+    empty()
+    listener?.presenceLost(announce: false)
+  }
+
+  private func empty() {
     life += 1
     inner = FaultyBroker.makeInner(life, historySize, clock)
     inner.listener = self
@@ -60,9 +75,6 @@ final class FaultyBroker: Broker, BrokerListener {
     for user in heardUsers { inner.subscribe(user: user) }
     // The other node has noticed too, and asserts its members.
     for member in elsewhere { inner.enter(room: Array("r".utf8), member, announce: true) { _ in } }
-    isAvailable = true
-    listener?.presenceLost(announce: false)
-    listener?.brokerRestored()
   }
 
   /// Publishes as another node would. Returns the message's position.
@@ -123,6 +135,8 @@ final class FaultyBroker: Broker, BrokerListener {
     guard isAvailable else { return later { reply(.failure(.unavailable)) } }
     var result: Result<Value, BrokerError> = .failure(.unavailable)
     ask { result = $0 }
+    if losesNextAnswer { result = .failure(.unavailable) }
+    losesNextAnswer = false
     later { reply(result) }
   }
 

@@ -110,7 +110,7 @@ struct SimulationTests {
       case 80..<83: bench.broker.isLosing.toggle()
       case 83: bench.broker.goAway()
       case 84..<87: if !bench.broker.isAvailable { bench.broker.comeBack() }
-      case 87: bench.broker.forget()
+      case 87: if Bool.random(using: &random) { bench.broker.forget() } else { bench.broker.flush() }
       case 91..<96: bench.broker.moveElsewhere(SimulationTests.users.randomElement(using: &random) ?? "")
       case 88..<91:
         bench.clock.milliseconds += 700
