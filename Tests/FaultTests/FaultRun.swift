@@ -107,7 +107,7 @@ final class FaultRun {
     }
   }
 
-  /// Waits until everything is whole: acks, places, presence.
+  /// Waits until everything is whole: acks, places, presence, and what clients believe of each other.
   private func converge() throws {
     let end = bed.lastHealedAt + FaultRun.convergenceMilliseconds
     var open: [Violation] = []
@@ -119,6 +119,8 @@ final class FaultRun {
         presenceConvergedAfter = chronicle.now - bed.lastHealedAt
       }
       open += presence
+      // Read only when the rest is right: it goes through everything that happened.
+      if open.isEmpty { open = PresenceCheck(chronicle.records, users: users).beliefs }
     } while !open.isEmpty && chronicle.now < end
     violations += open
   }

@@ -2,6 +2,8 @@
 /// `user_joined` and `user_left` take turns, begin from what was so when the observer came, and end at what is so.
 struct PresenceCheck {
   private(set) var violations: [Violation] = []
+  /// Those of them that may come right yet: what an observer believes at the end.
+  private(set) var beliefs: [Violation] = []
 
   /// An observer's uninterrupted time in a room.
   private struct Stay {
@@ -102,6 +104,7 @@ struct PresenceCheck {
       }
       guard isLast, let state, state != present.contains(user) else { continue }
       complain(stay, "believes at the end that \(user) is \(state ? "there" : "gone")", notices.last?.index)
+      beliefs.append(violations[violations.count - 1])
     }
   }
 
