@@ -6,8 +6,19 @@ package final class RedisProcess {
   package private(set) var process: ChildProcess
 
   package init() throws {
-    port = try FreePort.find()
-    process = try RedisProcess.start(port)
+    // Another test may have taken the port that was free a moment ago.
+    var attempts = 5
+    while true {
+      let free = try FreePort.find()
+      do {
+        process = try RedisProcess.start(free)
+        port = free
+        return
+      } catch {
+        attempts -= 1
+        if attempts == 0 { throw error }
+      }
+    }
   }
 
   package var url: String { "redis://127.0.0.1:\(port)" }
