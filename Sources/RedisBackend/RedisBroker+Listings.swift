@@ -49,11 +49,11 @@ extension RedisBroker {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     let answer: ScriptRunner.Handler = { entries in
       guard let entries, entries.kind == .array else { return reply(.failure(.unavailable)) }
-      reply(
-        .success(
-          stride(from: 0, to: entries.count - 1, by: 2).map {
-            NodeEntry(id: entries[$0].copy, report: entries[$0 + 1].copy)
-          }))
+      // Redis lists them by the end of their leases, which changes with every renewal.
+      let nodes = stride(from: 0, to: entries.count - 1, by: 2)
+        .map { NodeEntry(id: entries[$0].copy, report: entries[$0 + 1].copy) }
+        .sorted { $0.id.lexicographicallyPrecedes($1.id) }
+      reply(.success(nodes))
     }
     scripts.run(.liveNodes, keys: 1, parts: 2, answer) { [keys] writer in
       writer.bulk(keys.leases)

@@ -151,7 +151,7 @@ public protocol Broker: AnyObject {
   func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>)
   /// Lists rooms whose name begins with `prefix`, after `cursor`, at most `limit`.
   func rooms(prefix: [UInt8], after cursor: [UInt8]?, limit: Int, _ reply: @escaping BrokerReply<RoomListing>)
-  /// Lists the live nodes.
+  /// Lists the live nodes, ascending by id.
   func nodes(_ reply: @escaping BrokerReply<[NodeEntry]>)
 }
 
