@@ -13,7 +13,7 @@ public final class EmbeddedBroker: Broker {
   private var heardRooms: Set<[UInt8]> = []
   private var dedupe = DedupeMemory<Position>()
   private var sentOnce = DedupeMemory<Int>()
-  private var connections: [[UInt8]: EmbeddedConnection] = [:]
+  private var connections = NameTable<EmbeddedConnection>()
   /// A user's first connection; the others hang behind it.
   private var userConnections: [[UInt8]: EmbeddedConnection] = [:]
   private var nextEpoch: UInt64
@@ -50,7 +50,7 @@ public final class EmbeddedBroker: Broker {
 
   /// Gives memory back after a crowd has left: dictionaries do not shrink by themselves.
   public func shrink() {
-    connections = connections.shrunk()
+    connections.shrink()
     userConnections = userConnections.shrunk()
     rooms = rooms.shrunk()
     // What nobody is in and nobody ever spoke in is soon made again.
@@ -130,7 +130,7 @@ public final class EmbeddedBroker: Broker {
   public func enter(room name: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>) {
     let room = room(name)
     connect(member)
-    guard let connection = connections[member.name] else { return reply(.failure(.unavailable)) }
+    guard let connection = connections.find(member.name.span) else { return reply(.failure(.unavailable)) }
     let isFirst = room.enter(connection, since: member.since, others: connectionList(member.user))
     if isFirst, announce { notify(name, .userJoined, member) }
     reply(.success(RoomEntry(position: room.position, userCount: room.userCount)))
@@ -158,15 +158,16 @@ public final class EmbeddedBroker: Broker {
   public func unsubscribe(user: [UInt8]) {}
 
   public func connect(_ member: Member) {
-    guard connections[member.name] == nil else { return }
+    guard connections.find(member.name.span) == nil else { return }
     let connection = EmbeddedConnection(member)
-    connections[member.name] = connection
+    connections.insert(connection)
     connection.next = userConnections[member.user]
     userConnections[member.user] = connection
   }
 
   public func disconnect(_ member: Member) {
-    guard let connection = connections.removeValue(forKey: member.name) else { return }
+    guard let connection = connections.find(member.name.span) else { return }
+    connections.remove(member.name)
     if userConnections[member.user] === connection {
       userConnections[member.user] = connection.next
     } else {
@@ -183,7 +184,7 @@ public final class EmbeddedBroker: Broker {
   }
 
   public func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>) {
-    reply(.success(connections[name]?.member))
+    reply(.success(connections.find(name.span)?.member))
   }
 
   public func rooms(

@@ -1,6 +1,7 @@
 /// A connection of the embedded broker, one object however many rooms it is in.
-final class EmbeddedConnection {
+final class EmbeddedConnection: Named {
   let member: Member
+  var name: [UInt8] { member.name }
   /// The same user's next connection: most users have one, which costs no array.
   var next: EmbeddedConnection?
   init(_ member: Member) { self.member = member }

@@ -51,8 +51,9 @@ extension ConnectionTable: Delivery {
     var block: [UInt8] = []
     block.reserveCapacity(batch.bytes.count + 10 * batch.entries.count)
     var start = 0
+    let bytes = batch.bytes
     for entry in batch.entries {
-      let payload = batch.bytes.span.extracting(start..<entry.end)
+      let payload = bytes.span.extracting(start..<entry.end)
       start = entry.end
       if let origin, entry.origin?.index == origin { continue }
       let opcode: Opcode = entry.kind == .text ? .text : .binary
