@@ -192,12 +192,15 @@ extension Hub {
 
   private func addToRoster(_ room: Room, _ session: UInt32) -> UInt32 {
     let form = sessions[session].form
-    room.rosters[form: form].append(RosterEntry(target: sessions[session].target, session: session))
+    let target = sessions[session].target
+    room.rosters[form: form].append(RosterEntry(target: target, session: session))
+    delivery?.rostersChanged(of: target, by: 1)
     return UInt32(room.rosters[form: form].count - 1)
   }
 
   /// Fills the hole with the last entry: constant time however many members there are.
   private func removeFromRoster(_ room: Room, form: DeliveryForm, place: UInt32) {
+    delivery?.rostersChanged(of: room.rosters[form: form][Int(place)].target, by: -1)
     let last = room.rosters[form: form].removeLast()
     guard Int(place) < room.rosters[form: form].count else { return }
     room.rosters[form: form][Int(place)] = last

@@ -41,6 +41,8 @@ final class HubBench: Delivery {
 
   // MARK: Delivery
 
+  func rostersChanged(of target: UInt32, by change: Int32) {}
+
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm) {
     var start = 0
     for entry in batch.entries {
