@@ -1,10 +1,15 @@
 #pragma once
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -16,3 +21,5 @@ static inline void roost_ctx_set_mode(SSL_CTX *c) {
 static inline uint64_t roost_op_server_defaults(void) {
   return SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF;
 }
+// The part of a key that `EVP_PKEY_fromdata` is to make.
+static inline int roost_public_key_selection(void) { return EVP_PKEY_PUBLIC_KEY; }
