@@ -153,7 +153,10 @@ public final class KeyRing {
   private func adopt(_ fetched: FetchedKeys) throws(KeyFault) {
     guard published?.bytes != fetched.bytes else { return }
     do throws(KeyFault) {
-      published = (fetched.bytes, try TokenKey.readSet(fetched.bytes))
+      let keys = try TokenKey.readSet(fetched.bytes) { fault in
+        log(.warning, "skipped a key of the set for tokens: \(fault)")
+      }
+      published = (fetched.bytes, keys)
     } catch {
       throw KeyFault("\(location.map(String.init(describing:)) ?? "the set of keys"): \(error)")
     }

@@ -43,8 +43,9 @@ struct TokenKey {
 
 extension TokenKey {
   /// Reads a set of keys (RFC 7517 section 5). Keys that are not for checking signatures, of a kind that is not
-  /// known, or malformed are skipped, as the standard wants; a set without any other is a fault.
-  static func readSet(_ bytes: [UInt8]) throws(KeyFault) -> [TokenKey] {
+  /// known, or malformed are skipped, as the standard wants; a set without any other is a fault. `skipped` is told why
+  /// a key was malformed.
+  static func readSet(_ bytes: [UInt8], skipped: (KeyFault) -> Void = { _ in }) throws(KeyFault) -> [TokenKey] {
     guard let set = try? JSONValue.parse(bytes.span, depthMax: TokenLimits.depthMax),
       let members = set["keys"]?.asArray
     else { throw KeyFault("it is no set of keys: expected {\"keys\":[…]} (RFC 7517 section 5)") }
@@ -58,6 +59,7 @@ extension TokenKey {
         if let key = try TokenKey(webKey: member) { keys.append(key) }
       } catch {
         firstFault = firstFault ?? error
+        skipped(error)
       }
     }
     guard !keys.isEmpty else {

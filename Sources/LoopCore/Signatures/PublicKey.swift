@@ -52,16 +52,17 @@ public final class PublicKey {
 extension PublicKey {
   /// Makes an RSA key from its modulus and exponent, big-endian (RFC 7518 section 6.3.1).
   public convenience init(rsaModulus modulus: [UInt8], exponent: [UInt8]) throws(KeyFault) {
+    // With the exponent 1, or an even one, everybody could sign (RFC 8017 section 3.1).
+    guard exponent.last.map({ $0 & 1 == 1 }) == true, exponent.drop(while: { $0 == 0 }) != [1] else {
+      throw KeyFault("e is no exponent of an RSA key")
+    }
     let n = BN_bin2bn(modulus, Int32(modulus.count), nil)
     let e = BN_bin2bn(exponent, Int32(exponent.count), nil)
     defer {
       BN_free(n)
       BN_free(e)
     }
-    let key = try PublicKey.make("RSA") { builder in
-      OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n) == 1
-        && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e) == 1
-    }
+    guard let key = roost_rsa_key(n, e) else { throw KeyFault.openSSL("n and e are no RSA key") }
     try self.init(owning: key)
   }
 
@@ -75,9 +76,8 @@ extension PublicKey {
     }
     // 4: both coordinates follow, uncompressed (SEC 1 section 2.3.3).
     let point = [4] + x + y
-    let key = try PublicKey.make("EC") { builder in
-      OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, name, 0) == 1
-        && OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, point.count) == 1
+    guard let key = roost_ec_key(name, point, point.count) else {
+      throw KeyFault.openSSL("x and y are no point of the curve")
     }
     try self.init(owning: key)
   }
@@ -88,22 +88,6 @@ extension PublicKey {
       throw KeyFault.openSSL("x is no Ed25519 key of 32 bytes (RFC 8037 section 2)")
     }
     try self.init(owning: key)
-  }
-
-  private static func make(_ type: String, _ push: (OpaquePointer) -> Bool) throws(KeyFault) -> OpaquePointer {
-    guard let builder = OSSL_PARAM_BLD_new() else { throw KeyFault.openSSL("no memory for a key") }
-    defer { OSSL_PARAM_BLD_free(builder) }
-    guard push(builder), let parameters = OSSL_PARAM_BLD_to_param(builder) else {
-      throw KeyFault.openSSL("the \(type) key is malformed")
-    }
-    defer { OSSL_PARAM_free(parameters) }
-    let context = EVP_PKEY_CTX_new_from_name(nil, type, nil)
-    defer { EVP_PKEY_CTX_free(context) }
-    var key: OpaquePointer?
-    guard EVP_PKEY_fromdata_init(context) == 1,
-      EVP_PKEY_fromdata(context, &key, roost_public_key_selection(), parameters) == 1, let key
-    else { throw KeyFault.openSSL("the \(type) key is malformed") }
-    return key
   }
 }
 
