@@ -42,6 +42,7 @@ public final class KeyRing {
   private var isFetching = false
   private var timer: EventLoop.TimerID?
   private var waiting: [(token: [UInt8], conclude: (TokenVerdict) -> Void)] = []
+  private var waitingBytes = 0
   private var reader: MailboxReader<Result<FetchedKeys, KeyFault>>?
 
   /// Reads all keys that are on this machine, and throws when one cannot be read or used. A set at a URL is fetched behind
@@ -91,7 +92,8 @@ public final class KeyRing {
       guard error == .unknownKey, location != nil else { return conclude(.refused(reason: error.reason)) }
       if !isFetching, plan.mayFetch(at: now) { fetch() }
       guard isFetching else { return conclude(verdict(without: error)) }
-      guard waiting.count < TokenLimits.waitingMax else { return conclude(KeyRing.cannotJudge) }
+      guard waitingBytes + token.count <= TokenLimits.waitingBytesMax else { return conclude(KeyRing.cannotJudge) }
+      waitingBytes += token.count
       waiting.append((token, conclude))
     }
   }
@@ -141,6 +143,7 @@ public final class KeyRing {
     }
     var tokens: [(token: [UInt8], conclude: (TokenVerdict) -> Void)] = []
     swap(&tokens, &waiting)
+    waitingBytes = 0
     for (token, conclude) in tokens {
       do throws(TokenFault) {
         conclude(.accepted(try verifier.judge(token.span, now: clock())))

@@ -2,8 +2,8 @@ import JSONCore
 import LoopCore
 
 /// A key that tokens are checked with, and what it may be used for. Confined to the thread that created it.
-struct TokenKey {
-  enum Material {
+package struct TokenKey {
+  package enum Material {
     case secret(SharedSecret)
     case key(PublicKey)
   }
@@ -14,7 +14,7 @@ struct TokenKey {
   let algorithm: SignatureAlgorithm?
   let material: Material
 
-  init(_ material: Material, id: [UInt8]? = nil, algorithm: SignatureAlgorithm? = nil) {
+  package init(_ material: Material, id: [UInt8]? = nil, algorithm: SignatureAlgorithm? = nil) {
     self.material = material
     self.id = id
     self.algorithm = algorithm
@@ -45,7 +45,7 @@ extension TokenKey {
   /// Reads a set of keys (RFC 7517 section 5). Keys that are not for checking signatures, of a kind that is not
   /// known, or malformed are skipped, as the standard wants; a set without any other is a fault. `skipped` is told why
   /// a key was malformed.
-  static func readSet(_ bytes: [UInt8], skipped: (KeyFault) -> Void = { _ in }) throws(KeyFault) -> [TokenKey] {
+  package static func readSet(_ bytes: [UInt8], skipped: (KeyFault) -> Void = { _ in }) throws(KeyFault) -> [TokenKey] {
     guard let set = try? JSONValue.parse(bytes.span, depthMax: TokenLimits.depthMax),
       let members = set["keys"]?.asArray
     else { throw KeyFault("it is no set of keys: expected {\"keys\":[…]} (RFC 7517 section 5)") }

@@ -39,6 +39,7 @@ public enum TokenLimits {
   /// Milliseconds between refreshes that an issuer may ask for by `Cache-Control: max-age`, at the least.
   public static let refreshMillisecondsMin = 30_000
 
-  /// Tokens that wait for keys. Further ones are answered that tokens cannot be judged now.
-  public static let waitingMax = 10_000
+  /// Bytes of tokens that wait for keys: 16,000 of the usual size. Further ones are answered that tokens cannot be judged
+  /// now.
+  public static let waitingBytesMax = 16 * 1024 * 1024
 }

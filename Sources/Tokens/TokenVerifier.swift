@@ -15,17 +15,17 @@ public struct TokenPolicy: Sendable {
 }
 
 /// Judges tokens by keys and a policy; time comes in. Confined to the thread that created it.
-public struct TokenVerifier {
+package struct TokenVerifier {
   var keys: [TokenKey]
   let policy: TokenPolicy
 
-  init(keys: [TokenKey], policy: TokenPolicy) {
+  package init(keys: [TokenKey], policy: TokenPolicy) {
     self.keys = keys
     self.policy = policy
   }
 
   /// Returns whose token it is, or why it is refused. `now` is in milliseconds since 1970.
-  func judge(_ token: Span<UInt8>, now: UInt64) throws(TokenFault) -> Identity {
+  package func judge(_ token: Span<UInt8>, now: UInt64) throws(TokenFault) -> Identity {
     let token = try CompactToken(token)
     let candidates = try candidates(for: token)
     // Keys without a name stand in for a `kid` that nobody has: when they do not fit, a newer set of keys may.

@@ -108,7 +108,7 @@ struct ConfusionTests {
   @Test(
     "refuses what is not a token in the compact form",
     arguments: [
-      "", ".", "..", "...", "a.b", "a.b.c.d", "a.b.c", "e30.e30.e30", "eyJhbGciOiJIUzI1NiJ9..", "=.=.=",
+      "", ".", "..", "...", "a.b", "a.b.c.d", "a.b.c", "e30.e30.e30", "=.=.=",
     ])
   func malformed(text: String) {
     guard case .malformed = Forge.fault(text, secret()) else {

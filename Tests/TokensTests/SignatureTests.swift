@@ -19,7 +19,7 @@ struct SignatureTests {
       }
       #expect(!key.isValid(try CompactToken(Array(broken.utf8).span)), "\(broken)")
     }
-    for cut in [0, 1, 31, 32, 63] {
+    for cut in [0, 1, token.signature.count / 2, token.signature.count - 1] {
       let short = Forge.resigned(vector.token) { $0 = Array($0.prefix(cut)) }
       #expect(!key.isValid(try CompactToken(Array(short.utf8).span)), "\(cut) bytes")
     }
