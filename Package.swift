@@ -64,7 +64,8 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "HTTPCore", "WebSocketCore", "Compression", "JSONCore", "Realtime", "RedisBackend", "Settings", "Server", "Tokens",
+        "HTTPCore", "WebSocketCore", "Compression", "JSONCore", "Realtime", "RedisBackend", "Settings", "Server",
+        "Tokens",
       ], path: "Tests/FuzzTargets", swiftSettings: strict),
     // Counted by `make flat`: the hub without sockets.
     .executableTarget(

@@ -113,8 +113,16 @@ extension Hub {
   private func setDeadline(of id: SlabID, to moment: UInt64) {
     // At most one entry counts for each session, so that authenticating again and again takes no memory.
     guard moment < sessions[id.index].deadline else { return }
+    forgetDeadline(of: id)
     sessions[id.index].deadline = moment
     deadlines.add(id, at: moment)
+  }
+
+  /// The session's entry, if it has one, is not wanted any more.
+  func forgetDeadline(of id: SlabID) {
+    guard sessions[id.index].deadline != .max else { return }
+    sessions[id.index].deadline = .max
+    deadlines.forget { sessions.contains($0) && sessions[$0.index].deadline == $1 }
   }
 
   /// Ends the sessions whose token has expired or did not come in time.

@@ -69,6 +69,7 @@ extension Hub {
     guard sessions.contains(id) else { return }
     postponed[id] = nil
     authenticating.remove(id)
+    forgetDeadline(of: id)
     var subscriptions: [Session.Subscription] = []
     swap(&subscriptions, &sessions[id.index].subscriptions)
     for subscription in subscriptions { depart(id.index, from: subscription) }

@@ -201,6 +201,23 @@ struct IdentityTests {
     #expect(tokens.bench.hub.authenticating.isEmpty)
   }
 
+  @Test("forgets the deadlines of clients that come and go with long-lived tokens")
+  func churn() {
+    let tokens = TokenBench()
+    tokens.table["t"] = tokens.identity("ann", seconds: 86_400)
+    let staying = tokens.bench.arrive(token: "t")
+    for _ in 0..<10_000 {
+      let client = tokens.bench.arrive(token: "t")
+      tokens.bench.hub.close(client.session)
+    }
+    #expect(tokens.bench.hub.deadlines.count < 5000)
+    tokens.pass(seconds: 1)
+    #expect(tokens.bench.closes.isEmpty)
+    tokens.bench.clock.milliseconds += 86_400_000
+    tokens.bench.hub.expire()
+    #expect(tokens.bench.closes[staying.target] == 4401 && tokens.bench.hub.deadlines.count == 0)
+  }
+
   @Test("ends a connection that shows another user's token, or a wrong one", arguments: ["bob", "bad"])
   func otherUser(token: String) {
     let tokens = TokenBench()
