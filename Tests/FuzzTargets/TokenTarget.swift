@@ -35,7 +35,8 @@ enum TokenTarget {
   }
 
   private static func check(_ identity: Identity) throws(Broken) {
-    try require(RoomName.isValid(identity.user.span), "a user's name fits everywhere")
+    let user = identity.user
+    try require(RoomName.isValid(user.span), "a user's name fits everywhere")
     try require(identity.expiresAt.map { $0 > now } ?? true, "whoever is let in is not expired")
     if let info = identity.info {
       try require((try? JSONScanner.validate(info.span)) != nil, "info is one JSON value")
