@@ -8,6 +8,10 @@ public enum Limits {
   /// more in that time is refused with `unavailable`.
   public static let postponedOperationsMax = 1000
 
+  /// Bytes of operations of one connection that wait while its token is judged. Judging takes longer than a moment only
+  /// when keys must be fetched first; who sends more before it is known is refused with `unauthenticated`.
+  public static let unjudgedBytesMax = 64 * 1024
+
   /// Milliseconds for which a message's `id` is remembered. Beyond it a retry is published again.
   public static let dedupeMilliseconds: UInt64 = 5 * 60 * 1000
 

@@ -13,7 +13,7 @@ extension Hub {
     } catch {
       return refuse(id, error.code, error.message, error.id.map { [UInt8](copying: text.extracting($0)) })
     }
-    guard isAllowed(operation.kind, id, text, operation.id) else { return }
+    guard isAllowed(operation.kind, .text, id, text, operation.id) else { return }
     perform(operation, text, from: id)
   }
 
@@ -32,7 +32,7 @@ extension Hub {
     case .history: withRoom(operation, text) { history(id, roomName: $0, operation, answerID: copyID(operation, text)) }
     case .request: request(operation, text, from: id)
     case .ping: pong(id, answerID: copyID(operation, text))
-    case .auth: authenticate(id, answerID: copyID(operation, text))
+    case .auth: authenticate(id, token: operation.token?.decoded(in: text) ?? [], answerID: copyID(operation, text))
     }
   }
 
@@ -45,7 +45,7 @@ extension Hub {
     } catch {
       return refuse(id, error.code, error.message, nil)
     }
-    guard isAllowed(.message, id, bytes, nil) else { return }
+    guard isAllowed(.message, .binary, id, bytes, nil) else { return }
     publish(envelope, bytes, from: id)
   }
 
@@ -78,7 +78,7 @@ extension Hub {
     return isJoining
   }
 
-  private func postpone(_ kind: PayloadKind, _ bytes: Span<UInt8>, of id: SlabID, answerID: [UInt8]?) {
+  func postpone(_ kind: PayloadKind, _ bytes: Span<UInt8>, of id: SlabID, answerID: [UInt8]?) {
     guard postponed[id, default: []].count < Limits.postponedOperationsMax else {
       return refuse(id, .unavailable, "too many operations wait for a join: wait for its answer", answerID)
     }
@@ -106,7 +106,7 @@ extension Hub {
   static let outOfReach = "Redis is out of reach; nothing was published: send it again in a moment, with the same id"
 
   private func isAllowed(
-    _ kind: ClientOperation.Kind, _ id: SlabID, _ text: Span<UInt8>, _ answerID: Range<Int>?
+    _ kind: ClientOperation.Kind, _ form: PayloadKind, _ id: SlabID, _ text: Span<UInt8>, _ answerID: Range<Int>?
   ) -> Bool {
     let quoted = answerID.map { [UInt8](copying: text.extracting($0)) }
     if !sessions[id.index].rate.take(at: clock()) {
@@ -115,6 +115,10 @@ extension Hub {
       return false
     }
     if sessions[id.index].user == nil, kind != .auth {
+      guard !authenticating.contains(id) else {
+        postponeUntilJudged(form, text, of: id, answerID: quoted)
+        return false
+      }
       refuse(id, .unauthenticated, "authenticate first: {\"type\":\"auth\",\"token\":…}", quoted)
       return false
     }
@@ -252,17 +256,6 @@ extension Hub {
       Answer.begin("pong", id: answerID, to: &output)
       output.append(",\"ts\":")
       JSONNumber.append(clock(), to: &output)
-      output.append(UInt8(ascii: "}"))
-    }
-  }
-
-  /// Without authentication every connection has a user from its first moment: the answer names it.
-  private func authenticate(_ id: SlabID, answerID: [UInt8]?) {
-    guard let user = sessions[id.index].user else { return }
-    answer(id) { output in
-      Answer.begin("auth_success", id: answerID, to: &output)
-      output.append(",\"user\":")
-      output.append(contentsOf: user.nameJSON)
       output.append(UInt8(ascii: "}"))
     }
   }

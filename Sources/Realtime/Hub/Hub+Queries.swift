@@ -115,7 +115,7 @@ extension Hub {
       writer.string(connectionName(id))
       writer.key("node")
       writer.string(configuration.nodeID)
-      if let info = sessions[id.index].info {
+      if let info = sessions[id.index].identity?.info {
         writer.key("info")
         writer.raw(info)
       }

@@ -12,6 +12,8 @@ public struct HubConfiguration: Sendable {
   public var pingIntervalMilliseconds = 25_000
   /// Messages that a room keeps.
   public var historySize = 100
+  /// Milliseconds within which a connection must have authenticated, when tokens are asked for.
+  public var authTimeoutMilliseconds = 10_000
 
   public init(nodeID: [UInt8]) { self.nodeID = nodeID }
 }
@@ -23,6 +25,8 @@ public struct HubCounters: Sendable {
   /// Messages known to be missing: read again from history, or lost for good.
   public var gapRecovered: UInt64 = 0
   public var gapLost: UInt64 = 0
+  /// Connections that were closed because their token was wrong, did not come, or has expired.
+  public var authenticationFailures: UInt64 = 0
   public var rooms = 0
 }
 
@@ -47,6 +51,9 @@ public final class Hub {
   /// Operations of sessions that are still joining, and the sessions whose join has ended one way or the other.
   var postponed: [SlabID: [Postponed]] = [:]
   var settled: [SlabID] = []
+  /// Sessions whose token is being judged, and the moments at which tokens expire or must have come.
+  var authenticating: Set<SlabID> = []
+  var deadlines = Deadlines()
   /// Rooms without local members, in the order in which their time is up.
   var lingering: [(deadline: UInt64, room: Room)] = []
   /// Whether the broker was lost and the clients were told.
@@ -66,6 +73,8 @@ public final class Hub {
   public internal(set) var counters = HubCounters()
   /// Makes the node's report for its lease; the node sets it.
   public var makeReport: () -> [UInt8] = { Array("{}".utf8) }
+  /// Judges tokens, at once or later; the node sets it. Nil: no tokens are asked for, names are believed.
+  public var judgeToken: ((_ token: [UInt8], _ conclude: @escaping (TokenVerdict) -> Void) -> Void)?
 
   public init(_ configuration: HubConfiguration, broker: any Broker, clock: @escaping () -> UInt64) {
     self.configuration = configuration
@@ -145,6 +154,7 @@ extension Hub {
   /// Gives memory back after a crowd has left.
   public func shrink() {
     sessions.shrink()
+    deadlines.shrink()
     rooms.shrink()
     users.shrink()
     rooms.forEach { $0.rosters.shrink() }
@@ -154,6 +164,7 @@ extension Hub {
   /// The node calls it about once a second.
   public func expire() {
     let now = clock()
+    endOverdueSessions(now)
     var ended = 0
     while ended < lingering.count, lingering[ended].deadline <= now {
       let room = lingering[ended].room

@@ -20,8 +20,10 @@ struct Session: ~Copyable {
   let since: UInt64
   /// Nil until it is authenticated.
   var user: LocalUser?
-  /// One JSON value shown in presence, or nil.
-  var info: [UInt8]?
+  /// What its token says, or nil: without authentication, and until it is authenticated.
+  var identity: Identity?
+  /// The moment of its entry in the hub's deadlines; `UInt64.max`: it has none.
+  var deadline = UInt64.max
   var subscriptions: [Subscription] = []
   var rate: TokenBucket
 

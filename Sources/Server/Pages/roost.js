@@ -237,6 +237,7 @@ export class Roost {
     this.#heard = true;
     if (typeof data !== 'string') return; // binary frames are for other clients
     const m = JSON.parse(data);
+    if (m.type === 'auth_success' && this.welcome) this.welcome.user = m.user; // the welcome may have come before it was known
     if (this.#pending.has(m.id)) return this.#settle(m.id, failure(m) ?? m);
     if (m.type === 'welcome') {
       this.welcome = m;

@@ -36,6 +36,15 @@ final class HubBench: Delivery {
     return client
   }
 
+  /// Opens a session that is to authenticate; its `welcome` is left to be taken.
+  func arrive(token: String? = nil) -> Client {
+    nextTarget += 1
+    let arriving = Arriving(
+      target: nextTarget, form: .plain, transport: .websocket, address: Array("127.0.0.1".utf8),
+      token: token.map { Array($0.utf8) })
+    return Client(bench: self, target: nextTarget, session: hub.open(arriving))
+  }
+
   /// Ends ticks until nothing is left to do.
   func settle() { repeat { hub.flush() } while hub.hasWork }
 
