@@ -18,6 +18,14 @@ public enum Limits {
   /// Milliseconds that a room without local members stays subscribed: a page reload costs no resubscription.
   public static let roomLingerMilliseconds: UInt64 = 1000
 
+  /// Rooms without local members that a node follows because a wildcard hears them. Each costs some 500 bytes. Beyond it
+  /// those that were looked at longest ago are forgotten until their next message.
+  public static let heardRoomsMax = 10_000
+
+  /// Milliseconds between two looks at such a room: one that had no message in between is forgotten. As long as history
+  /// is kept by default, because what is not kept cannot be mended.
+  public static let heardRoomIdleMilliseconds: UInt64 = 5 * 60 * 1000
+
   /// Messages that a `history` answer holds when the client names no `limit`.
   public static let historyLimitDefault = 100
 

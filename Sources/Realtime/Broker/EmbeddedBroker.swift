@@ -11,6 +11,7 @@ public final class EmbeddedBroker: Broker {
   private let clock: () -> UInt64
   private var rooms: [[UInt8]: EmbeddedRoom] = [:]
   private var heardRooms: Set<[UInt8]> = []
+  private var heardPrefixes: Set<[UInt8]> = []
   private var dedupe = DedupeMemory<Position>()
   private var sentOnce = DedupeMemory<Int>()
   private var connections = NameTable<EmbeddedConnection>()
@@ -80,7 +81,7 @@ public final class EmbeddedBroker: Broker {
     room.append(message.envelope, at: now, size: historySize, keptFor: historyMilliseconds)
     let position = room.position
     if let key = message.dedupe { dedupe.remember(key, room: message.room, position, at: now) }
-    if heardRooms.contains(message.room) {
+    if heardRooms.contains(message.room) || heardPrefixes.contains(where: { message.room.starts(with: $0) }) {
       listener?.heard(room: message.room.span, at: position, envelope: message.envelope.span)
     }
     reply(.success(position))
@@ -92,6 +93,13 @@ public final class EmbeddedBroker: Broker {
   }
 
   public func unsubscribe(room: [UInt8]) { heardRooms.remove(room) }
+
+  public func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>) {
+    heardPrefixes.insert(prefix)
+    reply(.success(()))
+  }
+
+  public func unsubscribe(prefix: [UInt8]) { heardPrefixes.remove(prefix) }
 
   public func position(room name: [UInt8], _ reply: @escaping BrokerReply<Position>) {
     reply(.success(room(name).position))

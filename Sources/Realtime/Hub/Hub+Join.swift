@@ -11,7 +11,7 @@ extension Hub {
     if let known = rooms.find(roomName), sessions[id.index].subscriptionIndex(known) != nil {
       room = known
     } else {
-      guard sessions[id.index].subscriptions.count < configuration.roomsPerConnectionMax else {
+      guard roomCount(of: id.index) < configuration.roomsPerConnectionMax else {
         let limit = configuration.roomsPerConnectionMax
         return refuse(id, .tooManyRooms, "a connection is in at most \(limit) rooms: leave one first", answerID)
       }
@@ -19,12 +19,9 @@ extension Hub {
       room.subscriberCount += 1
       sessions[id.index].subscriptions.append(Session.Subscription(room: room, since: clock(), place: nil))
     }
-    switch room.phase {
-    case .subscribing:
-      room.joinsWaiting.append { [weak self] in self?.enter(id, room, since: since, answerID: answerID) }
-      if room.joinsWaiting.count == 1 { subscribe(room) }
-    case .entering, .live, .recovering: enter(id, room, since: since, answerID: answerID)
-    }
+    guard !room.isSubscribed else { return enter(id, room, since: since, answerID: answerID) }
+    room.joinsWaiting.append { [weak self] in self?.enter(id, room, since: since, answerID: answerID) }
+    if room.joinsWaiting.count == 1 { subscribe(room) }
   }
 
   /// Ends a connection's stay in a room. Leaving a room it is not in does nothing.
@@ -45,8 +42,9 @@ extension Hub {
     }
   }
 
-  private func makeRoom(_ name: Span<UInt8>) -> Room {
+  func makeRoom(_ name: Span<UInt8>) -> Room {
     let room = Room(name: [UInt8](copying: name))
+    room.wildcards = wildcards.matching(name)
     rooms.insert(room)
     counters.rooms = rooms.count
     return room
@@ -55,7 +53,10 @@ extension Hub {
   private func subscribe(_ room: Room) {
     broker.subscribe(room: room.name) { [weak self] result in
       guard let self, self.isKnown(room) else { return }
-      if case .success = result, room.phase == .subscribing { room.phase = .entering }
+      if case .success = result {
+        room.isSubscribed = true
+        if room.phase == .subscribing { room.phase = .entering }
+      }
       var waiting: [() -> Void] = []
       swap(&waiting, &room.joinsWaiting)
       // After a failure each of them asks the broker, is refused by it, and says so to its client.
@@ -67,7 +68,7 @@ extension Hub {
     guard sessions.contains(id), let index = sessions[id.index].subscriptionIndex(room),
       let member = member(id.index, since: sessions[id.index].subscriptions[index].since)
     else { return }
-    guard room.phase != .subscribing else { return abandonJoin(id, room, answerID) }
+    guard room.isSubscribed else { return abandonJoin(id, room, answerID) }
     broker.enter(room: room.name, member, announce: true) { [weak self] result in
       guard let self, self.sessions.contains(id), self.sessions[id.index].subscriptionIndex(room) != nil else { return }
       guard case .success(let entry) = result else { return self.abandonJoin(id, room, answerID) }

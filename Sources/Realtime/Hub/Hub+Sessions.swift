@@ -73,6 +73,7 @@ extension Hub {
     var subscriptions: [Session.Subscription] = []
     swap(&subscriptions, &sessions[id.index].subscriptions)
     for subscription in subscriptions { depart(id.index, from: subscription) }
+    if !wildcards.isEmpty { leaveWildcards(id.index) }
     if let member = member(id.index), let user = sessions[id.index].user {
       user.sessions.remove(id.index)
       if user.sessions.isEmpty {

@@ -6,6 +6,8 @@ public struct HubConfiguration: Sendable {
   public var nodeID: [UInt8]
   /// Rooms a connection may be in.
   public var roomsPerConnectionMax = 256
+  /// Wildcards that the node hears at a time; 0: none.
+  public var wildcardsMax = 64
   /// Client operations a second a connection may send; 0: no limit.
   public var operationsPerSecond: UInt32 = 0
   /// Milliseconds between protocol pings, announced in `welcome`.
@@ -47,6 +49,7 @@ public final class Hub {
   var sessions = Slab<Session>(firstGeneration: .random(in: 0..<1 << 31))
   var rooms = NameTable<Room>()
   var users = NameTable<LocalUser>()
+  var wildcards = WildcardTable()
   var dirtyRooms: [Room] = []
   /// Operations of sessions that are still joining, and the sessions whose join has ended one way or the other.
   var postponed: [SlabID: [Postponed]] = [:]
@@ -126,9 +129,16 @@ extension Hub {
   }
 
   /// The batch to append to, taken from the spare ones.
-  func openBatch(of room: Room) -> RoomBatch {
-    if let batch = room.batch { return batch }
+  ///
+  /// - Parameter membersOnly: whether what follows is not for those who hear the room through a wildcard. A batch is for
+  ///   one audience, so the one before is delivered when it was for the other.
+  func openBatch(of room: Room, membersOnly: Bool = false) -> RoomBatch {
+    if let batch = room.batch {
+      if batch.isForMembersOnly == membersOnly { return batch }
+      deliverBatch(of: room)
+    }
     let batch = spareBatches.popLast() ?? RoomBatch()
+    batch.isForMembersOnly = membersOnly
     batch.epoch = room.stream?.position.epoch
     room.batch = batch
     markDirty(room)
@@ -143,12 +153,26 @@ extension Hub {
   func deliverBatch(of room: Room) {
     guard let batch = room.batch else { return }
     room.batch = nil
-    for form in DeliveryForm.allCases {
-      let roster = room.rosters[form: form]
-      if !roster.isEmpty { delivery?.deliver(batch, of: room.name, to: roster, form: form) }
-    }
+    deliver(batch, of: room, to: room.rosters)
+    if !room.wildcards.isEmpty, !batch.isForMembersOnly { deliverToWildcards(batch, of: room) }
     batch.removeAll()
     if spareBatches.count < 64 { spareBatches.append(batch) }
+  }
+
+  func deliver(_ batch: RoomBatch, of room: Room, to rosters: Rosters) {
+    for form in DeliveryForm.allCases {
+      let roster = rosters[form: form]
+      if !roster.isEmpty { delivery?.deliver(batch, of: room.name, to: roster, form: form) }
+    }
+  }
+
+  /// Ends a room's life on this node. What it has gathered is delivered first.
+  func end(_ room: Room) {
+    deliverBatch(of: room)
+    rooms.remove(room.name)
+    if room.phase == .recovering { recoveringRooms -= 1 }
+    broker.unsubscribe(room: room.name)
+    room.isSubscribed = false
   }
 
   /// Gives memory back after a crowd has left.
@@ -170,11 +194,10 @@ extension Hub {
       let room = lingering[ended].room
       ended += 1
       guard room.subscriberCount == 0, isKnown(room) else { continue }
-      rooms.remove(room.name)
-      if room.phase == .recovering { recoveringRooms -= 1 }
-      broker.unsubscribe(room: room.name)
+      if room.wildcards.isEmpty { end(room) } else { keepForWildcards(room) }
     }
     lingering.removeFirst(ended)
+    expireWildcards(at: now)
     counters.rooms = rooms.count
     recallingRooms.removeAll { room in
       if let recall = room.recall, recall.expiresAt <= now { room.recall = nil }
