@@ -26,6 +26,15 @@ public enum Limits {
   /// is kept by default, because what is not kept cannot be mended.
   public static let heardRoomIdleMilliseconds: UInt64 = 5 * 60 * 1000
 
+  /// Revocations that stand at a time, in the whole cluster: every node reads them all when it starts, and holds them at
+  /// some 100 bytes each. One more is refused with `rate_limited`. Who must revoke more changes the key.
+  public static let revocationsMax = 10_000
+
+  /// Milliseconds for which a revocation stands when its `for` is not given: a day outlives most tokens.
+  public static let revocationMillisecondsDefault: UInt64 = 24 * 60 * 60 * 1000
+  /// The longest `for`, in milliseconds: a year. No token should live longer, and the number of revocations is bounded.
+  public static let revocationMillisecondsMax: UInt64 = 365 * 24 * 60 * 60 * 1000
+
   /// Messages that a `history` answer holds when the client names no `limit`.
   public static let historyLimitDefault = 100
 

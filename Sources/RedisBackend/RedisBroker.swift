@@ -35,6 +35,7 @@ public final class RedisBroker: Broker, TickParticipant {
   private var mustAssert = false
 
   private var subscriptions = Subscriptions<BrokerReply<Void>>()
+  private var patterns = Subscriptions<BrokerReply<Void>>()
   private var backlog = Backlog()
   private var expiredNodes: Set<[UInt8]> = []
   var metaRefresh = RefreshLedger(milliseconds: RedisLimits.metaRefreshMilliseconds)
@@ -95,6 +96,7 @@ public final class RedisBroker: Broker, TickParticipant {
   /// Gives memory back after a crowd has left: dictionaries do not shrink by themselves.
   public func shrink() {
     subscriptions.shrink()
+    patterns.shrink()
     metaRefresh.shrink()
     logRefresh.shrink()
   }
@@ -139,7 +141,7 @@ public final class RedisBroker: Broker, TickParticipant {
     lease.pause()
     commands.stop()
     subscriber.stop()
-    for waiter in subscriptions.connectionLost() { waiter(.failure(.unavailable)) }
+    for waiter in subscriptions.connectionLost() + patterns.connectionLost() { waiter(.failure(.unavailable)) }
   }
 
   public func tickEnds() {
@@ -239,19 +241,26 @@ public final class RedisBroker: Broker, TickParticipant {
 
   private func subscriberClosed() {
     isSubscribed = false
-    let waiters = subscriptions.connectionLost()
+    let waiters = subscriptions.connectionLost() + patterns.connectionLost()
     say(lost: true)
     for waiter in waiters { waiter(.failure(.unavailable)) }
   }
 
   private func sendSubscriptions() {
-    guard subscriptions.hasCommands, subscriber.phase == .open else { return }
+    guard subscriptions.hasCommands || patterns.hasCommands, subscriber.phase == .open else { return }
     for command in subscriptions.takeCommands(limit: RedisLimits.channelsPerCommandMax) {
-      subscriber.tell { writer in
-        writer.command(parts: 1 + command.channels.count)
-        writer.bulk(command.verb == .subscribe ? "SUBSCRIBE" : "UNSUBSCRIBE")
-        for channel in command.channels { writer.bulk(channel) }
-      }
+      tell(command.verb == .subscribe ? "SUBSCRIBE" : "UNSUBSCRIBE", command.channels)
+    }
+    for command in patterns.takeCommands(limit: RedisLimits.channelsPerCommandMax) {
+      tell(command.verb == .subscribe ? "PSUBSCRIBE" : "PUNSUBSCRIBE", command.channels)
+    }
+  }
+
+  private func tell(_ verb: StaticString, _ channels: [[UInt8]]) {
+    subscriber.tell { writer in
+      writer.command(parts: 1 + channels.count)
+      writer.bulk(verb)
+      for channel in channels { writer.bulk(channel) }
     }
   }
 
@@ -272,18 +281,43 @@ public final class RedisBroker: Broker, TickParticipant {
     subscriber.wake()
   }
 
+  /// Starts hearing the channels of a pattern; fails at once while nothing can be subscribed.
+  func hear(pattern: [UInt8], _ reply: @escaping BrokerReply<Void>) {
+    guard isSubscribed else { return reply(.failure(.unavailable)) }
+    if patterns.want(pattern, reply) { return reply(.success(())) }
+    subscriber.wake()
+  }
+
+  func stopHearing(pattern: [UInt8]) {
+    for waiter in patterns.giveUp(pattern) { waiter(.failure(.unavailable)) }
+    subscriber.wake()
+  }
+
   private func pushed(_ reply: Reply) {
     if reply.isError {
-      subscriber.fail(reply.text)
+      refused(reply)
     } else if reply.count == 3, reply[0].begins(with: "message") {
       deliver(reply[1], reply[2])
     } else if reply.count == 3, reply[0].begins(with: "subscribe") {
       for waiter in subscriptions.confirmed(reply[1].copy) { waiter(.success(())) }
+    } else if reply.count == 4, reply[0].begins(with: "pmessage") {
+      deliverMatched(reply[2], reply[3])
+    } else if reply.count == 3, reply[0].begins(with: "psubscribe") {
+      for waiter in patterns.confirmed(reply[1].copy) { waiter(.success(())) }
     } else if reply.count == 2, reply[0].begins(with: "pong"), !isSubscribed {
       isSubscribed = true
       subscriber.confirm()
       say(lost: false)
     }
+  }
+
+  /// A refused subscription makes the link useless, except for patterns that were never heard: an ACL user who may
+  /// subscribe every channel of the prefix may still lack the right to patterns, which Redis compares letter by letter.
+  private func refused(_ error: Reply) {
+    let waiters = error.begins(with: "NOPERM") ? patterns.refused() : []
+    guard !waiters.isEmpty else { return subscriber.fail(error.text) }
+    log(.warning, "Redis refused PSUBSCRIBE, so wildcards cannot be joined: give its user allchannels (\(error.text))")
+    for waiter in waiters { waiter(.failure(.unsupported)) }
   }
 
   // MARK: Outages

@@ -101,6 +101,8 @@ public struct ServerSettings: Sendable {
   public var maxConnections: Int?
   /// The rooms one connection may be in.
   public var maxRooms = 256
+  /// The wildcards that a node hears at a time; 0: none.
+  public var maxWildcards = 64
   /// Messages a second a connection may send; nil: no limit.
   public var messagesPerSecondMax: Int?
 

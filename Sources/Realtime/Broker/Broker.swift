@@ -135,6 +135,14 @@ public protocol Broker: AnyObject {
   /// dedupe time sends nothing and answers with the first number; nil: always sent.
   func send(_ envelope: [UInt8], to audience: Audience, dedupe: [UInt8]?, _ reply: @escaping BrokerReply<Int>)
 
+  // MARK: Revocations
+
+  /// Keeps for everyone, also beyond the end of any node, what is no longer to be accepted. Answers with the moment at
+  /// which that ends, or nil when `Limits.revocationsMax` stand already.
+  func revoke(_ subject: Revocation.Subject, forMilliseconds: UInt64, _ reply: @escaping BrokerReply<UInt64?>)
+  /// Reads the revocations that stand.
+  func revocations(_ reply: @escaping BrokerReply<[Revocation]>)
+
   // MARK: Presence
 
   /// Puts a connection into a room's members; idempotent. When it is its user's first there and `announce` is set,

@@ -12,6 +12,7 @@ public final class EmbeddedBroker: Broker {
   private var rooms: [[UInt8]: EmbeddedRoom] = [:]
   private var heardRooms: Set<[UInt8]> = []
   private var heardPrefixes: Set<[UInt8]> = []
+  private var revoked: [Revocation.Subject: UInt64] = [:]
   private var dedupe = DedupeMemory<Position>()
   private var sentOnce = DedupeMemory<Int>()
   private var connections = NameTable<EmbeddedConnection>()
@@ -131,6 +132,25 @@ public final class EmbeddedBroker: Broker {
       listener?.heardByEveryone(envelope: envelope.span)
       return 0
     }
+  }
+
+  // MARK: Revocations
+
+  /// Kept in memory only: it ends with the process.
+  public func revoke(
+    _ subject: Revocation.Subject, forMilliseconds milliseconds: UInt64, _ reply: @escaping BrokerReply<UInt64?>
+  ) {
+    let now = clock()
+    revoked = revoked.filter { $0.value > now }
+    guard revoked[subject] != nil || revoked.count < Limits.revocationsMax else { return reply(.success(nil)) }
+    let until = max(now + milliseconds, revoked[subject] ?? 0)
+    revoked[subject] = until
+    reply(.success(until))
+  }
+
+  public func revocations(_ reply: @escaping BrokerReply<[Revocation]>) {
+    let now = clock()
+    reply(.success(revoked.filter { $0.value > now }.map { Revocation(subject: $0.key, until: $0.value) }))
   }
 
   // MARK: Presence

@@ -20,15 +20,19 @@ extension Hub {
       return nil
     }
     if let user = arriving.user {
+      guard !isRevoked(Identity(user: user)) else {
+        authenticating.insert(id)
+        return .refused(reason: Hub.revokedReason)
+      }
       identify(id, as: user)
       return nil
     }
     setDeadline(of: id, to: clock() + UInt64(configuration.authTimeoutMilliseconds))
-    guard let token = arriving.token, let judgeToken else { return nil }
+    guard let token = arriving.token, judgeToken != nil else { return nil }
     var verdict: TokenVerdict?
     var isGreeted = false
     authenticating.insert(id)
-    judgeToken(token) { [weak self] in
+    judge(token) { [weak self] in
       if isGreeted { self?.conclude(id, $0, answerID: nil) } else { verdict = $0 }
     }
     isGreeted = true
@@ -40,11 +44,11 @@ extension Hub {
 
   /// Takes the token of an `auth`. Where no tokens are asked for, the user is known already and the answer names it.
   func authenticate(_ id: SlabID, token: [UInt8], answerID: [UInt8]?) {
-    guard let judgeToken else { return confirm(id, answerID: answerID) }
+    guard judgeToken != nil else { return confirm(id, answerID: answerID) }
     guard authenticating.insert(id).inserted else {
       return refuse(id, .rateLimited, "a token is being judged: wait for its answer", answerID)
     }
-    judgeToken(token) { [weak self] in self?.conclude(id, $0, answerID: answerID) }
+    judge(token) { [weak self] in self?.conclude(id, $0, answerID: answerID) }
   }
 
   /// Obeys a verdict: the session has an identity, or ends.
@@ -59,6 +63,7 @@ extension Hub {
       }
       establish(id, identity)
       confirm(id, answerID: answerID)
+      reviseAccess(of: id)
       performPostponed(of: [id])
     case .refused(let reason): endUnauthenticated(id, reason: reason, answerID: answerID)
     case .unavailable(let reason):

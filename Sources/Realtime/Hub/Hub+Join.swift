@@ -7,6 +7,7 @@ import JSONCore
 extension Hub {
   /// Begins a join, or repeats one: a client that has joined is answered again.
   func join(_ id: SlabID, roomName: Span<UInt8>, since: Position?, answerID: [UInt8]?) {
+    guard mayJoin(id.index, roomName) else { return refuse(id, .forbidden, Hub.roomForbidden, answerID) }
     let room: Room
     if let known = rooms.find(roomName), sessions[id.index].subscriptionIndex(known) != nil {
       room = known
@@ -17,7 +18,8 @@ extension Hub {
       }
       room = rooms.find(roomName) ?? makeRoom(roomName)
       room.subscriberCount += 1
-      sessions[id.index].subscriptions.append(Session.Subscription(room: room, since: clock(), place: nil))
+      sessions[id.index].subscriptions.append(
+        Session.Subscription(room: room, since: clock(), place: nil, mayPublish: mayPublish(id.index, roomName)))
     }
     guard !room.isSubscribed else { return enter(id, room, since: since, answerID: answerID) }
     room.joinsWaiting.append { [weak self] in self?.enter(id, room, since: since, answerID: answerID) }
@@ -65,12 +67,14 @@ extension Hub {
   }
 
   private func enter(_ id: SlabID, _ room: Room, since: Position?, answerID: [UInt8]?) {
-    guard sessions.contains(id), let index = sessions[id.index].subscriptionIndex(room),
-      let member = member(id.index, since: sessions[id.index].subscriptions[index].since)
+    guard sessions.contains(id) else { return }
+    guard let index = sessions[id.index].subscriptionIndex(room) else { return refuseRevised(id, answerID) }
+    guard let member = member(id.index, since: sessions[id.index].subscriptions[index].since)
     else { return }
     guard room.isSubscribed else { return abandonJoin(id, room, answerID) }
     broker.enter(room: room.name, member, announce: true) { [weak self] result in
-      guard let self, self.sessions.contains(id), self.sessions[id.index].subscriptionIndex(room) != nil else { return }
+      guard let self, self.sessions.contains(id) else { return }
+      guard self.sessions[id.index].subscriptionIndex(room) != nil else { return self.refuseRevised(id, answerID) }
       guard case .success(let entry) = result else { return self.abandonJoin(id, room, answerID) }
       self.startStream(of: room, at: entry.position)
       room.arrivals.append(
@@ -120,7 +124,9 @@ extension Hub {
 
   private func admit(_ arrival: Room.Arrival, to room: Room, at position: Position) {
     let session = arrival.session.index
-    guard let index = sessions[session].subscriptionIndex(room) else { return }
+    guard let index = sessions[session].subscriptionIndex(room) else {
+      return refuseRevised(arrival.session, arrival.id)
+    }
     var missed: ArraySlice<Recall.Message> = []
     var recovered: Bool?
     if let since = arrival.since {

@@ -24,7 +24,14 @@ extension Hub {
     switch operation.kind {
     case .message: publish(operation, text, from: id)
     case .join:
-      withRoom(operation, text) { join(id, roomName: $0, since: operation.since, answerID: copyID(operation, text)) }
+      withRoom(operation, text) { name in
+        let answerID = copyID(operation, text)
+        if RoomName.isWildcard(name) {
+          join(id, wildcardName: name, asksToResume: operation.since != nil, answerID: answerID)
+        } else {
+          join(id, roomName: name, since: operation.since, answerID: answerID)
+        }
+      }
     case .leave: withRoom(operation, text) { answerLeave(id, roomName: $0, answerID: copyID(operation, text)) }
     case .direct: direct(operation, text, from: id)
     case .broadcast: broadcast(operation, text, from: id)
@@ -50,10 +57,16 @@ extension Hub {
   }
 
   private func publish(_ envelope: BinaryEnvelope, _ bytes: Span<UInt8>, from id: SlabID) {
-    guard let room = rooms.find(bytes.extracting(envelope.room)), let user = sessions[id.index].user,
-      sessions[id.index].subscriptionIndex(room) != nil
-    else { return refuse(id, .notJoined, "join the room before sending to it", nil) }
-    guard isJoined(id, room) else { return postpone(.binary, bytes, of: id, answerID: nil) }
+    let name = bytes.extracting(envelope.room)
+    guard let room = rooms.find(name), let user = sessions[id.index].user,
+      let index = sessions[id.index].subscriptionIndex(room)
+    else { return refuseUnjoined(id, name, nil) }
+    guard sessions[id.index].subscriptions[index].place != nil else {
+      return postpone(.binary, bytes, of: id, answerID: nil)
+    }
+    guard sessions[id.index].subscriptions[index].mayPublish else {
+      return refuse(id, .forbidden, Hub.publishForbidden, nil)
+    }
     counters.messagesReceived += 1
     var body: [UInt8] = []
     body.reserveCapacity(envelope.payload.count + 96)
@@ -72,8 +85,9 @@ extension Hub {
     guard operation.kind == .message || operation.kind == .join || operation.kind == .leave else { return false }
     var isJoining = false
     withRoom(operation, text) { name in
-      guard let room = rooms.find(name), sessions[id.index].subscriptionIndex(room) != nil else { return }
-      isJoining = !isJoined(id, room)
+      if RoomName.isWildcard(name) { return isJoining = isJoiningWildcard(name, id.index) }
+      guard let room = rooms.find(name), let index = sessions[id.index].subscriptionIndex(room) else { return }
+      isJoining = sessions[id.index].subscriptions[index].place == nil
     }
     return isJoining
   }
@@ -136,8 +150,10 @@ extension Hub {
     if let decoded = room.decoded(in: text) { body(decoded.span) }
   }
 
-  func isJoined(_ id: SlabID, _ room: Room) -> Bool {
-    sessions[id.index].subscriptionIndex(room).map { sessions[id.index].subscriptions[$0].place != nil } ?? false
+  /// The index of the subscription to a room that the session is in, or nil while it is joining or has not asked to.
+  private func joinedIndex(_ id: SlabID, _ room: Room?) -> Int? {
+    guard let room, let index = sessions[id.index].subscriptionIndex(room) else { return nil }
+    return sessions[id.index].subscriptions[index].place == nil ? nil : index
   }
 
   // MARK: Messages
@@ -147,8 +163,11 @@ extension Hub {
     let answerID = copyID(operation, text)
     var found: Room?
     withRoom(operation, text) { found = rooms.find($0) }
-    guard let room = found, isJoined(id, room), let user = sessions[id.index].user else {
-      return refuse(id, .notJoined, "join the room before sending to it", answerID)
+    guard let room = found, let index = joinedIndex(id, room), let user = sessions[id.index].user else {
+      return withRoom(operation, text) { refuseUnjoined(id, $0, answerID) }
+    }
+    guard sessions[id.index].subscriptions[index].mayPublish else {
+      return refuse(id, .forbidden, Hub.publishForbidden, answerID)
     }
     var envelope: [UInt8] = []
     envelope.reserveCapacity(operation.passThrough.byteCount + 96)
@@ -212,6 +231,7 @@ extension Hub {
 
   private func broadcast(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
     let answerID = copyID(operation, text)
+    guard mayBroadcast(id.index) else { return refuse(id, .forbidden, Hub.broadcastForbidden, answerID) }
     guard let envelope = personal(.broadcast, operation, text, from: id) else { return }
     broker.send(envelope, to: .everyone) { [weak self] result in
       guard case .success = result else {
@@ -240,7 +260,11 @@ extension Hub {
   // MARK: Small answers
 
   private func answerLeave(_ id: SlabID, roomName: Span<UInt8>, answerID: [UInt8]?) {
-    leave(id, roomName: roomName)
+    if RoomName.isWildcard(roomName) { leave(id, wildcardName: roomName) } else { leave(id, roomName: roomName) }
+    answerLeft(id, roomName, answerID)
+  }
+
+  func answerLeft(_ id: SlabID, _ roomName: Span<UInt8>, _ answerID: [UInt8]?) {
     var roomJSON: [UInt8] = []
     JSONString.append(roomName, to: &roomJSON)
     answer(id) { output in

@@ -10,12 +10,8 @@ extension Hub: BrokerListener {
   }
 
   func hear(_ room: Room, _ position: Position, _ envelope: Span<UInt8>) {
-    if room.phase != .live {
-      let isUnentered = room.phase == .subscribing || room.phase == .entering
-      guard isUnentered, !room.wildcards.isEmpty else { return room.hold(position, envelope) }
-      // Those who hear it through a wildcard are owed this message, whatever position the room is entered at.
-      beginHeardStream(of: room, with: position)
-    }
+    if room.phase != .live { beginHeardStream(of: room, with: position) }
+    guard room.phase == .live else { return room.hold(position, envelope) }
     switch room.stream!.hear(position) {  // Safe because a live room has a stream.
     case .next: append(envelope, at: position.offset, to: room)
     case .repeated: break
@@ -163,6 +159,7 @@ extension Hub: BrokerListener {
 
   public func brokerRestored() {
     announceUnheard()
+    refreshRevocations {}
     reconciling += 1
     reconcile { [weak self] in
       self?.reconciling -= 1

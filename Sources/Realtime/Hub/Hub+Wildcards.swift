@@ -10,6 +10,7 @@ extension Hub {
     guard name.count > 1 else {
       return refuse(id, .badRoom, "a wildcard needs at least one byte before its *", answerID)
     }
+    guard mayJoin(id.index, name) else { return refuse(id, .forbidden, Hub.roomForbidden, answerID) }
     let known = wildcards.byName.find(name)
     if let known, wildcards.isJoined(id.index, known) {
       return answerJoined(Wildcard.Arrival(session: id, id: answerID, asksToResume: asksToResume), known)
@@ -20,7 +21,8 @@ extension Hub {
     }
     guard let wildcard = known ?? makeWildcard(name) else {
       let limit = configuration.wildcardsMax
-      return refuse(id, .tooManyRooms, "this node hears \(limit) wildcards already, as --max-wildcards allows", answerID)
+      return refuse(
+        id, .tooManyRooms, "this node hears \(limit) wildcards already, as --max-wildcards allows", answerID)
     }
     wildcard.memberCount += 1
     wildcards.memberships[id.index, default: []].append(WildcardTable.Membership(wildcard: wildcard, place: nil))
@@ -167,8 +169,10 @@ extension Hub {
     return room
   }
 
-  /// Begins the stream of a room that a wildcard brought a message from before anyone here had entered it.
+  /// Begins the stream of a room with a message that came before anyone here had entered it, if wildcards hear the room:
+  /// their members are owed this message, whatever position the room is entered at.
   func beginHeardStream(of room: Room, with position: Position) {
+    guard room.phase != .recovering, !room.wildcards.isEmpty else { return }
     room.stream = RoomStream(at: Position(epoch: position.epoch, offset: max(position.offset, 1) - 1))
     room.phase = .live
     room.mustCompare = false
@@ -187,6 +191,10 @@ extension Hub {
 
   /// A room whose last local member has gone lives on while a wildcard hears it.
   func keepForWildcards(_ room: Room) {
+    guard room.joinsWaiting.isEmpty else {
+      // Its subscription is still being confirmed, for clients that have gone: the answer must not find it given up.
+      return lingering.append((deadline: clock() + Limits.roomLingerMilliseconds, room: room))
+    }
     broker.unsubscribe(room: room.name)
     room.isSubscribed = false
     watchIdleness(of: room)

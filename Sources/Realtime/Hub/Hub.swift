@@ -57,6 +57,7 @@ public final class Hub {
   /// Sessions whose token is being judged, and the moments at which tokens expire or must have come.
   var authenticating: Set<SlabID> = []
   var deadlines = Deadlines()
+  var revocations = RevocationList()
   /// Rooms without local members, in the order in which their time is up.
   var lingering: [(deadline: UInt64, room: Room)] = []
   /// Whether the broker was lost and the clients were told.
@@ -189,6 +190,7 @@ extension Hub {
   public func expire() {
     let now = clock()
     endOverdueSessions(now)
+    revocations.expire(at: now)
     var ended = 0
     while ended < lingering.count, lingering[ended].deadline <= now {
       let room = lingering[ended].room

@@ -9,6 +9,8 @@ struct Session: ~Copyable {
     let since: UInt64
     /// The session's place in the room's roster, or nil while it is joining.
     var place: UInt32?
+    /// Whether its token lets it publish here. Decided when it joins, so that a message costs no comparison of names.
+    var mayPublish: Bool
   }
 
   /// The connection, in the numbering of `Delivery`.

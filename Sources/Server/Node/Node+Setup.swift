@@ -8,6 +8,7 @@ extension Node {
   static func hubConfiguration(_ settings: ServerSettings, _ id: [UInt8]) -> HubConfiguration {
     var configuration = HubConfiguration(nodeID: id)
     configuration.roomsPerConnectionMax = settings.maxRooms
+    configuration.wildcardsMax = settings.maxWildcards
     configuration.operationsPerSecond = UInt32(clamping: settings.messagesPerSecondMax ?? 0)
     configuration.pingIntervalMilliseconds = settings.pingIntervalMilliseconds
     configuration.historySize = settings.historyMessagesMax

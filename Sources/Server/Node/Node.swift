@@ -118,6 +118,11 @@ public final class Node {
       loop.after(milliseconds: 2) { [weak self] in self?.listenWhenReady(until: deadline) }
       return
     }
+    // Whoever was revoked before this node started is not let in now.
+    hub.refreshRevocations { [weak self] in self?.listen() }
+  }
+
+  private func listen() {
     do throws(SystemError) {
       for listener in listeners { try listener.listen() }
       announceStart()
