@@ -59,7 +59,8 @@ let package = Package(
 
     // Real processes and sockets for tests; no product.
     .target(
-      name: "TestSupport", dependencies: ["WebSocketCore", "Compression", "JSONCore"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["WebSocketCore", "Compression", "JSONCore", "LoopCore"],
+      path: "Tests/TestSupport",
       swiftSettings: strict),
     .target(
       name: "FuzzTargets",

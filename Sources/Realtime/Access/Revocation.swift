@@ -76,6 +76,15 @@ struct RevocationList {
     }
   }
 
+  /// Those that have not ended at `now`.
+  func standing(at now: UInt64) -> [Revocation] {
+    let tokens = tokens.map { Revocation(subject: .token($0.key), until: $0.value) }
+    let users = users.flatMap { name, windows in
+      windows.map { Revocation(subject: .user(name, issuedUntil: $0.issuedUntil), until: $0.until) }
+    }
+    return (tokens + users).filter { $0.until > now }
+  }
+
   /// Whether an identity is not to be accepted at `now`.
   func covers(_ identity: Identity, at now: UInt64) -> Bool {
     if let name = identity.tokenID, let until = tokens[name], until > now { return true }

@@ -19,14 +19,24 @@ extension Hub {
     }
   }
 
-  /// Reads what the broker keeps and obeys it. The node calls it before it takes connections, the hub whenever it may
+  /// Reads what the broker keeps and obeys it; tells the broker what it has lost, so that a Redis which was restarted
+  /// empty has it again. The node calls it before it takes connections, the hub whenever it may
   /// have missed something.
   public func refreshRevocations(_ done: @escaping () -> Void) {
     broker.revocations { [weak self] result in
       defer { done() }
       guard let self, case .success(let revocations) = result else { return }
+      restore(revocations)
       for revocation in revocations { self.revocations.insert(revocation) }
       closeRevoked()
+    }
+  }
+
+  private func restore(_ kept: [Revocation]) {
+    let now = clock()
+    let kept = Set(kept.map(\.subject))
+    for revocation in revocations.standing(at: now) where !kept.contains(revocation.subject) {
+      broker.revoke(revocation.subject, forMilliseconds: revocation.until - now) { _ in }
     }
   }
 

@@ -184,6 +184,11 @@ struct AccessTests {
     #expect(bench.closes[ann.target] == nil)
     bench.broker.comeBack()
     #expect(bench.closes[ann.target] == 4401)
+    // A broker that has forgotten everything is told again.
+    bench.broker.forget()
+    var kept: [Revocation]?
+    bench.broker.revocations { kept = try? $0.get() }
+    #expect(kept?.count == 1)
     for n in 1..<Limits.revocationsMax { #expect(revoke(bench, .token(Array("j\(n)".utf8))) != nil) }
     #expect(revoke(bench, .token(Array("one more".utf8))) == nil)
     #expect(revoke(bench, .token(Array("j1".utf8))) != nil)
