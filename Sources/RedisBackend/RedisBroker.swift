@@ -19,15 +19,15 @@ public final class RedisBroker: Broker, TickParticipant {
   let node: [UInt8]
   let commands: RedisLink
   let scripts: ScriptRunner
-  private let subscriber: RedisLink
+  let subscriber: RedisLink
   private let lease: LeaseKeeper
   private let sweeper: Sweeper
-  private let log: Log
+  let log: Log
 
   /// Whether the lease stands and commands are taken.
   public private(set) var isAvailable = false
   /// Whether every subscription stands.
-  private var isSubscribed = false
+  private(set) var isSubscribed = false
   /// Whether the listener was told that the broker is lost, and not yet that it is restored.
   private var isLost = false
   private var isStopping = false
@@ -35,7 +35,9 @@ public final class RedisBroker: Broker, TickParticipant {
   private var mustAssert = false
 
   private var subscriptions = Subscriptions<BrokerReply<Void>>()
-  private var patterns = Subscriptions<BrokerReply<Void>>()
+  var patterns = Subscriptions<BrokerReply<Void>>()
+  /// Whether the log says already that Redis refuses patterns.
+  var hasToldRefusal = false
   private var backlog = Backlog()
   private var expiredNodes: Set<[UInt8]> = []
   var metaRefresh = RefreshLedger(milliseconds: RedisLimits.metaRefreshMilliseconds)
@@ -281,18 +283,6 @@ public final class RedisBroker: Broker, TickParticipant {
     subscriber.wake()
   }
 
-  /// Starts hearing the channels of a pattern; fails at once while nothing can be subscribed.
-  func hear(pattern: [UInt8], _ reply: @escaping BrokerReply<Void>) {
-    guard isSubscribed else { return reply(.failure(.unavailable)) }
-    if patterns.want(pattern, reply) { return reply(.success(())) }
-    subscriber.wake()
-  }
-
-  func stopHearing(pattern: [UInt8]) {
-    for waiter in patterns.giveUp(pattern) { waiter(.failure(.unavailable)) }
-    subscriber.wake()
-  }
-
   private func pushed(_ reply: Reply) {
     if reply.isError {
       refused(reply)
@@ -309,15 +299,6 @@ public final class RedisBroker: Broker, TickParticipant {
       subscriber.confirm()
       say(lost: false)
     }
-  }
-
-  /// A refused subscription makes the link useless, except for patterns that were never heard: an ACL user who may
-  /// subscribe every channel of the prefix may still lack the right to patterns, which Redis compares letter by letter.
-  private func refused(_ error: Reply) {
-    let waiters = error.begins(with: "NOPERM") ? patterns.refused() : []
-    guard !waiters.isEmpty else { return subscriber.fail(error.text) }
-    log(.warning, "Redis refused PSUBSCRIBE, so wildcards cannot be joined: give its user allchannels (\(error.text))")
-    for waiter in waiters { waiter(.failure(.unsupported)) }
   }
 
   // MARK: Outages

@@ -115,11 +115,11 @@ struct Subscriptions<Waiter> {
     return waiters
   }
 
-  /// Notes that Redis refused what was asked for and never heard. Returns the waiters, whose asking failed; none when
-  /// a channel that was heard before may be among the refused.
-  mutating func refused() -> [Waiter] {
+  /// Notes that Redis refused what was asked for and never heard. Returns the waiters, whose asking failed; nil when
+  /// nothing was asked for, or a channel that was heard before may be among the refused.
+  mutating func refused() -> [Waiter]? {
     let asked = channels.filter { $0.value.unconfirmed > 0 }
-    guard !asked.isEmpty, asked.values.allSatisfy({ !$0.wasHeard }) else { return [] }
+    guard !asked.isEmpty, asked.values.allSatisfy({ !$0.wasHeard }) else { return nil }
     for name in asked.keys { channels[name] = nil }
     return asked.values.flatMap(\.waiters)
   }

@@ -69,7 +69,10 @@ extension Hub {
     wildcards.byName.insert(wildcard)
     rooms.forEach { room in
       let name = room.name
-      if wildcard.matches(name.span) { room.wildcards.append(wildcard) }
+      guard wildcard.matches(name.span) else { return }
+      // What it has gathered is for its members, and may hold their notices.
+      deliverBatch(of: room)
+      room.wildcards.append(wildcard)
     }
     return wildcard
   }
@@ -161,7 +164,7 @@ extension Hub {
 
   /// Makes the room of a message that came through a wildcard, or returns nil when no wildcard matches.
   func makeHeardRoom(_ name: Span<UInt8>) -> Room? {
-    guard RoomName.isValid(name), !wildcards.matching(name).isEmpty else { return nil }
+    guard !wildcards.isEmpty, RoomName.isValid(name), !wildcards.matching(name).isEmpty else { return nil }
     if wildcards.heardRooms.count >= Limits.heardRoomsMax { endOldestHeardRooms() }
     let room = makeRoom(name)
     room.phase = .entering
