@@ -54,11 +54,13 @@ struct ServerSettingsTests {
       "jwtLeeway": "0s", "authTimeout": "3s",
       "adminToken": "t", "apiKey": "a", "historySize": "5", "historyTtl": "1h", "pingInterval": "500ms",
       "pingTimeout": "1m", "leaveGrace": "0", "drain": "0", "compression": "off", "echo": "on", "maxMessage": "1k",
-      "maxQueue": "2m", "maxConnections": "7", "maxRooms": "6", "rate": "5", "webhookUrl": "http://h/x",
+      "maxQueue": "2m", "maxConnections": "7", "maxRooms": "6", "maxWildcards": "4", "rate": "5",
+      "webhookUrl": "http://h/x",
       "webhookSecret": "w", "logLevel": "debug", "logFormat": "json",
     ]
     let typed = Set([
-      "port", "adminPort", "redirectPort", "workers", "historySize", "maxConnections", "maxRooms", "rate",
+      "port", "adminPort", "redirectPort", "workers", "historySize", "maxConnections", "maxRooms", "maxWildcards",
+      "rate",
     ])
     var arguments: [String] = []
     var environment: [String: String] = [:]

@@ -65,7 +65,12 @@ private final class WildcardWitness {
     case "error":
       if wildcards.contains(text.string("id") ?? "") { isJoining = false }
       rooms.remove(text.string("id") ?? "")
-    case "left", "user_joined", "user_left", "degraded", "restored": break
+    case "left":
+      // One wildcard of several may have been joined late, and brought something before it was left in its turn.
+      if wildcards.contains(room) { heard = [:] }
+      // Outside of wildcards a room's messages end with its own leave.
+      if !isJoined { heard[room] = nil }
+    case "user_joined", "user_left", "degraded", "restored": break
     default: complaints.append("unexpected: \(text)")
     }
   }
