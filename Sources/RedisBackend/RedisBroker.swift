@@ -19,26 +19,39 @@ public final class RedisBroker: Broker, TickParticipant {
   let node: [UInt8]
   let commands: RedisLink
   let scripts: ScriptRunner
-  private let subscriber: RedisLink
+  let subscriber: RedisLink
   private let lease: LeaseKeeper
   private let sweeper: Sweeper
   private let log: Log
 
   /// Whether the lease stands and commands are taken.
   public private(set) var isAvailable = false
-  /// Whether every subscription stands.
-  private var isSubscribed = false
+  /// Whether every subscription stands, and something published was heard through them.
+  private(set) var isSubscribed = false
+  /// Whether Redis has confirmed every subscription on this connection.
+  private(set) var isConfirmed = false
+  /// The channel on which this node hears itself.
+  let probeChannel: [UInt8]
+  var probe = SubscriptionProbe(first: .random(in: 0..<1 << 48))
+  var audit = SubscriptionAudit()
+  /// How often the subscribed connection was replaced because it brought nothing, or not all that it should.
+  public internal(set) var deafSubscriptionsTotal: UInt64 = 0
   /// Whether the listener was told that the broker is lost, and not yet that it is restored.
   private var isLost = false
-  private var isStopping = false
+  private(set) var isStopping = false
   /// Whether Redis may know less of this node's presence than there is.
   private var mustAssert = false
 
   private var subscriptions = Subscriptions<BrokerReply<Void>>()
   private var backlog = Backlog()
   private var expiredNodes: Set<[UInt8]> = []
-  var metaRefresh = RefreshLedger(milliseconds: RedisLimits.metaRefreshMilliseconds)
-  var logRefresh = RefreshLedger(milliseconds: RedisLimits.logRefreshMilliseconds)
+  /// Nodes that have ended and handed their members over.
+  private(set) var leavingNodes: Set<[UInt8]> = []
+  var ledger = RoomLedger(
+    metaMilliseconds: RedisLimits.metaRefreshMilliseconds, logMilliseconds: RedisLimits.logRefreshMilliseconds)
+  /// What was sent under an id and not answered.
+  var retries = RetryQueue()
+  var isRetryTimerSet = false
   /// Rooms known to stand in the node's list of rooms.
   var listedRooms: Set<[UInt8]> = []
 
@@ -53,13 +66,12 @@ public final class RedisBroker: Broker, TickParticipant {
     self.log = log
     node = nodeID
     keys = RedisKeys(prefix: configuration.prefix)
+    probeChannel = keys.probeChannel(nodeID)
     let name = RedisBroker.clientName(nodeID)
     commands = RedisLink(
-      loop: loop, resolver: resolver, configuration: configuration, name: name + "-commands", isSubscriber: false,
-      log: log)
+      loop: loop, resolver: resolver, configuration: configuration, name: name + "-commands", log: log)
     subscriber = RedisLink(
-      loop: loop, resolver: resolver, configuration: configuration, name: name + "-subscriber", isSubscriber: true,
-      log: log)
+      loop: loop, resolver: resolver, configuration: configuration, name: name + "-subscriber", log: log)
     scripts = ScriptRunner(link: commands, log: log)
     sweeper = Sweeper(link: commands, scripts: scripts, keys: keys)
     let reporter = Reporter()
@@ -86,17 +98,17 @@ public final class RedisBroker: Broker, TickParticipant {
     subscriber.opened = { [weak self] in self?.subscriberOpened() }
     subscriber.closed = { [weak self] in self?.subscriberClosed() }
     subscriber.received = { [weak self] in self?.pushed($0) }
-    lease.renewed = { [weak self] in self?.renewed($0, expired: $1) }
+    lease.renewed = { [weak self] in self?.renewed($0, expired: $1, leaving: $2) }
     lease.refused = { [weak self] in self?.commands.fail("the lease could not be renewed") }
     sweeper.swept = { [weak self] in self?.expiredNodes.remove($0) }
     _ = subscriptions.want(keys.everyone, nil)
+    _ = subscriptions.want(probeChannel, nil)
   }
 
   /// Gives memory back after a crowd has left: dictionaries do not shrink by themselves.
   public func shrink() {
     subscriptions.shrink()
-    metaRefresh.shrink()
-    logRefresh.shrink()
+    ledger.shrink()
   }
 
   // MARK: Metrics
@@ -113,9 +125,31 @@ public final class RedisBroker: Broker, TickParticipant {
   public func start() {
     commands.start()
     subscriber.start()
+    watchSubscription()
   }
 
   public func stop(_ reply: @escaping () -> Void) {
+    end(reply) { [weak self] finish in
+      guard let self else { return finish() }
+      sweeper.sweep(own: node) { _ in finish() }
+    }
+  }
+
+  public func handOver(forMilliseconds grace: Int, _ reply: @escaping () -> Void) {
+    end(reply) { [weak self] finish in
+      guard let self else { return finish() }
+      scripts.run(.handOver, keys: 3, parts: 5, { _ in finish() }) { [keys, node] writer in
+        writer.bulk(keys.leases)
+        writer.bulk(keys.report, node, "")
+        writer.bulk(keys.leaving)
+        writer.bulk(node)
+        writer.bulk(grace)
+      }
+    }
+  }
+
+  /// Says a last word to Redis, if it is there, and closes the connections.
+  private func end(_ reply: @escaping () -> Void, _ lastWord: (_ finish: @escaping () -> Void) -> Void) {
     guard !isStopping else { return reply() }
     isStopping = true
     lease.pause()
@@ -128,7 +162,7 @@ public final class RedisBroker: Broker, TickParticipant {
     }
     guard isAvailable else { return finish() }
     loop.after(milliseconds: RedisLimits.stopMilliseconds, finish)
-    sweeper.sweep(own: node) { _ in finish() }
+    lastWord(finish)
   }
 
   /// Closes both connections without a word to Redis, as a crash does.
@@ -140,6 +174,7 @@ public final class RedisBroker: Broker, TickParticipant {
     commands.stop()
     subscriber.stop()
     for waiter in subscriptions.connectionLost() { waiter(.failure(.unavailable)) }
+    abandonRetries()
   }
 
   public func tickEnds() {
@@ -179,18 +214,24 @@ public final class RedisBroker: Broker, TickParticipant {
   private func commandsClosed() {
     lease.pause()
     isAvailable = false
+    probe.reset()
+    // Whatever silenced this connection may have silenced the other one, which nobody probes now.
+    subscriber.ping()
     say(lost: true)
   }
 
-  private func renewed(_ standing: LeaseKeeper.Standing, expired: [[UInt8]]) {
+  private func renewed(_ standing: LeaseKeeper.Standing, expired: [[UInt8]], leaving: [[UInt8]]) {
     guard !isStopping else { return }
     let isNew = !isAvailable
     if isNew, backlog.hasOverflowed { return takePresenceBack() }
     expiredNodes = Set(expired)
+    leavingNodes = Set(leaving)
     isAvailable = true
     if isNew {
       commands.confirm()
       replay()
+      resendUncertain()
+      lookAtSubscription()
     }
     if standing != .held || mustAssert { forgetPresence(announce: standing != .forgotten) }
     if isNew { say(lost: false) }
@@ -232,6 +273,7 @@ public final class RedisBroker: Broker, TickParticipant {
   // MARK: Subscriber link
 
   private func subscriberOpened() {
+    audit = SubscriptionAudit()
     sendSubscriptions()
     // Answered behind all confirmations.
     subscriber.ping()
@@ -239,6 +281,8 @@ public final class RedisBroker: Broker, TickParticipant {
 
   private func subscriberClosed() {
     isSubscribed = false
+    isConfirmed = false
+    probe.reset()
     let waiters = subscriptions.connectionLost()
     say(lost: true)
     for waiter in waiters { waiter(.failure(.unavailable)) }
@@ -247,6 +291,7 @@ public final class RedisBroker: Broker, TickParticipant {
   private func sendSubscriptions() {
     guard subscriptions.hasCommands, subscriber.phase == .open else { return }
     for command in subscriptions.takeCommands(limit: RedisLimits.channelsPerCommandMax) {
+      audit.ask(channels: command.channels.count)
       subscriber.tell { writer in
         writer.command(parts: 1 + command.channels.count)
         writer.bulk(command.verb == .subscribe ? "SUBSCRIBE" : "UNSUBSCRIBE")
@@ -277,13 +322,23 @@ public final class RedisBroker: Broker, TickParticipant {
       subscriber.fail(reply.text)
     } else if reply.count == 3, reply[0].begins(with: "message") {
       deliver(reply[1], reply[2])
-    } else if reply.count == 3, reply[0].begins(with: "subscribe") {
-      for waiter in subscriptions.confirmed(reply[1].copy) { waiter(.success(())) }
-    } else if reply.count == 2, reply[0].begins(with: "pong"), !isSubscribed {
-      isSubscribed = true
-      subscriber.confirm()
-      say(lost: false)
+    } else if reply.count == 3 {
+      let channel = reply[1].copy
+      let isSubscribe = reply[0].begins(with: "subscribe")
+      guard isAsAsked(channel, subscribed: isSubscribe, count: reply[2].integer), isSubscribe else { return }
+      for waiter in subscriptions.confirmed(channel) { waiter(.success(())) }
+    } else if reply.count == 2, reply[0].begins(with: "pong"), !isConfirmed {
+      isConfirmed = true
+      lookAtSubscription()
     }
+  }
+
+  /// Notes that something published was heard: the subscriptions stand.
+  func subscriptionProved() {
+    guard !isSubscribed else { return }
+    isSubscribed = true
+    subscriber.confirm()
+    say(lost: false)
   }
 
   // MARK: Outages

@@ -5,8 +5,6 @@ public enum RedisLimits {
   /// A link that owes an answer and says nothing for this long is dead. With a renewal every 2 s an unreachable Redis is
   /// known after less than 5 s, and one lost connection does not yet cost the lease.
   public static let silenceMilliseconds = 2_000
-  /// A subscriber link that was quiet this long is asked for a PONG.
-  public static let quietMilliseconds = 1_500
   /// How often a link looks whether it is silent.
   static let watchMilliseconds = 500
   /// Commands that would make the unsent output longer fail with `unavailable`. In bytes.
@@ -46,6 +44,20 @@ public enum RedisLimits {
   static let logRefreshMilliseconds = 1_000
   /// Added to the history's TTL: it covers the refresh that was left out.
   static let logSlackMilliseconds = 2_000
-  /// Rooms remembered as refreshed. Beyond it all are forgotten, and refreshed once more than needed.
-  static let refreshedRoomsMax = 100_000
+  /// Rooms remembered with their epoch and as refreshed. Beyond it all are forgotten, and refreshed once more than needed.
+  static let rememberedRoomsMax = 100_000
+  /// Messages beyond the history size at which a log is cut back to it: cutting costs as much as keeping one. A smaller
+  /// history has as much to spare as it has messages, so that large messages do not pile up.
+  static let logSpareMax = 100
+
+  /// How long a publish with an id that was sent and not answered, because the connection died, may wait to be sent
+  /// again; counted from its first sending. Later it is answered with `uncertain`: whoever waits knows within a time.
+  public static let retryMilliseconds = 5_000
+  /// Bytes of publishes that wait to be sent again. Beyond it they are answered with `uncertain` at once.
+  public static let retryBytesMax = 16 << 20
+  /// How long after a publication was found to arrive on the subscribed connection the next one is sent to find out.
+  /// With `silenceMilliseconds` for it to arrive, a deaf connection is known after less than 5 s.
+  static let probeMilliseconds = 2_000
+  /// Every so many probes Redis is asked how many channels it holds for the subscribed connection.
+  static let probesPerAudit = 2
 }

@@ -26,7 +26,6 @@ final class RedisLink: EventHandler {
   private let resolver: Resolver
   private let configuration: RedisConfiguration
   private let name: String
-  private let isSubscriber: Bool
   private let log: RedisBroker.Log
   private let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RedisLimits.receiveBytes, alignment: 8)
   private lazy var handler = loop.attach(self)
@@ -49,13 +48,9 @@ final class RedisLink: EventHandler {
 
   /// - Parameters:
   ///   - name: given to Redis with CLIENT SETNAME, so that an operator knows whose connection it is.
-  ///   - isSubscriber: whether the connection is for SUBSCRIBE: what comes is given to `received`, and a quiet
-  ///     connection is asked for a PONG.
   init(
-    loop: EventLoop, resolver: Resolver, configuration: RedisConfiguration, name: String, isSubscriber: Bool,
-    log: @escaping RedisBroker.Log
+    loop: EventLoop, resolver: Resolver, configuration: RedisConfiguration, name: String, log: @escaping RedisBroker.Log
   ) {
-    self.isSubscriber = isSubscriber
     self.loop = loop
     self.resolver = resolver
     self.configuration = configuration
@@ -299,7 +294,6 @@ final class RedisLink: EventHandler {
   private func checkLiveness() {
     switch liveness.look(owes: !pending.isEmpty || owesPush) {
     case .alive: break
-    case .quiet: if isSubscriber, phase == .open { ping() }
     case .dead: fail("no answer for \(RedisLimits.silenceMilliseconds) ms")
     }
   }

@@ -136,10 +136,11 @@ final class Sweeper {
   }
 
   private func finish(_ node: [UInt8], _ isOwn: Bool, _ done: @escaping (Bool) -> Void) {
-    scripts.run(.sweepEnd, keys: 3, parts: 5, { done($0 != nil) }) { [keys] writer in
+    scripts.run(.sweepEnd, keys: 4, parts: 6, { done($0 != nil) }) { [keys] writer in
       writer.bulk(keys.leases)
       writer.bulk(keys.report, node, "")
       writer.bulk(keys.swept)
+      writer.bulk(keys.leaving)
       writer.bulk(node)
       writer.bulk(isOwn)
     }

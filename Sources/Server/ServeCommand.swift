@@ -47,9 +47,6 @@ public enum ServeCommand {
   /// What the settings know and this version does not build yet: refused, never silently ignored.
   private static func unsupported(_ settings: ServerSettings) -> String? {
     if settings.authentication == .jwt { return "--auth jwt is not built yet; expected none" }
-    if settings.leaveGraceMilliseconds != ServerSettings().leaveGraceMilliseconds {
-      return "--leave-grace is not built yet: user_left is said at once"
-    }
     if settings.webhookURL != nil { return "--webhook-url is not built yet" }
     if let redis = settings.redis {
       if redis.usesTLS { return "--redis rediss:// is not built yet; expected redis:// or unix://" }

@@ -75,7 +75,7 @@ extension ServerSettings {
       .duration("pingTimeout", \.pingTimeoutMilliseconds, 100...600_000, "time a client has to answer a ping"),
       .duration(
         "leaveGrace", \.leaveGraceMilliseconds, 0...600_000,
-        "time a lost client has to come back before user_left is sent"),
+        "time that users of a draining node have to be back on another before user_left is sent"),
       .duration("drain", \.drainMilliseconds, 0...3_600_000, "time over which a stopping node sends its clients away"),
       .toggle("compression", \.compression, "permessage-deflate (RFC 7692) for clients that offer it"),
       .toggle("echo", \.echo, "serve a raw WebSocket echo at /echo"),

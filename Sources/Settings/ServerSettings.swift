@@ -72,7 +72,7 @@ public struct ServerSettings: Sendable {
   public var pingIntervalMilliseconds = 25_000
   /// Time a client has to answer a ping.
   public var pingTimeoutMilliseconds = 10_000
-  /// Time a lost client has to come back before `user_left`.
+  /// Time that users of a draining node have to be back elsewhere before `user_left`.
   public var leaveGraceMilliseconds = 5000
   /// Time over which a stopping node sends its clients away.
   public var drainMilliseconds = 10_000

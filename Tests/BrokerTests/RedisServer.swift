@@ -96,7 +96,7 @@ final class RedisServer {
     guard link == nil else { return }
     let fresh = RedisLink(
       loop: loop, resolver: resolver, configuration: RedisConfiguration(endpoint: .tcp(host: "127.0.0.1", port: port)),
-      name: "test", isSubscriber: false, log: { _, _ in })
+      name: "test", log: { _, _ in })
     link = fresh
     fresh.start()
     for _ in 0..<5000 where fresh.phase != .open { tick() }

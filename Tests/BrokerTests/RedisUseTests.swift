@@ -13,7 +13,7 @@ struct RedisUseTests {
     // What docs/redis.md says is enough.
     server.run(
       "ACL", "SETUSER", "ann", "on", ">s3cret", "~roost:*", "&roost:*", "+@connection", "+@pubsub", "+@hash",
-      "+@sortedset", "+@stream", "+@string", "+@scripting", "+@keyspace", "+time")
+      "+@sortedset", "+@list", "+@string", "+@scripting", "+@keyspace", "+time")
     let node = try TestNode("n1", on: server) {
       $0.user = "ann"
       $0.password = "s3cret"

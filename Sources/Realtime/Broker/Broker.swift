@@ -1,7 +1,9 @@
 /// Why a broker could not do what was asked.
 public enum BrokerError: Error, Equatable, Sendable {
-  /// The broker is out of reach; nothing was done, or nothing is known to have been done.
+  /// The broker is out of reach, or refused: nothing was done.
   case unavailable
+  /// The broker went out of reach before it answered: it may have been done all the same.
+  case uncertain
 }
 
 /// The answer of a broker, given on the loop's thread, possibly before the call that asked for it returns.
@@ -106,13 +108,17 @@ public protocol Broker: AnyObject {
   func start()
   /// Ends in order: gives up the node's lease, so that nobody has to wait for it. Answers when that is done or failed.
   func stop(_ reply: @escaping () -> Void)
+  /// Ends in order, and leaves the members that this node still has in their rooms for so many milliseconds: users who are
+  /// back on another node by then have not left. Answers when that is done or failed.
+  func handOver(forMilliseconds grace: Int, _ reply: @escaping () -> Void)
   /// Whether a publish would be taken now.
   var isAvailable: Bool { get }
 
   // MARK: Messages
 
   /// Gives a message its offset, keeps it in the room's history and has every subscribed node hear it, in one step.
-  /// A retry within the dedupe time answers with the first position and publishes nothing.
+  /// A retry within the dedupe time answers with the first position and publishes nothing. What has a `dedupe` and gets
+  /// no answer is tried again within a bounded time; without one the answer is `uncertain`.
   func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>)
   /// Starts hearing a room. Answers when nothing published from now on can be missed.
   func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>)
@@ -156,6 +162,9 @@ public protocol Broker: AnyObject {
 }
 
 extension Broker {
+  /// Stops: where there is no other node, there is nobody to hand members over to.
+  public func handOver(forMilliseconds grace: Int, _ reply: @escaping () -> Void) { stop(reply) }
+
   /// Sends without looking for a retry.
   public func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
     send(envelope, to: audience, dedupe: nil, reply)

@@ -65,14 +65,14 @@ extension Hub {
     postponed[id] = nil
     var subscriptions: [Session.Subscription] = []
     swap(&subscriptions, &sessions[id.index].subscriptions)
-    for subscription in subscriptions { depart(id.index, from: subscription) }
+    for subscription in subscriptions { depart(id.index, from: subscription, staysPresent: isHandingOver) }
     if let member = member(id.index), let user = sessions[id.index].user {
       user.sessions.remove(id.index)
       if user.sessions.isEmpty {
         users.remove(user.name)
         broker.unsubscribe(user: user.name)
       }
-      broker.disconnect(member)
+      if isHandingOver { handedOver += 1 } else { broker.disconnect(member) }
     }
     sessions.remove(id.index)
   }
