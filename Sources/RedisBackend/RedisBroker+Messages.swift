@@ -39,6 +39,21 @@ extension RedisBroker {
     }
   }
 
+  public func compare(room: [UInt8], with known: StreamEnd, _ reply: @escaping BrokerReply<Position>) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    var epoch: [UInt8] = []
+    known.position.epoch.append(to: &epoch)
+    scripts.run(.compare, keys: 2, parts: 6, { reply(RedisBroker.position($0)) }) {
+      [keys, configuration] writer in
+      writer.bulk(keys.room, room, "}:meta")
+      writer.bulk(keys.room, room, "}:log")
+      writer.bulk(configuration.metaMilliseconds)
+      writer.bulk(epoch)
+      writer.bulk(Int(clamping: known.position.offset))
+      writer.bulk(Int(clamping: known.timestamp))
+    }
+  }
+
   private static func position(_ reply: Reply?) -> Result<Position, BrokerError> {
     guard let position = reply?.position else { return .failure(.unavailable) }
     return .success(position)

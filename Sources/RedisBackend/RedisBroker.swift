@@ -22,6 +22,8 @@ public final class RedisBroker: Broker, TickParticipant {
   private let subscriber: RedisLink
   private let lease: LeaseKeeper
   private let sweeper: Sweeper
+  /// With sentinels: what finds the master.
+  private let finder: MasterFinder?
   private let log: Log
 
   /// Whether the lease stands and commands are taken.
@@ -37,16 +39,21 @@ public final class RedisBroker: Broker, TickParticipant {
   private var subscriptions = Subscriptions<BrokerReply<Void>>()
   private var backlog = Backlog()
   private var expiredNodes: Set<[UInt8]> = []
+  /// When the lease was last renewed, and from when on a lease that has run out means a dead node. In nanoseconds.
+  private var renewedAt: UInt64 = 0
+  private var trustsLeasesAt: UInt64 = 0
   var metaRefresh = RefreshLedger(milliseconds: RedisLimits.metaRefreshMilliseconds)
   var logRefresh = RefreshLedger(milliseconds: RedisLimits.logRefreshMilliseconds)
   /// Rooms known to stand in the node's list of rooms.
   var listedRooms: Set<[UInt8]> = []
 
   /// - Parameters:
+  ///   - tls: what to trust and how to prove oneself; nil: connections are plain.
   ///   - nodeID: this node's id; connections' names are the id, a dash, and something without a dash.
   ///   - log: takes one line per change of state; it must not call back.
   public init(
-    loop: EventLoop, resolver: Resolver, configuration: RedisConfiguration, nodeID: [UInt8], log: @escaping Log
+    loop: EventLoop, resolver: Resolver, configuration: RedisConfiguration, tls: TLSClientContext? = nil,
+    nodeID: [UInt8], log: @escaping Log
   ) {
     self.loop = loop
     self.configuration = configuration
@@ -54,12 +61,27 @@ public final class RedisBroker: Broker, TickParticipant {
     node = nodeID
     keys = RedisKeys(prefix: configuration.prefix)
     let name = RedisBroker.clientName(nodeID)
-    commands = RedisLink(
-      loop: loop, resolver: resolver, configuration: configuration, name: name + "-commands", isSubscriber: false,
-      log: log)
-    subscriber = RedisLink(
-      loop: loop, resolver: resolver, configuration: configuration, name: name + "-subscriber", isSubscriber: true,
-      log: log)
+    let endpoint: RedisEndpoint
+    switch configuration.topology {
+    case .single(let single):
+      endpoint = single
+      finder = nil
+    case .sentinel(let sentinels, let master):
+      endpoint = sentinels[0]
+      finder = MasterFinder(
+        loop: loop, resolver: resolver, configuration: configuration, tls: tls, sentinels: sentinels, master: master,
+        name: name + "-finder")
+    case .cluster(let nodes):
+      endpoint = nodes[0]
+      finder = nil
+    }
+    func makeLink(_ role: RedisLink.Role, _ end: String) -> RedisLink {
+      RedisLink(
+        loop: loop, resolver: resolver, configuration: configuration, tls: tls, endpoint: endpoint, name: name + end,
+        role: role, log: log)
+    }
+    commands = makeLink(.commands, "-commands")
+    subscriber = makeLink(.subscriber, "-subscriber")
     scripts = ScriptRunner(link: commands, log: log)
     sweeper = Sweeper(link: commands, scripts: scripts, keys: keys)
     let reporter = Reporter()
@@ -81,6 +103,9 @@ public final class RedisBroker: Broker, TickParticipant {
   }
 
   private func wire() {
+    if let finder {
+      for link in [commands, subscriber] { link.locate = { finder.find($0) } }
+    }
     commands.opened = { [weak self] in self?.commandsOpened() }
     commands.closed = { [weak self] in self?.commandsClosed() }
     subscriber.opened = { [weak self] in self?.subscriberOpened() }
@@ -139,10 +164,12 @@ public final class RedisBroker: Broker, TickParticipant {
     lease.pause()
     commands.stop()
     subscriber.stop()
+    finder?.stop()
     for waiter in subscriptions.connectionLost() { waiter(.failure(.unavailable)) }
   }
 
   public func tickEnds() {
+    finder?.flush()
     sendSubscriptions()
     commands.flush()
     subscriber.flush()
@@ -154,6 +181,10 @@ public final class RedisBroker: Broker, TickParticipant {
   private var hasCleanStart = false
 
   private func commandsOpened() {
+    // After a failover the demoted master would still pass on what the new one publishes, until it does not.
+    if subscriber.phase == .open, subscriber.endpoint != commands.endpoint {
+      subscriber.fail("the master is now at \(commands.endpoint)")
+    }
     scripts.load { [weak self] in
       guard let self else { return }
       guard !hasCleanStart || backlog.hasOverflowed else { return lease.renew() }
@@ -164,8 +195,9 @@ public final class RedisBroker: Broker, TickParticipant {
   /// Removes all that Redis has of this node, then begins with a fresh lease.
   private func takePresenceBack() {
     sweeper.sweep(own: node) { [weak self] isComplete in
-      // An incomplete sweep means a failing link, whose next opening comes here again.
-      guard let self, isComplete else { return }
+      guard let self else { return }
+      // The link's next opening comes here again.
+      guard isComplete else { return commands.fail(sweeper.refusal ?? "taking back old presence broke off") }
       hasCleanStart = true
       if backlog.hasOverflowed {
         _ = backlog.takeAll()
@@ -186,6 +218,13 @@ public final class RedisBroker: Broker, TickParticipant {
     guard !isStopping else { return }
     let isNew = !isAvailable
     if isNew, backlog.hasOverflowed { return takePresenceBack() }
+    let outage = loop.now - renewedAt
+    if outage >= UInt64(RedisLimits.outageMilliseconds + RedisLimits.renewalMilliseconds) * 1_000_000 {
+      trustsLeasesAt = loop.now + UInt64(RedisLimits.returnMilliseconds) * 1_000_000
+    }
+    renewedAt = loop.now
+    // After an outage the others' leases have run out like ours: they are given time to come back.
+    let expired = loop.now >= trustsLeasesAt ? expired : []
     expiredNodes = Set(expired)
     isAvailable = true
     if isNew {
@@ -239,6 +278,7 @@ public final class RedisBroker: Broker, TickParticipant {
 
   private func subscriberClosed() {
     isSubscribed = false
+    listener?.subscriptionsLost(where: nil)
     let waiters = subscriptions.connectionLost()
     say(lost: true)
     for waiter in waiters { waiter(.failure(.unavailable)) }
@@ -274,7 +314,7 @@ public final class RedisBroker: Broker, TickParticipant {
 
   private func pushed(_ reply: Reply) {
     if reply.isError {
-      subscriber.fail(reply.text)
+      subscriber.fail(RedisLink.refusal(of: "SUBSCRIBE", reply))
     } else if reply.count == 3, reply[0].begins(with: "message") {
       deliver(reply[1], reply[2])
     } else if reply.count == 3, reply[0].begins(with: "subscribe") {
@@ -294,8 +334,8 @@ public final class RedisBroker: Broker, TickParticipant {
     if lost {
       listener?.brokerLost()
     } else {
-      log(.info, "Redis at \(configuration.endpoint) is back")
-      listener?.brokerRestored()
+      log(.info, "Redis at \(commands.endpoint) is back")
+      listener?.brokerRestored(where: nil)
     }
   }
 }
