@@ -27,7 +27,9 @@ extension RedisBroker {
 
   private func publishProbe(_ number: UInt64) {
     let answer: PendingReplies.Handler = { [weak self] answer in
-      guard let self, let answer else { return }
+      guard let self else { return }
+      // Not sent, or its connection died: the next look begins anew.
+      guard let answer else { return probe.reset() }
       if answer.isError { return commands.fail("PUBLISH was refused: \(answer.text)") }
       probe.published(number)
     }
@@ -43,7 +45,9 @@ extension RedisBroker {
   func heardProbe(_ payload: Span<UInt8>) {
     guard let number = JSONNumber.unsigned(payload), probe.heard(number) else { return }
     subscriptionProved()
-    if probe.arrived % RedisLimits.probesPerAudit == 0, audit.isIdle { sendAudit() }
+    guard probe.arrived % RedisLimits.probesPerAudit == 0 else { return }
+    guard audit.isIdle else { return replaceSubscriber("it confirms no subscription any more") }
+    sendAudit()
   }
 
   /// Subscribes to a channel that is subscribed already: nothing changes, and the confirmation carries the number of
@@ -64,7 +68,7 @@ extension RedisBroker {
     return false
   }
 
-  private func replaceSubscriber(_ reason: String) {
+  func replaceSubscriber(_ reason: String) {
     deafSubscriptionsTotal += 1
     subscriber.fail(reason)
   }

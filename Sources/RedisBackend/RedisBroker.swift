@@ -22,6 +22,8 @@ public final class RedisBroker: Broker, TickParticipant {
   let subscriber: RedisLink
   private let lease: LeaseKeeper
   private let sweeper: Sweeper
+  /// With sentinels: what finds the master.
+  private let finder: MasterFinder?
   private let log: Log
 
   /// Whether the lease stands and commands are taken.
@@ -52,14 +54,19 @@ public final class RedisBroker: Broker, TickParticipant {
   /// What was sent under an id and not answered.
   var retries = RetryQueue()
   var isRetryTimerSet = false
+  /// When the lease was last renewed, and from when on a lease that has run out means a dead node. In nanoseconds.
+  private var renewedAt: UInt64 = 0
+  private var trustsLeasesAt: UInt64 = 0
   /// Rooms known to stand in the node's list of rooms.
   var listedRooms: Set<[UInt8]> = []
 
   /// - Parameters:
+  ///   - tls: what to trust and how to prove oneself; nil: connections are plain.
   ///   - nodeID: this node's id; connections' names are the id, a dash, and something without a dash.
   ///   - log: takes one line per change of state; it must not call back.
   public init(
-    loop: EventLoop, resolver: Resolver, configuration: RedisConfiguration, nodeID: [UInt8], log: @escaping Log
+    loop: EventLoop, resolver: Resolver, configuration: RedisConfiguration, tls: TLSClientContext? = nil,
+    nodeID: [UInt8], log: @escaping Log
   ) {
     self.loop = loop
     self.configuration = configuration
@@ -68,10 +75,27 @@ public final class RedisBroker: Broker, TickParticipant {
     keys = RedisKeys(prefix: configuration.prefix)
     probeChannel = keys.probeChannel(nodeID)
     let name = RedisBroker.clientName(nodeID)
-    commands = RedisLink(
-      loop: loop, resolver: resolver, configuration: configuration, name: name + "-commands", log: log)
-    subscriber = RedisLink(
-      loop: loop, resolver: resolver, configuration: configuration, name: name + "-subscriber", log: log)
+    let endpoint: RedisEndpoint
+    switch configuration.topology {
+    case .single(let single):
+      endpoint = single
+      finder = nil
+    case .sentinel(let sentinels, let master):
+      endpoint = sentinels[0]
+      finder = MasterFinder(
+        loop: loop, resolver: resolver, configuration: configuration, tls: tls, sentinels: sentinels, master: master,
+        name: name + "-finder")
+    case .cluster(let nodes):
+      endpoint = nodes[0]
+      finder = nil
+    }
+    func makeLink(_ role: RedisLink.Role, _ end: String) -> RedisLink {
+      RedisLink(
+        loop: loop, resolver: resolver, configuration: configuration, tls: tls, endpoint: endpoint, name: name + end,
+        role: role, log: log)
+    }
+    commands = makeLink(.commands, "-commands")
+    subscriber = makeLink(.subscriber, "-subscriber")
     scripts = ScriptRunner(link: commands, log: log)
     sweeper = Sweeper(link: commands, scripts: scripts, keys: keys)
     let reporter = Reporter()
@@ -93,6 +117,9 @@ public final class RedisBroker: Broker, TickParticipant {
   }
 
   private func wire() {
+    if let finder {
+      for link in [commands, subscriber] { link.locate = { finder.find($0) } }
+    }
     commands.opened = { [weak self] in self?.commandsOpened() }
     commands.closed = { [weak self] in self?.commandsClosed() }
     subscriber.opened = { [weak self] in self?.subscriberOpened() }
@@ -173,11 +200,13 @@ public final class RedisBroker: Broker, TickParticipant {
     lease.pause()
     commands.stop()
     subscriber.stop()
+    finder?.stop()
     for waiter in subscriptions.connectionLost() { waiter(.failure(.unavailable)) }
     abandonRetries()
   }
 
   public func tickEnds() {
+    finder?.flush()
     sendSubscriptions()
     commands.flush()
     subscriber.flush()
@@ -189,6 +218,10 @@ public final class RedisBroker: Broker, TickParticipant {
   private var hasCleanStart = false
 
   private func commandsOpened() {
+    // After a failover the demoted master would still pass on what the new one publishes, until it does not.
+    if subscriber.phase == .open, subscriber.endpoint != commands.endpoint {
+      subscriber.fail("the master is now at \(commands.endpoint)")
+    }
     scripts.load { [weak self] in
       guard let self else { return }
       guard !hasCleanStart || backlog.hasOverflowed else { return lease.renew() }
@@ -199,8 +232,8 @@ public final class RedisBroker: Broker, TickParticipant {
   /// Removes all that Redis has of this node, then begins with a fresh lease.
   private func takePresenceBack() {
     sweeper.sweep(own: node) { [weak self] isComplete in
-      // An incomplete sweep means a failing link, whose next opening comes here again.
-      guard let self, isComplete else { return }
+      guard let self else { return }
+      guard isComplete else { return giveUpTakingBack() }
       hasCleanStart = true
       if backlog.hasOverflowed {
         _ = backlog.takeAll()
@@ -209,6 +242,12 @@ public final class RedisBroker: Broker, TickParticipant {
       lease.startOver()
       lease.renew()
     }
+  }
+
+  /// The link's next opening comes here again. When it is failing by itself, it says why in this tick.
+  private func giveUpTakingBack() {
+    let reason = sweeper.refusal ?? "taking back old presence broke off"
+    loop.after(milliseconds: 0) { [weak self] in if self?.isAvailable == false { self?.commands.fail(reason) } }
   }
 
   private func commandsClosed() {
@@ -224,6 +263,13 @@ public final class RedisBroker: Broker, TickParticipant {
     guard !isStopping else { return }
     let isNew = !isAvailable
     if isNew, backlog.hasOverflowed { return takePresenceBack() }
+    let outage = loop.now - renewedAt
+    if outage >= UInt64(RedisLimits.outageMilliseconds + RedisLimits.renewalMilliseconds) * 1_000_000 {
+      trustsLeasesAt = loop.now + UInt64(RedisLimits.returnMilliseconds) * 1_000_000
+    }
+    renewedAt = loop.now
+    // After an outage the others' leases have run out like ours: they are given time to come back.
+    let expired = loop.now >= trustsLeasesAt ? expired : []
     expiredNodes = Set(expired)
     leavingNodes = Set(leaving)
     isAvailable = true
@@ -276,6 +322,7 @@ public final class RedisBroker: Broker, TickParticipant {
     audit = SubscriptionAudit()
     sendSubscriptions()
     // Answered behind all confirmations.
+    audit.begin()
     subscriber.ping()
   }
 
@@ -283,6 +330,7 @@ public final class RedisBroker: Broker, TickParticipant {
     isSubscribed = false
     isConfirmed = false
     probe.reset()
+    listener?.subscriptionsLost(where: nil)
     let waiters = subscriptions.connectionLost()
     say(lost: true)
     for waiter in waiters { waiter(.failure(.unavailable)) }
@@ -319,7 +367,7 @@ public final class RedisBroker: Broker, TickParticipant {
 
   private func pushed(_ reply: Reply) {
     if reply.isError {
-      subscriber.fail(reply.text)
+      subscriber.fail(RedisLink.refusal(of: "SUBSCRIBE", reply))
     } else if reply.count == 3, reply[0].begins(with: "message") {
       deliver(reply[1], reply[2])
     } else if reply.count == 3 {
@@ -327,10 +375,16 @@ public final class RedisBroker: Broker, TickParticipant {
       let isSubscribe = reply[0].begins(with: "subscribe")
       guard isAsAsked(channel, subscribed: isSubscribe, count: reply[2].integer), isSubscribe else { return }
       for waiter in subscriptions.confirmed(channel) { waiter(.success(())) }
-    } else if reply.count == 2, reply[0].begins(with: "pong"), !isConfirmed {
-      isConfirmed = true
-      lookAtSubscription()
+    } else if !isConfirmed {
+      // An array with `pong`, or a plain PONG, which says that the connection is not subscribed to anything.
+      openingAnswered()
     }
+  }
+
+  private func openingAnswered() {
+    guard audit.opened() else { return replaceSubscriber("it did not confirm all that it was asked for") }
+    isConfirmed = true
+    lookAtSubscription()
   }
 
   /// Notes that something published was heard: the subscriptions stand.
@@ -349,8 +403,8 @@ public final class RedisBroker: Broker, TickParticipant {
     if lost {
       listener?.brokerLost()
     } else {
-      log(.info, "Redis at \(configuration.endpoint) is back")
-      listener?.brokerRestored()
+      log(.info, "Redis at \(commands.endpoint) is back")
+      listener?.brokerRestored(where: nil)
     }
   }
 }

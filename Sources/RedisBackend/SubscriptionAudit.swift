@@ -19,14 +19,21 @@ struct SubscriptionAudit {
   /// Notes a command for so many channels.
   mutating func ask(channels: Int) { asked += UInt64(channels) }
 
-  /// Notes that the audit's command was sent.
+  /// Notes that the audit's command was sent, or, on a fresh connection, the PING behind the first commands.
   mutating func begin() { mark = asked }
+
+  /// Notes that the PING was answered. Returns whether everything asked for before it was confirmed.
+  mutating func opened() -> Bool {
+    defer { mark = nil }
+    return hasFirst && mark.map { answered >= $0 } ?? true
+  }
 
   /// Notes a confirmation with the number it carries. Returns whether the number is right.
   ///
   /// - Parameter isAudited: whether it names the channel that the audit subscribes to.
   mutating func confirm(subscribed: Bool, isAudited: Bool, count: Int) -> Bool {
     if isAudited, subscribed, hasFirst {
+      // Answers come in order: whatever was asked for before must be confirmed, and nothing behind it yet.
       defer { mark = nil }
       return count == standing && mark == answered
     }

@@ -15,7 +15,7 @@ struct RedisLinkFaultTests {
   init() throws {
     let server = try RedisServer()
     let proxy = try TCPProxy(to: server.port)
-    let node = try TestNode("n1", on: server) { $0.endpoint = .tcp(host: "127.0.0.1", port: proxy.port) }
+    let node = try TestNode("n1", on: server) { $0.topology = .single(.tcp(host: "127.0.0.1", port: proxy.port)) }
     (self.server, self.proxy, self.node) = (server, proxy, node)
     try #require(drive([node]) { node.isUp })
   }
@@ -65,6 +65,20 @@ struct RedisLinkFaultTests {
     try node.subscribe()
     let other = try publishElsewhere("after")
     #expect(drive([node, other]) { node.heard.messages.map(\.envelope) == ["after"] })
+  }
+
+  @Test("tries again when the first subscriptions of a connection get lost")
+  func lostOpening() throws {
+    try node.subscribe()
+    proxy.treat(.toServer, .swallowPieces(with: "}:ch"), said: "n1-subscriber")
+    proxy.cut(said: "n1-subscriber")
+    #expect(drive([node], within: 10) { node.heard.lost == 1 && proxy.swallowedBytes(.toServer) > 0 })
+    #expect(drive([node], within: 10) { proxy.connectionsTotal >= 4 })
+    #expect(node.heard.restored == 0)
+    proxy.heal()
+    #expect(drive([node], within: 10) { isBack() })
+    _ = try node.publish("after")
+    #expect(drive([node]) { node.heard.messages.map(\.envelope) == ["after"] })
   }
 
   @Test("lets a connection be that is only slow")

@@ -55,12 +55,12 @@ public final class Node {
   /// Builds a node that does nothing yet.
   ///
   /// - Parameter worker: which of several processes on the port this is, or nil for a single one.
-  public init(_ settings: ServerSettings, worker: WorkerPage?) throws(SystemError) {
+  public init(_ settings: ServerSettings, worker: WorkerPage?) throws(Failure) {
     self.settings = settings
     workerPage = worker
     id = Node.makeID(settings.nodeID, worker: worker)
     log = Log(level: settings.logLevel, format: settings.logFormat, node: String(decoding: id, as: UTF8.self))
-    loop = try EventLoop()
+    do throws(SystemError) { loop = try EventLoop() } catch { throw .system(error) }
     origins = OriginPolicy(settings.origins)
     adminToken = settings.adminToken ?? Node.makeToken()
     let broker: any Broker
