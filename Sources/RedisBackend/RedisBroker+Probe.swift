@@ -64,8 +64,13 @@ extension RedisBroker {
   /// Takes a confirmation. Returns false, and replaces the connection, when Redis does not hold what it was asked for.
   func isAsAsked(_ channel: [UInt8], subscribed: Bool, count: Int) -> Bool {
     if audit.confirm(subscribed: subscribed, isAudited: channel == keys.everyone, count: count) { return true }
-    replaceSubscriber("it holds \(count) subscriptions, which is not what it was asked for")
+    replaceUnsound(count)
     return false
+  }
+
+  /// Replaces a connection for which Redis holds something else than it was asked for.
+  func replaceUnsound(_ count: Int) {
+    replaceSubscriber("it holds \(count) subscriptions, which is not what it was asked for")
   }
 
   func replaceSubscriber(_ reason: String) {

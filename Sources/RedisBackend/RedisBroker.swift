@@ -24,7 +24,7 @@ public final class RedisBroker: Broker, TickParticipant {
   private let sweeper: Sweeper
   /// With sentinels: what finds the master.
   private let finder: MasterFinder?
-  private let log: Log
+  let log: Log
 
   /// Whether the lease stands and commands are taken.
   public private(set) var isAvailable = false
@@ -45,6 +45,9 @@ public final class RedisBroker: Broker, TickParticipant {
   private var mustAssert = false
 
   private var subscriptions = Subscriptions<BrokerReply<Void>>()
+  var patterns = Subscriptions<BrokerReply<Void>>()
+  /// Whether the log says already that Redis refuses patterns.
+  var hasToldRefusal = false
   private var backlog = Backlog()
   private var expiredNodes: Set<[UInt8]> = []
   /// Nodes that have ended and handed their members over.
@@ -136,6 +139,7 @@ public final class RedisBroker: Broker, TickParticipant {
   public func shrink() {
     subscriptions.shrink()
     ledger.shrink()
+    patterns.shrink()
   }
 
   // MARK: Metrics
@@ -201,7 +205,7 @@ public final class RedisBroker: Broker, TickParticipant {
     commands.stop()
     subscriber.stop()
     finder?.stop()
-    for waiter in subscriptions.connectionLost() { waiter(.failure(.unavailable)) }
+    for waiter in subscriptions.connectionLost() + patterns.connectionLost() { waiter(.failure(.unavailable)) }
     abandonRetries()
   }
 
@@ -331,20 +335,27 @@ public final class RedisBroker: Broker, TickParticipant {
     isConfirmed = false
     probe.reset()
     listener?.subscriptionsLost(where: nil)
-    let waiters = subscriptions.connectionLost()
+    let waiters = subscriptions.connectionLost() + patterns.connectionLost()
     say(lost: true)
     for waiter in waiters { waiter(.failure(.unavailable)) }
   }
 
   private func sendSubscriptions() {
-    guard subscriptions.hasCommands, subscriber.phase == .open else { return }
+    guard subscriptions.hasCommands || patterns.hasCommands, subscriber.phase == .open else { return }
     for command in subscriptions.takeCommands(limit: RedisLimits.channelsPerCommandMax) {
       audit.ask(channels: command.channels.count)
-      subscriber.tell { writer in
-        writer.command(parts: 1 + command.channels.count)
-        writer.bulk(command.verb == .subscribe ? "SUBSCRIBE" : "UNSUBSCRIBE")
-        for channel in command.channels { writer.bulk(channel) }
-      }
+      tell(command.verb == .subscribe ? "SUBSCRIBE" : "UNSUBSCRIBE", command.channels)
+    }
+    for command in patterns.takeCommands(limit: RedisLimits.channelsPerCommandMax) {
+      tell(command.verb == .subscribe ? "PSUBSCRIBE" : "PUNSUBSCRIBE", command.channels)
+    }
+  }
+
+  private func tell(_ verb: StaticString, _ channels: [[UInt8]]) {
+    subscriber.tell { writer in
+      writer.command(parts: 1 + channels.count)
+      writer.bulk(verb)
+      for channel in channels { writer.bulk(channel) }
     }
   }
 
@@ -367,17 +378,31 @@ public final class RedisBroker: Broker, TickParticipant {
 
   private func pushed(_ reply: Reply) {
     if reply.isError {
-      subscriber.fail(RedisLink.refusal(of: "SUBSCRIBE", reply))
+      refused(reply)
     } else if reply.count == 3, reply[0].begins(with: "message") {
       deliver(reply[1], reply[2])
+    } else if reply.count == 4, reply[0].begins(with: "pmessage") {
+      deliverMatched(reply[2], reply[3])
     } else if reply.count == 3 {
-      let channel = reply[1].copy
-      let isSubscribe = reply[0].begins(with: "subscribe")
-      guard isAsAsked(channel, subscribed: isSubscribe, count: reply[2].integer), isSubscribe else { return }
-      for waiter in subscriptions.confirmed(channel) { waiter(.success(())) }
+      confirmed(reply)
     } else if !isConfirmed {
       // An array with `pong`, or a plain PONG, which says that the connection is not subscribed to anything.
       openingAnswered()
+    }
+  }
+
+  /// Takes what answers a change of subscriptions: its name, the channel or pattern, and how many there are now.
+  private func confirmed(_ reply: Reply) {
+    let (name, count) = (reply[1].copy, reply[2].integer)
+    if reply[0].begins(with: "subscribe") {
+      guard isAsAsked(name, subscribed: true, count: count) else { return }
+      for waiter in subscriptions.confirmed(name) { waiter(.success(())) }
+    } else if reply[0].begins(with: "unsubscribe") {
+      _ = isAsAsked(name, subscribed: false, count: count)
+    } else {
+      let isSubscribe = reply[0].begins(with: "psubscribe")
+      guard audit.confirmPattern(subscribed: isSubscribe, count: count) else { return replaceUnsound(count) }
+      if isSubscribe { for waiter in patterns.confirmed(name) { waiter(.success(())) } }
     }
   }
 

@@ -39,6 +39,11 @@ struct SubscriptionAudit {
     }
     if isAudited, subscribed { hasFirst = true }
     answered += 1
+    return confirmPattern(subscribed: subscribed, count: count)
+  }
+
+  /// Notes a confirmation of a pattern, which counts like a channel. Patterns may be refused, so none is waited for.
+  mutating func confirmPattern(subscribed: Bool, count: Int) -> Bool {
     standing += subscribed ? 1 : -1
     return count == standing
   }
