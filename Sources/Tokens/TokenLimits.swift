@@ -19,7 +19,7 @@ public enum TokenLimits {
   /// Keys of one set; further ones make the set invalid. Issuers publish two or three.
   public static let keysMax = 64
 
-  /// Keys that a token without `kid` is tried on. Each costs up to 100 µs of the loop; a token that fits none of the
+  /// Keys that a token without `kid` is tried on. Each costs up to 150 µs of the loop; a token that fits none of the
   /// first is refused.
   public static let keysTriedMax = 8
 

@@ -183,9 +183,17 @@ extension Hub: BrokerListener {
     }
   }
 
-  /// Says `restored` once every room has been compared and those that were behind have been mended.
+  /// Once every room has been compared and those that were behind have been mended, `restored` is said: at the end of
+  /// the tick, behind the messages that mended them.
   private func announceRestored() {
-    guard isDegraded, broker.isWhole, reconciling == 0, recoveringRooms == 0 else { return }
+    isRestorationDue = isDegraded && broker.isWhole && reconciling == 0 && recoveringRooms == 0
+  }
+
+  /// Says `restored` if it still holds.
+  func sayRestored() {
+    announceRestored()
+    guard isRestorationDue else { return }
+    isRestorationDue = false
     isDegraded = false
     sendToEverySession { Push.plain("restored", to: &$0) }
   }

@@ -60,6 +60,9 @@ extension Hub {
     return !wildcards.isJoined(session, wildcard)
   }
 
+  /// A wildcard's roster counts for more than one: several rooms of one tick may be delivered to it.
+  private static let rostersOfWildcard: Int32 = 2
+
   // MARK: Life of a wildcard
 
   /// Returns nil when there are `wildcardsMax` already.
@@ -99,6 +102,7 @@ extension Hub {
       let entry = RosterEntry(target: sessions[session].target, session: session)
       wildcards.memberships[session]?[index].place = UInt32(wildcard.rosters[form: form].count)
       wildcard.rosters[form: form].append(entry)
+      delivery?.rostersChanged(of: entry.target, by: Hub.rostersOfWildcard)
       answerJoined(arrival, wildcard)
       if postponed[arrival.session] != nil { settled.append(arrival.session) }
     }
@@ -135,6 +139,7 @@ extension Hub {
     let wildcard = membership.wildcard
     if let place = membership.place {
       let form = sessions[session].form
+      delivery?.rostersChanged(of: sessions[session].target, by: -Hub.rostersOfWildcard)
       let last = wildcard.rosters[form: form].removeLast()
       if Int(place) < wildcard.rosters[form: form].count {
         wildcard.rosters[form: form][Int(place)] = last

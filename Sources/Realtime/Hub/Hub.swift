@@ -62,6 +62,8 @@ public final class Hub {
   var lingering: [(deadline: UInt64, room: Room)] = []
   /// Whether the broker was lost and the clients were told.
   var isDegraded = false
+  /// Whether `restored` waits for the end of the tick.
+  var isRestorationDue = false
   /// Rounds of comparing positions under way, and rooms that are being mended: at zero the outage is over.
   var reconciling = 0
   /// Rooms in which somebody waits for the stream to come further, and rooms that keep a recall: looked at by `expire`.
@@ -110,6 +112,7 @@ extension Hub {
     }
     due.removeAll(keepingCapacity: true)
     if dirtyRooms.isEmpty { swap(&due, &dirtyRooms) }
+    if isRestorationDue { sayRestored() }
     if !settled.isEmpty { settle() }
   }
 
@@ -120,7 +123,7 @@ extension Hub {
   }
 
   /// Whether `flush` has anything to do.
-  public var hasWork: Bool { !dirtyRooms.isEmpty || !settled.isEmpty }
+  public var hasWork: Bool { isRestorationDue || !dirtyRooms.isEmpty || !settled.isEmpty }
 
   /// Whether a room is still the one of its name: a broker may answer after the room has ended.
   func isKnown(_ room: Room) -> Bool {
