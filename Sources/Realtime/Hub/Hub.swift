@@ -77,6 +77,11 @@ public final class Hub {
   /// and it can be sent at once instead of being queued for the end of the tick.
   public private(set) var isDeliveringAlone = true
   public internal(set) var counters = HubCounters()
+  /// Whether sessions that end from now on stay in presence, for `Broker.handOver`: a drain ends them, and their users are
+  /// on their way to another node. Who leaves a room leaves it all the same.
+  public var isHandingOver = false
+  /// Sessions that have ended so.
+  public internal(set) var handedOver = 0
   /// Makes the node's report for its lease; the node sets it.
   public var makeReport: () -> [UInt8] = { Array("{}".utf8) }
   /// Judges tokens, at once or later; the node sets it. Nil: no tokens are asked for, names are believed.
