@@ -12,6 +12,8 @@ public struct HeaderFields: Sendable {
   /// Reads header lines from `start` to the empty line; every line of `head` is known to end with CR LF.
   init(head: [UInt8], from start: Int, headersMax: Int) throws(Fault) {
     bytes = head
+    // What a browser sends with a handshake: growing step by step would copy the list four times.
+    fields.reserveCapacity(16)
     let text = head.span
     var lineStart = start
     while let lineEnd = text.firstIndex(of: ASCII.cr, in: lineStart..<text.count), lineEnd > lineStart {
@@ -49,8 +51,13 @@ public struct HeaderFields: Sendable {
   public func combined(_ name: StaticString) -> [UInt8]? {
     var joined: [UInt8]?
     for field in fields where isNamed(name, field) {
-      let value = bytes[Int(field.value.lowerBound)..<Int(field.value.upperBound)]
-      joined = joined.map { $0 + [ASCII.comma, ASCII.space] + value } ?? Array(value)
+      let value = Int(field.value.lowerBound)..<Int(field.value.upperBound)
+      if joined == nil {
+        joined = bytes.span.copy(value)
+      } else {
+        joined?.append(literal: ", ")
+        joined?.append(contentsOf: bytes[value])
+      }
     }
     return joined
   }
@@ -62,13 +69,15 @@ public struct HeaderFields: Sendable {
 
   /// Looks for a token, letters in either case, in the comma-separated lists of all lines of this name.
   public func contains(_ name: StaticString, token: StaticString) -> Bool {
-    guard let list = combined(name) else { return false }
-    let text = list.span
-    var start = 0
-    while start <= text.count {
-      let end = text.firstIndex(of: ASCII.comma, in: start..<text.count) ?? text.count
-      if text.extracting(text.trimmed(start..<end)).matches(token) { return true }
-      start = end + 1
+    let text = bytes.span
+    for field in fields where isNamed(name, field) {
+      var start = Int(field.value.lowerBound)
+      let lineEnd = Int(field.value.upperBound)
+      while start <= lineEnd {
+        let end = text.firstIndex(of: ASCII.comma, in: start..<lineEnd) ?? lineEnd
+        if text.extracting(text.trimmed(start..<end)).matches(token) { return true }
+        start = end + 1
+      }
     }
     return false
   }

@@ -3,10 +3,15 @@ import COpenSSL
 /// Hashes, random bytes and comparisons of secrets, all by OpenSSL.
 public enum Digest {
   /// Returns the 20 bytes of SHA-1: for the WebSocket handshake (RFC 6455 section 4.2.2) and nothing else.
-  public static func sha1(_ bytes: [UInt8]) -> [UInt8] { hash(bytes, EVP_sha1(), count: 20) }
+  public static func sha1(_ bytes: [UInt8]) -> [UInt8] { hash(bytes, sha1Algorithm, count: 20) }
 
   /// Returns the 32 bytes of SHA-256.
-  public static func sha256(_ bytes: [UInt8]) -> [UInt8] { hash(bytes, EVP_sha256(), count: 32) }
+  public static func sha256(_ bytes: [UInt8]) -> [UInt8] { hash(bytes, sha256Algorithm, count: 32) }
+
+  // Fetched once: OpenSSL would look an algorithm up by name for every hash (EVP_MD_fetch(3)).
+  // Safe because OpenSSL never changes a fetched algorithm, and these live as long as the process.
+  nonisolated(unsafe) private static let sha1Algorithm = EVP_MD_fetch(nil, "SHA1", nil)
+  nonisolated(unsafe) private static let sha256Algorithm = EVP_MD_fetch(nil, "SHA256", nil)
 
   /// Returns the 32 bytes of HMAC-SHA256.
   public static func hmacSHA256(key: [UInt8], _ bytes: [UInt8]) -> [UInt8] {

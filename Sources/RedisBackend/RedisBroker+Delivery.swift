@@ -9,12 +9,12 @@ extension RedisBroker {
     case .room(let name): deliver(room: channel.extracting(name), payload)
     case .user(let name): listener?.heard(user: channel.extracting(name), envelope: payload)
     case .everyone: listener?.heardByEveryone(envelope: payload)
-    case nil: break
+    case nil: if channelPart.copy == probeChannel { heardProbe(payload) }
     }
   }
 
   /// A room's payload is a position or `-`, a space, an envelope.
-  private func deliver(room: Span<UInt8>, _ payload: Span<UInt8>) {
+  func deliver(room: Span<UInt8>, _ payload: Span<UInt8>) {
     var space = 0
     while space < payload.count, payload[space] != 0x20 { space += 1 }
     guard space > 0, space < payload.count else { return }

@@ -8,14 +8,18 @@ struct RedisKeys {
   let room: [UInt8]
   /// Before a user's name; ends in `}:connections`, the channel in `}:ch`.
   let user: [UInt8]
-  /// Before a node's id; ends in `}:connections`, `}:rooms`.
+  /// Before a node's id; ends in `}:connections`, `}:rooms`, its channel in `}:probe`.
   let node: [UInt8]
   let leases: [UInt8]
   let swept: [UInt8]
+  /// Nodes that have ended and handed their members over.
+  let leaving: [UInt8]
   /// Before a node's id: its report.
   let report: [UInt8]
   /// Before the key of a message outside of rooms that shall be sent once; ends in `}`.
   let once: [UInt8]
+  /// What is revoked, and until when.
+  let revoked: [UInt8]
   /// The channel of what is for everyone.
   let everyone: [UInt8]
 
@@ -26,13 +30,30 @@ struct RedisKeys {
     node = key(":{n:")
     leases = key(":{nodes}:leases")
     swept = key(":{nodes}:swept")
+    leaving = key(":{nodes}:leaving")
     report = key(":{nodes}:report:")
     once = key(":{i:")
+    revoked = key(":{revoked}")
     everyone = key(":all")
   }
 
   func roomChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(room, name) }
   func userChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(user, name) }
+
+  /// Where a node hears itself, to know that it hears.
+  func probeChannel(_ id: [UInt8]) -> [UInt8] { node + id + Array("}:probe".utf8) }
+  /// The pattern of the channels of all rooms whose name begins with `prefix`. Rooms' channels have a beginning of their
+  /// own, so their common end need not be compared.
+  func roomPattern(_ prefix: [UInt8]) -> [UInt8] {
+    var pattern = room
+    for byte in prefix {
+      // What PSUBSCRIBE takes for more than itself: * ? [ ] ^ - and the backslash, inside and outside of brackets.
+      if "*?[]^-\\".utf8.contains(byte) { pattern.append(UInt8(ascii: "\\")) }
+      pattern.append(byte)
+    }
+    pattern.append(UInt8(ascii: "*"))
+    return pattern
+  }
 
   private static func channel(_ prefix: [UInt8], _ name: [UInt8]) -> [UInt8] {
     var channel: [UInt8] = []

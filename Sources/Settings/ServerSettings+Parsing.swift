@@ -39,11 +39,18 @@ extension ServerSettings {
 
   /// What two settings demand of each other and do not get; nil when they agree.
   private var contradiction: String? {
-    if authentication == .jwt, jwtSecret == nil, jwtPublicKeyPath == nil, jwksLocation == nil {
-      return "--auth jwt needs a key; expected --jwt-secret, --jwt-public-key or --jwks"
+    if authentication == .jwt, jwtSecret == nil, jwtSecretPath == nil, jwtPublicKeyPath == nil, jwksLocation == nil {
+      return "--auth jwt needs a key; expected --jwt-secret, --jwt-secret-file, --jwt-public-key or --jwks"
     }
     if (tlsCertificatePath == nil) != (tlsKeyPath == nil) {
       return "--tls-cert and --tls-key need each other; \(tlsKeyPath == nil ? "--tls-key" : "--tls-cert") is missing"
+    }
+    if (redisCertificatePath == nil) != (redisKeyPath == nil) {
+      return "--redis-cert and --redis-key need each other; "
+        + "\(redisKeyPath == nil ? "--redis-key" : "--redis-cert") is missing"
+    }
+    if redisAuthorityPath != nil || redisCertificatePath != nil, redis?.usesTLS != true {
+      return "--redis-ca and --redis-cert are for TLS; expected --redis rediss://"
     }
     if redirectPort != nil, tlsCertificatePath == nil {
       return "--redirect-port needs TLS to redirect to; expected --tls-cert and --tls-key"

@@ -43,6 +43,12 @@ public struct ServerSettings: Sendable {
 
   /// nil: the embedded broker.
   public var redis: RedisURL?
+  /// PEM file with the authorities that sign Redis' certificate; nil: the system's.
+  public var redisAuthorityPath: String?
+  /// PEM file with this client's certificate for Redis; nil: none is shown.
+  public var redisCertificatePath: String?
+  /// PEM file with its key; set exactly when the certificate is.
+  public var redisKeyPath: String?
   /// What every key and channel in Redis begins with; without braces.
   public var redisPrefix = "roost"
   /// nil: the caller makes a random one.
@@ -53,12 +59,24 @@ public struct ServerSettings: Sendable {
 
   /// How users prove who they are.
   public var authentication = AuthenticationMode.none
-  /// The shared secret for HS256.
+  /// The shared secret for HS256, HS384 and HS512.
   public var jwtSecret: String?
+  /// The path of a file with one such secret on each line.
+  public var jwtSecretPath: String?
   /// The path of a PEM file.
   public var jwtPublicKeyPath: String?
   /// A path or an http or https URL.
   public var jwksLocation: String?
+  /// The longest time between two readings of the set of keys.
+  public var jwksRefreshMilliseconds = 300_000
+  /// Names that this server goes by in `aud`; empty: tokens must have none.
+  public var jwtAudiences: [String] = []
+  /// Issuers whose tokens are taken; empty: whoever has the key.
+  public var jwtIssuers: [String] = []
+  /// By how much an issuer's clock may differ.
+  public var jwtLeewayMilliseconds = 5000
+  /// Time a connection has to authenticate.
+  public var authTimeoutMilliseconds = 10_000
   /// nil: the caller makes one and logs it.
   public var adminToken: String?
   /// nil: only the admin token opens publish, broadcast and direct.
@@ -72,7 +90,7 @@ public struct ServerSettings: Sendable {
   public var pingIntervalMilliseconds = 25_000
   /// Time a client has to answer a ping.
   public var pingTimeoutMilliseconds = 10_000
-  /// Time a lost client has to come back before `user_left`.
+  /// Time that users of a draining node have to be back elsewhere before `user_left`.
   public var leaveGraceMilliseconds = 5000
   /// Time over which a stopping node sends its clients away.
   public var drainMilliseconds = 10_000
@@ -89,6 +107,8 @@ public struct ServerSettings: Sendable {
   public var maxConnections: Int?
   /// The rooms one connection may be in.
   public var maxRooms = 256
+  /// The wildcards that a node hears at a time; 0: none.
+  public var maxWildcards = 64
   /// Messages a second a connection may send; nil: no limit.
   public var messagesPerSecondMax: Int?
 

@@ -121,7 +121,9 @@ public enum Handshake {
 
   /// Looks for `websocket` in a list of protocols, each a token and perhaps a version after a slash (RFC 9110 section 7.8).
   private static func offersWebSocket(_ upgrade: [UInt8]) -> Bool {
-    upgrade.split(separator: UInt8(ascii: ",")).contains { element in
+    // What every browser sends.
+    if upgrade.matches("websocket") { return true }
+    return upgrade.split(separator: UInt8(ascii: ",")).contains { element in
       var text = TokenText(element.span)
       text.skipSpace()
       let name = text.token()

@@ -24,12 +24,12 @@ struct TokenText: ~Escapable {
 
   /// Takes a token; nil when there is none.
   mutating func token() -> [UInt8]? {
+    let start = index
+    while index < bytes.count, Self.isTokenByte(bytes[index]) { index += 1 }
+    guard index > start else { return nil }
     var token: [UInt8] = []
-    while index < bytes.count, Self.isTokenByte(bytes[index]) {
-      token.append(bytes[index])
-      index += 1
-    }
-    return token.isEmpty ? nil : token
+    token.append(copying: bytes.extracting(start..<index))
+    return token
   }
 
   /// Takes a quoted string without its quotes and escapes; nil when there is no whole one.

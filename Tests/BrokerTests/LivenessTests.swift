@@ -31,33 +31,10 @@ struct LivenessTests {
     }
   }
 
-  @Test("asks a link that was quiet and owes nothing, and takes nobody for dead who owes nothing")
+  @Test("takes nobody for dead who owes nothing, however long nothing is said")
   func quiet() {
     var liveness = Liveness()
     let verdicts = (0..<20).map { _ in liveness.look(owes: false) }
-    #expect(verdicts.contains(.quiet) && !verdicts.contains(.dead))
-  }
-}
-
-@Suite("Rooms whose keys are due to be refreshed")
-struct RefreshLedgerTests {
-  @Test("says each room once in a period, and every room again in the next")
-  func periods() {
-    var ledger = RefreshLedger(milliseconds: 1000)
-    let rooms = (0..<50).map { bytes("r\($0)") }
-    for period in 1...5 {
-      let now = UInt64(period) * 2_000_000_000
-      #expect(rooms.allSatisfy { room in ledger.isDue(room, now: now) })
-      #expect(!rooms.contains { room in ledger.isDue(room, now: now + 999_000_000) })
-    }
-  }
-
-  @Test("forgets all rooms beyond its limit, so that one more refresh is the worst that happens")
-  func overflow() {
-    var ledger = RefreshLedger(milliseconds: 60_000)
-    for number in 0..<RedisLimits.refreshedRoomsMax { _ = ledger.isDue(bytes("r\(number)"), now: 1) }
-    let isDueAgain = ledger.isDue(bytes("r0"), now: 2)
-    let isDueTwice = ledger.isDue(bytes("r0"), now: 3)
-    #expect(isDueAgain && !isDueTwice)
+    #expect(verdicts.allSatisfy { $0 == .alive })
   }
 }

@@ -16,7 +16,7 @@ final class RedisServer {
   init(_ extraArguments: [String] = []) throws {
     loop = try EventLoop()
     resolver = try Resolver(loop)
-    port = try RedisServer.freePort()
+    port = try FreePort.find()
     let plain = ["redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     arguments = plain + extraArguments
     try start()
@@ -62,7 +62,10 @@ final class RedisServer {
 
   /// Runs a command and returns its reply as text: an array's parts joined by line feeds, nil for null or a failure.
   @discardableResult
-  func run(_ parts: String...) -> String? {
+  func run(_ parts: String...) -> String? { run(parts) }
+
+  @discardableResult
+  func run(_ parts: [String]) -> String? {
     connect()
     var answer: String?
     var isAnswered = false
@@ -94,9 +97,10 @@ final class RedisServer {
 
   private func connect() {
     guard link == nil else { return }
+    let endpoint = RedisEndpoint.tcp(host: "127.0.0.1", port: port)
     let fresh = RedisLink(
-      loop: loop, resolver: resolver, configuration: RedisConfiguration(endpoint: .tcp(host: "127.0.0.1", port: port)),
-      name: "test", isSubscriber: false, log: { _, _ in })
+      loop: loop, resolver: resolver, configuration: RedisConfiguration(topology: .single(endpoint)), tls: nil,
+      endpoint: endpoint, name: "test", role: .commands, log: { _, _ in })
     link = fresh
     fresh.start()
     for _ in 0..<5000 where fresh.phase != .open { tick() }
@@ -119,22 +123,6 @@ final class RedisServer {
     case .array: (0..<reply.count).map { text(reply[$0]) ?? "" }.joined(separator: "\n")
     default: reply.text
     }
-  }
-
-  private static func freePort() throws -> UInt16 {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let code = withUnsafeMutablePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(descriptor, $0, length) | getsockname(descriptor, $0, &length)
-      }
-    }
-    guard code == 0 else { throw Failure.cannotStart }
-    return UInt16(bigEndian: address.sin_port)
   }
 
   enum Failure: Error { case cannotStart }

@@ -130,15 +130,15 @@ struct ClusterTests {
     }
   }
 
-  @Test("gives presence up at once when a node stops in order")
+  @Test("gives presence up at once when a node stops in order and no grace is given")
   func stoppedNode() throws {
-    let cluster = try Cluster(2, ["--drain", "1s"])
+    let cluster = try Cluster(2, ["--drain", "1s", "--leave-grace", "0"])
     let clients = try cluster.members(of: "r")
     cluster.nodes[0].process.signal(SIGTERM)
     #expect(try clients[0].expectClose() == 1012)
-    #expect(try clients[1].expect("user_left", within: 5).string("user") == "u1")
+    #expect(try clients[1].expect("user_left", within: 15).string("user") == "u1")
     #expect(try cluster.nodes[0].process.waitForEnd() == .exited(0))
-    try eventually("one node is left", within: 3) {
+    try eventually("one node is left", within: 10) {
       try cluster.nodes[1].inspect("nodes")["nodes"]?.asArray?.count == 1
     }
   }
@@ -201,7 +201,7 @@ struct ClusterTests {
     try first["w.1"]?.publish("r", #""n":1"#)
     #expect(try first["w.2"]?.expect("message").int("n") == 1)
     // Either worker answers for both; each shows its counts to the other once a second.
-    try eventually("the connections of both workers are counted", within: 5) {
+    try eventually("the connections of both workers are counted", within: 15) {
       try server.metric(#"roost_connections{transport="websocket"}"#) >= 2
     }
     Glibc.kill(try worker(of: server.process.id), SIGKILL)

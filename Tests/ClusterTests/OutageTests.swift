@@ -16,7 +16,7 @@ struct OutageTests {
     #expect(refused.string("code") == "unavailable")
     #expect(try clients[0].ask(#""type":"ping""#).type == "pong")
     for node in cluster.nodes {
-      try eventually("not ready", within: 5) { try node.http.get("/readyz").status == 503 }
+      try eventually("not ready", within: 10) { try node.http.get("/readyz").status == 503 }
       #expect(try node.http.get("/healthz").status == 200)
       #expect(try node.metric("roost_redis_up") == 0)
       #expect(try node.admin("POST", "publish", body: #"{"room":"r","data":{}}"#).status == 503)
@@ -77,7 +77,7 @@ struct OutageTests {
     let client = try cluster.members(of: "r")[0]
     cluster.redis.pause()
     defer { cluster.redis.resume() }
-    try eventually("not ready", within: 6) { try cluster.nodes[0].http.get("/readyz").status == 503 }
+    try eventually("not ready", within: 10) { try cluster.nodes[0].http.get("/readyz").status == 503 }
     try client.expect("degraded")
     cluster.redis.resume()
     try client.expect("restored", within: 15)

@@ -15,6 +15,8 @@ final class Testbed {
   }
 
   let redis: RedisProcess
+  /// Where Redis keeps its append-only file, or nil.
+  private let folder: String?
   let isDurable: Bool
   let historySize: Int
   private(set) var seats: [Seat] = []
@@ -31,7 +33,10 @@ final class Testbed {
   private(set) var lastHealedAt = 0
 
   init(nodes: Int, isDurable: Bool, historySize: Int, _ chronicle: Chronicle) throws {
-    redis = try RedisProcess(isDurable: isDurable)
+    var template = Array("/tmp/roost-redis-XXXXXX".utf8CString)
+    folder = isDurable ? mkdtemp(&template).map { String(cString: $0) } : nil
+    // Without fsync nothing delays the write before a reply, and what the kernel has outlives a killed process.
+    redis = try RedisProcess(folder.map { ["--appendonly", "yes", "--appendfsync", "no", "--dir", $0] } ?? [])
     self.isDurable = isDurable
     self.historySize = historySize
     self.chronicle = chronicle
@@ -44,6 +49,11 @@ final class Testbed {
       seats[index].memoryAtStart = try seats[index].process?.metric("process_resident_memory_bytes") ?? 0
       seats[index].descriptorsAtStart = try seats[index].process?.metric("process_open_fds") ?? 0
     }
+  }
+
+  deinit {
+    redis.kill()
+    if let folder, let remover = try? ChildProcess(["rm", "-rf", folder]) { _ = try? remover.waitForEnd() }
   }
 
   /// The nodes that run.

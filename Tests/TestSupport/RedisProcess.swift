@@ -1,49 +1,52 @@
 import Glibc
 
-/// A real `redis-server` on a port of its own.
+/// A real `redis-server` without persistence, on a port of its own.
 package final class RedisProcess {
   package let port: UInt16
   package private(set) var process: ChildProcess
-  /// Where it keeps an append-only file, or nil.
-  private let folder: String?
 
-  /// - Parameter isDurable: whether a kill loses nothing: every reply waits until the append-only file was written,
-  ///   which the kernel keeps. Otherwise it comes back empty.
-  package init(isDurable: Bool = false) throws {
-    port = try FreePort.find()
-    var template = Array("/tmp/roost-redis-XXXXXX".utf8CString)
-    folder = isDurable ? mkdtemp(&template).map { String(cString: $0) } : nil
-    process = try RedisProcess.start(port, folder)
-  }
+  private let arguments: [String]
 
-  deinit {
-    process.kill()
-    if let folder, let remover = try? ChildProcess(["rm", "-rf", folder]) { _ = try? remover.waitForEnd() }
+  /// - Parameter arguments: more of what `redis-server` understands.
+  package init(_ arguments: [String] = []) throws {
+    self.arguments = arguments
+    // Another test may have taken the port that was free a moment ago.
+    var attempts = 5
+    while true {
+      let free = try FreePort.find()
+      do {
+        process = try RedisProcess.start(free, arguments)
+        port = free
+        return
+      } catch {
+        attempts -= 1
+        if attempts == 0 { throw error }
+      }
+    }
   }
 
   package var url: String { "redis://127.0.0.1:\(port)" }
 
-  private static func start(_ port: UInt16, _ folder: String?) throws -> ChildProcess {
+  private static func start(_ port: UInt16, _ arguments: [String]) throws -> ChildProcess {
     let process: ChildProcess
     do {
       process = try ChildProcess(
         [
-          "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--dir", folder ?? "/tmp",
-          // Without fsync nothing delays the write, and what the kernel has outlives a killed process.
-          "--appendonly", folder == nil ? "no" : "yes", "--appendfsync", "no",
-        ])
+          "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
+          "/tmp",
+        ] + arguments)
     } catch { throw TestFailure("redis-server is missing (apt-get install redis-server): \(error)") }
     _ = try process.line(with: "Ready to accept connections")
     return process
   }
 
-  /// Ends it at once; everything in it is lost, unless it is durable.
+  /// Ends it at once; everything in it is lost.
   package func kill() { process.kill() }
 
-  /// Starts it again on the same port, empty, unless it is durable.
+  /// Starts it again, empty, on the same port.
   package func restart() throws {
     kill()
-    process = try RedisProcess.start(port, folder)
+    process = try RedisProcess.start(port, arguments)
   }
 
   /// Stops it from answering, with its connections open.
@@ -51,13 +54,35 @@ package final class RedisProcess {
   package func resume() { process.signal(SIGCONT) }
 
   /// Sends an inline command and returns the reply as it was sent.
-  package func command(_ text: String) throws -> String {
+  package func command(_ text: String) throws -> String { try RedisProcess.command(text, port: port) }
+
+  /// Sends an inline command to whatever speaks the protocol of Redis on a port.
+  package static func command(_ text: String, port: UInt16) throws -> String {
     let connection = try TCPConnection(port: port)
-    try connection.send(text + "\r\nQUIT\r\n")
+    try connection.send(text + "\r\n")
     let deadline = Deadline(within: 5)
     var reply: [UInt8] = []
-    while case .bytes(let bytes) = connection.read(until: deadline) { reply += bytes }
+    while case .bytes(let bytes) = connection.read(until: deadline) {
+      reply += bytes
+      if RedisProcess.end(ofReplyIn: reply, from: 0) != nil { break }
+    }
     return String(decoding: reply, as: UTF8.self)
+  }
+
+  /// Where a reply that begins at `start` ends, or nil when it is not whole yet.
+  private static func end(ofReplyIn bytes: [UInt8], from start: Int) -> Int? {
+    guard start < bytes.count, let lineEnd = bytes[start...].firstIndex(of: 0x0A) else { return nil }
+    let number = Int(String(decoding: bytes[(start + 1)..<(lineEnd - 1)], as: UTF8.self)) ?? 0
+    switch bytes[start] {
+    case 0x24:
+      let end = number < 0 ? lineEnd + 1 : lineEnd + 1 + number + 2
+      return end <= bytes.count ? end : nil
+    case 0x2A:
+      var end: Int? = lineEnd + 1
+      for _ in 0..<max(0, number) { end = end.flatMap { RedisProcess.end(ofReplyIn: bytes, from: $0) } }
+      return end
+    default: return lineEnd + 1
+    }
   }
 
   /// Reads a number of INFO.

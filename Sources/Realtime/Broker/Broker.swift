@@ -1,7 +1,11 @@
 /// Why a broker could not do what was asked.
 public enum BrokerError: Error, Equatable, Sendable {
-  /// The broker is out of reach; nothing was done, or nothing is known to have been done.
+  /// The broker is out of reach, or refused: nothing was done.
   case unavailable
+  /// The broker went out of reach before it answered: it may have been done all the same.
+  case uncertain
+  /// What this broker can never do, however often it is asked.
+  case unsupported
 }
 
 /// The answer of a broker, given on the loop's thread, possibly before the call that asked for it returns.
@@ -44,6 +48,19 @@ public struct HistoryPage {
   public init(position: Position, entries: [Entry]) {
     self.position = position
     self.entries = entries
+  }
+}
+
+/// How far a node knows a room's stream.
+public struct StreamEnd: Equatable, Sendable {
+  /// The last message, or where the room stood when it was entered.
+  public var position: Position
+  /// The time stamp of the message at `position`; 0 when it was not heard.
+  public var timestamp: UInt64
+
+  public init(position: Position, timestamp: UInt64) {
+    self.position = position
+    self.timestamp = timestamp
   }
 }
 
@@ -106,28 +123,52 @@ public protocol Broker: AnyObject {
   func start()
   /// Ends in order: gives up the node's lease, so that nobody has to wait for it. Answers when that is done or failed.
   func stop(_ reply: @escaping () -> Void)
+  /// Ends in order, and leaves the members that this node still has in their rooms for so many milliseconds: users who are
+  /// back on another node by then have not left. Answers when that is done or failed.
+  func handOver(forMilliseconds grace: Int, _ reply: @escaping () -> Void)
   /// Whether notices may be lost or said twice, so that the listener has to remember what it was told.
   var losesNotices: Bool { get }
-  /// Whether a publish would be taken now.
+  /// Whether a publish would be taken now; with several masters, in some room.
   var isAvailable: Bool { get }
+  /// Whether nothing is out of reach.
+  var isWhole: Bool { get }
 
   // MARK: Messages
 
   /// Gives a message its offset, keeps it in the room's history and has every subscribed node hear it, in one step.
-  /// A retry within the dedupe time answers with the first position and publishes nothing.
+  /// A retry within the dedupe time answers with the first position and publishes nothing. What has a `dedupe` and gets
+  /// no answer is tried again within a bounded time; without one the answer is `uncertain`.
   func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>)
   /// Starts hearing a room. Answers when nothing published from now on can be missed.
   func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>)
   /// Stops hearing a room.
   func unsubscribe(room: [UInt8])
+  /// Starts hearing the messages of every room whose name begins with `prefix`, notices excepted. A message of a room
+  /// that is subscribed as well may come twice. Answers when nothing published from now on can be missed, or
+  /// `unsupported`.
+  func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>)
+  /// Stops hearing the rooms of a prefix, those excepted that are subscribed by name or by another prefix.
+  func unsubscribe(prefix: [UInt8])
   /// Reads where a room is. A room nobody has published in is at offset 0 of a fresh epoch, which later publishes keep.
   func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>)
+  /// Reads where a room is, and makes sure that what a node knows of its stream is still so: a Redis that was replaced
+  /// by its replica, or restarted from a file, may have lost the last messages and given their offsets to others. Then
+  /// the room begins a new epoch.
+  func compare(room: [UInt8], with known: StreamEnd, _ reply: @escaping BrokerReply<Position>)
   /// Reads a piece of a room's history.
   func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>)
   /// Sends an encoded `Envelope` outside of rooms, without history. Answers with the number of connections it is for,
   /// dead nodes' connections not counted (for everyone: 0, nobody counts). A retry with the same `dedupe` within the
   /// dedupe time sends nothing and answers with the first number; nil: always sent.
   func send(_ envelope: [UInt8], to audience: Audience, dedupe: [UInt8]?, _ reply: @escaping BrokerReply<Int>)
+
+  // MARK: Revocations
+
+  /// Keeps for everyone, also beyond the end of any node, what is no longer to be accepted. Answers with the moment at
+  /// which that ends, or nil when `Limits.revocationsMax` stand already.
+  func revoke(_ subject: Revocation.Subject, forMilliseconds: UInt64, _ reply: @escaping BrokerReply<UInt64?>)
+  /// Reads the revocations that stand.
+  func revocations(_ reply: @escaping BrokerReply<[Revocation]>)
 
   // MARK: Presence
 
@@ -155,16 +196,32 @@ public protocol Broker: AnyObject {
   func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>)
   /// Lists rooms whose name begins with `prefix`, after `cursor`, at most `limit`.
   func rooms(prefix: [UInt8], after cursor: [UInt8]?, limit: Int, _ reply: @escaping BrokerReply<RoomListing>)
-  /// Lists the live nodes.
+  /// Lists the live nodes, ascending by id.
   func nodes(_ reply: @escaping BrokerReply<[NodeEntry]>)
 }
 
 extension Broker {
+  /// Stops: where there is no other node, there is nobody to hand members over to.
+  public func handOver(forMilliseconds grace: Int, _ reply: @escaping () -> Void) { stop(reply) }
+
   /// Sends without looking for a retry.
   public func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
     send(envelope, to: audience, dedupe: nil, reply)
   }
 }
+
+extension Broker {
+  /// With a single place behind it a broker is whole when it is available.
+  public var isWhole: Bool { isAvailable }
+
+  /// A broker that never loses what it has acknowledged needs no comparison.
+  public func compare(room: [UInt8], with known: StreamEnd, _ reply: @escaping BrokerReply<Position>) {
+    position(room: room, reply)
+  }
+}
+
+/// Chooses rooms by their name.
+public typealias RoomFilter = (_ room: [UInt8]) -> Bool
 
 /// Hears what a broker brings. Called on the loop's thread; the spans are valid during the call only.
 public protocol BrokerListener: AnyObject {
@@ -179,9 +236,12 @@ public protocol BrokerListener: AnyObject {
 
   /// The broker went out of reach. Said once per outage.
   func brokerLost()
-  /// The broker is back and every subscription stands again: time to compare positions. Said once per outage, and
-  /// again whenever subscriptions had to be renewed.
-  func brokerRestored()
+  /// The subscriptions of the rooms that `isAffected` chooses (nil: of all) are gone: nothing of them is heard until
+  /// `brokerRestored` names them.
+  func subscriptionsLost(where isAffected: RoomFilter?)
+  /// The subscriptions of the rooms that `isAffected` chooses (nil: of all) stand again: time to compare their positions.
+  /// Said after every outage, and whenever subscriptions had to be renewed.
+  func brokerRestored(where isAffected: RoomFilter?)
   /// The broker has forgotten who is connected here (restarted empty, or took this node for dead): assert every
   /// connection and member again. `announce`: others were told that they left, so tell them that they are back.
   func presenceLost(announce: Bool)

@@ -5,11 +5,12 @@ import JSONCore
 
 extension Hub: BrokerListener {
   public func heard(room name: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
-    guard let room = rooms.find(name) else { return }
+    guard let room = rooms.find(name) ?? makeHeardRoom(name) else { return }
     hear(room, position, envelope)
   }
 
   func hear(_ room: Room, _ position: Position, _ envelope: Span<UInt8>) {
+    if room.phase != .live { beginHeardStream(of: room, with: position) }
     guard room.phase == .live else { return room.hold(position, envelope) }
     switch room.stream!.hear(position) {  // Safe because a live room has a stream.
     case .next: append(envelope, at: position.offset, to: room)
@@ -28,9 +29,9 @@ extension Hub: BrokerListener {
     let origin = parsed.origin.count > 1 ? localSession(named: envelope.extracting(parsed.origin)) : nil
     let kind: PayloadKind = parsed.kind == .binary ? .binary : .text
     let start = batch.bytes.count
+    room.lastTimestamp = JSONNumber.unsigned(envelope.extracting(parsed.timestamp)) ?? 0
     batch.append(
-      kind, offset: offset, origin: origin,
-      acceptedAt: JSONNumber.unsigned(envelope.extracting(parsed.timestamp)) ?? 0
+      kind, offset: offset, origin: origin, acceptedAt: room.lastTimestamp
     ) { Push.message(parsed, in: envelope, offset: offset, room: room, to: &$0) }
     if room.recall != nil {
       let payload = Array(batch.bytes[start...])
@@ -77,6 +78,7 @@ extension Hub: BrokerListener {
   private func lose(through offset: UInt64, in room: Room) {
     guard let lost = room.stream!.skip(to: offset) else { return }
     counters.gapLost += UInt64(lost.count)
+    room.lastTimestamp = 0
     room.recall = nil
     openBatch(of: room).append(.text, offset: 0, origin: nil, acceptedAt: 0) {
       Push.gap(roomJSON: room.nameJSON, lost: lost, to: &$0)
@@ -94,6 +96,7 @@ extension Hub: BrokerListener {
       // The old epoch's batch must not carry the new one's positions.
       self.deliverBatch(of: room)
       room.stream!.begin(epoch)
+      room.lastTimestamp = 0
       room.recall = nil
       let batch = self.openBatch(of: room)
       batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
@@ -133,8 +136,13 @@ extension Hub: BrokerListener {
 
   private func recoverIfBehind(_ room: Room, _ position: Position) {
     guard let current = room.stream?.position else { return }
-    let isBehind = position.epoch != current.epoch || position.offset > current.offset
-    if isBehind || room.phase == .recovering { recover(room) }
+    if position.epoch != current.epoch || position.offset > current.offset {
+      recover(room)
+    } else if room.phase == .recovering {
+      // An answer that is still to come to an earlier recovery says nothing any more.
+      room.recoveries += 1
+      resume(room)
+    }
   }
 
   // MARK: Broker's state
@@ -145,34 +153,55 @@ extension Hub: BrokerListener {
     sendToEverySession { Push.plain("degraded", to: &$0) }
   }
 
-  public func brokerRestored() {
+  /// What comes next in these rooms is held: after a failover it may be another stream than the one known here.
+  public func subscriptionsLost(where isAffected: RoomFilter?) {
+    rooms.forEach { room in
+      guard room.phase == .live, isAffected?(room.name) ?? true else { return }
+      room.phase = .recovering
+      recoveringRooms += 1
+    }
+  }
+
+  public func brokerRestored(where isAffected: RoomFilter?) {
     comparePresence(in: Limits.presenceCompareMilliseconds)
+    announceUnheard()
+    refreshRevocations {}
     reconciling += 1
-    reconcile { [weak self] in
+    reconcile(isAffected) { [weak self] in
       self?.reconciling -= 1
       self?.announceRestored()
     }
   }
 
-  /// Says `restored` once every room has been compared and those that were behind have been mended.
+  /// Once every room has been compared and those that were behind have been mended, `restored` is said: at the end of
+  /// the tick, behind the messages that mended them.
   private func announceRestored() {
-    guard isDegraded, broker.isAvailable, reconciling == 0, recoveringRooms == 0 else { return }
+    isRestorationDue = isDegraded && broker.isWhole && reconciling == 0 && recoveringRooms == 0
+  }
+
+  /// Says `restored` if it still holds.
+  func sayRestored() {
+    announceRestored()
+    guard isRestorationDue else { return }
+    isRestorationDue = false
     isDegraded = false
     sendToEverySession { Push.plain("restored", to: &$0) }
   }
 
-  /// Compares the positions of all rooms in one pipelined round; those that are behind recover.
-  private func reconcile(_ done: @escaping () -> Void) {
+  /// Compares the positions of rooms in one pipelined round; those that are behind recover.
+  private func reconcile(_ isAffected: RoomFilter?, _ done: @escaping () -> Void) {
     var awaited = 1
     let finish = {
       awaited -= 1
       if awaited == 0 { done() }
     }
     rooms.forEach { room in
+      guard isAffected?(room.name) ?? true else { return }
       if room.phase == .entering { room.mustCompare = true }
-      guard room.phase == .live || room.phase == .recovering else { return }
+      guard room.phase == .live || room.phase == .recovering, let stream = room.stream else { return }
       awaited += 1
-      broker.position(room: room.name) { [weak self] result in
+      let known = StreamEnd(position: stream.position, timestamp: room.lastTimestamp)
+      broker.compare(room: room.name, with: known) { [weak self] result in
         defer { finish() }
         guard let self, case .success(let position) = result, self.isKnown(room) else { return }
         self.recoverIfBehind(room, position)
@@ -184,7 +213,7 @@ extension Hub: BrokerListener {
   public func presenceLost(announce: Bool) {
     comparePresence(in: Limits.presenceAssertMilliseconds)
     // What forgot the members has likely forgotten the rooms too: without a message nobody would tell.
-    reconcile {}
+    reconcile(nil) {}
     for index in 0..<sessions.end where sessions.isOccupied(index) {
       guard let member = member(index) else { continue }
       broker.connect(member)

@@ -2,11 +2,11 @@
 enum Count: Int, CaseIterable {
   case webSockets, eventStreams, pollers
   case rooms, received, delivered, bytesSent, queueBytes, slowConsumers
-  case redisUp, redisCommands, redisReconnects
+  case redisUp, redisCommands, redisReconnects, redisDeaf
   case gapRecovered, gapLost
   case webhookDelivered, webhookFailed
   case residentBytes, openDescriptors
-  case ghosts, protocolErrors, requestsRefused, connectionsRefused
+  case ghosts, protocolErrors, requestsRefused, connectionsRefused, authenticationFailures
   /// Sum of the histogram, then its buckets up to the end.
   case deliveryMilliseconds, deliveryBuckets
 

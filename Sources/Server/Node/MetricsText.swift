@@ -24,6 +24,9 @@ enum MetricsText {
     metric("roost_redis_commands_total", "counter", "Commands sent to Redis.", [("", .redisCommands)])
     metric("roost_redis_reconnects_total", "counter", "Connections to Redis made again.", [("", .redisReconnects)])
     metric(
+      "roost_redis_deaf_subscriptions_total", "counter",
+      "Subscribed connections replaced because what was published did not arrive.", [("", .redisDeaf)])
+    metric(
       "roost_gap_messages_total", "counter", "Messages found missing, by what became of them.",
       [
         ("{outcome=\"recovered\"}", .gapRecovered), ("{outcome=\"lost\"}", .gapLost),
@@ -39,6 +42,9 @@ enum MetricsText {
     metric(
       "roost_requests_refused_total", "counter", "Requests that were not HTTP, or too large.", [("", .requestsRefused)])
     metric("roost_connections_refused_total", "counter", "WebSockets closed with 1013.", [("", .connectionsRefused)])
+    metric(
+      "roost_auth_failures_total", "counter", "Connections closed with 4401: wrong, missing or expired token.",
+      [("", .authenticationFailures)])
     text += histogram(counts)
     metric("process_resident_memory_bytes", "gauge", "Resident memory.", [("", .residentBytes)])
     metric("process_open_fds", "gauge", "Open file descriptors.", [("", .openDescriptors)])

@@ -17,6 +17,7 @@ extension Node {
     set(.redisUp, redis?.isUp == true ? 1 : 0)
     set(.redisCommands, redis?.commandsTotal ?? 0)
     set(.redisReconnects, redis?.reconnectsTotal ?? 0)
+    set(.redisDeaf, redis?.deafSubscriptionsTotal ?? 0)
     set(.gapRecovered, hub.counters.gapRecovered)
     set(.gapLost, hub.counters.gapLost)
     set(.residentBytes, ProcessFacts.residentBytes())
@@ -25,6 +26,7 @@ extension Node {
     set(.protocolErrors, metrics.protocolErrors)
     set(.requestsRefused, metrics.requestsRefused)
     set(.connectionsRefused, metrics.connectionsRefused)
+    set(.authenticationFailures, hub.counters.authenticationFailures)
     set(.deliveryMilliseconds, metrics.deliverySeconds.sumMilliseconds)
     for (i, count) in metrics.deliverySeconds.counts.enumerated() { words[Count.deliveryBuckets.rawValue + i] = count }
     return words

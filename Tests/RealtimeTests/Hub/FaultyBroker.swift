@@ -20,6 +20,7 @@ final class FaultyBroker: Broker, BrokerListener {
   private let clock: () -> UInt64
   private var life: UInt64 = 1
   private var subscribed: Set<[UInt8]> = []
+  private(set) var prefixes: Set<[UInt8]> = []
   private var heardUsers: Set<[UInt8]> = []
   private(set) var answers: [() -> Void] = []
   private(set) var hearings: [() -> Void] = []
@@ -48,7 +49,7 @@ final class FaultyBroker: Broker, BrokerListener {
   /// Comes back, with what was published meanwhile in history only.
   func comeBack() {
     isAvailable = true
-    listener?.brokerRestored()
+    listener?.brokerRestored(where: nil)
   }
 
   /// Loses everything that it knew, as a Redis without persistence that restarts.
@@ -58,7 +59,7 @@ final class FaultyBroker: Broker, BrokerListener {
     empty()
     isAvailable = true
     listener?.presenceLost(announce: false)
-    listener?.brokerRestored()
+    listener?.brokerRestored(where: nil)
   }
 
   /// Loses everything that it knew while its connections stand, as a Redis that is flushed.
@@ -72,6 +73,7 @@ final class FaultyBroker: Broker, BrokerListener {
     inner = FaultyBroker.makeInner(life, historySize, clock)
     inner.listener = self
     for room in subscribed { inner.subscribe(room: room) { _ in } }
+    for prefix in prefixes { inner.subscribe(prefix: prefix) { _ in } }
     for user in heardUsers { inner.subscribe(user: user) }
     // The other node has noticed too, and asserts its members.
     for member in elsewhere { inner.enter(room: Array("r".utf8), member, announce: true) { _ in } }
@@ -158,6 +160,18 @@ final class FaultyBroker: Broker, BrokerListener {
     subscribed.remove(room)
     inner.unsubscribe(room: room)
   }
+  func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>) {
+    if isAvailable { prefixes.insert(prefix) }
+    answer(reply) { inner.subscribe(prefix: prefix, $0) }
+  }
+  func unsubscribe(prefix: [UInt8]) {
+    prefixes.remove(prefix)
+    inner.unsubscribe(prefix: prefix)
+  }
+  func revoke(_ subject: Revocation.Subject, forMilliseconds: UInt64, _ reply: @escaping BrokerReply<UInt64?>) {
+    answer(reply) { inner.revoke(subject, forMilliseconds: forMilliseconds, $0) }
+  }
+  func revocations(_ reply: @escaping BrokerReply<[Revocation]>) { answer(reply) { inner.revocations($0) } }
   func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
     answer(reply) { inner.position(room: room, $0) }
   }
@@ -205,7 +219,11 @@ final class FaultyBroker: Broker, BrokerListener {
   func heard(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
     guard isAvailable, !isLosing else { return }
     let (name, bytes) = (copy(room), copy(envelope))
-    bring { [weak self] in self?.listener?.heard(room: name.span, at: position, envelope: bytes.span) }
+    // Redis brings a message once for the channel and once for every pattern that matches it.
+    let copies = prefixes.count { name.starts(with: $0) } + (subscribed.contains(name) ? 1 : 0)
+    for _ in 0..<max(1, copies) {
+      bring { [weak self] in self?.listener?.heard(room: name.span, at: position, envelope: bytes.span) }
+    }
   }
   func heard(room: Span<UInt8>, notice: Span<UInt8>) {
     guard isAvailable, !isLosing else { return }
@@ -221,7 +239,8 @@ final class FaultyBroker: Broker, BrokerListener {
     bring { [weak self] in self?.listener?.heardByEveryone(envelope: bytes.span) }
   }
   func brokerLost() {}
-  func brokerRestored() {}
+  func subscriptionsLost(where isAffected: RoomFilter?) {}
+  func brokerRestored(where isAffected: RoomFilter?) {}
   func presenceLost(announce: Bool) {}
   func nodeReport() -> [UInt8] { listener?.nodeReport() ?? [] }
 
