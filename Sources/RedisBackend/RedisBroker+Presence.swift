@@ -5,7 +5,9 @@ extension RedisBroker {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     list(room)
     let isDue = ledger.isMetaDue(room, now: loop.now)
+    enterings.enter(room: room, member.name)
     let answer: ScriptRunner.Handler = { [weak self] answer in
+      if self?.enterings.answered(room: room, member.name) == true { self?.leave(room: room, member) }
       guard let answer, answer.count == 2, let position = answer[0].position else {
         self?.undoEntry(room: room, member)
         return reply(.failure(.unavailable))
@@ -30,6 +32,7 @@ extension RedisBroker {
 
   public func leave(room: [UInt8], _ member: Member) {
     guard isAvailable else { return remember(.leave(room: room, member)) }
+    enterings.leave(room: room, member.name)
     let answer: ScriptRunner.Handler = { [weak self] answer in
       if answer == nil { self?.remember(.leave(room: room, member)) }
     }

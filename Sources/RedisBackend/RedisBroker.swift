@@ -62,6 +62,8 @@ public final class RedisBroker: Broker, TickParticipant {
   /// When the lease was last renewed, and from when on a lease that has run out means a dead node. In nanoseconds.
   private var renewedAt: UInt64 = 0
   private var trustsLeasesAt: UInt64 = 0
+  /// Members whose entering was not answered yet.
+  var enterings = EnteringLedger()
   /// Rooms known to stand in the node's list of rooms.
   var listedRooms: Set<[UInt8]> = []
 

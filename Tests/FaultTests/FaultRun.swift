@@ -168,10 +168,16 @@ final class FaultRun {
       }
       for (index, node) in bed.nodes.enumerated() {
         var told: [String: Int] = [:]
+        var names: [String] = []
         for member in (try? node.inspect("presence/\(room)"))?["members"]?.asArray ?? [] {
-          told[member["user"]?.asString ?? "?"] = member["connections"]?.asArray?.count ?? 0
+          let connections = member["connections"]?.asArray ?? []
+          told[member["user"]?.asString ?? "?"] = connections.count
+          names += connections.compactMap { $0["id"]?.asString }.map { "\(member["user"]?.asString ?? "?") by \($0)" }
         }
-        if told != truth { wrong.append(broken("node \(index) tells \(told), and there are \(truth)", "-", room)) }
+        guard told != truth else { continue }
+        let wrongUsers = Set(told.keys).union(truth.keys).filter { told[$0] != truth[$0] }.sorted()
+        let entries = names.filter { name in wrongUsers.contains { name.hasPrefix($0 + " ") } }
+        wrong.append(broken("node \(index) is wrong about \(wrongUsers): \(entries)", "-", room))
       }
     }
     return wrong
