@@ -292,6 +292,9 @@ public final class RedisBroker: Broker, TickParticipant {
     for dead in expired { sweeper.sweep(dead: dead) }
   }
 
+  /// Renews the lease without waiting for its time.
+  func renewSoon() { if isAvailable { lease.renewSoon() } }
+
   /// Tells Redis what happened while it was away, in the order in which it happened.
   private func replay() {
     for entry in backlog.takeAll() {
