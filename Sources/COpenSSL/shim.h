@@ -16,3 +16,7 @@ static inline void roost_ctx_set_mode(SSL_CTX *c) {
 static inline uint64_t roost_op_server_defaults(void) {
   return SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF;
 }
+static inline uint64_t roost_op_client_defaults(void) {
+  return SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF;
+}
+static inline long roost_set_server_name(SSL *s, const char *name) { return SSL_set_tlsext_host_name(s, name); }

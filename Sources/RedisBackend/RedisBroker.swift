@@ -1,10 +1,11 @@
 import LoopCore
 import Realtime
 
-/// A broker over one Redis: any number of nodes with the same Redis and prefix form one cluster.
+/// A broker over one Redis, or over the masters of a Redis Cluster: any number of nodes with the same Redis and prefix
+/// form one cluster.
 ///
-/// Two connections, one for commands and one that is subscribed. docs/redis.md names every key and channel.
-/// Confined to the loop that created it, which keeps it alive.
+/// Two connections to each master, one for commands and one that is subscribed. docs/redis.md names every key and
+/// channel. Confined to the loop that created it, which keeps it alive.
 public final class RedisBroker: Broker, TickParticipant {
   /// How much a line of the log matters.
   public enum Severity: Sendable { case info, warning }
@@ -17,34 +18,37 @@ public final class RedisBroker: Broker, TickParticipant {
   let keys: RedisKeys
   let configuration: RedisConfiguration
   let node: [UInt8]
-  let commands: RedisLink
+  let masters: Masters
+  let commands: CommandRouter
   let scripts: ScriptRunner
-  let subscriber: RedisLink
-  private let lease: LeaseKeeper
-  private let sweeper: Sweeper
-  private let log: Log
+  let lease: LeaseKeeper
+  let sweeper: Sweeper
+  /// With sentinels: what finds the master.
+  private let finder: MasterFinder?
+  /// With a cluster: what knows its map.
+  let watcher: MapWatcher?
+  let log: Log
 
-  /// Whether the lease stands and commands are taken.
-  public private(set) var isAvailable = false
-  /// Whether every subscription stands, and something published was heard through them.
-  private(set) var isSubscribed = false
-  /// Whether Redis has confirmed every subscription on this connection.
-  private(set) var isConfirmed = false
-  /// The channel on which this node hears itself.
-  let probeChannel: [UInt8]
-  var probe = SubscriptionProbe(first: .random(in: 0..<1 << 48))
-  var audit = SubscriptionAudit()
-  /// How often the subscribed connection was replaced because it brought nothing, or not all that it should.
-  public internal(set) var deafSubscriptionsTotal: UInt64 = 0
+  /// Whether the lease was taken and commands are taken, by some master at least.
+  public internal(set) var isAvailable = false
+  /// Whether the lease stands.
+  var isLeaseHeld = false
+  /// Whether members that an earlier process with this id may have left were taken back.
+  var hasCleanStart = false
   /// Whether the listener was told that the broker is lost, and not yet that it is restored.
   private var isLost = false
-  private(set) var isStopping = false
-  /// Whether Redis may know less of this node's presence than there is.
-  private var mustAssert = false
+  var isStopping = false
+  /// Whether Redis may know less of this node's presence than there is, and others may have been told so.
+  var mustAssert = false
+  /// Whether a master was replaced by one that may not know the last of this node's presence.
+  var mustConfirm = false
+  var isTakingBack = false
 
-  private var subscriptions = Subscriptions<BrokerReply<Void>>()
-  private var backlog = Backlog()
+  var backlog = Backlog()
   private var expiredNodes: Set<[UInt8]> = []
+  /// When the lease was last renewed, and from when on a lease that has run out means a dead node. In nanoseconds.
+  private var renewedAt: UInt64 = 0
+  private var trustsLeasesAt: UInt64 = 0
   /// Nodes that have ended and handed their members over.
   private(set) var leavingNodes: Set<[UInt8]> = []
   var ledger = RoomLedger(
@@ -52,37 +56,66 @@ public final class RedisBroker: Broker, TickParticipant {
   /// What was sent under an id and not answered.
   var retries = RetryQueue()
   var isRetryTimerSet = false
+  /// How often a subscribed connection was replaced because it brought nothing, or not all that it should.
+  public internal(set) var deafSubscriptionsTotal: UInt64 = 0
   /// Rooms known to stand in the node's list of rooms.
   var listedRooms: Set<[UInt8]> = []
+  /// Channels wanted before it was known which master holds them.
+  var homeless: Set<[UInt8]> = []
 
   /// - Parameters:
+  ///   - tls: what to trust and how to prove oneself; nil: connections are plain.
   ///   - nodeID: this node's id; connections' names are the id, a dash, and something without a dash.
   ///   - log: takes one line per change of state; it must not call back.
   public init(
-    loop: EventLoop, resolver: Resolver, configuration: RedisConfiguration, nodeID: [UInt8], log: @escaping Log
+    loop: EventLoop, resolver: Resolver, configuration: RedisConfiguration, tls: TLSClientContext? = nil,
+    nodeID: [UInt8], log: @escaping Log
   ) {
     self.loop = loop
     self.configuration = configuration
     self.log = log
     node = nodeID
     keys = RedisKeys(prefix: configuration.prefix)
-    probeChannel = keys.probeChannel(nodeID)
     let name = RedisBroker.clientName(nodeID)
-    commands = RedisLink(
-      loop: loop, resolver: resolver, configuration: configuration, name: name + "-commands", log: log)
-    subscriber = RedisLink(
-      loop: loop, resolver: resolver, configuration: configuration, name: name + "-subscriber", log: log)
-    scripts = ScriptRunner(link: commands, log: log)
-    sweeper = Sweeper(link: commands, scripts: scripts, keys: keys)
-    let reporter = Reporter()
-    lease = LeaseKeeper(loop: loop, scripts: scripts, keys: keys, node: nodeID) { reporter.report() }
-    reporter.broker = self
+    let myself = Myself()
+    var finder: MasterFinder?
+    var watcher: MapWatcher?
+    switch configuration.topology {
+    case .single: break
+    case .sentinel(let sentinels, let master):
+      finder = MasterFinder(
+        loop: loop, resolver: resolver, configuration: configuration, tls: tls, sentinels: sentinels, master: master,
+        name: name + "-finder")
+    case .cluster(let seeds):
+      watcher = MapWatcher(
+        loop: loop, resolver: resolver, configuration: configuration, tls: tls, seeds: seeds, name: name + "-map",
+        log: log)
+    }
+    (self.finder, self.watcher) = (finder, watcher)
+    let isSharded = watcher != nil
+    masters = Masters(isSharded: isSharded) { endpoint in
+      func makeLink(_ end: String) -> RedisLink {
+        let link = RedisLink(
+          loop: loop, resolver: resolver, configuration: configuration, tls: tls, endpoint: endpoint, name: name + end,
+          log: log)
+        if let finder { link.locate = { finder.find($0) } }
+        return link
+      }
+      return Shard(
+        commands: makeLink("-commands"), subscriber: makeLink("-subscriber"),
+        isSharded: isSharded, broker: myself.broker!)  // Safe because masters are made after the broker.
+    }
+    commands = CommandRouter(loop: loop, masters: masters)
+    scripts = ScriptRunner(road: commands, isSharded: isSharded, log: log)
+    sweeper = Sweeper(road: commands, scripts: scripts, keys: keys)
+    lease = LeaseKeeper(loop: loop, scripts: scripts, keys: keys, node: nodeID) { myself.report() }
+    myself.broker = self
     wire()
     loop.attach(tick: self)
   }
 
-  /// Lets the lease ask the listener before `self` exists.
-  private final class Reporter {
+  /// Lets parts reach the broker that are made before it.
+  private final class Myself {
     weak var broker: RedisBroker?
     func report() -> [UInt8] { broker?.listener?.nodeReport() ?? Array("{}".utf8) }
   }
@@ -93,39 +126,56 @@ public final class RedisBroker: Broker, TickParticipant {
   }
 
   private func wire() {
-    commands.opened = { [weak self] in self?.commandsOpened() }
-    commands.closed = { [weak self] in self?.commandsClosed() }
-    subscriber.opened = { [weak self] in self?.subscriberOpened() }
-    subscriber.closed = { [weak self] in self?.subscriberClosed() }
-    subscriber.received = { [weak self] in self?.pushed($0) }
     lease.renewed = { [weak self] in self?.renewed($0, expired: $1, leaving: $2) }
-    lease.refused = { [weak self] in self?.commands.fail("the lease could not be renewed") }
+    lease.refused = { [weak self] in self?.leaseRefused() }
     sweeper.swept = { [weak self] in self?.expiredNodes.remove($0) }
-    _ = subscriptions.want(keys.everyone, nil)
-    _ = subscriptions.want(probeChannel, nil)
+    watcher?.found = { [weak self] in self?.adopt($0) }
+    commands.mapIsStale = { [weak self] in self?.watcher?.refresh() }
+    homeless.insert(keys.everyone)
   }
 
   /// Gives memory back after a crowd has left: dictionaries do not shrink by themselves.
   public func shrink() {
-    subscriptions.shrink()
+    for shard in masters.shards { shard.shrink() }
     ledger.shrink()
   }
 
   // MARK: Metrics
 
   /// Commands sent since the start, subscriptions included.
-  public var commandsTotal: UInt64 { commands.commandsTotal + subscriber.commandsTotal }
+  public var commandsTotal: UInt64 {
+    masters.all.reduce(0) { $0 + $1.commands.commandsTotal + $1.subscriber.commandsTotal }
+  }
   /// How often a connection was made again after it had been lost.
-  public var reconnectsTotal: UInt64 { commands.reconnectsTotal + subscriber.reconnectsTotal }
-  /// Whether both connections do their work.
-  public var isUp: Bool { isAvailable && isSubscribed }
+  public var reconnectsTotal: UInt64 {
+    masters.all.reduce(0) { $0 + $1.commands.reconnectsTotal + $1.subscriber.reconnectsTotal }
+  }
+  /// Whether every connection does its work, and every slot is served.
+  public var isUp: Bool { isAvailable && isLeaseHeld && masters.areUp }
+  public var isWhole: Bool { isUp }
+  /// Whether clients may be sent here. With a cluster: more than half of the slots are served, so that the death of one
+  /// master does not make every node refuse clients.
+  public var isReady: Bool {
+    masters.isSharded ? isAvailable && masters.servedSlotCount * 2 > HashSlot.count : isUp
+  }
 
   // MARK: Life
 
   public func start() {
-    commands.start()
-    subscriber.start()
-    watchSubscription()
+    watcher?.start()
+    watchSubscriptions()
+    switch configuration.topology {
+    case .single(let endpoint): beginSingle(endpoint)
+    // The sentinels tell where it really is.
+    case .sentinel(let sentinels, _): beginSingle(sentinels[0])
+    case .cluster: isLeaseHeld = false
+    }
+  }
+
+  private func beginSingle(_ endpoint: RedisEndpoint) {
+    masters.begin(with: endpoint)
+    assignProbes()
+    settleHomeless()
   }
 
   public func stop(_ reply: @escaping () -> Void) {
@@ -165,42 +215,64 @@ public final class RedisBroker: Broker, TickParticipant {
     lastWord(finish)
   }
 
-  /// Closes both connections without a word to Redis, as a crash does.
+  /// Closes all connections without a word to Redis, as a crash does.
   func abandon() {
     isStopping = true
     isAvailable = false
-    isSubscribed = false
     lease.pause()
+    finder?.stop()
+    watcher?.stop()
     commands.stop()
-    subscriber.stop()
-    for waiter in subscriptions.connectionLost() { waiter(.failure(.unavailable)) }
+    for shard in masters.shards {
+      for waiter in shard.stop() { waiter(.failure(.unavailable)) }
+    }
     abandonRetries()
   }
 
   public func tickEnds() {
-    sendSubscriptions()
-    commands.flush()
-    subscriber.flush()
+    finder?.flush()
+    watcher?.flush()
+    for shard in masters.shards { shard.flush() }
   }
 
-  // MARK: Command link
+  // MARK: Lease
 
-  /// Whether members that an earlier process with this id may have left were taken back.
-  private var hasCleanStart = false
-
-  private func commandsOpened() {
-    scripts.load { [weak self] in
-      guard let self else { return }
-      guard !hasCleanStart || backlog.hasOverflowed else { return lease.renew() }
-      takePresenceBack()
+  private func renewed(_ standing: LeaseKeeper.Standing, expired: [[UInt8]], leaving: [[UInt8]]) {
+    guard !isStopping else { return }
+    let isNew = !isAvailable
+    if isNew, backlog.hasOverflowed { return takePresenceBack() }
+    let outage = loop.now - renewedAt
+    if outage >= UInt64(RedisLimits.outageMilliseconds + RedisLimits.renewalMilliseconds) * 1_000_000 {
+      trustsLeasesAt = loop.now + UInt64(RedisLimits.returnMilliseconds) * 1_000_000
     }
+    renewedAt = loop.now
+    // After an outage the others' leases have run out like ours: they are given time to come back.
+    let expired = loop.now >= trustsLeasesAt ? expired : []
+    expiredNodes = Set(expired)
+    leavingNodes = Set(leaving)
+    isAvailable = true
+    isLeaseHeld = true
+    if isNew {
+      if !masters.isSharded { masters.shards.first?.commands.confirm() }
+      replay()
+      resendUncertain()
+    }
+    if standing != .held || mustAssert || mustConfirm {
+      forgetPresence(announce: standing == .swept || (standing == .held && mustAssert))
+    }
+    if isNew { for shard in masters.shards { settle(shard) } }
+    say(lost: false)
+    for dead in expired { sweeper.sweep(dead: dead) }
   }
 
   /// Removes all that Redis has of this node, then begins with a fresh lease.
-  private func takePresenceBack() {
+  func takePresenceBack() {
+    guard !isTakingBack else { return }
+    isTakingBack = true
     sweeper.sweep(own: node) { [weak self] isComplete in
-      // An incomplete sweep means a failing link, whose next opening comes here again.
-      guard let self, isComplete else { return }
+      guard let self else { return }
+      isTakingBack = false
+      guard isComplete else { return presenceIsStuck() }
       hasCleanStart = true
       if backlog.hasOverflowed {
         _ = backlog.takeAll()
@@ -211,35 +283,13 @@ public final class RedisBroker: Broker, TickParticipant {
     }
   }
 
-  private func commandsClosed() {
-    lease.pause()
-    isAvailable = false
-    probe.reset()
-    // Whatever silenced this connection may have silenced the other one, which nobody probes now.
-    subscriber.ping()
-    say(lost: true)
-  }
+  /// Whether a node's lease was found run out: what it left behind must not show.
+  func isDead(_ node: [UInt8]) -> Bool { expiredNodes.contains(node) }
 
-  private func renewed(_ standing: LeaseKeeper.Standing, expired: [[UInt8]], leaving: [[UInt8]]) {
-    guard !isStopping else { return }
-    let isNew = !isAvailable
-    if isNew, backlog.hasOverflowed { return takePresenceBack() }
-    expiredNodes = Set(expired)
-    leavingNodes = Set(leaving)
-    isAvailable = true
-    if isNew {
-      commands.confirm()
-      replay()
-      resendUncertain()
-      lookAtSubscription()
-    }
-    if standing != .held || mustAssert { forgetPresence(announce: standing != .forgotten) }
-    if isNew { say(lost: false) }
-    for dead in expired { sweeper.sweep(dead: dead) }
-  }
+  // MARK: Presence kept for later
 
   /// Tells Redis what happened while it was away, in the order in which it happened.
-  private func replay() {
+  func replay() {
     for entry in backlog.takeAll() {
       switch entry {
       case .connect(let member): connect(member)
@@ -249,8 +299,8 @@ public final class RedisBroker: Broker, TickParticipant {
     }
   }
 
-  private func forgetPresence(announce: Bool) {
-    mustAssert = false
+  func forgetPresence(announce: Bool) {
+    (mustAssert, mustConfirm) = (false, false)
     listedRooms = []
     log(.info, "asserting this node's presence in Redis again")
     listener?.presenceLost(announce: announce)
@@ -259,98 +309,17 @@ public final class RedisBroker: Broker, TickParticipant {
   /// Keeps what Redis could not be told.
   func remember(_ entry: Backlog.Entry) { if !isStopping { backlog.append(entry) } }
 
-  /// Undoes an entering that failed with the connection, though Redis may have done it.
-  func undoEntry(room: [UInt8], _ member: Member) {
-    guard !isAvailable else { return }
-    // The undoing may hit a member that was there before and is asserted again.
-    mustAssert = true
-    remember(.leave(room: room, member))
-  }
-
-  /// Whether a node's lease was found run out: what it left behind must not show.
-  func isDead(_ node: [UInt8]) -> Bool { expiredNodes.contains(node) }
-
-  // MARK: Subscriber link
-
-  private func subscriberOpened() {
-    audit = SubscriptionAudit()
-    sendSubscriptions()
-    // Answered behind all confirmations.
-    subscriber.ping()
-  }
-
-  private func subscriberClosed() {
-    isSubscribed = false
-    isConfirmed = false
-    probe.reset()
-    let waiters = subscriptions.connectionLost()
-    say(lost: true)
-    for waiter in waiters { waiter(.failure(.unavailable)) }
-  }
-
-  private func sendSubscriptions() {
-    guard subscriptions.hasCommands, subscriber.phase == .open else { return }
-    for command in subscriptions.takeCommands(limit: RedisLimits.channelsPerCommandMax) {
-      audit.ask(channels: command.channels.count)
-      subscriber.tell { writer in
-        writer.command(parts: 1 + command.channels.count)
-        writer.bulk(command.verb == .subscribe ? "SUBSCRIBE" : "UNSUBSCRIBE")
-        for channel in command.channels { writer.bulk(channel) }
-      }
-    }
-  }
-
-  /// Starts hearing a channel; fails at once while nothing can be subscribed.
-  func hear(_ channel: [UInt8], _ reply: @escaping BrokerReply<Void>) {
-    guard isSubscribed else { return reply(.failure(.unavailable)) }
-    if subscriptions.want(channel, reply) { return reply(.success(())) }
-    subscriber.wake()
-  }
-
-  /// Starts hearing a channel as soon as that is possible.
-  func hearEventually(_ channel: [UInt8]) {
-    if !subscriptions.want(channel, nil) { subscriber.wake() }
-  }
-
-  func stopHearing(_ channel: [UInt8]) {
-    for waiter in subscriptions.giveUp(channel) { waiter(.failure(.unavailable)) }
-    subscriber.wake()
-  }
-
-  private func pushed(_ reply: Reply) {
-    if reply.isError {
-      subscriber.fail(reply.text)
-    } else if reply.count == 3, reply[0].begins(with: "message") {
-      deliver(reply[1], reply[2])
-    } else if reply.count == 3 {
-      let channel = reply[1].copy
-      let isSubscribe = reply[0].begins(with: "subscribe")
-      guard isAsAsked(channel, subscribed: isSubscribe, count: reply[2].integer), isSubscribe else { return }
-      for waiter in subscriptions.confirmed(channel) { waiter(.success(())) }
-    } else if reply.count == 2, reply[0].begins(with: "pong"), !isConfirmed {
-      isConfirmed = true
-      lookAtSubscription()
-    }
-  }
-
-  /// Notes that something published was heard: the subscriptions stand.
-  func subscriptionProved() {
-    guard !isSubscribed else { return }
-    isSubscribed = true
-    subscriber.confirm()
-    say(lost: false)
-  }
-
   // MARK: Outages
 
-  private func say(lost: Bool) {
+  func say(lost: Bool) {
     guard !isStopping, lost != isLost, lost || isUp else { return }
     isLost = lost
     if lost {
       listener?.brokerLost()
     } else {
-      log(.info, "Redis at \(configuration.endpoint) is back")
-      listener?.brokerRestored()
+      log(.info, "Redis at \(configuration.topology) is back")
+      // With a cluster, every master's rooms were compared when it was back.
+      listener?.brokerRestored(where: masters.isSharded ? { _ in false } : nil)
     }
   }
 }

@@ -2,6 +2,15 @@
 public enum RedisLimits {
   /// A connection attempt that takes longer goes to the next address, then to the backoff.
   public static let connectMilliseconds = 2_000
+  /// A sentinel or a node of a cluster that was asked where the masters are has this long to answer; then the next is asked.
+  static let inquiryMilliseconds = 1_000
+  /// Time between two questions for the map of a cluster at least.
+  static let mapMilliseconds = 250
+  /// How long a command waits that a cluster has sent elsewhere, before it is sent again.
+  static let redirectPauseMilliseconds = 10
+  /// How long a command follows a slot that moves, or a cluster that settles, before it fails: as long as the keys of one
+  /// slot are expected to be on their way.
+  public static let redirectMilliseconds = 5_000
   /// A link that owes an answer and says nothing for this long is dead. With a renewal every 2 s an unreachable Redis is
   /// known after less than 5 s, and one lost connection does not yet cost the lease.
   public static let silenceMilliseconds = 2_000
@@ -11,6 +20,8 @@ public enum RedisLimits {
   public static let outputBytesMax = 64 << 20
   /// An output buffer that grew beyond this is given back once it is empty. In bytes.
   static let keptOutputBytes = 1 << 20
+  /// Different reasons for failing that a link tells before it has proved itself again; more are left out.
+  static let toldReasonsMax = 16
   /// The first step and the last of the time before the next connection attempt.
   static let backoffMilliseconds = 50...2_000
   /// What one read takes from the kernel at most. In bytes.
@@ -25,6 +36,10 @@ public enum RedisLimits {
   /// Time between renewals, give or take `renewalJitterPercent`.
   public static let renewalMilliseconds = 2_000
   static let renewalJitterPercent = 10
+  /// After an outage of at least this time leases may have run out because nobody could renew them.
+  static let outageMilliseconds = 2_000
+  /// How long a lease that has run out then means nothing: every node is back by the longest backoff and a renewal.
+  static let returnMilliseconds = 4_000
   /// How long a sweeper that began keeps others from the same node, before they take it for dead too.
   static let claimMilliseconds = 3_000
   /// How long a returning node can learn that it was swept. Later it is told that it was forgotten.
@@ -58,6 +73,8 @@ public enum RedisLimits {
   /// How long after a publication was found to arrive on the subscribed connection the next one is sent to find out.
   /// With `silenceMilliseconds` for it to arrive, a deaf connection is known after less than 5 s.
   static let probeMilliseconds = 2_000
+  /// Names tried to find a channel in a slot that a master holds: a master with a hundredth of all slots is found almost surely.
+  static let probeCandidatesMax = 1_000
   /// Every so many probes Redis is asked how many channels it holds for the subscribed connection.
   static let probesPerAudit = 2
 }

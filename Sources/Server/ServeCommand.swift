@@ -35,6 +35,11 @@ public enum ServeCommand {
 
   private static func serve(_ settings: ServerSettings, _ environment: [String: String]) throws {
     if let problem = unsupported(settings) { throw SettingsError(message: problem) }
+    if settings.redis?.usesTLS == true {
+      do throws(TLSError) { _ = try Node.redisTLS(settings) } catch {
+        throw SettingsError(message: "--redis: \(error)")
+      }
+    }
     OpenFiles.raiseLimit()
     let worker = WorkerPage.inherited(environment)
     if settings.workers > 1, worker == nil {
@@ -48,13 +53,6 @@ public enum ServeCommand {
   private static func unsupported(_ settings: ServerSettings) -> String? {
     if settings.authentication == .jwt { return "--auth jwt is not built yet; expected none" }
     if settings.webhookURL != nil { return "--webhook-url is not built yet" }
-    if let redis = settings.redis {
-      if redis.usesTLS { return "--redis rediss:// is not built yet; expected redis:// or unix://" }
-      switch redis.topology {
-      case .single, .unixSocket: break
-      case .sentinel, .cluster: return "--redis with Sentinel or Cluster is not built yet; expected redis:// or unix://"
-      }
-    }
     return nil
   }
 

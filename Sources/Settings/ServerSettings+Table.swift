@@ -44,6 +44,11 @@ extension ServerSettings {
         }
       }.secret(),
       .text(
+        "redisCa", \.redisAuthorityPath, "FILE", "PEM file with the authorities to trust for rediss://",
+        whenUnset: "the system's"),
+      .text("redisCert", \.redisCertificatePath, "FILE", "PEM file with the certificate shown to Redis"),
+      .text("redisKey", \.redisKeyPath, "FILE", "PEM file with that certificate's private key"),
+      .text(
         "redisPrefix", \.redisPrefix, "TEXT", "what every key and channel in Redis begins with", problem: prefixProblem),
       .text("nodeId", \.nodeID, "TEXT", "name of this node in the cluster", whenUnset: "random", problem: nodeProblem),
       .integer(

@@ -43,6 +43,12 @@ public struct ServerSettings: Sendable {
 
   /// nil: the embedded broker.
   public var redis: RedisURL?
+  /// PEM file with the authorities that sign Redis' certificate; nil: the system's.
+  public var redisAuthorityPath: String?
+  /// PEM file with this client's certificate for Redis; nil: none is shown.
+  public var redisCertificatePath: String?
+  /// PEM file with its key; set exactly when the certificate is.
+  public var redisKeyPath: String?
   /// What every key and channel in Redis begins with; without braces.
   public var redisPrefix = "roost"
   /// nil: the caller makes a random one.

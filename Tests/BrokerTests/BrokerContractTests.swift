@@ -1,11 +1,18 @@
+import LoopCore
 import Realtime
+import TestSupport
 import Testing
 
+@testable import RedisBackend
+
 /// Which broker a contract test runs on.
-enum BrokerKind: CaseIterable { case embedded, redis }
+enum BrokerKind: CaseIterable { case embedded, redis, redisTLS, redisCluster }
 
 /// A node of the given kind, ready to work.
 struct Bench {
+  private static let certificates = Result { try Certificates() }
+  /// One for all tests, each of which has a prefix of its own. Safe because the tests of the suite run one after another.
+  nonisolated(unsafe) private static let cluster = Result { try RedisClusterProcesses() }
   let node: TestNode
 
   init(_ kind: BrokerKind, historySize: Int = 100) throws {
@@ -14,6 +21,21 @@ struct Bench {
       node = try TestNode("n1", embedded: (), historySize: historySize)
     case .redis:
       node = try TestNode("n1", on: RedisServer()) { $0.historySize = historySize }
+    case .redisCluster:
+      let cluster = try Bench.cluster.get()
+      node = try TestNode("n1", on: nil) {
+        $0.topology = .cluster(cluster.masters.map { .tcp(host: "127.0.0.1", port: $0.port) })
+        $0.prefix = "t\(Clock.monotonicNanoseconds())"
+        $0.historySize = historySize
+      }
+    case .redisTLS:
+      let certificates = try Bench.certificates.get()
+      let port = try FreePort.find()
+      let tls = try TLSClientContext(authorityPath: certificates.authority, certificatePath: nil, keyPath: nil)
+      node = try TestNode("n1", on: RedisServer(certificates.redisArguments(port: port)), tls: tls) {
+        $0.topology = .single(.tcp(host: "localhost", port: port))
+        $0.historySize = historySize
+      }
     }
     let node = node
     try #require(drive([node]) { node.isUp })

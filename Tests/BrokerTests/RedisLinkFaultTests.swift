@@ -15,7 +15,7 @@ struct RedisLinkFaultTests {
   init() throws {
     let server = try RedisServer()
     let proxy = try TCPProxy(to: server.port)
-    let node = try TestNode("n1", on: server) { $0.endpoint = .tcp(host: "127.0.0.1", port: proxy.port) }
+    let node = try TestNode("n1", on: server) { $0.topology = .single(.tcp(host: "127.0.0.1", port: proxy.port)) }
     (self.server, self.proxy, self.node) = (server, proxy, node)
     try #require(drive([node]) { node.isUp })
   }

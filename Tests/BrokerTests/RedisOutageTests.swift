@@ -138,6 +138,30 @@ struct RedisOutageTests {
     #expect(try node.publish("newer") == Position(epoch: silent.epoch, offset: 1))
   }
 
+  @Test(
+    "begins a new epoch when a message that was delivered is gone or is another one, and else leaves the room alone")
+  func divergedStream() throws {
+    func compare(_ position: Position, _ timestamp: UInt64) throws -> Position {
+      let known = StreamEnd(position: position, timestamp: timestamp)
+      return try ask([node]) { node.broker.compare(room: bytes("r"), with: known, $0) }
+    }
+    let positions = try (1...5).map { try node.publish("m \(100 + $0) n1-1 null\nx") }
+    let (third, last) = (positions[2], positions[4])
+    #expect(try compare(last, 105) == last)
+    #expect(try compare(third, 103) == last)
+    #expect(try compare(third, 0) == last)
+    server.run("LTRIM", "roost:{r:r}:log", "-1", "-1")
+    #expect(try compare(third, 999) == last, "what history does not reach back to proves nothing")
+    let other = try compare(last, 104)
+    #expect(other.epoch != last.epoch && other.offset == 0)
+    #expect(try compare(last, 105) == other, "the second node to notice finds the new epoch")
+    #expect(try node.history(.newest(limit: 9)).entries.isEmpty)
+    let next = try node.publish("m 200 n1-1 null\nx")
+    #expect(next.epoch == other.epoch)
+    let ahead = Position(epoch: next.epoch, offset: 2)
+    #expect(try compare(ahead, 0).epoch != next.epoch)
+  }
+
   @Test("says lost when Redis cannot be reached from the start, and restored when it can")
   func unreachableAtStart() throws {
     server.kill()

@@ -42,7 +42,7 @@ struct RedisUseTests {
   func unixSocket() throws {
     let path = "/tmp/roost-test-\(Clock.monotonicNanoseconds()).sock"
     let server = try RedisServer(["--unixsocket", path])
-    let node = try TestNode("n1", on: server) { $0.endpoint = .unix(path: path) }
+    let node = try TestNode("n1", on: server) { $0.topology = .single(.unix(path: path)) }
     #expect(drive([node]) { node.isUp })
     #expect(try node.publish("m").offset == 1)
   }

@@ -48,7 +48,8 @@ struct ServerSettingsTests {
   func threeNames() throws {
     let values: [String: String] = [
       "host": "::1", "port": "0", "adminPort": "9", "tlsCert": "c", "tlsKey": "k", "redirectPort": "8",
-      "origins": "https://a.example,*.b.example", "redis": "redis://h", "redisPrefix": "p", "nodeId": "n-1",
+      "origins": "https://a.example,*.b.example", "redis": "rediss://h", "redisCa": "a.pem", "redisCert": "r",
+      "redisKey": "rk", "redisPrefix": "p", "nodeId": "n-1",
       "workers": "1", "auth": "jwt", "jwtSecret": "s", "jwtPublicKey": "k.pem", "jwks": "https://x/jwks",
       "adminToken": "t", "apiKey": "a", "historySize": "5", "historyTtl": "1h", "pingInterval": "500ms",
       "pingTimeout": "1m", "leaveGrace": "0", "drain": "0", "compression": "off", "echo": "on", "maxMessage": "1k",
@@ -78,7 +79,7 @@ struct ServerSettingsTests {
       #expect(settings.maxQueueBytes == 2 << 20)
       #expect(!settings.compression && settings.echo)
       #expect(settings.drainMilliseconds == 0)
-      #expect(settings.redis?.description == "redis://h:6379")
+      #expect(settings.redis?.description == "rediss://h:6379")
       #expect(settings.jwtSecret == "s" && settings.apiKey == "a" && settings.webhookSecret == "w")
       #expect(settings.logLevel == .debug && settings.logFormat == .json)
       #expect(settings.tlsCertificatePath == "c" && settings.tlsKeyPath == "k" && settings.redirectPort == 8)
@@ -119,6 +120,8 @@ struct ServerSettingsTests {
       (["--redis-prefix", "a{b}"], ["--redis-prefix", "braces"]), (["--node-id", "a b"], ["--node-id"]),
       (["--webhook-url", "ftp://x"], ["--webhook-url", "http://"]), (["--rate", "-5"], ["--rate", "out of range"]),
       (["--auth", "jwt"], ["--jwt-secret", "--jwks"]), (["--tls-cert", "c"], ["--tls-key is missing"]),
+      (["--redis", "rediss://h", "--redis-key", "c"], ["--redis-cert is missing"]),
+      (["--redis", "redis://h", "--redis-ca", "c"], ["--redis-ca", "rediss://"]),
       (["--tls-key", "c"], ["--tls-cert is missing"]), (["--workers", "2"], ["--workers 2 needs --redis"]),
       (["--workers", "2", "--redis", "redis://h", "--port", "0"], ["fixed --port"]),
       (["--redirect-port", "80"], ["--redirect-port", "--tls-cert"]),

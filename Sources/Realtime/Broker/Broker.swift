@@ -49,6 +49,19 @@ public struct HistoryPage {
   }
 }
 
+/// How far a node knows a room's stream.
+public struct StreamEnd: Equatable, Sendable {
+  /// The last message, or where the room stood when it was entered.
+  public var position: Position
+  /// The time stamp of the message at `position`; 0 when it was not heard.
+  public var timestamp: UInt64
+
+  public init(position: Position, timestamp: UInt64) {
+    self.position = position
+    self.timestamp = timestamp
+  }
+}
+
 /// What entering a room came to.
 public struct RoomEntry: Equatable, Sendable {
   /// The room's position at the moment of entering, atomically with it.
@@ -111,8 +124,10 @@ public protocol Broker: AnyObject {
   /// Ends in order, and leaves the members that this node still has in their rooms for so many milliseconds: users who are
   /// back on another node by then have not left. Answers when that is done or failed.
   func handOver(forMilliseconds grace: Int, _ reply: @escaping () -> Void)
-  /// Whether a publish would be taken now.
+  /// Whether a publish would be taken now; with several masters, in some room.
   var isAvailable: Bool { get }
+  /// Whether nothing is out of reach.
+  var isWhole: Bool { get }
 
   // MARK: Messages
 
@@ -126,6 +141,10 @@ public protocol Broker: AnyObject {
   func unsubscribe(room: [UInt8])
   /// Reads where a room is. A room nobody has published in is at offset 0 of a fresh epoch, which later publishes keep.
   func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>)
+  /// Reads where a room is, and makes sure that what a node knows of its stream is still so: a Redis that was replaced
+  /// by its replica, or restarted from a file, may have lost the last messages and given their offsets to others. Then
+  /// the room begins a new epoch.
+  func compare(room: [UInt8], with known: StreamEnd, _ reply: @escaping BrokerReply<Position>)
   /// Reads a piece of a room's history.
   func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>)
   /// Sends an encoded `Envelope` outside of rooms, without history. Answers with the number of connections it is for,
@@ -171,6 +190,19 @@ extension Broker {
   }
 }
 
+extension Broker {
+  /// With a single place behind it a broker is whole when it is available.
+  public var isWhole: Bool { isAvailable }
+
+  /// A broker that never loses what it has acknowledged needs no comparison.
+  public func compare(room: [UInt8], with known: StreamEnd, _ reply: @escaping BrokerReply<Position>) {
+    position(room: room, reply)
+  }
+}
+
+/// Chooses rooms by their name.
+public typealias RoomFilter = (_ room: [UInt8]) -> Bool
+
 /// Hears what a broker brings. Called on the loop's thread; the spans are valid during the call only.
 public protocol BrokerListener: AnyObject {
   /// A message of a room, in the order of the room's channel. Positions may skip or repeat after a fault.
@@ -184,9 +216,12 @@ public protocol BrokerListener: AnyObject {
 
   /// The broker went out of reach. Said once per outage.
   func brokerLost()
-  /// The broker is back and every subscription stands again: time to compare positions. Said once per outage, and
-  /// again whenever subscriptions had to be renewed.
-  func brokerRestored()
+  /// The subscriptions of the rooms that `isAffected` chooses (nil: of all) are gone: nothing of them is heard until
+  /// `brokerRestored` names them.
+  func subscriptionsLost(where isAffected: RoomFilter?)
+  /// The subscriptions of the rooms that `isAffected` chooses (nil: of all) stand again: time to compare their positions.
+  /// Said after every outage, and whenever subscriptions had to be renewed.
+  func brokerRestored(where isAffected: RoomFilter?)
   /// The broker has forgotten who is connected here (restarted empty, or took this node for dead): assert every
   /// connection and member again. `announce`: others were told that they left, so tell them that they are back.
   func presenceLost(announce: Bool)

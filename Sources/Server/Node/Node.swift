@@ -55,12 +55,12 @@ public final class Node {
   /// Builds a node that does nothing yet.
   ///
   /// - Parameter worker: which of several processes on the port this is, or nil for a single one.
-  public init(_ settings: ServerSettings, worker: WorkerPage?) throws(SystemError) {
+  public init(_ settings: ServerSettings, worker: WorkerPage?) throws(Failure) {
     self.settings = settings
     workerPage = worker
     id = Node.makeID(settings.nodeID, worker: worker)
     log = Log(level: settings.logLevel, format: settings.logFormat, node: String(decoding: id, as: UTF8.self))
-    loop = try EventLoop()
+    do throws(SystemError) { loop = try EventLoop() } catch { throw .system(error) }
     origins = OriginPolicy(settings.origins)
     adminToken = settings.adminToken ?? Node.makeToken()
     let broker: any Broker
@@ -124,7 +124,7 @@ public final class Node {
   var uptimeSeconds: UInt64 { (Clock.monotonicNanoseconds() - startedAt) / 1_000_000_000 }
 
   /// Whether clients may be sent here.
-  var isReady: Bool { redis.map { $0.isUp } ?? true }
+  var isReady: Bool { redis.map { $0.isReady } ?? true }
 
   /// The user of a connection that asked for a name, or for none. Nil when the name is not allowed.
   func userName(asked name: [UInt8]?) -> [UInt8]? {

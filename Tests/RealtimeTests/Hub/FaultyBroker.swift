@@ -45,7 +45,7 @@ final class FaultyBroker: Broker, BrokerListener {
   /// Comes back, with what was published meanwhile in history only.
   func comeBack() {
     isAvailable = true
-    listener?.brokerRestored()
+    listener?.brokerRestored(where: nil)
   }
 
   /// Loses everything that it knew, as a Redis without persistence that restarts.
@@ -59,7 +59,7 @@ final class FaultyBroker: Broker, BrokerListener {
     for user in heardUsers { inner.subscribe(user: user) }
     isAvailable = true
     listener?.presenceLost(announce: false)
-    listener?.brokerRestored()
+    listener?.brokerRestored(where: nil)
   }
 
   /// Publishes as another node would. Returns the message's position.
@@ -175,7 +175,8 @@ final class FaultyBroker: Broker, BrokerListener {
     bring { [weak self] in self?.listener?.heardByEveryone(envelope: bytes.span) }
   }
   func brokerLost() {}
-  func brokerRestored() {}
+  func subscriptionsLost(where isAffected: RoomFilter?) {}
+  func brokerRestored(where isAffected: RoomFilter?) {}
   func presenceLost(announce: Bool) {}
   func nodeReport() -> [UInt8] { listener?.nodeReport() ?? [] }
 
