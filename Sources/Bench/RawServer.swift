@@ -4,8 +4,8 @@ import JSONCore
 import LoopCore
 import WebSocketCore
 
-/// The limit that servers are measured against: what a publisher sent goes to every other connection by one plain loop
-/// of sends, and nothing else is done. It knows one room, no slow readers, no limits; it is for loopback only.
+/// The limit that servers are measured against: what a publisher sent goes to every other connection of its room by one
+/// plain loop of sends, and nothing else is done. It knows no slow readers and no limits; it is for loopback only.
 ///
 /// Confined to the loop that created it.
 final class RawServer: EventHandler {
@@ -16,15 +16,16 @@ final class RawServer: EventHandler {
     var reader = MessageReader(role: .server, messageBytesMax: 17 << 20, deflate: false)
     /// Bytes that the kernel did not take at once.
     var backlog: [UInt8] = []
-    /// The first text names a room and goes to nobody.
-    var hasNamedRoom = false
+    /// The place of its room in `rooms`; the first text names the room and goes to nobody.
+    var room: Int?
   }
 
   private let loop: EventLoop
   private var handler = EventLoop.HandlerID?.none
   private var peers: [Int32: Peer] = [:]
-  /// Sockets that receive, side by side: the loop of sends touches nothing else.
-  private var receivers: [Int32] = []
+  /// The sockets of each room, side by side: the loop of sends touches nothing else.
+  private var rooms: [[Int32]] = []
+  private var roomNames: [[UInt8]: Int] = [:]
   /// Those of them that have a backlog.
   private var blocked: Set<Int32> = []
   private var block: [UInt8] = []
@@ -69,9 +70,8 @@ final class RawServer: EventHandler {
   }
 
   private func drop(_ socket: Int32) {
-    peers[socket] = nil
+    if let room = peers.removeValue(forKey: socket)?.room { rooms[room].removeAll { $0 == socket } }
     blocked.remove(socket)
-    receivers.removeAll { $0 == socket }
     Socket.close(socket)
   }
 
@@ -99,20 +99,34 @@ final class RawServer: EventHandler {
       switch peer.reader.next(in: bytes, from: &cursor) {
       case .needMore: break reading
       case .message(let kind, _, let payload):
-        if peer.hasNamedRoom {
-          payload.withSpan(in: bytes) { FrameWriter.appendFrame(kind.opcode, payload: $0, to: &block) }
+        payload.withSpan(in: bytes) { payload in
+          if peer.room == nil {
+            peer.room = enter(socket, payload)
+          } else {
+            FrameWriter.appendFrame(kind.opcode, payload: payload, to: &block)
+          }
         }
-        peer.hasNamedRoom = true
       case .ping, .pong: continue
       case .close, .failed: return drop(socket)
       }
     }
     peers[socket] = peer
-    if !block.isEmpty { sendToOthers(than: socket) }
+    if !block.isEmpty, let room = peer.room { send(to: rooms[room], except: socket) }
+  }
+
+  private func enter(_ socket: Int32, _ name: Span<UInt8>) -> Int {
+    let name = [UInt8](copying: name)
+    let room = roomNames[name] ?? rooms.count
+    if room == rooms.count {
+      rooms.append([])
+      roomNames[name] = room
+    }
+    rooms[room].append(socket)
+    return room
   }
 
   /// All that is measured.
-  private func sendToOthers(than sender: Int32) {
+  private func send(to receivers: [Int32], except sender: Int32) {
     // Safe because the bytes are only read during the calls.
     block.withUnsafeBytes { bytes in
       for socket in receivers where socket != sender {
@@ -120,7 +134,7 @@ final class RawServer: EventHandler {
           keep(bytes, from: 0, for: socket)
           continue
         }
-        let sent = send(socket, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+        let sent = Glibc.send(socket, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
         if sent < bytes.count { keep(bytes, from: max(0, sent), for: socket) }
       }
     }
@@ -168,7 +182,6 @@ final class RawServer: EventHandler {
       // Safe because the bytes are only read during the call. So few fit into the buffer of a fresh socket.
       _ = answer.withUnsafeBytes { Socket.send(socket, $0) }
       peer.parser = nil
-      receivers.append(socket)
       return true
     }
   }

@@ -17,7 +17,7 @@ extension RedisBroker {
   private func publishOnce(_ message: RoomMessage, _ reply: @escaping (Position?) -> Void) {
     let dues = ledger.publish(in: message.room, now: loop.now)
     let keyCount = message.dedupe == nil ? 2 : 3
-    let parts = keyCount + 5 + (dues.isLogDue ? 1 : 0) + (dues.isMetaDue ? 1 : 0)
+    let parts = keyCount + 4 + (dues.isLogDue ? 1 : 0) + (dues.isMetaDue ? 1 : 0)
     let answer: ScriptRunner.Handler = { [weak self] answer in
       reply(answer.flatMap { self?.publishedPosition($0, room: message.room, epoch: dues.epoch) })
     }
@@ -28,8 +28,7 @@ extension RedisBroker {
       writer.bulk(keys.room, message.room, "}:ch")
       writer.bulk(message.envelope)
       writer.bulk(dues.epoch)
-      writer.bulk(configuration.historySize)
-      writer.bulk(configuration.logEntriesMax)
+      writer.bulk(-max(1, configuration.historySize))
       if dues.isLogDue { writer.bulk(configuration.logMilliseconds) }
       if dues.isMetaDue { writer.bulk(configuration.metaMilliseconds) }
     }
@@ -210,9 +209,6 @@ extension RedisBroker {
 extension RedisConfiguration {
   /// Life of a room's log after the last message.
   var logMilliseconds: Int { historyTTLMilliseconds + RedisLimits.logSlackMilliseconds }
-
-  /// Length at which a room's log is cut back to the history size.
-  var logEntriesMax: Int { historySize + min(historySize, RedisLimits.logSpareMax) }
 
   /// Life of a room's counter: never shorter than its log's, which means nothing without it.
   var metaMilliseconds: Int { max(RedisLimits.metaMilliseconds, 2 * logMilliseconds) }

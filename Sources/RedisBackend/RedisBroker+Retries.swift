@@ -12,7 +12,9 @@ extension RedisBroker {
   func sendSurely<Value>(
     byteCount: Int, _ reply: @escaping BrokerReply<Value>, _ send: @escaping (@escaping (Value?) -> Void) -> Void
   ) {
-    sendSurely(byteCount, until: loop.now + UInt64(RedisLimits.retryMilliseconds) * 1_000_000, reply, send)
+    sendSurely(
+      byteCount + RedisLimits.retryOverheadBytes, until: loop.now + UInt64(RedisLimits.retryMilliseconds) * 1_000_000,
+      reply, send)
   }
 
   private func sendSurely<Value>(

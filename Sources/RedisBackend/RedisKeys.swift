@@ -18,6 +18,8 @@ struct RedisKeys {
   let leaving: [UInt8]
   /// Before a node's id: its report.
   let report: [UInt8]
+  /// What is revoked, and until when.
+  let revoked: [UInt8]
   /// The channel of what is for everyone.
   let everyone: [UInt8]
   private let everyoneOnce: [UInt8]
@@ -31,6 +33,7 @@ struct RedisKeys {
     swept = key(":{nodes}:swept")
     leaving = key(":{nodes}:leaving")
     report = key(":{nodes}:report:")
+    revoked = key(":{revoked}")
     everyone = key(":{all}:ch")
     everyoneOnce = key(":{all}:id:")
   }
@@ -54,6 +57,19 @@ struct RedisKeys {
   /// Whether a channel is one on which a node hears itself.
   func isProbe(_ channel: [UInt8]) -> Bool {
     channel.starts(with: node) && channel.suffix(7) == Array("}:probe".utf8)[...]
+  }
+
+  /// The pattern of the channels of all rooms whose name begins with `prefix`. Rooms' channels have a beginning of their
+  /// own, so their common end need not be compared.
+  func roomPattern(_ prefix: [UInt8]) -> [UInt8] {
+    var pattern = room
+    for byte in prefix {
+      // What PSUBSCRIBE takes for more than itself: * ? [ ] ^ - and the backslash, inside and outside of brackets.
+      if "*?[]^-\\".utf8.contains(byte) { pattern.append(UInt8(ascii: "\\")) }
+      pattern.append(byte)
+    }
+    pattern.append(UInt8(ascii: "*"))
+    return pattern
   }
 
   private static func channel(_ prefix: [UInt8], _ name: [UInt8]) -> [UInt8] {

@@ -61,15 +61,14 @@ public enum RedisLimits {
   static let logSlackMilliseconds = 2_000
   /// Rooms remembered with their epoch and as refreshed. Beyond it all are forgotten, and refreshed once more than needed.
   static let rememberedRoomsMax = 100_000
-  /// Messages beyond the history size at which a log is cut back to it: cutting costs as much as keeping one. A smaller
-  /// history has as much to spare as it has messages, so that large messages do not pile up.
-  static let logSpareMax = 100
 
   /// How long a publish with an id that was sent and not answered, because the connection died, may wait to be sent
   /// again; counted from its first sending. Later it is answered with `uncertain`: whoever waits knows within a time.
   public static let retryMilliseconds = 5_000
   /// Bytes of publishes that wait to be sent again. Beyond it they are answered with `uncertain` at once.
   public static let retryBytesMax = 16 << 20
+  /// What each of them counts as beside its own bytes.
+  static let retryOverheadBytes = 512
   /// How long after a publication was found to arrive on the subscribed connection the next one is sent to find out.
   /// With `silenceMilliseconds` for it to arrive, a deaf connection is known after less than 5 s.
   static let probeMilliseconds = 2_000

@@ -29,7 +29,9 @@ extension Shard {
 
   private func publish(probe number: UInt64, on channel: [UInt8]) {
     let answer: PendingReplies.Handler = { [weak self] answer in
-      guard let self, let answer else { return }
+      guard let self else { return }
+      // Not sent, or its connection died: the next look begins anew.
+      guard let answer else { return probe.reset() }
       guard answer.isError else { return probe.published(number) }
       // The probe's own slot is on its way to another master.
       guard Redirect(answer, askedOf: commands.endpoint) == nil else { return probe.reset() }
@@ -47,7 +49,9 @@ extension Shard {
   func heardProbe(_ payload: Span<UInt8>) {
     guard let number = JSONNumber.unsigned(payload), probe.heard(number) else { return }
     subscriptionProved()
-    if probe.arrived % RedisLimits.probesPerAudit == 0, audit.isIdle { sendAudit() }
+    guard probe.arrived % RedisLimits.probesPerAudit == 0 else { return }
+    guard audit.isIdle else { return replaceSubscriber("it confirms no subscription any more") }
+    sendAudit()
   }
 
   /// Subscribes to a channel that is subscribed already: nothing changes, and the confirmation carries the number of
@@ -61,11 +65,16 @@ extension Shard {
   /// Takes a confirmation. Returns false, and replaces the connection, when Redis does not hold what it was asked for.
   func isAsAsked(_ channel: [UInt8], subscribed: Bool, count: Int) -> Bool {
     if audit.confirm(subscribed: subscribed, isAudited: channel == probeChannel, count: count) { return true }
-    replaceSubscriber("it holds \(count) subscriptions, which is not what it was asked for")
+    replaceUnsound(count)
     return false
   }
 
-  private func replaceSubscriber(_ reason: String) {
+  /// Replaces a connection for which Redis holds something else than it was asked for.
+  func replaceUnsound(_ count: Int) {
+    replaceSubscriber("it holds \(count) subscriptions, which is not what it was asked for")
+  }
+
+  func replaceSubscriber(_ reason: String) {
     broker?.deafSubscriptionsTotal += 1
     subscriber.fail(reason)
   }

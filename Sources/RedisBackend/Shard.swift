@@ -34,6 +34,8 @@ final class Shard {
   var servedEndpoint: RedisEndpoint?
 
   private var subscriptions = Subscriptions<BrokerReply<Void>>()
+  /// Patterns of channels; sharded channels have none.
+  private var patterns = Subscriptions<BrokerReply<Void>>()
   /// Channels of a cluster that were asked to end: what else ends is the server's doing.
   private var ending: Set<[UInt8]> = []
   /// Told of what happens; owns the shard.
@@ -63,11 +65,14 @@ final class Shard {
     probeChannel = nil
     commands.stop()
     subscriber.stop()
-    return subscriptions.connectionLost()
+    return subscriptions.connectionLost() + patterns.connectionLost()
   }
 
   /// Gives memory back after a crowd has left.
-  func shrink() { subscriptions.shrink() }
+  func shrink() {
+    subscriptions.shrink()
+    patterns.shrink()
+  }
 
   /// Sends what this tick has gathered.
   func flush() {
@@ -92,6 +97,20 @@ final class Shard {
     return waiters
   }
 
+  /// Wants the channels that a pattern fits. Returns true when they are heard already; else the waiter is kept.
+  func want(pattern: [UInt8], _ waiter: @escaping BrokerReply<Void>) -> Bool {
+    if patterns.want(pattern, waiter) { return true }
+    subscriber.wake()
+    return false
+  }
+
+  /// Gives a pattern up. Returns those who still waited for it.
+  func giveUp(pattern: [UInt8]) -> [BrokerReply<Void>] {
+    let waiters = patterns.giveUp(pattern)
+    subscriber.wake()
+    return waiters
+  }
+
   /// Takes out the channels that `belongs` refuses: they are another's now.
   func release(unless belongs: ([UInt8]) -> Bool) -> [Subscriptions<BrokerReply<Void>>.Released] {
     subscriptions.release(unless: belongs)
@@ -110,22 +129,29 @@ final class Shard {
   }
 
   private func sendSubscriptions() {
-    guard subscriptions.hasCommands, subscriber.phase == .open else { return }
+    guard subscriptions.hasCommands || patterns.hasCommands, subscriber.phase == .open else { return }
     let limit = isSharded ? 1 : RedisLimits.channelsPerCommandMax
     for command in subscriptions.takeCommands(limit: limit) {
       audit.ask(channels: command.channels.count)
       if isSharded, command.verb == .unsubscribe { ending.formUnion(command.channels) }
       tellSubscriber(command.verb, command.channels)
     }
+    for command in patterns.takeCommands(limit: RedisLimits.channelsPerCommandMax) {
+      tell(command.verb == .subscribe ? "PSUBSCRIBE" : "PUNSUBSCRIBE", command.channels)
+    }
   }
 
   func tellSubscriber(_ verb: Subscriptions<BrokerReply<Void>>.Command.Verb, _ channels: [[UInt8]]) {
+    switch verb {
+    case .subscribe: tell(isSharded ? "SSUBSCRIBE" : "SUBSCRIBE", channels)
+    case .unsubscribe: tell(isSharded ? "SUNSUBSCRIBE" : "UNSUBSCRIBE", channels)
+    }
+  }
+
+  private func tell(_ verb: StaticString, _ channels: [[UInt8]]) {
     subscriber.tell { writer in
       writer.command(parts: 1 + channels.count)
-      switch verb {
-      case .subscribe: writer.bulk(isSharded ? "SSUBSCRIBE" : "SUBSCRIBE")
-      case .unsubscribe: writer.bulk(isSharded ? "SUNSUBSCRIBE" : "UNSUBSCRIBE")
-      }
+      writer.bulk(verb)
       for channel in channels { writer.bulk(channel) }
     }
   }
@@ -147,6 +173,7 @@ final class Shard {
     ending = []
     sendSubscriptions()
     // Answered behind all confirmations.
+    audit.begin()
     subscriber.ping()
   }
 
@@ -154,7 +181,7 @@ final class Shard {
     (isSubscribed, isConfirmed) = (false, false)
     mustCompare = true
     probe.reset()
-    let waiters = subscriptions.connectionLost()
+    let waiters = subscriptions.connectionLost() + patterns.connectionLost()
     broker?.subscriberClosed(self)
     for waiter in waiters { waiter(.failure(.unavailable)) }
   }
@@ -173,13 +200,31 @@ final class Shard {
     } else if reply.count == 3 {
       if reply[0].begins(with: isSharded ? "smessage" : "message") {
         broker?.deliver(reply[1], reply[2], by: self)
+      } else if reply[0].begins(with: "p") {
+        patternChanged(reply[1].copy, isSubscribed: reply[0].begins(with: "psub"), reply[2].integer)
       } else {
         changed(reply[1].copy, isSubscribed: reply[0].begins(with: isSharded ? "ssub" : "sub"), reply[2].integer)
       }
-    } else if !isConfirmed, reply.begins(with: "PONG") || (reply.count == 2 && reply[0].begins(with: "pong")) {
-      isConfirmed = true
-      look()
+    } else if reply.count == 4, reply[0].begins(with: "pmessage") {
+      broker?.deliverMatched(reply[2], reply[3])
+    } else if !isConfirmed {
+      // An array with `pong`, or a plain PONG, which says that the connection is not subscribed to anything.
+      openingAnswered()
     }
+  }
+
+  private func openingAnswered() {
+    // A cluster may have refused channels whose slot has moved: they are asked for elsewhere.
+    guard audit.opened() || probeChannel == nil || hasStrays else {
+      return replaceSubscriber("it did not confirm all that it was asked for")
+    }
+    isConfirmed = true
+    look()
+  }
+
+  private func patternChanged(_ pattern: [UInt8], isSubscribed: Bool, _ count: Int) {
+    guard audit.confirmPattern(subscribed: isSubscribed, count: count) else { return replaceUnsound(count) }
+    if isSubscribed { for waiter in patterns.confirmed(pattern) { waiter(.success(())) } }
   }
 
   /// Takes the confirmation of a subscription or of its end, with the number of those that stand.
@@ -200,7 +245,13 @@ final class Shard {
       subscriptions.refused { HashSlot.of($0) == slot }
       return stray(slot: slot)
     }
-    subscriber.fail(RedisLink.refusal(of: isSharded ? "SSUBSCRIBE" : "SUBSCRIBE", reply))
+    // A refused subscription makes the link useless, except for patterns that were never heard: an ACL user who may
+    // subscribe every channel of the prefix may still lack the right to patterns, which Redis compares letter by letter.
+    guard reply.begins(with: "NOPERM"), let waiters = patterns.refused() else {
+      return subscriber.fail(RedisLink.refusal(of: isSharded ? "SSUBSCRIBE" : "SUBSCRIBE", reply))
+    }
+    broker?.patternsRefused(reply)
+    for waiter in waiters { waiter(.failure(.unsupported)) }
   }
 
   /// Notes that the channels of a slot are not heard here any more.

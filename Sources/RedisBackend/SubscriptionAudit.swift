@@ -19,7 +19,7 @@ struct SubscriptionAudit {
   /// Notes a command for so many channels.
   mutating func ask(channels: Int) { asked += UInt64(channels) }
 
-  /// Notes that the audit's command was sent.
+  /// Notes that the audit's command was sent, or, on a fresh connection, the PING behind the first commands.
   mutating func begin() { mark = asked }
 
   /// Notes that a subscription was refused: no confirmation will come.
@@ -37,16 +37,28 @@ struct SubscriptionAudit {
     mark = nil
   }
 
+  /// Notes that the PING was answered. Returns whether everything asked for before it was confirmed.
+  mutating func opened() -> Bool {
+    defer { mark = nil }
+    return hasFirst && mark.map { answered >= $0 } ?? true
+  }
+
   /// Notes a confirmation with the number it carries. Returns whether the number is right.
   ///
   /// - Parameter isAudited: whether it names the channel that the audit subscribes to.
   mutating func confirm(subscribed: Bool, isAudited: Bool, count: Int) -> Bool {
     if isAudited, subscribed, hasFirst {
+      // Answers come in order: whatever was asked for before must be confirmed, and nothing behind it yet.
       defer { mark = nil }
       return count == standing && mark == answered
     }
     if isAudited, subscribed { hasFirst = true }
     answered += 1
+    return confirmPattern(subscribed: subscribed, count: count)
+  }
+
+  /// Notes a confirmation of a pattern, which counts like a channel. Patterns may be refused, so none is waited for.
+  mutating func confirmPattern(subscribed: Bool, count: Int) -> Bool {
     standing += subscribed ? 1 : -1
     return count == standing
   }

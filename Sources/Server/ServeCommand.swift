@@ -26,6 +26,8 @@ public enum ServeCommand {
       }
     } catch let error as SettingsError {
       fail(Exit.usage, error.message)
+    } catch Node.Failure.keys(let fault) {
+      fail(Exit.usage, "cannot use the keys for tokens: \(fault)")
     } catch let error as Node.Failure {
       fail(Exit.unavailable, String(describing: error))
     } catch {
@@ -51,7 +53,6 @@ public enum ServeCommand {
 
   /// What the settings know and this version does not build yet: refused, never silently ignored.
   private static func unsupported(_ settings: ServerSettings) -> String? {
-    if settings.authentication == .jwt { return "--auth jwt is not built yet; expected none" }
     if settings.webhookURL != nil { return "--webhook-url is not built yet" }
     return nil
   }

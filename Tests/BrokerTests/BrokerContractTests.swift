@@ -6,12 +6,17 @@ import Testing
 @testable import RedisBackend
 
 /// Which broker a contract test runs on.
-enum BrokerKind: CaseIterable { case embedded, redis, redisTLS, redisCluster }
+enum BrokerKind: CaseIterable {
+  case embedded, redis, redisTLS, redisCluster
+
+  /// Those that hear rooms by the beginning of their names.
+  static let withPatterns: [BrokerKind] = [.embedded, .redis, .redisTLS]
+}
 
 /// A node of the given kind, ready to work.
 struct Bench {
   private static let certificates = Result { try Certificates() }
-  /// One for all tests, each of which has a prefix of its own. Safe because the tests of the suite run one after another.
+  /// One for all tests, each of which has a prefix of its own. Safe because it is made once and only read.
   nonisolated(unsafe) private static let cluster = Result { try RedisClusterProcesses() }
   let node: TestNode
 

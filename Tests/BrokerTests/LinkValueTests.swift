@@ -131,6 +131,25 @@ import Testing
     #expect(!audit({ $0.confirm(subscribed: true, isAudited: true, count: 2) }))
   }
 
+  @Test("counts a fresh connection as open when everything asked for before the PING is confirmed")
+  func opening() {
+    let audit = Box(SubscriptionAudit())
+    audit.value.ask(channels: 2)
+    audit.value.begin()
+    audit.value.ask(channels: 1)
+    #expect(audit({ $0.confirm(subscribed: true, isAudited: true, count: 1) }))
+    #expect(audit({ $0.confirm(subscribed: true, isAudited: false, count: 2) }))
+    #expect(audit({ $0.opened() }))
+    #expect(audit.value.isIdle)
+
+    let lossy = Box(SubscriptionAudit())
+    lossy.value.ask(channels: 2)
+    lossy.value.begin()
+    #expect(lossy({ $0.confirm(subscribed: true, isAudited: true, count: 1) }))
+    #expect(!lossy({ $0.opened() }))
+    #expect(!Box(SubscriptionAudit())({ $0.opened() }))
+  }
+
   @Test("notices a channel that Redis has dropped by itself, with the next confirmation of any other")
   func droppedChannel() {
     let audit = Box(SubscriptionAudit())

@@ -67,6 +67,20 @@ struct RedisLinkFaultTests {
     #expect(drive([node, other]) { node.heard.messages.map(\.envelope) == ["after"] })
   }
 
+  @Test("tries again when the first subscriptions of a connection get lost")
+  func lostOpening() throws {
+    try node.subscribe()
+    proxy.treat(.toServer, .swallowPieces(with: "}:ch"), said: "n1-subscriber")
+    proxy.cut(said: "n1-subscriber")
+    #expect(drive([node], within: 10) { node.heard.lost == 1 && proxy.swallowedBytes(.toServer) > 0 })
+    #expect(drive([node], within: 10) { proxy.connectionsTotal >= 4 })
+    #expect(node.heard.restored == 0)
+    proxy.heal()
+    #expect(drive([node], within: 10) { isBack() })
+    _ = try node.publish("after")
+    #expect(drive([node]) { node.heard.messages.map(\.envelope) == ["after"] })
+  }
+
   @Test("lets a connection be that is only slow")
   func slow() throws {
     try node.subscribe()

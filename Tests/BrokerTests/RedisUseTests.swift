@@ -53,7 +53,7 @@ struct RedisUseTests {
     server.run("REPLICAOF", "127.0.0.1", "1")
     let node = try TestNode("n1", on: server)
     #expect(drive([node]) { node.heard.lost == 1 })
-    #expect(drive([node]) { node.log.contains { $0.contains("READONLY") || $0.contains("MASTERDOWN") } })
+    #expect(drive([node]) { node.log.contains { $0.contains("READONLY") || $0.contains("MASTERDOWN") } }, "\(node.log)")
     #expect(!node.broker.isAvailable)
     server.run("REPLICAOF", "NO", "ONE")
     #expect(drive([node]) { node.isUp })

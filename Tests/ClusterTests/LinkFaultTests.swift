@@ -63,7 +63,7 @@ struct LinkFaultTests {
     #expect(refusal.string("code") == "unavailable")
     #expect(refusal.string("message")?.contains("may have been published") == true)
     let ack = try bench.clients[0].expect("ack")
-    #expect(ack.string("id") == "sure" && ack.int("offset") == 2)
+    #expect(ack.string("id") == "sure" && ack.int("offset") == 2, "\(ack)")
     try eventually("a message is taken") {
       try bench.clients[0].ask(#""type":"message","room":"r","end":"sure""#).type == "ack"
     }

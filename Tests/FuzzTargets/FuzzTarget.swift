@@ -9,6 +9,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case envelope
   case redis
   case settings
+  case token
 
   /// Makes the check of one input after the other; it throws `Broken` when a promise was not kept.
   ///
@@ -23,6 +24,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .json: return { input throws(Broken) in try JSONTarget.check(input) }
     case .envelope: return { input throws(Broken) in try EnvelopeTarget.check(input) }
     case .redis: return { input throws(Broken) in try RedisTarget.check(input) }
+    case .token: return { input throws(Broken) in try TokenTarget.check(input) }
     case .settings: return { input throws(Broken) in try SettingsTarget.check(input) }
     }
   }

@@ -25,7 +25,6 @@ class Peer:
 
     name = ""
     dialect = "plain"
-    has_rooms = True
     # What a handshake needs beside the URL.
     probe_query = ""
 
@@ -124,7 +123,6 @@ class Raw(Peer):
     """A plain loop of sends: the limit."""
 
     name = "send loop"
-    has_rooms = False
 
     def start(self):
         port = free_port()

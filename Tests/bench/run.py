@@ -77,7 +77,7 @@ def run_row(roost, row, makers, rounds, seconds):
     for number in range(rounds):
         for make in makers:
             with make(roost) as peer:
-                if row[4] == "rooms" and not peer.has_rooms or (row[3] == "memory" and number > 0):
+                if row[3] == "memory" and number > 0:
                     continue
                 result = measure(roost, row, peer, seconds)
             if result is None:

@@ -32,6 +32,9 @@ public struct RosterEntry: Sendable {
 public protocol Delivery: AnyObject {
   /// Gives a room's batch to every member of one form. Entries whose `origin` is the member's own session are left out.
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm)
+  /// Tells that a connection now stands in so many more rosters. Whoever stands in one only gets no second batch in a
+  /// tick, so that its batch need not wait for the tick's end.
+  func rostersChanged(of target: UInt32, by change: Int32)
   /// Gives one message to one connection, behind everything it was given before.
   func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32)
   /// Closes a connection after what it was given. The session's end comes back as `Hub.close`, not inside this call.

@@ -7,24 +7,23 @@ import JSONCore
 extension Hub {
   /// Begins a join, or repeats one: a client that has joined is answered again.
   func join(_ id: SlabID, roomName: Span<UInt8>, since: Position?, answerID: [UInt8]?) {
+    guard mayJoin(id.index, roomName) else { return refuse(id, .forbidden, Hub.roomForbidden, answerID) }
     let room: Room
     if let known = rooms.find(roomName), sessions[id.index].subscriptionIndex(known) != nil {
       room = known
     } else {
-      guard sessions[id.index].subscriptions.count < configuration.roomsPerConnectionMax else {
+      guard roomCount(of: id.index) < configuration.roomsPerConnectionMax else {
         let limit = configuration.roomsPerConnectionMax
         return refuse(id, .tooManyRooms, "a connection is in at most \(limit) rooms: leave one first", answerID)
       }
       room = rooms.find(roomName) ?? makeRoom(roomName)
       room.subscriberCount += 1
-      sessions[id.index].subscriptions.append(Session.Subscription(room: room, since: clock(), place: nil))
+      sessions[id.index].subscriptions.append(
+        Session.Subscription(room: room, since: clock(), place: nil, mayPublish: mayPublish(id.index, roomName)))
     }
-    switch room.phase {
-    case .subscribing:
-      room.joinsWaiting.append { [weak self] in self?.enter(id, room, since: since, answerID: answerID) }
-      if room.joinsWaiting.count == 1 { subscribe(room) }
-    case .entering, .live, .recovering: enter(id, room, since: since, answerID: answerID)
-    }
+    guard !room.isSubscribed else { return enter(id, room, since: since, answerID: answerID) }
+    room.joinsWaiting.append { [weak self] in self?.enter(id, room, since: since, answerID: answerID) }
+    if room.joinsWaiting.count == 1 { subscribe(room) }
   }
 
   /// Ends a connection's stay in a room. Leaving a room it is not in does nothing.
@@ -47,8 +46,9 @@ extension Hub {
     }
   }
 
-  private func makeRoom(_ name: Span<UInt8>) -> Room {
+  func makeRoom(_ name: Span<UInt8>) -> Room {
     let room = Room(name: [UInt8](copying: name))
+    room.wildcards = wildcards.matching(name)
     rooms.insert(room)
     counters.rooms = rooms.count
     return room
@@ -57,7 +57,10 @@ extension Hub {
   private func subscribe(_ room: Room) {
     broker.subscribe(room: room.name) { [weak self] result in
       guard let self, self.isKnown(room) else { return }
-      if case .success = result, room.phase == .subscribing { room.phase = .entering }
+      if case .success = result {
+        room.isSubscribed = true
+        if room.phase == .subscribing { room.phase = .entering }
+      }
       var waiting: [() -> Void] = []
       swap(&waiting, &room.joinsWaiting)
       // After a failure each of them asks the broker, is refused by it, and says so to its client.
@@ -66,12 +69,14 @@ extension Hub {
   }
 
   private func enter(_ id: SlabID, _ room: Room, since: Position?, answerID: [UInt8]?) {
-    guard sessions.contains(id), let index = sessions[id.index].subscriptionIndex(room),
-      let member = member(id.index, since: sessions[id.index].subscriptions[index].since)
+    guard sessions.contains(id) else { return }
+    guard let index = sessions[id.index].subscriptionIndex(room) else { return refuseRevised(id, answerID) }
+    guard let member = member(id.index, since: sessions[id.index].subscriptions[index].since)
     else { return }
-    guard room.phase != .subscribing else { return abandonJoin(id, room, answerID) }
+    guard room.isSubscribed else { return abandonJoin(id, room, answerID) }
     broker.enter(room: room.name, member, announce: true) { [weak self] result in
-      guard let self, self.sessions.contains(id), self.sessions[id.index].subscriptionIndex(room) != nil else { return }
+      guard let self, self.sessions.contains(id) else { return }
+      guard self.sessions[id.index].subscriptionIndex(room) != nil else { return self.refuseRevised(id, answerID) }
       guard case .success(let entry) = result else { return self.abandonJoin(id, room, answerID) }
       self.startStream(of: room, at: entry.position)
       room.arrivals.append(
@@ -121,7 +126,9 @@ extension Hub {
 
   private func admit(_ arrival: Room.Arrival, to room: Room, at position: Position) {
     let session = arrival.session.index
-    guard let index = sessions[session].subscriptionIndex(room) else { return }
+    guard let index = sessions[session].subscriptionIndex(room) else {
+      return refuseRevised(arrival.session, arrival.id)
+    }
     var missed: ArraySlice<Recall.Message> = []
     var recovered: Bool?
     if let since = arrival.since {
@@ -194,12 +201,15 @@ extension Hub {
 
   private func addToRoster(_ room: Room, _ session: UInt32) -> UInt32 {
     let form = sessions[session].form
-    room.rosters[form: form].append(RosterEntry(target: sessions[session].target, session: session))
+    let target = sessions[session].target
+    room.rosters[form: form].append(RosterEntry(target: target, session: session))
+    delivery?.rostersChanged(of: target, by: 1)
     return UInt32(room.rosters[form: form].count - 1)
   }
 
   /// Fills the hole with the last entry: constant time however many members there are.
   private func removeFromRoster(_ room: Room, form: DeliveryForm, place: UInt32) {
+    delivery?.rostersChanged(of: room.rosters[form: form][Int(place)].target, by: -1)
     let last = room.rosters[form: form].removeLast()
     guard Int(place) < room.rosters[form: form].count else { return }
     room.rosters[form: form][Int(place)] = last

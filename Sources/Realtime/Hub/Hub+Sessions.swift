@@ -10,20 +10,24 @@ public struct Arriving {
   public var transport: Transport
   /// The client's numeric address.
   public var address: [UInt8]
-  /// The user, when it is known already.
+  /// The user, when it is known without a token.
   public var user: [UInt8]?
-  /// One JSON value for presence, or nil.
-  public var info: [UInt8]?
+  /// What a token that was judged already says, or nil.
+  public var identity: Identity?
+  /// A token that came with the connection and is still to be judged, or nil.
+  public var token: [UInt8]?
 
   public init(
-    target: UInt32, form: DeliveryForm, transport: Transport, address: [UInt8], user: [UInt8]?, info: [UInt8]? = nil
+    target: UInt32, form: DeliveryForm, transport: Transport, address: [UInt8], user: [UInt8]? = nil,
+    identity: Identity? = nil, token: [UInt8]? = nil
   ) {
     self.target = target
     self.form = form
     self.transport = transport
     self.address = address
     self.user = user
-    self.info = info
+    self.identity = identity
+    self.token = token
   }
 }
 
@@ -33,10 +37,10 @@ extension Hub {
     let now = clock()
     let session = Session(
       target: arriving.target, form: arriving.form, transport: arriving.transport, address: arriving.address,
-      since: now, user: nil, info: arriving.info,
+      since: now, user: nil, identity: nil,
       rate: TokenBucket(rate: configuration.operationsPerSecond, now: now))
     let id = sessions.insert(session)
-    if let user = arriving.user { identify(id, as: user) }
+    let verdict = recognize(id, arriving)
     let name = connectionName(id)
     let node = configuration.nodeID
     answer(id) { output in
@@ -56,6 +60,7 @@ extension Hub {
       output.append(UInt8(ascii: "}"))
     }
     if isDegraded { answer(id) { Push.plain("degraded", to: &$0) } }
+    if let verdict { conclude(id, verdict, answerID: nil) }
     return id
   }
 
@@ -63,9 +68,12 @@ extension Hub {
   public func close(_ id: SlabID) {
     guard sessions.contains(id) else { return }
     postponed[id] = nil
+    authenticating.remove(id)
+    forgetDeadline(of: id)
     var subscriptions: [Session.Subscription] = []
     swap(&subscriptions, &sessions[id.index].subscriptions)
     for subscription in subscriptions { depart(id.index, from: subscription, staysPresent: isHandingOver) }
+    if !wildcards.isEmpty { leaveWildcards(id.index) }
     if let member = member(id.index), let user = sessions[id.index].user {
       user.sessions.remove(id.index)
       if user.sessions.isEmpty {
@@ -108,7 +116,7 @@ extension Hub {
     return Member(
       name: connectionName(sessions.id(at: index)), node: configuration.nodeID, user: user.name,
       transport: sessions[index].transport, address: sessions[index].address, since: since ?? sessions[index].since,
-      info: sessions[index].info)
+      info: sessions[index].identity?.info)
   }
 
   // MARK: Connection names: the node's id, a dash, the session's number in hexadecimal

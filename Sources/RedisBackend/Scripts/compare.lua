@@ -6,12 +6,13 @@
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = epoch and redis.call('HGET', KEYS[1], epoch)
 local isLost = not offset
-if not isLost and epoch == ARGV[2] then
-  local behind = ARGV[3] - offset
-  isLost = behind > 0
+if offset and epoch == ARGV[2] then
+  -- The log's last entry is the one of the last offset: index -1.
+  local index = tonumber(ARGV[3]) - tonumber(offset) - 1
+  isLost = index >= 0
   if not isLost and ARGV[4] ~= '0' then
-    -- The log's last entry is the one of the last offset. One that history does not reach back to proves nothing.
-    local entry = redis.call('LINDEX', KEYS[2], behind - 1)
+    local entry = redis.call('LINDEX', KEYS[2], index)
+    -- An entry that history does not reach back to proves nothing.
     isLost = entry and string.match(entry, '^%S+ (%d+) ') ~= ARGV[4]
   end
 end

@@ -60,6 +60,7 @@ final class AdminEndpoint {
     case ("broadcast", nil): post(request) { broadcast($0, $1) }
     case ("direct", nil): post(request) { direct($0, $1) }
     case ("disconnect", nil): post(request) { disconnect($0, $1) }
+    case ("revoke", nil): post(request) { revoke($0, $1) }
     default: refuse(request, .notFound, "no such path below /admin")
     }
   }
@@ -114,7 +115,7 @@ final class AdminEndpoint {
       var response = Response.json(writer.finish())
       response.forbidStoring()
       respond(request.connection, response)
-    case .failure(.unavailable):
+    case .failure(.unavailable), .failure(.unsupported):
       refuse(request, .unavailable, "Redis is out of reach: try again when /readyz answers 200")
     case .failure(.uncertain):
       refuse(

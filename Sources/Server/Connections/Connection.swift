@@ -53,6 +53,8 @@ struct Connection: ~Copyable {
   var pingedAt: UInt32?
   /// Whether the peer said goodbye first: it sends nothing more, so nothing needs to be awaited after our answer.
   var isPeerDone = false
+  /// Rosters of rooms that it stands in.
+  var rosterCount: Int32 = 0
   var isDirty = false
   var wantsWrite = false
   var isWebSocket = false

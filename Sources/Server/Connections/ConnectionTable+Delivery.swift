@@ -9,15 +9,15 @@ extension ConnectionTable: Delivery {
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm) {
     let block = frame(batch, form, without: nil)
     mark(batch, true)
-    // With one room in this tick a member with an empty queue gets it by one direct send. With several, a member of
-    // more than one of them gets all of its blocks in one send at the end of the tick.
+    // A member with an empty queue gets it by one direct send, if nothing else of this tick can be for it. With several
+    // rooms in the tick, a member of more than one gets all of its blocks in one send at the end of the tick.
     let isAlone = hub.isDeliveringAlone
     for member in roster {
       // A connection may have begun to close in this very fan-out, as a slow consumer: nothing follows its close frame.
       guard connections.isOccupied(member.target), connections[member.target].stage == .websocket else { continue }
       if batch.hasOrigins, isOrigin(member.session) {
         deliverToOrigin(batch, form, member)
-      } else if isAlone, connections[member.target].outbox.isEmpty {
+      } else if isAlone || connections[member.target].rosterCount == 1, connections[member.target].outbox.isEmpty {
         sendNow(block, to: member.target)
       } else {
         connections[member.target].outbox.push(block)
@@ -68,6 +68,8 @@ extension ConnectionTable: Delivery {
 
   /// The sender of a message in the batch gets the batch without it.
   private func deliverToOrigin(_ batch: RoomBatch, _ form: DeliveryForm, _ member: RosterEntry) {
+    // Its own message is all there is.
+    if batch.entries.count == 1 { return }
     let block = frame(batch, form, without: member.session)
     guard !block.isEmpty else { return }
     connections[member.target].outbox.push(block)
@@ -92,6 +94,10 @@ extension ConnectionTable: Delivery {
     for entry in batch.entries where entry.acceptedAt > 0 {
       metrics.deliverySeconds.observe(milliseconds: now > entry.acceptedAt ? now - entry.acceptedAt : 0)
     }
+  }
+
+  func rostersChanged(of target: UInt32, by change: Int32) {
+    if connections.isOccupied(target) { connections[target].rosterCount += change }
   }
 
   func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {

@@ -121,11 +121,16 @@ final class Routes: RequestRouter {
       return answer(request, response)
     }
     if echo { return table.upgrade(request.connection, acceptance, echo: true) }
+    if node.settings.authentication == .jwt {
+      // A browser cannot read a refused handshake: whatever the token is, the WebSocket opens and tells.
+      table.upgrade(request.connection, acceptance, echo: false)
+      return table.openSession(request.connection, user: nil, token: UserToken.find(in: request.head))
+    }
     guard let user = node.userName(asked: request.head.query.first("user")) else {
       return answer(request, ErrorResponse.make(.badRequest, "user must be \(UserName.rule)"))
     }
     table.upgrade(request.connection, acceptance, echo: false)
-    table.openSession(request.connection, user: user)
+    table.openSession(request.connection, user: user, token: nil)
   }
 
   private static func handshake(_ head: RequestHead) -> Handshake.Request {

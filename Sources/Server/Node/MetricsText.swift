@@ -42,6 +42,9 @@ enum MetricsText {
     metric(
       "roost_requests_refused_total", "counter", "Requests that were not HTTP, or too large.", [("", .requestsRefused)])
     metric("roost_connections_refused_total", "counter", "WebSockets closed with 1013.", [("", .connectionsRefused)])
+    metric(
+      "roost_auth_failures_total", "counter", "Connections closed with 4401: wrong, missing or expired token.",
+      [("", .authenticationFailures)])
     text += histogram(counts)
     metric("process_resident_memory_bytes", "gauge", "Resident memory.", [("", .residentBytes)])
     metric("process_open_fds", "gauge", "Open file descriptors.", [("", .openDescriptors)])

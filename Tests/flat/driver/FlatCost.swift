@@ -117,6 +117,8 @@ private final class Bench: Delivery {
 
   // MARK: Delivery
 
+  func rostersChanged(of target: UInt32, by change: Int32) {}
+
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm) {
     // Every member is looked at once, as the connections' own delivery does.
     for member in roster where batch.entries.first?.origin?.index != member.session { deliveredCount += 1 }
