@@ -6,6 +6,7 @@ extension RedisBroker {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     let metaIsDue = metaRefresh.isDue(message.room, now: loop.now)
     let logIsDue = logRefresh.isDue(message.room, now: loop.now) || metaIsDue
+    let retention = message.retention ?? configuration.retention
     let keyCount = message.dedupe == nil ? 2 : 3
     let parts = keyCount + 3 + (logIsDue ? 1 : 0) + (metaIsDue ? 1 : 0)
     scripts.run(.publish, keys: keyCount, parts: parts, { reply(RedisBroker.position($0)) }) {
@@ -15,8 +16,8 @@ extension RedisBroker {
       if let dedupe = message.dedupe { writer.bulk(keys.room, message.room + Array("}:id:".utf8) + dedupe, "") }
       writer.bulk(keys.room, message.room, "}:ch")
       writer.bulk(message.envelope)
-      writer.bulk(configuration.historySize)
-      if logIsDue { writer.bulk(configuration.logMilliseconds) }
+      writer.bulk(retention.messagesMax)
+      if logIsDue { writer.bulk(retention.logMilliseconds) }
       if metaIsDue { writer.bulk(configuration.metaMilliseconds) }
     }
   }
@@ -56,13 +57,14 @@ extension RedisBroker {
       // Lua counts in doubles: what is beyond them is beyond every room's counter.
       JSONNumber.append(min(offset, 1 << 53), to: &after)
     }
+    let size = configuration.rules.retention(of: room, standard: configuration.retention).messagesMax
     let answer: ScriptRunner.Handler = { reply(RedisBroker.page($0)) }
     scripts.run(.history, keys: 2, parts: 6, answer) { [keys, configuration] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
       writer.bulk(configuration.metaMilliseconds)
-      writer.bulk(configuration.historySize)
-      writer.bulk(max(0, min(limit, configuration.historySize)))
+      writer.bulk(size)
+      writer.bulk(max(0, min(limit, size)))
       writer.bulk(after)
     }
   }
@@ -151,9 +153,17 @@ extension RedisBroker {
 }
 
 extension RedisConfiguration {
-  /// Life of a room's log after the last message.
-  var logMilliseconds: Int { historyTTLMilliseconds + RedisLimits.logSlackMilliseconds }
+  /// What rooms keep that no rule names.
+  var retention: Retention { Retention(messagesMax: historySize, milliseconds: historyTTLMilliseconds) }
 
   /// Life of a room's counter: never shorter than its log's, which means nothing without it.
-  var metaMilliseconds: Int { max(RedisLimits.metaMilliseconds, 2 * logMilliseconds) }
+  var metaMilliseconds: Int {
+    let longest = max(historyTTLMilliseconds, rules.retentionMillisecondsMax)
+    return max(RedisLimits.metaMilliseconds, 2 * (longest + RedisLimits.logSlackMilliseconds))
+  }
+}
+
+extension Retention {
+  /// Life of a room's log after the last message.
+  fileprivate var logMilliseconds: Int { milliseconds + RedisLimits.logSlackMilliseconds }
 }

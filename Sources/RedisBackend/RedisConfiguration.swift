@@ -1,3 +1,5 @@
+import Realtime
+
 /// Where a Redis listens.
 public enum RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
   case tcp(host: String, port: UInt16)
@@ -26,10 +28,13 @@ public struct RedisConfiguration: Sendable {
   public var historySize: Int
   /// How long they are kept after the last message.
   public var historyTTLMilliseconds: Int
+  /// Say so for rooms of some names.
+  public var rules: RoomRules
 
   public init(
     endpoint: RedisEndpoint, user: String? = nil, password: String? = nil, database: Int = 0,
-    prefix: String = "roost", historySize: Int = 100, historyTTLMilliseconds: Int = 300_000
+    prefix: String = "roost", historySize: Int = 100, historyTTLMilliseconds: Int = 300_000,
+    rules: RoomRules = RoomRules()
   ) {
     self.endpoint = endpoint
     self.user = user
@@ -38,5 +43,6 @@ public struct RedisConfiguration: Sendable {
     self.prefix = prefix
     self.historySize = historySize
     self.historyTTLMilliseconds = historyTTLMilliseconds
+    self.rules = rules
   }
 }

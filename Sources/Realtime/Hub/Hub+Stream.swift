@@ -106,6 +106,7 @@ extension Hub: BrokerListener {
       // The old epoch's batch must not carry the new one's positions.
       self.deliverBatch(of: room)
       room.stream!.begin(epoch)
+      self.beginLagEpoch(room, userCount: Set(members.map(\.user)).count)
       room.recall = nil
       let batch = self.openBatch(of: room)
       batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
@@ -198,7 +199,7 @@ extension Hub: BrokerListener {
     for index in 0..<sessions.end where sessions.isOccupied(index) {
       guard let member = member(index) else { continue }
       broker.connect(member)
-      for subscription in sessions[index].subscriptions {
+      for subscription in sessions[index].subscriptions where subscription.room.rule.hasPresence {
         guard let member = self.member(index, since: subscription.since) else { continue }
         broker.enter(room: subscription.room.name, member, announce: announce) { _ in }
       }
