@@ -84,7 +84,7 @@ let package = Package(
     .testTarget(
       name: "ServerTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore"], swiftSettings: strict),
     .testTarget(
-      name: "ClusterTests", dependencies: ["roost", "TestSupport", "JSONCore"], swiftSettings: strict),
+      name: "ClusterTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore"], swiftSettings: strict),
     .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: strict),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: strict),
     .testTarget(name: "BenchTests", dependencies: ["Bench", "Settings", "LoopCore"], swiftSettings: strict),

@@ -3,10 +3,10 @@ extension ServerSettings {
   public static let table = OptionTable<ServerSettings>(
     command: "roost serve", usage: "[OPTIONS]",
     summary: "Runs a node: alone with its embedded broker, or with --redis as one of any number that form a cluster.",
-    options: listening + cluster + access + delivery + limits + operation,
+    options: listening + cluster + access + delivery + limits + operation + fileOnly,
     footer: "Every option is also an environment variable (--ping-interval: ROOST_PING_INTERVAL) and a key of the "
       + "settings file (pingInterval). A flag beats the environment, the environment beats the file. "
-      + "A DURATION is a number with ms, s, m or h; a SIZE is bytes or a number with k, m or g (1k is 1024). "
+      + "Rules for rooms are the file's key rooms. A DURATION is a number with ms, s, m or h; a SIZE is bytes or a number with k, m or g (1k is 1024). "
       + "An empty variable counts as unset. Invalid settings stop the start with exit status 64.")
 
   private static let listening: [Option<ServerSettings>] = Option.group(
@@ -117,6 +117,17 @@ extension ServerSettings {
         "rate", \.messagesPerSecondMax, 1...1_000_000, whenUnset: "no limit",
         "messages a second one connection may send"),
     ])
+
+  private static let fileOnly: [Option<ServerSettings>] = [
+    .document("rooms") { settings, value in
+      switch RoomRuleSettings.parse(value) {
+      case .success(let rules):
+        settings.rooms = rules
+        return nil
+      case .failure(let error): return error.message
+      }
+    }
+  ]
 
   private static let operation: [Option<ServerSettings>] = Option.group(
     "Operation",

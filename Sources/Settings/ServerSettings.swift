@@ -112,6 +112,9 @@ public struct ServerSettings: Sendable {
   /// Messages a second a connection may send; nil: no limit.
   public var messagesPerSecondMax: Int?
 
+  /// How rooms of some names behave: the first that fits holds.
+  public var rooms: [RoomRuleSettings] = []
+
   /// Where events are posted; nil: nowhere.
   public var webhookURL: String?
   /// The key that signs webhooks; nil: unsigned.

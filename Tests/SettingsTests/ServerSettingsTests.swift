@@ -66,7 +66,7 @@ struct ServerSettingsTests {
     var arguments: [String] = []
     var environment: [String: String] = [:]
     var file: [String] = []
-    for option in ServerSettings.table.options where option.key != "config" {
+    for option in ServerSettings.table.options where option.reach == .everywhere {
       let value = try #require(values[option.key], "a new setting needs a line here: \(option.key)")
       arguments += [option.flag, value]
       environment[option.variable] = value
@@ -192,7 +192,9 @@ struct ServerSettingsTests {
         Issue.record("no help")
         continue
       }
-      for option in ServerSettings.table.options { #expect(text.contains(option.flag + " "), "\(option.flag)") }
+      for option in ServerSettings.table.options where option.reach != .fileOnly {
+        #expect(text.contains(option.flag + " "), "\(option.flag)")
+      }
       for words in ["(default 25s)", "(default 64k)", "(default 8080)", "(default on)", "one per core with Redis"] {
         #expect(text.contains(words), "\(words)")
       }

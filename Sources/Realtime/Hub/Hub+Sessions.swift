@@ -67,7 +67,8 @@ extension Hub {
   /// Ends a session: it leaves its rooms, and nothing is sent to it any more. Idempotent.
   public func close(_ id: SlabID) {
     guard sessions.contains(id) else { return }
-    postponed[id] = nil
+    forgetPostponed(id)
+    paused.remove(id)
     authenticating.remove(id)
     forgetDeadline(of: id)
     var subscriptions: [Session.Subscription] = []

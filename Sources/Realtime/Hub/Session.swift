@@ -9,6 +9,8 @@ struct Session: ~Copyable {
     let since: UInt64
     /// The session's place in the room's roster, or nil while it is joining.
     var place: UInt32?
+    /// Whether the place is one among those who are behind, not in the roster.
+    var isBehind = false
     /// Whether its token lets it publish here. Decided when it joins, so that a message costs no comparison of names.
     var mayPublish: Bool
   }
@@ -17,6 +19,8 @@ struct Session: ~Copyable {
   let target: UInt32
   var form: DeliveryForm
   let transport: Transport
+  /// Whether its connection's socket takes no more for now. Known only where a room rule asks for it.
+  var isBlocked = false
   let address: [UInt8]
   /// Milliseconds since 1970 at which it connected.
   let since: UInt64
@@ -28,6 +32,7 @@ struct Session: ~Copyable {
   var deadline = UInt64.max
   var subscriptions: [Subscription] = []
   var rate: TokenBucket
+  var inFlight = InFlight()
 
   func subscriptionIndex(_ room: Room) -> Int? { subscriptions.firstIndex { $0.room === room } }
 }

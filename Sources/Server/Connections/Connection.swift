@@ -58,6 +58,10 @@ struct Connection: ~Copyable {
   var isDirty = false
   var wantsWrite = false
   var isWebSocket = false
+  /// Whether the hub was told that the socket takes no more, and not yet that all is sent.
+  var isBehind = false
+  /// Whether nothing is read for now, because the broker cannot follow. What was read already waits in the table.
+  var isPaused = false
 
   init(socket: Int32, address: [UInt8], entrance: Entrance, tls: TLSSession?, tick: UInt32) {
     self.socket = socket

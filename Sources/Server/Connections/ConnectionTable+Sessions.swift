@@ -27,9 +27,9 @@ extension ConnectionTable {
     }
   }
 
-  /// Bytes that wait in all queues.
+  /// Bytes that wait in all queues, and in rooms for readers who are behind.
   var queuedBytes: Int {
-    var sum = 0
+    var sum = hub.lagBytes
     for index in 0..<connections.end where connections.isOccupied(index) { sum += connections[index].outbox.byteCount }
     return sum
   }

@@ -39,6 +39,8 @@ extension ConnectionTable {
 
   /// Pings a silent peer, and drops one that answers nothing: a ghost, whose machine is gone without a word.
   private func heartbeat(_ index: UInt32) {
+    // Its pong may have come: nobody has looked.
+    if connections[index].isPaused { return schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds) }
     if let pingedAt = connections[index].pingedAt {
       let waited = milliseconds(since: pingedAt)
       guard waited >= limits.pingTimeoutMilliseconds else {

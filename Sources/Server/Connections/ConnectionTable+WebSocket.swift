@@ -22,7 +22,7 @@ extension ConnectionTable {
 
   /// Takes the frames in `bytes` until they are used up or the connection leaves its stage.
   func readFrames(_ id: SlabID, _ bytes: UnsafeMutableRawBufferPointer, _ cursor: inout Int) {
-    while connections.contains(id) {
+    while connections.contains(id), !connections[id.index].isPaused {
       switch connections[id.index].reader.next(in: bytes, from: &cursor) {
       case .needMore: return
       case .message(let kind, false, let payload): payload.withSpan(in: bytes) { receive(id, kind, $0) }
@@ -119,6 +119,8 @@ extension ConnectionTable {
   func endSession(_ index: UInt32) {
     // The connection keeps the name of its session: if it is dropped before the tick ends, the session ends with it.
     if let session = connections[index].session { ending.append(session) }
+    // The peer's close frame is to be read, whatever the broker owes.
+    resumeReading(index)
   }
 
   /// Past the limit a reader is too slow: what it has not read yet it can ask for when it comes back.

@@ -45,6 +45,11 @@ final class ConnectionTable: EventHandler, TickParticipant {
   var failed: [SlabID] = []
   /// Sessions that shall not hear their own message, marked during one fan-out only.
   var isOrigin: [Bool] = []
+  /// Connections found full by the fan-out at hand.
+  var stuck: [UInt32] = []
+  /// Connections that may be read again from the end of this tick, and what was read of those that may not.
+  var resuming: [SlabID] = []
+  var pausedBytes: [UInt32: [UInt8]] = [:]
   let scratch: UnsafeMutableRawBufferPointer
   private let buffer: UnsafeMutableRawBufferPointer
   private var handler: EventLoop.HandlerID?
@@ -63,6 +68,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
     handler = loop.attach(self)
     loop.attach(tick: self)
     hub.delivery = self
+    hub.after = { [weak loop] milliseconds, action in loop?.after(milliseconds: milliseconds, action) }
   }
 
   deinit {
@@ -107,6 +113,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
     // The hub may have spoken to others meanwhile, never to this one: it is still in its place.
     guard connections.contains(id) else { return }
     Socket.close(connections[index].socket)
+    pausedBytes[index] = nil
     connections.remove(index)
   }
 
@@ -127,6 +134,8 @@ final class ConnectionTable: EventHandler, TickParticipant {
     if connections[index].stage == .handshake { return advanceHandshake(index) }
     if readiness.contains(.write) { flush(index) }
     guard connections.isOccupied(index), self.token(connections.id(at: index)) == token else { return }
+    // Nobody is there to hear what would be answered, and the kernel would tell of it again and again.
+    if readiness.contains(.hangUp), isHeldBack(index) { return drop(index) }
     if !readiness.isDisjoint(with: [.read, .readHangUp, .hangUp]) { read(index) }
   }
 
@@ -152,6 +161,9 @@ final class ConnectionTable: EventHandler, TickParticipant {
   func consume(_ id: SlabID, _ bytes: UnsafeMutableRawBufferPointer) {
     var cursor = 0
     while cursor < bytes.count, connections.contains(id) {
+      if connections[id.index].isPaused {
+        return keep(UnsafeRawBufferPointer(rebasing: bytes[cursor...]), of: id.index)
+      }
       switch connections[id.index].stage {
       case .request: readRequest(id, bytes, &cursor)
       case .websocket, .echo, .closing: readFrames(id, bytes, &cursor)
@@ -195,9 +207,12 @@ final class ConnectionTable: EventHandler, TickParticipant {
         if connections[index].isPeerDone { return drop(index) }
         Socket.finishSending(socket)
         enter(.lingering, index)
+      } else if connections[index].isBehind {
+        catchUp(index)
       }
     case .blocked(let sent):
       metrics.bytesSent += UInt64(sent)
+      fallBehind(index)
       guard !connections[index].wantsWrite else { return }
       connections[index].wantsWrite = true
       updateInterest(index)
@@ -215,9 +230,11 @@ final class ConnectionTable: EventHandler, TickParticipant {
     loop.change(connections[index].socket, to: interest, handler: handler!, token: token)  // Safe because init set it.
   }
 
-  /// Whether more requests have come while one is being answered: they wait in the kernel.
+  /// Whether nothing is read for now: more requests have come while one is being answered, or the broker cannot follow.
+  /// What comes waits in the kernel.
   private func isHeldBack(_ index: UInt32) -> Bool {
-    connections[index].stage == .answering && connections[index].exchange?.waiting.isEmpty == false
+    connections[index].isPaused
+      || connections[index].stage == .answering && connections[index].exchange?.waiting.isEmpty == false
   }
 
   // MARK: End of the tick
@@ -225,6 +242,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
   func tickEnds() {
     // First, so that nothing is framed behind a close frame or for a connection that is gone.
     endSessions()
+    resumeReaders()
     hub.flush()
     var writing: [UInt32] = []
     swap(&writing, &dirty)

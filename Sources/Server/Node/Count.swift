@@ -3,7 +3,7 @@ enum Count: Int, CaseIterable {
   case webSockets, eventStreams, pollers
   case rooms, received, delivered, bytesSent, queueBytes, slowConsumers
   case redisUp, redisCommands, redisReconnects, redisDeaf
-  case gapRecovered, gapLost
+  case gapRecovered, gapLost, slowDropped, slowConflated, readsPaused
   case webhookDelivered, webhookFailed
   case residentBytes, openDescriptors
   case ghosts, protocolErrors, requestsRefused, connectionsRefused, authenticationFailures

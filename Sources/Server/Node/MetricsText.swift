@@ -32,6 +32,14 @@ enum MetricsText {
         ("{outcome=\"recovered\"}", .gapRecovered), ("{outcome=\"lost\"}", .gapLost),
       ])
     metric(
+      "roost_slow_messages_total", "counter", "Messages that slow readers did not get, by the room's rule.",
+      [
+        ("{outcome=\"dropped\"}", .slowDropped), ("{outcome=\"conflated\"}", .slowConflated),
+      ])
+    metric(
+      "roost_reads_paused_total", "counter", "Connections read no further until the broker had answered.",
+      [("", .readsPaused)])
+    metric(
       "roost_webhook_deliveries_total", "counter", "Webhook calls, by outcome.",
       [
         ("{outcome=\"delivered\"}", .webhookDelivered), ("{outcome=\"failed\"}", .webhookFailed),

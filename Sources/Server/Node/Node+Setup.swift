@@ -12,8 +12,32 @@ extension Node {
     configuration.operationsPerSecond = UInt32(clamping: settings.messagesPerSecondMax ?? 0)
     configuration.pingIntervalMilliseconds = settings.pingIntervalMilliseconds
     configuration.historySize = settings.historyMessagesMax
+    configuration.rules = roomRules(settings)
     configuration.authTimeoutMilliseconds = settings.authTimeoutMilliseconds
     return configuration
+  }
+
+  /// The room rules of the settings, with what they leave out filled in from the node's own settings.
+  static func roomRules(_ settings: ServerSettings) -> RoomRules {
+    RoomRules(
+      settings.rooms.map { asked in
+        let keepsAsOthers = asked.historySize == nil && asked.historyTTLMilliseconds == nil
+        let retention = Retention(
+          messagesMax: asked.historySize ?? settings.historyMessagesMax,
+          milliseconds: asked.historyTTLMilliseconds ?? settings.historyTTLMilliseconds)
+        let slow: SlowPolicy =
+          switch asked.slow {
+          case .disconnect: .disconnect
+          case .dropOldest: .dropOldest
+          case .latest: .latest
+          case .throttle: asked.key == nil ? .disconnect : .latest
+          }
+        let rule = RoomRule(
+          retention: keepsAsOthers ? nil : retention, hasPresence: asked.presence, mayJoin: asked.join,
+          mayPublish: asked.publish, slow: slow, key: asked.key.map { Array($0.utf8) },
+          throttleMilliseconds: asked.throttleMilliseconds, lagBytesMax: asked.queueBytes ?? settings.maxQueueBytes)
+        return (RoomGlob(Array(asked.match.utf8)), rule)
+      })
   }
 
   static func limits(_ settings: ServerSettings) -> ConnectionLimits {
@@ -65,7 +89,7 @@ extension Node {
     let configuration = RedisConfiguration(
       topology: topology(url.topology), user: url.user, password: url.password, database: url.database,
       prefix: settings.redisPrefix, historySize: settings.historyMessagesMax,
-      historyTTLMilliseconds: settings.historyTTLMilliseconds)
+      historyTTLMilliseconds: settings.historyTTLMilliseconds, rules: roomRules(settings))
     var tls: TLSClientContext?
     if url.usesTLS {
       do throws(TLSError) { tls = try redisTLS(settings) } catch { throw .certificate(error) }

@@ -76,7 +76,8 @@ public final class Node {
     } else {
       let embedded = EmbeddedBroker(
         nodeID: id, historySize: settings.historyMessagesMax,
-        historyMilliseconds: UInt64(settings.historyTTLMilliseconds), clock: Clock.wallMilliseconds)
+        historyMilliseconds: UInt64(settings.historyTTLMilliseconds), rules: Node.roomRules(settings),
+        clock: Clock.wallMilliseconds)
       (broker, self.redis, self.embedded) = (embedded, nil, embedded)
     }
     self.broker = broker
