@@ -13,6 +13,7 @@ extension Hub {
     } else {
       guard sessions[id.index].subscriptions.count < configuration.roomsPerConnectionMax else {
         let limit = configuration.roomsPerConnectionMax
+        counters.refusals.add(.rooms)
         return refuse(id, .tooManyRooms, "a connection is in at most \(limit) rooms: leave one first", answerID)
       }
       room = rooms.find(roomName) ?? makeRoom(roomName)

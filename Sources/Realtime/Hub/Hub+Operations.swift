@@ -11,6 +11,8 @@ extension Hub {
     do {
       operation = try ClientOperation(parsing: text)
     } catch {
+      // What cannot be read counts too: it costs as much.
+      guard charge(id, bytes: text.count, text, error.id) else { return }
       return refuse(id, error.code, error.message, error.id.map { [UInt8](copying: text.extracting($0)) })
     }
     guard isAllowed(operation.kind, id, text, operation.id) else { return }
@@ -43,6 +45,7 @@ extension Hub {
     do {
       envelope = try BinaryEnvelope(parsing: bytes)
     } catch {
+      guard charge(id, bytes: bytes.count, bytes, nil) else { return }
       return refuse(id, error.code, error.message, nil)
     }
     guard isAllowed(.message, id, bytes, nil) else { return }
@@ -54,6 +57,7 @@ extension Hub {
       sessions[id.index].subscriptionIndex(room) != nil
     else { return refuse(id, .notJoined, "join the room before sending to it", nil) }
     guard isJoined(id, room) else { return postpone(.binary, bytes, of: id, answerID: nil) }
+    guard chargePublish(in: room, id, nil) else { return }
     counters.messagesReceived += 1
     var body: [UInt8] = []
     body.reserveCapacity(envelope.payload.count + 96)
@@ -108,14 +112,11 @@ extension Hub {
   private func isAllowed(
     _ kind: ClientOperation.Kind, _ id: SlabID, _ text: Span<UInt8>, _ answerID: Range<Int>?
   ) -> Bool {
-    let quoted = answerID.map { [UInt8](copying: text.extracting($0)) }
-    if !sessions[id.index].rate.take(at: clock()) {
-      let rate = configuration.operationsPerSecond
-      refuse(id, .rateLimited, "more than \(rate) operations a second: send more slowly", quoted)
-      return false
-    }
+    guard charge(id, bytes: text.count, text, answerID) else { return false }
     if sessions[id.index].user == nil, kind != .auth {
-      refuse(id, .unauthenticated, "authenticate first: {\"type\":\"auth\",\"token\":…}", quoted)
+      refuse(
+        id, .unauthenticated, "authenticate first: {\"type\":\"auth\",\"token\":…}",
+        answerID.map { [UInt8](copying: text.extracting($0)) })
       return false
     }
     return true
@@ -146,6 +147,7 @@ extension Hub {
     guard let room = found, isJoined(id, room), let user = sessions[id.index].user else {
       return refuse(id, .notJoined, "join the room before sending to it", answerID)
     }
+    guard chargePublish(in: room, id, answerID) else { return }
     var envelope: [UInt8] = []
     envelope.reserveCapacity(operation.passThrough.byteCount + 96)
     // Without an origin nobody is left out, so the sender hears it too.

@@ -14,9 +14,12 @@ public struct Arriving {
   public var user: [UInt8]?
   /// One JSON value for presence, or nil.
   public var info: [UInt8]?
+  /// Whether the address is loopback or private, which limits that were not set spare.
+  public var isLocal: Bool
 
   public init(
-    target: UInt32, form: DeliveryForm, transport: Transport, address: [UInt8], user: [UInt8]?, info: [UInt8]? = nil
+    target: UInt32, form: DeliveryForm, transport: Transport, address: [UInt8], user: [UInt8]?, info: [UInt8]? = nil,
+    isLocal: Bool = false
   ) {
     self.target = target
     self.form = form
@@ -24,6 +27,7 @@ public struct Arriving {
     self.address = address
     self.user = user
     self.info = info
+    self.isLocal = isLocal
   }
 }
 
@@ -33,8 +37,7 @@ extension Hub {
     let now = clock()
     let session = Session(
       target: arriving.target, form: arriving.form, transport: arriving.transport, address: arriving.address,
-      since: now, user: nil, info: arriving.info,
-      rate: TokenBucket(rate: configuration.operationsPerSecond, now: now))
+      since: now, user: nil, info: arriving.info, isLocal: arriving.isLocal)
     let id = sessions.insert(session)
     if let user = arriving.user { identify(id, as: user) }
     let name = connectionName(id)
@@ -90,6 +93,7 @@ extension Hub {
   func identify(_ id: SlabID, as name: [UInt8]) {
     let user: LocalUser
     if let known = users.find(name.span) {
+      guard admits(id, as: known) else { return }
       user = known
     } else {
       user = LocalUser(name: name)

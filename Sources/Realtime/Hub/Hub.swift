@@ -6,8 +6,16 @@ public struct HubConfiguration: Sendable {
   public var nodeID: [UInt8]
   /// Rooms a connection may be in.
   public var roomsPerConnectionMax = 256
-  /// Client operations a second a connection may send; 0: no limit.
-  public var operationsPerSecond: UInt32 = 0
+  /// Client operations a second a connection may send.
+  public var operationsPerSecond: Ceiling = 0
+  /// Bytes of operations a second a connection may send.
+  public var bytesPerSecond: Ceiling = 0
+  /// Messages a second that clients may publish in a room by way of this node.
+  public var roomPublishesPerSecond: Ceiling = 0
+  /// Connections of one user on this node.
+  public var connectionsPerUser: Ceiling = 0
+  /// Bytes of one operation; however low the rate, one of them passes.
+  public var messageBytesMax = 64 * 1024
   /// Milliseconds between protocol pings, announced in `welcome`.
   public var pingIntervalMilliseconds = 25_000
   /// Messages that a room keeps.
@@ -24,6 +32,7 @@ public struct HubCounters: Sendable {
   public var gapRecovered: UInt64 = 0
   public var gapLost: UInt64 = 0
   public var rooms = 0
+  public var refusals = LimitRefusals()
 }
 
 /// The meeting point of a node: sessions, rooms, and what the broker brings.

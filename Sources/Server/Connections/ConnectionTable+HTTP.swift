@@ -10,7 +10,7 @@ struct Request {
   let connection: SlabID
   let head: RequestHead
   let body: [UInt8]
-  /// The peer's numeric address.
+  /// The client's numeric address.
   let address: [UInt8]
   let entrance: Entrance
 }
@@ -45,7 +45,7 @@ extension ConnectionTable {
       enter(.answering, id.index)
       router?.route(
         Request(
-          connection: id, head: head, body: body, address: connections[id.index].address,
+          connection: id, head: head, body: body, address: client(of: head, on: id.index),
           entrance: connections[id.index].entrance))
     }
   }

@@ -1,6 +1,7 @@
 import Glibc
 import JSONCore
 import LoopCore
+import Realtime
 
 extension Node {
   /// Everything this process counts, in the order of `Count`.
@@ -26,6 +27,10 @@ extension Node {
     set(.requestsRefused, metrics.requestsRefused)
     set(.connectionsRefused, metrics.connectionsRefused)
     set(.deliveryMilliseconds, metrics.deliverySeconds.sumMilliseconds)
+    for limit in LimitName.allCases {
+      words[Count.refusals + limit.rawValue] = metrics.refusals[limit] + hub.counters.refusals[limit]
+    }
+    words[Count.refusals + LimitName.openFiles.rawValue] = listeners.reduce(0) { $0 + $1.refusedCount }
     for (i, count) in metrics.deliverySeconds.counts.enumerated() { words[Count.deliveryBuckets.rawValue + i] = count }
     return words
   }
@@ -57,6 +62,8 @@ extension Node {
     writer.unsigned(metrics.messagesDelivered)
     writer.key("memory")
     writer.unsigned(ProcessFacts.residentBytes())
+    writer.key("auth")
+    writer.string(settings.authentication.rawValue)
     writer.endObject()
     return writer.finish()
   }
