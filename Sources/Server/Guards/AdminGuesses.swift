@@ -40,7 +40,7 @@ struct AdminGuesses {
     guard perMinute > 0 else { return }
     if accounts[address.subscriber] == nil, isFull, now >= prunedAt + AdminGuesses.pruneMilliseconds { prune(at: now) }
     var account = settled(accounts[address.subscriber] ?? unknown, at: now)
-    account.left -= 1
+    account.left = max(0, account.left - 1)
     if accounts[address.subscriber] != nil || !isFull {
       accounts[address.subscriber] = account
     } else {
