@@ -78,7 +78,8 @@ let package = Package(
       name: "BrokerTests", dependencies: ["Realtime", "RedisBackend", "LoopCore", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "LoopCoreTests", dependencies: ["LoopCore", "TestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "ServerTests", dependencies: ["roost", "Server", "TestSupport", "JSONCore", "WebSocketCore"],
+      name: "ServerTests",
+      dependencies: ["roost", "Server", "Compression", "TestSupport", "JSONCore", "WebSocketCore"],
       swiftSettings: strict),
     .testTarget(
       name: "ClusterTests", dependencies: ["roost", "TestSupport", "JSONCore"], swiftSettings: strict),
