@@ -6,8 +6,8 @@ public enum DefaultCeilings {
   public static let connectionsPerAddress = 1000
   /// Connections of one user on a node: devices times tabs, with room to spare. A direct message costs one send each.
   public static let connectionsPerUser = 100
-  /// WebSocket handshakes a second. One core answers several times as many; the rest of it stays with those who are
-  /// connected already.
+  /// WebSocket handshakes a second: 15 % of a core, measured at 75 µs each. The rest is for those who are connected already,
+  /// and for the joins and resumptions that follow.
   public static let handshakesPerSecond = 2000
   /// Operations a second of one connection, as many at once: above the 256 rooms that a client joins when it comes back.
   public static let operationsPerSecond = 300

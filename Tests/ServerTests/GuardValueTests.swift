@@ -66,6 +66,23 @@ struct GuardValueTests {
     #expect([atOnce, later, local] == [10, 5, 20])
   }
 
+  @Test("reports refusals at once, and then once a minute with what has come together")
+  func report() {
+    var report = RefusalReport()
+    var totals: [LimitName: UInt64] = [:]
+    func take(_ now: UInt64) -> [String] {
+      report.take(at: now) { totals[$0, default: 0] }.map { "\($0.limit.label) \($0.count)" }
+    }
+    #expect(take(0) == [])
+    totals[.operations] = 3
+    #expect(take(1000) == ["rate 3"])
+    totals[.operations] = 7
+    totals[.handshakes] = 1
+    #expect(take(60_999) == [])
+    #expect(take(61_000) == ["handshake-rate 1", "rate 4"])
+    #expect(take(500_000) == [])
+  }
+
   @Test("says what about the settings is not fit for the internet, and nothing about those that are")
   func exposure() {
     var settings = ServerSettings()

@@ -57,6 +57,18 @@ struct ProxyTests {
       try [ask("203.0.113.1"), ask("203.0.113.1"), ask("203.0.113.2"), ask("203.0.113.1")] == [401, 429, 401, 429])
   }
 
+  @Test("behind nginx with the project's configuration sees whom nginx sees, not what the client writes")
+  func nginx() throws {
+    let server = try RoostProcess(["--trusted-proxies", "127.0.0.1"])
+    let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    let proxy = try NginxProcess(configuration: "/\(root)/deploy/nginx.conf", nodes: [server.port])
+    let ann = try WebSocketClient(
+      port: proxy.port, target: "/ws?user=ann", headers: ["X-Forwarded-For: 203.0.113.7", "X-Real-IP: 203.0.113.7"])
+    try ann.expect("welcome")
+    #expect(try address(of: "ann", at: server) == "127.0.0.1")
+    withExtendedLifetime(proxy) {}
+  }
+
   // MARK: PROXY protocol
 
   private static let settings = ["--trusted-proxies", "127.0.0.1", "--proxy-protocol"]

@@ -83,10 +83,15 @@ async def main():
         ("quiet", [], None), ("answered", [], True), ("refused", ["--handshake-rate", "100"], True),
         ("silent", [], False),
     ]
+    print("turn phase     per min   p50 ms   p99 ms  lost us/connect  answers")
     for turn in (1, 2):
         for name, flags, speaks in phases:
             pair, counts, rate = await phase(flags, speaks)
-            print(turn, f"{name:9}", f"{rate * 60:9.0f} connects/min", counts, json.dumps(pair), flush=True)
+            outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "-"
+            cost = f"{pair['serverSeconds'] / sum(counts.values()) * 1e6:.0f}" if counts else "-"
+            print(
+                f"{turn}  {name:9} {rate * 60:9.0f} {pair['p50'] / 1000:8.2f} {pair['p99'] / 1000:8.2f}"
+                f" {pair['lost']:5} {cost:>10}  {outcomes}", flush=True)
 
 
 asyncio.run(main())

@@ -48,10 +48,14 @@ extension ConnectionTable {
     connections[index].isMidMessage = isMidMessage
   }
 
-  /// Ends a connection that leaves a message unfinished: it would hold what has come of it for ever (slowloris).
+  /// Ends a connection that leaves a message unfinished: it would hold what has come of it for ever (slowloris). The
+  /// code lets an honest client on a dying line come back.
   func failUnfinished(_ index: UInt32) {
     metrics.refusals.add(.messageTime)
-    fail(index, .policyViolation, "a message took too long to come")
+    append(to: index) { FrameWriter.appendClose(.slowConsumer, reason: "a message took too long to come", to: &$0) }
+    endSession(index)
+    // In the middle of a frame the peer cannot answer: nothing is waited for.
+    finish(index)
   }
 
   private func receive(_ id: SlabID, _ kind: MessageKind, _ payload: Span<UInt8>) {

@@ -27,10 +27,7 @@ extension Node {
     set(.requestsRefused, metrics.requestsRefused)
     set(.connectionsRefused, metrics.connectionsRefused)
     set(.deliveryMilliseconds, metrics.deliverySeconds.sumMilliseconds)
-    for limit in LimitName.allCases {
-      words[Count.refusals + limit.rawValue] = metrics.refusals[limit] + hub.counters.refusals[limit]
-    }
-    words[Count.refusals + LimitName.openFiles.rawValue] = listeners.reduce(0) { $0 + $1.refusedCount }
+    for limit in LimitName.allCases { words[Count.refusals + limit.rawValue] = refusals(limit) }
     for (i, count) in metrics.deliverySeconds.counts.enumerated() { words[Count.deliveryBuckets.rawValue + i] = count }
     return words
   }

@@ -45,6 +45,7 @@ public final class Node {
   private var signals: Signals?
   private(set) var isDraining = false
   private var hasUnnamedProxy = false
+  var refusalReport = RefusalReport()
   /// Why `run` ended, when it was not asked to.
   private var failure: Failure?
   /// The most connections since memory was last given back.
@@ -178,6 +179,7 @@ public final class Node {
     shrinkAfterCrowd()
     publishCounters()
     warnOfUnnamedProxy()
+    reportRefusals()
     loop.after(milliseconds: 1000) { [weak self] in self?.everySecond() }
   }
 
