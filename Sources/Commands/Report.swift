@@ -27,7 +27,7 @@ enum Report {
   }
 
   static func nodes(_ body: [UInt8], now: UInt64) throws(CommandFailure) -> String {
-    let (answer, nodes) = try AdminAnswer.list("nodes", in: body)
+    let (_, nodes) = try AdminAnswer.list("nodes", in: body)
     var table = TextTable([
       .text("NODE"), .text("VERSION"), .number("UPTIME"), .number("CONNECTIONS"), .number("ROOMS"), .number("IN"),
       .number("OUT"), .number("MEMORY"),
@@ -41,9 +41,7 @@ enum Report {
       ])
     }
     let connections = nodes.reduce(0) { $0 + ($1["connections"]?.asInt ?? 0) }
-    let warnings = (answer["warnings"]?.asArray ?? []).map { "warning: \(PlainText.of(text($0)))\n" }.joined()
     return table.text + "\(PlainText.count(nodes.count, "node")), \(PlainText.count(connections, "connection"))\n"
-      + warnings
   }
 
   static func user(_ body: [UInt8], now: UInt64) throws(CommandFailure) -> String {

@@ -41,6 +41,17 @@ struct ProxyTests {
     try eventually("there is room again") { (try? server.connect("bob", headers: forwarded)) != nil }
     #expect(try ann.settle().isEmpty)
     _ = try eve.settle()
+    // A handshake that is refused for another reason leaves the proxy's connection the proxy's.
+    let connection = try TCPConnection(port: server.port)
+    for address in ["198.51.100.1", "198.51.100.2"] {
+      let wrong = WebSocketClient.handshakeHeaders() + ["X-Forwarded-For: \(address)"]
+      try connection.send(HTTPClient.request("GET", "/ws?user=a%00b", headers: wrong))
+      #expect(try HTTPClient.readAnswer(connection).status == 400)
+    }
+    let good = WebSocketClient.handshakeHeaders() + ["X-Forwarded-For: 198.51.100.3"]
+    try connection.send(HTTPClient.request("GET", "/ws?user=good", headers: good))
+    #expect(try HTTPClient.readAnswer(connection).status == 101)
+    #expect(try self.address(of: "good", at: server) == "198.51.100.3")
   }
 
   @Test("takes the client of each request on one connection of a proxy for itself")

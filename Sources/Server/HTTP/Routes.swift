@@ -125,12 +125,11 @@ final class Routes: RequestRouter {
       response.addHeader("Retry-After", "1")
       return answer(request, response)
     }
-    guard table.claim(request) else { return answer(request, ConnectionTable.makeAddressRefusal()) }
-    if echo { return table.upgrade(request.connection, acceptance, echo: true) }
+    if echo { return table.upgrade(request, acceptance, echo: true) }
     guard let user = node.userName(asked: request.head.query.first("user")) else {
       return answer(request, ErrorResponse.make(.badRequest, "user must be \(UserName.rule)"))
     }
-    table.upgrade(request.connection, acceptance, echo: false)
+    table.upgrade(request, acceptance, echo: false)
     table.openSession(request.connection, user: user)
   }
 
