@@ -89,7 +89,8 @@ extension ConnectionTable {
     case .end, .failed: return drop(index)
     }
     exchange.waiting.append(contentsOf: scratch[..<count])
-    switch ProxyHeader.read(exchange.waiting.span) {
+    let header = exchange.waiting
+    switch ProxyHeader.read(header.span) {
     case .needMore: _ = take(count, index)
     case .failed:
       metrics.requestsRefused += 1
