@@ -36,6 +36,8 @@ let package = Package(
     .target(name: "LoopCore", dependencies: ["CSystem", "COpenSSL"], swiftSettings: strict),
     .target(name: "Compression", dependencies: ["CZlib"], swiftSettings: strict),
     .target(name: "Realtime", dependencies: ["JSONCore"], swiftSettings: strict),
+    .target(
+      name: "Tokens", dependencies: ["Realtime", "LoopCore", "JSONCore", "CCurl"], swiftSettings: strict),
     .target(name: "Settings", dependencies: ["AddressCore", "JSONCore"], swiftSettings: strict),
     .target(
       name: "RedisBackend", dependencies: ["Realtime", "LoopCore", "JSONCore", "CHiredis"],
@@ -44,7 +46,7 @@ let package = Package(
       name: "Server",
       dependencies: [
         "Realtime", "RedisBackend", "LoopCore", "HTTPCore", "WebSocketCore", "JSONCore", "Settings", "Compression",
-        "AddressCore", "CSystem",
+        "AddressCore", "Tokens", "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
     .target(
@@ -58,13 +60,14 @@ let package = Package(
 
     // Real processes and sockets for tests; no product.
     .target(
-      name: "TestSupport", dependencies: ["WebSocketCore", "Compression", "JSONCore"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["WebSocketCore", "Compression", "JSONCore", "LoopCore"],
+      path: "Tests/TestSupport",
       swiftSettings: strict),
     .target(
       name: "FuzzTargets",
       dependencies: [
         "AddressCore", "HTTPCore", "WebSocketCore", "Compression", "JSONCore", "Realtime", "RedisBackend", "Settings",
-        "Server",
+        "Server", "Tokens",
       ], path: "Tests/FuzzTargets", swiftSettings: strict),
     // Counted by `make flat`: the hub without sockets.
     .executableTarget(
@@ -76,6 +79,9 @@ let package = Package(
     .testTarget(name: "RealtimeTests", dependencies: ["Realtime", "JSONCore"], swiftSettings: strict),
     .testTarget(
       name: "BrokerTests", dependencies: ["Realtime", "RedisBackend", "LoopCore", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "TokensTests", dependencies: ["Tokens", "Realtime", "LoopCore", "JSONCore", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(name: "LoopCoreTests", dependencies: ["LoopCore", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "ServerTests",

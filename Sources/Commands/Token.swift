@@ -13,6 +13,8 @@ struct TokenClaims {
   var permissions: [String]?
   /// One valid JSON value.
   var info: [UInt8]?
+  var audience: String?
+  var issuer: String?
 
   /// The claims as a JSON object.
   var json: [UInt8] {
@@ -24,6 +26,14 @@ struct TokenClaims {
     writer.unsigned(issuedAt)
     writer.key("exp")
     writer.unsigned(expiresAt)
+    if let audience {
+      writer.key("aud")
+      writer.string(audience)
+    }
+    if let issuer {
+      writer.key("iss")
+      writer.string(issuer)
+    }
     if let rooms { Self.write("rooms", rooms, to: &writer) }
     if let permissions { Self.write("permissions", permissions, to: &writer) }
     if let info {
@@ -34,11 +44,22 @@ struct TokenClaims {
     return writer.finish()
   }
 
-  /// Signs the claims with HS256 in the compact form (RFC 7515 section 3.1, RFC 7518 section 3.2).
-  func signed(with secret: [UInt8]) -> String {
-    let head = Self.base64URL(Array(#"{"alg":"HS256","typ":"JWT"}"#.utf8))
-    let signingInput = "\(head).\(Self.base64URL(json))"
-    return "\(signingInput).\(Self.base64URL(Digest.hmacSHA256(key: secret, Array(signingInput.utf8))))"
+  /// Signs the claims in the compact form (RFC 7515 section 3.1); nil when the signer can not.
+  func signed(by signer: TokenSigner, keyID: String? = nil) -> String? {
+    var header = JSONWriter()
+    header.beginObject()
+    header.key("alg")
+    header.string(signer.algorithm.rawValue)
+    header.key("typ")
+    header.string("JWT")
+    if let keyID {
+      header.key("kid")
+      header.string(keyID)
+    }
+    header.endObject()
+    let signed = Base64URL.encode(header.finish().span) + [UInt8(ascii: ".")] + Base64URL.encode(json.span)
+    guard let signature = signer.sign(signed) else { return nil }
+    return String(decoding: signed + [UInt8(ascii: ".")] + Base64URL.encode(signature.span), as: UTF8.self)
   }
 
   private static func write(_ name: StaticString, _ words: [String], to writer: inout JSONWriter) {
@@ -47,17 +68,24 @@ struct TokenClaims {
     for word in words { writer.string(word) }
     writer.endArray()
   }
+}
 
-  /// The alphabet of RFC 4648 section 5, without padding (RFC 7515 section 2).
-  static func base64URL(_ bytes: [UInt8]) -> String {
-    let digits = Base64.encode(bytes.span).compactMap { digit -> UInt8? in
-      switch digit {
-      case UInt8(ascii: "+"): UInt8(ascii: "-")
-      case UInt8(ascii: "/"): UInt8(ascii: "_")
-      case UInt8(ascii: "="): nil
-      default: digit
-      }
+/// What signs a token: a secret that the node shares, or a private key whose public half the node has.
+enum TokenSigner {
+  case secret(SharedSecret)
+  case key(SigningKey)
+
+  var algorithm: SignatureAlgorithm {
+    switch self {
+    case .secret: .hs256
+    case .key(let key): key.algorithm
     }
-    return String(decoding: digits, as: UTF8.self)
+  }
+
+  func sign(_ bytes: [UInt8]) -> [UInt8]? {
+    switch self {
+    case .secret(let secret): secret.sign(bytes, by: algorithm)
+    case .key(let key): key.sign(bytes, by: algorithm)
+    }
   }
 }

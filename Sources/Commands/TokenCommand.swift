@@ -2,7 +2,7 @@ import JSONCore
 import LoopCore
 import Settings
 
-/// `roost token`: prints a token signed with the secret that a node was given.
+/// `roost token`: prints a token signed with a secret that a node shares, or with a private key.
 enum TokenCommand {
   struct Claims: Sendable {
     var user: String?
@@ -10,7 +10,11 @@ enum TokenCommand {
     var ttlMilliseconds = 3_600_000
     var permissions: [String] = []
     var info: String?
+    var audience: String?
+    var issuer: String?
     var jwtSecret: String?
+    var keyPath: String?
+    var keyID: String?
   }
 
   private static let table = OptionTable<Claims>(
@@ -26,6 +30,13 @@ enum TokenCommand {
       .list("permissions", \.permissions, "WORD,...", "what else the user may do, such as broadcast", whenUnset: "none")
         .from(.argumentsOnly),
       .text("info", \.info, "JSON", "a value to show in presence", problem: infoProblem).from(.argumentsOnly),
+      .text("audience", \.audience, "NAME", "whom the token is for (claim aud)", whenUnset: "none").from(
+        .argumentsOnly),
+      .text("issuer", \.issuer, "NAME", "who made the token (claim iss)", whenUnset: "none").from(.argumentsOnly),
+      .text("key", \.keyPath, "FILE", "PEM file with the private key to sign with, instead of the secret")
+        .from(.argumentsOnly),
+      .text("keyId", \.keyID, "NAME", "the name of the key in a set of keys (kid)", whenUnset: "none")
+        .from(.argumentsOnly),
       .text("jwtSecret", \.jwtSecret, "TEXT", "the node's secret (environment: ROOST_JWT_SECRET)")
         .secret().from(.argumentsAndEnvironment),
     ])
@@ -44,16 +55,39 @@ enum TokenCommand {
     guard let user = asked.user else {
       throw CommandFailure(ExitStatus.usage, "--user is missing; expected: roost token --user NAME")
     }
-    guard let secret = asked.jwtSecret else {
-      throw CommandFailure(
-        ExitStatus.usage, "the secret is missing; give the node's by --jwt-secret or ROOST_JWT_SECRET")
-    }
+    let signer = try signer(asked)
     let issuedAt = now / 1000
     let claims = TokenClaims(
       user: user, issuedAt: issuedAt, expiresAt: issuedAt + UInt64(asked.ttlMilliseconds / 1000),
       rooms: asked.rooms.isEmpty ? nil : asked.rooms,
-      permissions: asked.permissions.isEmpty ? nil : asked.permissions, info: asked.info.map { Array($0.utf8) })
-    return claims.signed(with: Array(secret.utf8))
+      permissions: asked.permissions.isEmpty ? nil : asked.permissions, info: asked.info.map { Array($0.utf8) },
+      audience: asked.audience, issuer: asked.issuer)
+    guard let token = claims.signed(by: signer, keyID: asked.keyID) else {
+      throw CommandFailure(ExitStatus.usage, "the key cannot sign; expected an RSA, ECDSA or Ed25519 key")
+    }
+    return token
+  }
+
+  /// A key that was named beats a secret that is only in the environment.
+  private static func signer(_ asked: Claims) throws(CommandFailure) -> TokenSigner {
+    guard let path = asked.keyPath else {
+      guard let secret = asked.jwtSecret else {
+        throw CommandFailure(
+          ExitStatus.usage, "the secret is missing; give the node's by --jwt-secret or ROOST_JWT_SECRET, or a --key")
+      }
+      return .secret(SharedSecret(Array(secret.utf8)))
+    }
+    let pem: [UInt8]
+    do throws(SystemError) {
+      pem = try WholeFile.read(path, bytesMax: 65_536)
+    } catch {
+      throw CommandFailure(ExitStatus.usage, "--key: \(error)")
+    }
+    do throws(KeyFault) {
+      return .key(try SigningKey(pem: pem))
+    } catch {
+      throw CommandFailure(ExitStatus.usage, "--key \(path): \(error)")
+    }
   }
 
   private static func userProblem(_ text: String) -> String? {

@@ -9,19 +9,6 @@ public final class Resolver {
     let addresses: [Address]?
   }
 
-  private final class Question: Sendable {
-    let host: String
-    let port: UInt16
-    let id: UInt64
-    let mailbox: Mailbox<Answer>
-    init(host: String, port: UInt16, id: UInt64, mailbox: Mailbox<Answer>) {
-      self.host = host
-      self.port = port
-      self.id = id
-      self.mailbox = mailbox
-    }
-  }
-
   private final class Waiting {
     var answers: [UInt64: ([Address]?) -> Void] = [:]
   }
@@ -41,25 +28,13 @@ public final class Resolver {
     if let address = Address(numericHost: host, port: port) { return answer([address]) }
     nextID += 1
     waiting.answers[nextID] = answer
-    let question = Question(host: host, port: port, id: nextID, mailbox: reader.mailbox)
-    var thread = pthread_t()
-    // Safe because the retain is balanced by the thread's `takeRetainedValue`, or below when no thread could start.
-    let context = Unmanaged.passRetained(question).toOpaque()
-    let code = pthread_create(&thread, nil, Resolver.body, context)
-    guard code == 0 else {
-      // Safe because no thread has taken the reference.
-      Unmanaged<Question>.fromOpaque(context).release()
-      waiting.answers[nextID] = nil
-      return answer(nil)
+    let (id, mailbox) = (nextID, reader.mailbox)
+    let hasStarted = HelperThread.start {
+      let addresses = Address.lookUp(host, port, flags: AI_NUMERICSERV)
+      mailbox.post(Answer(id: id, addresses: addresses))
     }
-    pthread_detach(thread)
-  }
-
-  private static let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { context in
-    // Safe because `resolve` passed exactly one retained Question.
-    let question = Unmanaged<Question>.fromOpaque(context!).takeRetainedValue()
-    let addresses = Address.lookUp(question.host, question.port, flags: AI_NUMERICSERV)
-    question.mailbox.post(Answer(id: question.id, addresses: addresses))
-    return nil
+    guard !hasStarted else { return }
+    waiting.answers[id] = nil
+    answer(nil)
   }
 }

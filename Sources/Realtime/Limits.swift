@@ -8,11 +8,32 @@ public enum Limits {
   /// more in that time is refused with `unavailable`.
   public static let postponedOperationsMax = 1000
 
+  /// Bytes of operations of one connection that wait while its token is judged. Judging takes longer than a moment only
+  /// when keys must be fetched first; who sends more before it is known is refused with `unauthenticated`.
+  public static let unjudgedBytesMax = 64 * 1024
+
   /// Milliseconds for which a message's `id` is remembered. Beyond it a retry is published again.
   public static let dedupeMilliseconds: UInt64 = 5 * 60 * 1000
 
   /// Milliseconds that a room without local members stays subscribed: a page reload costs no resubscription.
   public static let roomLingerMilliseconds: UInt64 = 1000
+
+  /// Rooms without local members that a node follows because a wildcard hears them. Each costs some 500 bytes. Beyond it
+  /// those that were looked at longest ago are forgotten until their next message.
+  public static let heardRoomsMax = 10_000
+
+  /// Milliseconds between two looks at such a room: one that had no message in between is forgotten. As long as history
+  /// is kept by default, because what is not kept cannot be mended.
+  public static let heardRoomIdleMilliseconds: UInt64 = 5 * 60 * 1000
+
+  /// Revocations that stand at a time, in the whole cluster: every node reads them all when it starts, and holds them at
+  /// some 100 bytes each. One more is refused with `rate_limited`. Who must revoke more changes the key.
+  public static let revocationsMax = 10_000
+
+  /// Milliseconds for which a revocation stands when its `for` is not given: a day outlives most tokens.
+  public static let revocationMillisecondsDefault: UInt64 = 24 * 60 * 60 * 1000
+  /// The longest `for`, in milliseconds: a year. No token should live longer, and the number of revocations is bounded.
+  public static let revocationMillisecondsMax: UInt64 = 365 * 24 * 60 * 60 * 1000
 
   /// Messages that a `history` answer holds when the client names no `limit`.
   public static let historyLimitDefault = 100

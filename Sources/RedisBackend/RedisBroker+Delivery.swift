@@ -14,7 +14,7 @@ extension RedisBroker {
   }
 
   /// A room's payload is a position or `-`, a space, an envelope.
-  private func deliver(room: Span<UInt8>, _ payload: Span<UInt8>) {
+  func deliver(room: Span<UInt8>, _ payload: Span<UInt8>) {
     var space = 0
     while space < payload.count, payload[space] != 0x20 { space += 1 }
     guard space > 0, space < payload.count else { return }

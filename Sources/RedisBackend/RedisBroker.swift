@@ -19,15 +19,15 @@ public final class RedisBroker: Broker, TickParticipant {
   let node: [UInt8]
   let commands: RedisLink
   let scripts: ScriptRunner
-  private let subscriber: RedisLink
+  let subscriber: RedisLink
   private let lease: LeaseKeeper
   private let sweeper: Sweeper
-  private let log: Log
+  let log: Log
 
   /// Whether the lease stands and commands are taken.
   public private(set) var isAvailable = false
   /// Whether every subscription stands.
-  private var isSubscribed = false
+  private(set) var isSubscribed = false
   /// Whether the listener was told that the broker is lost, and not yet that it is restored.
   private var isLost = false
   private var isStopping = false
@@ -35,6 +35,9 @@ public final class RedisBroker: Broker, TickParticipant {
   private var mustAssert = false
 
   private var subscriptions = Subscriptions<BrokerReply<Void>>()
+  var patterns = Subscriptions<BrokerReply<Void>>()
+  /// Whether the log says already that Redis refuses patterns.
+  var hasToldRefusal = false
   private var backlog = Backlog()
   private var expiredNodes: Set<[UInt8]> = []
   var metaRefresh = RefreshLedger(milliseconds: RedisLimits.metaRefreshMilliseconds)
@@ -95,6 +98,7 @@ public final class RedisBroker: Broker, TickParticipant {
   /// Gives memory back after a crowd has left: dictionaries do not shrink by themselves.
   public func shrink() {
     subscriptions.shrink()
+    patterns.shrink()
     metaRefresh.shrink()
     logRefresh.shrink()
   }
@@ -139,7 +143,7 @@ public final class RedisBroker: Broker, TickParticipant {
     lease.pause()
     commands.stop()
     subscriber.stop()
-    for waiter in subscriptions.connectionLost() { waiter(.failure(.unavailable)) }
+    for waiter in subscriptions.connectionLost() + patterns.connectionLost() { waiter(.failure(.unavailable)) }
   }
 
   public func tickEnds() {
@@ -239,19 +243,26 @@ public final class RedisBroker: Broker, TickParticipant {
 
   private func subscriberClosed() {
     isSubscribed = false
-    let waiters = subscriptions.connectionLost()
+    let waiters = subscriptions.connectionLost() + patterns.connectionLost()
     say(lost: true)
     for waiter in waiters { waiter(.failure(.unavailable)) }
   }
 
   private func sendSubscriptions() {
-    guard subscriptions.hasCommands, subscriber.phase == .open else { return }
+    guard subscriptions.hasCommands || patterns.hasCommands, subscriber.phase == .open else { return }
     for command in subscriptions.takeCommands(limit: RedisLimits.channelsPerCommandMax) {
-      subscriber.tell { writer in
-        writer.command(parts: 1 + command.channels.count)
-        writer.bulk(command.verb == .subscribe ? "SUBSCRIBE" : "UNSUBSCRIBE")
-        for channel in command.channels { writer.bulk(channel) }
-      }
+      tell(command.verb == .subscribe ? "SUBSCRIBE" : "UNSUBSCRIBE", command.channels)
+    }
+    for command in patterns.takeCommands(limit: RedisLimits.channelsPerCommandMax) {
+      tell(command.verb == .subscribe ? "PSUBSCRIBE" : "PUNSUBSCRIBE", command.channels)
+    }
+  }
+
+  private func tell(_ verb: StaticString, _ channels: [[UInt8]]) {
+    subscriber.tell { writer in
+      writer.command(parts: 1 + channels.count)
+      writer.bulk(verb)
+      for channel in channels { writer.bulk(channel) }
     }
   }
 
@@ -274,11 +285,15 @@ public final class RedisBroker: Broker, TickParticipant {
 
   private func pushed(_ reply: Reply) {
     if reply.isError {
-      subscriber.fail(reply.text)
+      refused(reply)
     } else if reply.count == 3, reply[0].begins(with: "message") {
       deliver(reply[1], reply[2])
     } else if reply.count == 3, reply[0].begins(with: "subscribe") {
       for waiter in subscriptions.confirmed(reply[1].copy) { waiter(.success(())) }
+    } else if reply.count == 4, reply[0].begins(with: "pmessage") {
+      deliverMatched(reply[2], reply[3])
+    } else if reply.count == 3, reply[0].begins(with: "psubscribe") {
+      for waiter in patterns.confirmed(reply[1].copy) { waiter(.success(())) }
     } else if reply.count == 2, reply[0].begins(with: "pong"), !isSubscribed {
       isSubscribed = true
       subscriber.confirm()

@@ -16,6 +16,8 @@ struct RedisKeys {
   let report: [UInt8]
   /// Before the key of a message outside of rooms that shall be sent once; ends in `}`.
   let once: [UInt8]
+  /// What is revoked, and until when.
+  let revoked: [UInt8]
   /// The channel of what is for everyone.
   let everyone: [UInt8]
 
@@ -28,11 +30,25 @@ struct RedisKeys {
     swept = key(":{nodes}:swept")
     report = key(":{nodes}:report:")
     once = key(":{i:")
+    revoked = key(":{revoked}")
     everyone = key(":all")
   }
 
   func roomChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(room, name) }
   func userChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(user, name) }
+
+  /// The pattern of the channels of all rooms whose name begins with `prefix`. Rooms' channels have a beginning of their
+  /// own, so their common end need not be compared.
+  func roomPattern(_ prefix: [UInt8]) -> [UInt8] {
+    var pattern = room
+    for byte in prefix {
+      // What PSUBSCRIBE takes for more than itself: * ? [ ] ^ - and the backslash, inside and outside of brackets.
+      if "*?[]^-\\".utf8.contains(byte) { pattern.append(UInt8(ascii: "\\")) }
+      pattern.append(byte)
+    }
+    pattern.append(UInt8(ascii: "*"))
+    return pattern
+  }
 
   private static func channel(_ prefix: [UInt8], _ name: [UInt8]) -> [UInt8] {
     var channel: [UInt8] = []

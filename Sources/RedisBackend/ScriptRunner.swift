@@ -1,6 +1,6 @@
 /// The scripts, each a file that opens with its KEYS and ARGV.
 enum Script: Int, CaseIterable {
-  case publish, position, history, enter, leave, renew, liveNodes, sweepBegin, sweepRoom, sweepEnd, sendOnce
+  case publish, position, history, enter, leave, renew, liveNodes, sweepBegin, sweepRoom, sweepEnd, sendOnce, revoke
 
   var source: [UInt8] {
     switch self {
@@ -15,6 +15,7 @@ enum Script: Int, CaseIterable {
     case .sweepRoom: PackageResources.sweep_room_lua
     case .sweepEnd: PackageResources.sweep_end_lua
     case .sendOnce: PackageResources.send_once_lua
+    case .revoke: PackageResources.revoke_lua
     }
   }
 }

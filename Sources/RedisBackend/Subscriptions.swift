@@ -115,6 +115,15 @@ struct Subscriptions<Waiter> {
     return waiters
   }
 
+  /// Notes that Redis refused what was asked for and never heard. Returns the waiters, whose asking failed; nil when
+  /// nothing was asked for, or a channel that was heard before may be among the refused.
+  mutating func refused() -> [Waiter]? {
+    let asked = channels.filter { $0.value.unconfirmed > 0 }
+    guard !asked.isEmpty, asked.values.allSatisfy({ !$0.wasHeard }) else { return nil }
+    for name in asked.keys { channels[name] = nil }
+    return asked.values.flatMap(\.waiters)
+  }
+
   /// Notes that the connection is gone. Returns all waiters, whose asking failed: a channel that was never heard is not
   /// wanted any more, unless nobody waited for it.
   mutating func connectionLost() -> [Waiter] {

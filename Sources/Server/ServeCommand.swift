@@ -26,6 +26,8 @@ public enum ServeCommand {
       }
     } catch let error as SettingsError {
       fail(Exit.usage, error.message)
+    } catch Node.Failure.keys(let fault) {
+      fail(Exit.usage, "cannot use the keys for tokens: \(fault)")
     } catch let error as Node.Failure {
       fail(Exit.unavailable, String(describing: error))
     } catch {
@@ -46,7 +48,6 @@ public enum ServeCommand {
 
   /// What the settings know and this version does not build yet: refused, never silently ignored.
   private static func unsupported(_ settings: ServerSettings) -> String? {
-    if settings.authentication == .jwt { return "--auth jwt is not built yet; expected none" }
     if settings.leaveGraceMilliseconds != ServerSettings().leaveGraceMilliseconds {
       return "--leave-grace is not built yet: user_left is said at once"
     }

@@ -39,8 +39,8 @@ extension ServerSettings {
 
   /// What two settings demand of each other and do not get; nil when they agree.
   private var contradiction: String? {
-    if authentication == .jwt, jwtSecret == nil, jwtPublicKeyPath == nil, jwksLocation == nil {
-      return "--auth jwt needs a key; expected --jwt-secret, --jwt-public-key or --jwks"
+    if authentication == .jwt, jwtSecret == nil, jwtSecretPath == nil, jwtPublicKeyPath == nil, jwksLocation == nil {
+      return "--auth jwt needs a key; expected --jwt-secret, --jwt-secret-file, --jwt-public-key or --jwks"
     }
     if (tlsCertificatePath == nil) != (tlsKeyPath == nil) {
       return "--tls-cert and --tls-key need each other; \(tlsKeyPath == nil ? "--tls-key" : "--tls-cert") is missing"

@@ -57,12 +57,24 @@ public struct ServerSettings: Sendable {
 
   /// How users prove who they are.
   public var authentication = AuthenticationMode.none
-  /// The shared secret for HS256.
+  /// The shared secret for HS256, HS384 and HS512.
   public var jwtSecret: String?
+  /// The path of a file with one such secret on each line.
+  public var jwtSecretPath: String?
   /// The path of a PEM file.
   public var jwtPublicKeyPath: String?
   /// A path or an http or https URL.
   public var jwksLocation: String?
+  /// The longest time between two readings of the set of keys.
+  public var jwksRefreshMilliseconds = 300_000
+  /// Names that this server goes by in `aud`; empty: tokens must have none.
+  public var jwtAudiences: [String] = []
+  /// Issuers whose tokens are taken; empty: whoever has the key.
+  public var jwtIssuers: [String] = []
+  /// By how much an issuer's clock may differ.
+  public var jwtLeewayMilliseconds = 5000
+  /// Time a connection has to authenticate.
+  public var authTimeoutMilliseconds = 10_000
   /// nil: the caller makes one and logs it.
   public var adminToken: String?
   /// nil: only the admin token opens publish, broadcast and direct.
@@ -93,6 +105,9 @@ public struct ServerSettings: Sendable {
   public var maxConnections: Int?
   /// The rooms one connection may be in.
   public var maxRooms = 256
+  /// The wildcards that a node hears at a time; 0: none.
+  public var maxWildcards = 64
+
   // Limits that are nil have a default that spares local addresses; 0 is no limit.
 
   /// Sockets of one address, or of one /64 of IPv6.

@@ -82,6 +82,24 @@ import Testing
     #expect(channels.confirmed(a) == [3])
   }
 
+  @Test("drops what was refused when none of it was ever heard, and nothing otherwise")
+  func refusal() {
+    var channels = Channels()
+    #expect(channels.refused() == nil)
+    _ = channels.want(a, 1)
+    _ = sent(&channels)
+    #expect(channels.refused() == [1])
+    #expect(channels.count == 0)
+    _ = channels.want(a, 2)
+    _ = sent(&channels)
+    _ = channels.confirmed(a)
+    #expect(channels.connectionLost() == [])
+    _ = channels.want(bytes("b"), 3)
+    _ = sent(&channels)
+    #expect(channels.refused() == nil)
+    #expect(channels.count == 2)
+  }
+
   @Test("asks for at most a command's worth of channels at a time")
   func batches() {
     var channels = Channels()

@@ -67,6 +67,24 @@ import Testing
     #expect(receive(&session, message) == [line(message)])
   }
 
+  @Test("prints what a wildcard brings, and reports that nothing of it is replayed")
+  func wildcard() {
+    var session = TailSession(rooms: ["news:*"])
+    let joined = #"{"type":"joined","id":"0","room":"news:*","members":0}"#
+    #expect(receive(&session, joined) == [.note("news:*: joined"), .settled])
+    let message = #"{"type":"message","room":"news:a","user":"u","offset":6,"ts":1}"#
+    #expect(receive(&session, message) == [line(message)])
+    #expect(
+      receive(&session, #"{"type":"gap","room":"news:*"}"#) == [
+        .note("news:*: gap: messages of rooms not heard before may be lost")
+      ])
+    #expect(sent(session.join(0)) == #"{"type":"join","room":"news:*","id":"0"}"#)
+    #expect(
+      receive(&session, joined) == [
+        .note("news:*: joined again: gap: what was said meanwhile is not told"), .settled,
+      ])
+  }
+
   @Test("reports a hole in the offsets even when the server does not")
   func hole() {
     var session = joined()

@@ -15,7 +15,7 @@ import Testing
       "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
       + ".eyJzdWIiOiJhbm4iLCJpYXQiOjE3MDAwMDAwMDAsImV4cCI6MTcwMDAwMzYwMH0"
       + ".j8LpT15_IE2o3pGONsyAqa-sIcqEZqbCLVmf5gE-rCE"
-    #expect(claims.signed(with: secret) == expected)
+    #expect(claims.signed(by: .secret(SharedSecret(secret))) == expected)
   }
 
   @Test("writes the claims that were asked for, and no others (RFC 7519 section 4)")
@@ -28,10 +28,29 @@ import Testing
     #expect(String(decoding: all.json, as: UTF8.self) == expected)
   }
 
-  @Test("uses the alphabet for URLs without padding (RFC 4648 section 5)")
-  func alphabet() {
-    #expect(TokenClaims.base64URL([0xFB, 0xFF, 0xFE]) == "-__-")
-    #expect(TokenClaims.base64URL([0]) == "AA")
+  @Test("names issuer, audience and key when they were asked for, and signs with a private key")
+  func signedByKey() throws {
+    var asked = TokenCommand.Claims()
+    asked.user = "ann"
+    asked.audience = "chat"
+    asked.issuer = "https://id.example"
+    asked.keyID = "2026"
+    asked.keyPath = "/nowhere.pem"
+    #expect(throws: CommandFailure.self) { try TokenCommand.token(asked, now: 0) }
+    let claims = TokenClaims(user: "ann", issuedAt: 1, expiresAt: 2, audience: "chat", issuer: "https://id.example")
+    // The key of RFC 8037 appendix A.1.
+    let pem = """
+      -----BEGIN PRIVATE KEY-----
+      MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
+      -----END PRIVATE KEY-----
+      """
+    let token = try #require(claims.signed(by: .key(try SigningKey(pem: Array(pem.utf8))), keyID: "2026"))
+    let parts = token.split(separator: ".").compactMap { Base64URL.decode(Array($0.utf8).span) }
+    #expect(String(decoding: parts[0], as: UTF8.self) == #"{"alg":"EdDSA","typ":"JWT","kid":"2026"}"#)
+    #expect(
+      String(decoding: parts[1], as: UTF8.self)
+        == #"{"sub":"ann","iat":1,"exp":2,"aud":"chat","iss":"https://id.example"}"#)
+    #expect(parts[2].count == 64)
   }
 
   @Test("counts the life of a token from now in whole seconds")
@@ -41,8 +60,8 @@ import Testing
     asked.jwtSecret = "s"
     asked.ttlMilliseconds = 90_000
     let token = try TokenCommand.token(asked, now: 5_999)
-    let payload = TokenClaims.base64URL(Array(#"{"sub":"ann","iat":5,"exp":95}"#.utf8))
-    #expect(token.split(separator: ".")[1] == payload)
+    let payload = Base64URL.encode(Array(#"{"sub":"ann","iat":5,"exp":95}"#.utf8).span)
+    #expect(token.split(separator: ".")[1] == String(decoding: payload, as: UTF8.self))
   }
 
   @Test("names the flag when user or secret is missing")

@@ -10,6 +10,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case redis
   case settings
   case address
+  case token
 
   /// Makes the check of one input after the other; it throws `Broken` when a promise was not kept.
   ///
@@ -24,6 +25,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .json: return { input throws(Broken) in try JSONTarget.check(input) }
     case .envelope: return { input throws(Broken) in try EnvelopeTarget.check(input) }
     case .redis: return { input throws(Broken) in try RedisTarget.check(input) }
+    case .token: return { input throws(Broken) in try TokenTarget.check(input) }
     case .settings: return { input throws(Broken) in try SettingsTarget.check(input) }
     case .address: return { input throws(Broken) in try AddressTarget.check(input) }
     }

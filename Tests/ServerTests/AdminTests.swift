@@ -110,6 +110,34 @@ struct AdminTests {
     #expect(try bob.expectClose() == 4409)
   }
 
+  @Test("revokes a user for a time, and says what is wrong with an order that it cannot obey")
+  func revoke() throws {
+    let server = try RoostProcess()
+    let (ann, bob) = (try server.connect("ann"), try server.connect("bob"))
+    let wrong = [
+      "{}", #"{"user":"ann","token":"j"}"#, #"{"user":1}"#, #"{"user":""}"#, #"{"user":"ann","for":"soon"}"#,
+      #"{"user":"ann","for":"0"}"#, #"{"user":"ann","for":"9000h"}"#, #"{"user":"ann","for":60}"#,
+      #"{"token":"\#(String(repeating: "x", count: 257))"}"#,
+    ]
+    for body in wrong {
+      let answer = try server.admin("POST", "revoke", body: body)
+      #expect(answer.status == 400, "\(body): \(answer)")
+    }
+    #expect(try server.admin("GET", "revoke").status == 405)
+    #expect(try server.admin("POST", "revoke", body: #"{"user":"ann"}"#, token: "wrong").status == 401)
+    #expect(try ann.settle().isEmpty)
+    let answer = try server.admin("POST", "revoke", body: #"{"user":"ann","for":"1h"}"#)
+    #expect(answer.status == 200, "\(answer)")
+    #expect(try answer.json()["user"]?.asString == "ann")
+    #expect((try answer.json()["until"]?.asInt ?? 0) > 1_700_000_000_000)
+    #expect(try ann.expect("auth_failed").string("reason") == "revoked")
+    #expect(try ann.expectClose() == 4401)
+    let again = try server.connect("ann")
+    #expect(try again.expect("auth_failed").string("reason") == "revoked")
+    #expect(try again.expectClose() == 4401)
+    #expect(try bob.settle().isEmpty)
+  }
+
   @Test("shows where everyone is: presence, users, connections, nodes")
   func inspection() throws {
     let server = try RoostProcess(["--node-id", "n1"])

@@ -50,15 +50,19 @@ struct ServerSettingsTests {
       "host": "::1", "port": "0", "adminPort": "9", "tlsCert": "c", "tlsKey": "k", "redirectPort": "8",
       "origins": "https://a.example,*.b.example", "redis": "redis://h", "redisPrefix": "p", "nodeId": "n-1",
       "workers": "1", "auth": "jwt", "jwtSecret": "s", "jwtPublicKey": "k.pem", "jwks": "https://x/jwks",
+      "jwtSecretFile": "secrets", "jwksRefresh": "1m", "jwtAudience": "chat,other", "jwtIssuer": "https://id.example",
+      "jwtLeeway": "0s", "authTimeout": "3s",
       "adminToken": "t", "apiKey": "a", "historySize": "5", "historyTtl": "1h", "pingInterval": "500ms",
       "pingTimeout": "1m", "leaveGrace": "0", "drain": "0", "compression": "off", "echo": "on", "maxMessage": "1k",
-      "maxQueue": "2m", "maxConnections": "7", "maxRooms": "6", "rate": "5", "webhookUrl": "http://h/x",
+      "maxQueue": "2m", "maxConnections": "7", "maxRooms": "6", "maxWildcards": "4", "rate": "5",
+      "webhookUrl": "http://h/x",
       "webhookSecret": "w", "logLevel": "debug", "logFormat": "json", "trustedProxies": "10.0.0.0/8,::1",
       "proxyProtocol": "on", "maxConnectionsPerAddress": "50", "maxConnectionsPerUser": "0", "handshakeRate": "100",
       "rateBytes": "4k", "roomRate": "30", "adminGuesses": "3", "messageTimeout": "9s",
     ]
     let typed = Set([
-      "port", "adminPort", "redirectPort", "workers", "historySize", "maxConnections", "maxRooms", "rate",
+      "port", "adminPort", "redirectPort", "workers", "historySize", "maxConnections", "maxRooms", "maxWildcards",
+      "rate",
       "maxConnectionsPerAddress", "maxConnectionsPerUser", "handshakeRate", "roomRate", "adminGuesses",
     ])
     var arguments: [String] = []
@@ -88,6 +92,10 @@ struct ServerSettingsTests {
       #expect(settings.drainMilliseconds == 0)
       #expect(settings.redis?.description == "redis://h:6379")
       #expect(settings.jwtSecret == "s" && settings.apiKey == "a" && settings.webhookSecret == "w")
+      #expect(settings.jwtSecretPath == "secrets" && settings.jwtPublicKeyPath == "k.pem")
+      #expect(settings.jwksLocation == "https://x/jwks" && settings.jwksRefreshMilliseconds == 60_000)
+      #expect(settings.jwtAudiences == ["chat", "other"] && settings.jwtIssuers == ["https://id.example"])
+      #expect(settings.jwtLeewayMilliseconds == 0 && settings.authTimeoutMilliseconds == 3000)
       #expect(settings.logLevel == .debug && settings.logFormat == .json)
       #expect(settings.tlsCertificatePath == "c" && settings.tlsKeyPath == "k" && settings.redirectPort == 8)
       #expect(settings.nodeID == "n-1" && settings.maxConnections == 7 && settings.messagesPerSecondMax == 5)

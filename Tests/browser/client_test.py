@@ -131,6 +131,29 @@ def moves_on_after_a_gap(new):
     assert node.frames("join")[0]["since"]["offset"] == 9
 
 
+def hears_every_room_of_a_wildcard(new):
+    node = new()
+
+    def answer(frame):
+        if frame["type"] == "join" and frame["room"].endswith("*"):
+            return node.push(type="joined", id=frame["id"], room=frame["room"], members=0)
+        node.usual(frame)
+
+    node.answer = answer
+    node.open().run("""window.heard = [];
+        window.joins = [];
+        roost.on('joined', (m) => joins.push(m.recovered));
+        roost.join('news:*', { message: (m) => heard.push(m.room) })""")
+    for room in ("news:a", "other", "news:b"):
+        node.push(type="message", room=room, user="u", offset=1, ts=1)
+    node.push(type="gap", room="news:*")
+    node.reopened()
+    node.until("joins.length === 2")
+    assert node.run("[heard, seen]") == [["news:a", "news:b"], [1, 1]]
+    assert node.run("joins[1]") is False  # nothing of it is replayed, so it says so
+    assert "since" not in node.frames("join")[0]
+
+
 def leaves_a_draining_node_at_the_moment_it_gave(new):
     node = new().joined()
     node.push(type="reconnect", after=3_000)

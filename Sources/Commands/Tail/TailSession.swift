@@ -31,6 +31,11 @@ struct TailSession {
     let name: [UInt8]
     let label: String
     var position: Position?
+    /// Whether it was joined on an earlier connection. Only of interest for wildcards, which have no position.
+    var wasJoined = false
+
+    /// Whether it stands for every room that begins as its name does.
+    var isWildcard: Bool { name.last == UInt8(ascii: "*") }
   }
 
   private var rooms: [Room]
@@ -130,8 +135,14 @@ struct TailSession {
   }
 
   private mutating func joined(_ message: ServerMessage) -> [Action] {
-    guard let index = index(of: message.room), let epoch = message.epoch, let offset = message.offset else { return [] }
+    guard let index = index(of: message.room) else { return [] }
     let label = rooms[index].label
+    if rooms[index].isWildcard {
+      defer { rooms[index].wasJoined = true }
+      let note = rooms[index].wasJoined ? "joined again: gap: what was said meanwhile is not told" : "joined"
+      return [.note("\(label): \(note)"), .settled]
+    }
+    guard let epoch = message.epoch, let offset = message.offset else { return [] }
     let previous = rooms[index].position
     if message.recovered == true, let previous, previous.epoch == epoch {
       // Its offset is the room's; ours moves with each missed message, so that another cut here loses nothing.
@@ -147,7 +158,10 @@ struct TailSession {
   }
 
   private mutating func gap(_ message: ServerMessage) -> [Action] {
-    guard let index = index(of: message.room), let from = message.from, let to = message.to else { return [] }
+    guard let index = index(of: message.room) else { return [] }
+    guard let from = message.from, let to = message.to else {
+      return [.note("\(rooms[index].label): gap: messages of rooms not heard before may be lost")]
+    }
     if let last = rooms[index].position?.offset { rooms[index].position?.offset = max(last, to) }
     return [lost(from, to, in: index)]
   }

@@ -5,11 +5,12 @@ public final class Identity: Sendable {
   public let info: [UInt8]?
   /// The rooms it may join and publish to, or nil: all.
   public let rooms: RoomGrants?
-  public let mayBroadcast: Bool
   /// Milliseconds since 1970 at which its connections are closed, or nil: never.
   public let expiresAt: UInt64?
   /// Milliseconds since 1970 at which the token was issued (RFC 7519 section 4.1.6), or nil: not said.
   public let issuedAt: UInt64?
+  // Here it fits into a gap: 16 bytes less for every connection.
+  public let mayBroadcast: Bool
   /// The token's own name (RFC 7519 section 4.1.7), by which it can be revoked, or nil.
   public let tokenID: [UInt8]?
 

@@ -1,7 +1,7 @@
 /// A limit whose refusals are counted for `/metrics`. The label is the name of the setting, where there is one.
 public enum LimitName: Int, CaseIterable, Sendable {
   case openFiles, connections, connectionsPerAddress, connectionsPerUser, handshakes, adminGuesses
-  case operations, bytes, roomPublishes, rooms, messageTime
+  case operations, bytes, roomPublishes, rooms, wildcards, authenticationTime, messageTime
 
   public var label: StaticString {
     switch self {
@@ -15,6 +15,8 @@ public enum LimitName: Int, CaseIterable, Sendable {
     case .bytes: "rate-bytes"
     case .roomPublishes: "room-rate"
     case .rooms: "max-rooms"
+    case .wildcards: "max-wildcards"
+    case .authenticationTime: "auth-timeout"
     case .messageTime: "message-timeout"
     }
   }

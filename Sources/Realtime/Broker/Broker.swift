@@ -2,6 +2,8 @@
 public enum BrokerError: Error, Equatable, Sendable {
   /// The broker is out of reach; nothing was done, or nothing is known to have been done.
   case unavailable
+  /// What this broker can never do, however often it is asked.
+  case unsupported
 }
 
 /// The answer of a broker, given on the loop's thread, possibly before the call that asked for it returns.
@@ -118,6 +120,12 @@ public protocol Broker: AnyObject {
   func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>)
   /// Stops hearing a room.
   func unsubscribe(room: [UInt8])
+  /// Starts hearing the messages of every room whose name begins with `prefix`, notices excepted. A message of a room
+  /// that is subscribed as well may come twice. Answers when nothing published from now on can be missed, or
+  /// `unsupported`.
+  func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>)
+  /// Stops hearing the rooms of a prefix, those excepted that are subscribed by name or by another prefix.
+  func unsubscribe(prefix: [UInt8])
   /// Reads where a room is. A room nobody has published in is at offset 0 of a fresh epoch, which later publishes keep.
   func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>)
   /// Reads a piece of a room's history.
@@ -126,6 +134,14 @@ public protocol Broker: AnyObject {
   /// dead nodes' connections not counted (for everyone: 0, nobody counts). A retry with the same `dedupe` within the
   /// dedupe time sends nothing and answers with the first number; nil: always sent.
   func send(_ envelope: [UInt8], to audience: Audience, dedupe: [UInt8]?, _ reply: @escaping BrokerReply<Int>)
+
+  // MARK: Revocations
+
+  /// Keeps for everyone, also beyond the end of any node, what is no longer to be accepted. Answers with the moment at
+  /// which that ends, or nil when `Limits.revocationsMax` stand already.
+  func revoke(_ subject: Revocation.Subject, forMilliseconds: UInt64, _ reply: @escaping BrokerReply<UInt64?>)
+  /// Reads the revocations that stand.
+  func revocations(_ reply: @escaping BrokerReply<[Revocation]>)
 
   // MARK: Presence
 

@@ -11,6 +11,8 @@ public final class EmbeddedBroker: Broker {
   private let clock: () -> UInt64
   private var rooms: [[UInt8]: EmbeddedRoom] = [:]
   private var heardRooms: Set<[UInt8]> = []
+  private var heardPrefixes: Set<[UInt8]> = []
+  private var revoked: [Revocation.Subject: UInt64] = [:]
   private var dedupe = DedupeMemory<Position>()
   private var sentOnce = DedupeMemory<Int>()
   private var connections = NameTable<EmbeddedConnection>()
@@ -80,7 +82,7 @@ public final class EmbeddedBroker: Broker {
     room.append(message.envelope, at: now, size: historySize, keptFor: historyMilliseconds)
     let position = room.position
     if let key = message.dedupe { dedupe.remember(key, room: message.room, position, at: now) }
-    if heardRooms.contains(message.room) {
+    if heardRooms.contains(message.room) || heardPrefixes.contains(where: { message.room.starts(with: $0) }) {
       listener?.heard(room: message.room.span, at: position, envelope: message.envelope.span)
     }
     reply(.success(position))
@@ -92,6 +94,13 @@ public final class EmbeddedBroker: Broker {
   }
 
   public func unsubscribe(room: [UInt8]) { heardRooms.remove(room) }
+
+  public func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>) {
+    heardPrefixes.insert(prefix)
+    reply(.success(()))
+  }
+
+  public func unsubscribe(prefix: [UInt8]) { heardPrefixes.remove(prefix) }
 
   public func position(room name: [UInt8], _ reply: @escaping BrokerReply<Position>) {
     reply(.success(room(name).position))
@@ -123,6 +132,25 @@ public final class EmbeddedBroker: Broker {
       listener?.heardByEveryone(envelope: envelope.span)
       return 0
     }
+  }
+
+  // MARK: Revocations
+
+  /// Kept in memory only: it ends with the process.
+  public func revoke(
+    _ subject: Revocation.Subject, forMilliseconds milliseconds: UInt64, _ reply: @escaping BrokerReply<UInt64?>
+  ) {
+    let now = clock()
+    revoked = revoked.filter { $0.value > now }
+    guard revoked[subject] != nil || revoked.count < Limits.revocationsMax else { return reply(.success(nil)) }
+    let until = max(now + milliseconds, revoked[subject] ?? 0)
+    revoked[subject] = until
+    reply(.success(until))
+  }
+
+  public func revocations(_ reply: @escaping BrokerReply<[Revocation]>) {
+    let now = clock()
+    reply(.success(revoked.filter { $0.value > now }.map { Revocation(subject: $0.key, until: $0.value) }))
   }
 
   // MARK: Presence

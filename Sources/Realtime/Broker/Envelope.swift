@@ -23,6 +23,8 @@ public struct Envelope: Equatable {
     case broadcast = 0x61  // a
     /// An order to every node to close a user's connections or one connection; the body is a JSON object.
     case disconnect = 0x78  // x
+    /// A revocation that every node is to obey at once; the body is a JSON object.
+    case revoke = 0x72  // r
   }
 
   public let kind: Kind

@@ -14,7 +14,7 @@ extension Hub {
   public func publish(
     room: [UInt8], data: Span<UInt8>, idempotencyKey: [UInt8]?, _ reply: @escaping BrokerReply<Position>
   ) throws(AdminFault) {
-    guard RoomName.isValid(room.span) else { throw .refused(.badRoom, RoomName.rule) }
+    if let problem = RoomName.problem(room.span) { throw .refused(.badRoom, problem) }
     let envelope = try Hub.anonymousEnvelope(.message, data: data, at: clock())
     // No user has an empty name, so no client's retry can look like this one.
     let dedupe = Hub.dedupeKey(user: [], id: idempotencyKey)

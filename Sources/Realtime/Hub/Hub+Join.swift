@@ -7,25 +7,24 @@ import JSONCore
 extension Hub {
   /// Begins a join, or repeats one: a client that has joined is answered again.
   func join(_ id: SlabID, roomName: Span<UInt8>, since: Position?, answerID: [UInt8]?) {
+    guard mayJoin(id.index, roomName) else { return refuse(id, .forbidden, Hub.roomForbidden, answerID) }
     let room: Room
     if let known = rooms.find(roomName), sessions[id.index].subscriptionIndex(known) != nil {
       room = known
     } else {
-      guard sessions[id.index].subscriptions.count < configuration.roomsPerConnectionMax else {
+      guard roomCount(of: id.index) < configuration.roomsPerConnectionMax else {
         let limit = configuration.roomsPerConnectionMax
         counters.refusals.add(.rooms)
         return refuse(id, .tooManyRooms, "a connection is in at most \(limit) rooms: leave one first", answerID)
       }
       room = rooms.find(roomName) ?? makeRoom(roomName)
       room.subscriberCount += 1
-      sessions[id.index].subscriptions.append(Session.Subscription(room: room, since: clock(), place: nil))
+      sessions[id.index].subscriptions.append(
+        Session.Subscription(room: room, since: clock(), place: nil, mayPublish: mayPublish(id.index, roomName)))
     }
-    switch room.phase {
-    case .subscribing:
-      room.joinsWaiting.append { [weak self] in self?.enter(id, room, since: since, answerID: answerID) }
-      if room.joinsWaiting.count == 1 { subscribe(room) }
-    case .entering, .live, .recovering: enter(id, room, since: since, answerID: answerID)
-    }
+    guard !room.isSubscribed else { return enter(id, room, since: since, answerID: answerID) }
+    room.joinsWaiting.append { [weak self] in self?.enter(id, room, since: since, answerID: answerID) }
+    if room.joinsWaiting.count == 1 { subscribe(room) }
   }
 
   /// Ends a connection's stay in a room. Leaving a room it is not in does nothing.
@@ -46,8 +45,9 @@ extension Hub {
     }
   }
 
-  private func makeRoom(_ name: Span<UInt8>) -> Room {
+  func makeRoom(_ name: Span<UInt8>) -> Room {
     let room = Room(name: [UInt8](copying: name))
+    room.wildcards = wildcards.matching(name)
     rooms.insert(room)
     counters.rooms = rooms.count
     return room
@@ -56,7 +56,10 @@ extension Hub {
   private func subscribe(_ room: Room) {
     broker.subscribe(room: room.name) { [weak self] result in
       guard let self, self.isKnown(room) else { return }
-      if case .success = result, room.phase == .subscribing { room.phase = .entering }
+      if case .success = result {
+        room.isSubscribed = true
+        if room.phase == .subscribing { room.phase = .entering }
+      }
       var waiting: [() -> Void] = []
       swap(&waiting, &room.joinsWaiting)
       // After a failure each of them asks the broker, is refused by it, and says so to its client.
@@ -65,12 +68,14 @@ extension Hub {
   }
 
   private func enter(_ id: SlabID, _ room: Room, since: Position?, answerID: [UInt8]?) {
-    guard sessions.contains(id), let index = sessions[id.index].subscriptionIndex(room),
-      let member = member(id.index, since: sessions[id.index].subscriptions[index].since)
+    guard sessions.contains(id) else { return }
+    guard let index = sessions[id.index].subscriptionIndex(room) else { return refuseRevised(id, answerID) }
+    guard let member = member(id.index, since: sessions[id.index].subscriptions[index].since)
     else { return }
-    guard room.phase != .subscribing else { return abandonJoin(id, room, answerID) }
+    guard room.isSubscribed else { return abandonJoin(id, room, answerID) }
     broker.enter(room: room.name, member, announce: true) { [weak self] result in
-      guard let self, self.sessions.contains(id), self.sessions[id.index].subscriptionIndex(room) != nil else { return }
+      guard let self, self.sessions.contains(id) else { return }
+      guard self.sessions[id.index].subscriptionIndex(room) != nil else { return self.refuseRevised(id, answerID) }
       guard case .success(let entry) = result else { return self.abandonJoin(id, room, answerID) }
       self.startStream(of: room, at: entry.position)
       room.arrivals.append(
@@ -120,7 +125,9 @@ extension Hub {
 
   private func admit(_ arrival: Room.Arrival, to room: Room, at position: Position) {
     let session = arrival.session.index
-    guard let index = sessions[session].subscriptionIndex(room) else { return }
+    guard let index = sessions[session].subscriptionIndex(room) else {
+      return refuseRevised(arrival.session, arrival.id)
+    }
     var missed: ArraySlice<Recall.Message> = []
     var recovered: Bool?
     if let since = arrival.since {

@@ -15,7 +15,7 @@ extension Hub {
       guard charge(id, bytes: text.count, text, error.id) else { return }
       return refuse(id, error.code, error.message, error.id.map { [UInt8](copying: text.extracting($0)) })
     }
-    guard isAllowed(operation.kind, id, text, operation.id) else { return }
+    guard isAllowed(operation.kind, .text, id, text, operation.id) else { return }
     perform(operation, text, from: id)
   }
 
@@ -26,7 +26,14 @@ extension Hub {
     switch operation.kind {
     case .message: publish(operation, text, from: id)
     case .join:
-      withRoom(operation, text) { join(id, roomName: $0, since: operation.since, answerID: copyID(operation, text)) }
+      withRoom(operation, text) { name in
+        let answerID = copyID(operation, text)
+        if RoomName.isWildcard(name) {
+          join(id, wildcardName: name, asksToResume: operation.since != nil, answerID: answerID)
+        } else {
+          join(id, roomName: name, since: operation.since, answerID: answerID)
+        }
+      }
     case .leave: withRoom(operation, text) { answerLeave(id, roomName: $0, answerID: copyID(operation, text)) }
     case .direct: direct(operation, text, from: id)
     case .broadcast: broadcast(operation, text, from: id)
@@ -34,7 +41,7 @@ extension Hub {
     case .history: withRoom(operation, text) { history(id, roomName: $0, operation, answerID: copyID(operation, text)) }
     case .request: request(operation, text, from: id)
     case .ping: pong(id, answerID: copyID(operation, text))
-    case .auth: authenticate(id, answerID: copyID(operation, text))
+    case .auth: authenticate(id, token: operation.token?.decoded(in: text) ?? [], answerID: copyID(operation, text))
     }
   }
 
@@ -48,15 +55,21 @@ extension Hub {
       guard charge(id, bytes: bytes.count, bytes, nil) else { return }
       return refuse(id, error.code, error.message, nil)
     }
-    guard isAllowed(.message, id, bytes, nil) else { return }
+    guard isAllowed(.message, .binary, id, bytes, nil) else { return }
     publish(envelope, bytes, from: id)
   }
 
   private func publish(_ envelope: BinaryEnvelope, _ bytes: Span<UInt8>, from id: SlabID) {
-    guard let room = rooms.find(bytes.extracting(envelope.room)), let user = sessions[id.index].user,
-      sessions[id.index].subscriptionIndex(room) != nil
-    else { return refuse(id, .notJoined, "join the room before sending to it", nil) }
-    guard isJoined(id, room) else { return postpone(.binary, bytes, of: id, answerID: nil) }
+    let name = bytes.extracting(envelope.room)
+    guard let room = rooms.find(name), let user = sessions[id.index].user,
+      let index = sessions[id.index].subscriptionIndex(room)
+    else { return refuseUnjoined(id, name, nil) }
+    guard sessions[id.index].subscriptions[index].place != nil else {
+      return postpone(.binary, bytes, of: id, answerID: nil)
+    }
+    guard sessions[id.index].subscriptions[index].mayPublish else {
+      return refuse(id, .forbidden, Hub.publishForbidden, nil)
+    }
     guard chargePublish(in: room, id, nil) else { return }
     counters.messagesReceived += 1
     var body: [UInt8] = []
@@ -76,13 +89,14 @@ extension Hub {
     guard operation.kind == .message || operation.kind == .join || operation.kind == .leave else { return false }
     var isJoining = false
     withRoom(operation, text) { name in
-      guard let room = rooms.find(name), sessions[id.index].subscriptionIndex(room) != nil else { return }
-      isJoining = !isJoined(id, room)
+      if RoomName.isWildcard(name) { return isJoining = isJoiningWildcard(name, id.index) }
+      guard let room = rooms.find(name), let index = sessions[id.index].subscriptionIndex(room) else { return }
+      isJoining = sessions[id.index].subscriptions[index].place == nil
     }
     return isJoining
   }
 
-  private func postpone(_ kind: PayloadKind, _ bytes: Span<UInt8>, of id: SlabID, answerID: [UInt8]?) {
+  func postpone(_ kind: PayloadKind, _ bytes: Span<UInt8>, of id: SlabID, answerID: [UInt8]?) {
     guard postponed[id, default: []].count < Limits.postponedOperationsMax else {
       return refuse(id, .unavailable, "too many operations wait for a join: wait for its answer", answerID)
     }
@@ -110,13 +124,16 @@ extension Hub {
   static let outOfReach = "Redis is out of reach; nothing was published: send it again in a moment, with the same id"
 
   private func isAllowed(
-    _ kind: ClientOperation.Kind, _ id: SlabID, _ text: Span<UInt8>, _ answerID: Range<Int>?
+    _ kind: ClientOperation.Kind, _ form: PayloadKind, _ id: SlabID, _ text: Span<UInt8>, _ answerID: Range<Int>?
   ) -> Bool {
     guard charge(id, bytes: text.count, text, answerID) else { return false }
     if sessions[id.index].user == nil, kind != .auth {
-      refuse(
-        id, .unauthenticated, "authenticate first: {\"type\":\"auth\",\"token\":…}",
-        answerID.map { [UInt8](copying: text.extracting($0)) })
+      let quoted = answerID.map { [UInt8](copying: text.extracting($0)) }
+      guard !authenticating.contains(id) else {
+        postponeUntilJudged(form, text, of: id, answerID: quoted)
+        return false
+      }
+      refuse(id, .unauthenticated, "authenticate first: {\"type\":\"auth\",\"token\":…}", quoted)
       return false
     }
     return true
@@ -133,8 +150,10 @@ extension Hub {
     if let decoded = room.decoded(in: text) { body(decoded.span) }
   }
 
-  func isJoined(_ id: SlabID, _ room: Room) -> Bool {
-    sessions[id.index].subscriptionIndex(room).map { sessions[id.index].subscriptions[$0].place != nil } ?? false
+  /// The index of the subscription to a room that the session is in, or nil while it is joining or has not asked to.
+  private func joinedIndex(_ id: SlabID, _ room: Room?) -> Int? {
+    guard let room, let index = sessions[id.index].subscriptionIndex(room) else { return nil }
+    return sessions[id.index].subscriptions[index].place == nil ? nil : index
   }
 
   // MARK: Messages
@@ -144,8 +163,11 @@ extension Hub {
     let answerID = copyID(operation, text)
     var found: Room?
     withRoom(operation, text) { found = rooms.find($0) }
-    guard let room = found, isJoined(id, room), let user = sessions[id.index].user else {
-      return refuse(id, .notJoined, "join the room before sending to it", answerID)
+    guard let room = found, let index = joinedIndex(id, room), let user = sessions[id.index].user else {
+      return withRoom(operation, text) { refuseUnjoined(id, $0, answerID) }
+    }
+    guard sessions[id.index].subscriptions[index].mayPublish else {
+      return refuse(id, .forbidden, Hub.publishForbidden, answerID)
     }
     guard chargePublish(in: room, id, answerID) else { return }
     var envelope: [UInt8] = []
@@ -210,6 +232,7 @@ extension Hub {
 
   private func broadcast(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
     let answerID = copyID(operation, text)
+    guard mayBroadcast(id.index) else { return refuse(id, .forbidden, Hub.broadcastForbidden, answerID) }
     guard let envelope = personal(.broadcast, operation, text, from: id) else { return }
     broker.send(envelope, to: .everyone) { [weak self] result in
       guard case .success = result else {
@@ -238,7 +261,11 @@ extension Hub {
   // MARK: Small answers
 
   private func answerLeave(_ id: SlabID, roomName: Span<UInt8>, answerID: [UInt8]?) {
-    leave(id, roomName: roomName)
+    if RoomName.isWildcard(roomName) { leave(id, wildcardName: roomName) } else { leave(id, roomName: roomName) }
+    answerLeft(id, roomName, answerID)
+  }
+
+  func answerLeft(_ id: SlabID, _ roomName: Span<UInt8>, _ answerID: [UInt8]?) {
     var roomJSON: [UInt8] = []
     JSONString.append(roomName, to: &roomJSON)
     answer(id) { output in
@@ -254,17 +281,6 @@ extension Hub {
       Answer.begin("pong", id: answerID, to: &output)
       output.append(",\"ts\":")
       JSONNumber.append(clock(), to: &output)
-      output.append(UInt8(ascii: "}"))
-    }
-  }
-
-  /// Without authentication every connection has a user from its first moment: the answer names it.
-  private func authenticate(_ id: SlabID, answerID: [UInt8]?) {
-    guard let user = sessions[id.index].user else { return }
-    answer(id) { output in
-      Answer.begin("auth_success", id: answerID, to: &output)
-      output.append(",\"user\":")
-      output.append(contentsOf: user.nameJSON)
       output.append(UInt8(ascii: "}"))
     }
   }

@@ -4,6 +4,7 @@ import JSONCore
 
 extension Hub {
   func presence(_ id: SlabID, roomName: Span<UInt8>, answerID: [UInt8]?) {
+    guard mayRead(id, roomName, answerID) else { return }
     let room = [UInt8](copying: roomName)
     broker.members(room: room) { [weak self] result in
       guard case .success(let members) = result else {
@@ -26,6 +27,7 @@ extension Hub {
   }
 
   func history(_ id: SlabID, roomName: Span<UInt8>, _ operation: ClientOperation, answerID: [UInt8]?) {
+    guard mayRead(id, roomName, answerID) else { return }
     let room = [UInt8](copying: roomName)
     let limit = operation.limit ?? Limits.historyLimitDefault
     let since = operation.since
@@ -115,7 +117,7 @@ extension Hub {
       writer.string(connectionName(id))
       writer.key("node")
       writer.string(configuration.nodeID)
-      if let info = sessions[id.index].info {
+      if let info = sessions[id.index].identity?.info {
         writer.key("info")
         writer.raw(info)
       }
@@ -126,6 +128,9 @@ extension Hub {
       writer.beginArray()
       for subscription in sessions[id.index].subscriptions where subscription.place != nil {
         writer.raw(subscription.room.nameJSON)
+      }
+      for membership in wildcards.memberships[id.index] ?? [] where membership.place != nil {
+        writer.raw(membership.wildcard.nameJSON)
       }
       writer.endArray()
       writer.endObject()
@@ -162,6 +167,7 @@ extension Hub {
   public func heardByEveryone(envelope bytes: Span<UInt8>) {
     guard let envelope = Envelope(bytes) else { return }
     if envelope.kind == .disconnect { return obeyDisconnect(bytes.extracting(envelope.body)) }
+    if envelope.kind == .revoke { return obeyRevocation(bytes.extracting(envelope.body)) }
     let origin = localSession(named: bytes.extracting(envelope.origin))
     sendToEverySession(except: origin) { Push.personal(envelope, in: bytes, to: &$0) }
   }

@@ -10,23 +10,26 @@ public struct Arriving {
   public var transport: Transport
   /// The client's numeric address.
   public var address: [UInt8]
-  /// The user, when it is known already.
+  /// The user, when it is known without a token.
   public var user: [UInt8]?
-  /// One JSON value for presence, or nil.
-  public var info: [UInt8]?
+  /// What a token that was judged already says, or nil.
+  public var identity: Identity?
+  /// A token that came with the connection and is still to be judged, or nil.
+  public var token: [UInt8]?
   /// Whether the address is loopback or private, which limits that were not set spare.
   public var isLocal: Bool
 
   public init(
-    target: UInt32, form: DeliveryForm, transport: Transport, address: [UInt8], user: [UInt8]?, info: [UInt8]? = nil,
-    isLocal: Bool = false
+    target: UInt32, form: DeliveryForm, transport: Transport, address: [UInt8], user: [UInt8]? = nil,
+    identity: Identity? = nil, token: [UInt8]? = nil, isLocal: Bool = false
   ) {
     self.target = target
     self.form = form
     self.transport = transport
     self.address = address
     self.user = user
-    self.info = info
+    self.identity = identity
+    self.token = token
     self.isLocal = isLocal
   }
 }
@@ -37,9 +40,9 @@ extension Hub {
     let now = clock()
     let session = Session(
       target: arriving.target, form: arriving.form, transport: arriving.transport, address: arriving.address,
-      since: now, user: nil, info: arriving.info, isLocal: arriving.isLocal)
+      since: now, user: nil, identity: nil, isLocal: arriving.isLocal)
     let id = sessions.insert(session)
-    if let user = arriving.user { identify(id, as: user) }
+    let verdict = recognize(id, arriving)
     let name = connectionName(id)
     let node = configuration.nodeID
     answer(id) { output in
@@ -59,6 +62,7 @@ extension Hub {
       output.append(UInt8(ascii: "}"))
     }
     if isDegraded { answer(id) { Push.plain("degraded", to: &$0) } }
+    if let verdict { conclude(id, verdict, answerID: nil) }
     return id
   }
 
@@ -66,9 +70,12 @@ extension Hub {
   public func close(_ id: SlabID) {
     guard sessions.contains(id) else { return }
     postponed[id] = nil
+    authenticating.remove(id)
+    forgetDeadline(of: id)
     var subscriptions: [Session.Subscription] = []
     swap(&subscriptions, &sessions[id.index].subscriptions)
     for subscription in subscriptions { depart(id.index, from: subscription) }
+    if !wildcards.isEmpty { leaveWildcards(id.index) }
     if let member = member(id.index), let user = sessions[id.index].user {
       user.sessions.remove(id.index)
       if user.sessions.isEmpty {
@@ -112,7 +119,7 @@ extension Hub {
     return Member(
       name: connectionName(sessions.id(at: index)), node: configuration.nodeID, user: user.name,
       transport: sessions[index].transport, address: sessions[index].address, since: since ?? sessions[index].since,
-      info: sessions[index].info)
+      info: sessions[index].identity?.info)
   }
 
   // MARK: Connection names: the node's id, a dash, the session's number in hexadecimal

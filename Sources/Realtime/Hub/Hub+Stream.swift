@@ -5,11 +5,12 @@ import JSONCore
 
 extension Hub: BrokerListener {
   public func heard(room name: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
-    guard let room = rooms.find(name) else { return }
+    guard let room = rooms.find(name) ?? makeHeardRoom(name) else { return }
     hear(room, position, envelope)
   }
 
   func hear(_ room: Room, _ position: Position, _ envelope: Span<UInt8>) {
+    if room.phase != .live { beginHeardStream(of: room, with: position) }
     guard room.phase == .live else { return room.hold(position, envelope) }
     switch room.stream!.hear(position) {  // Safe because a live room has a stream.
     case .next: append(envelope, at: position.offset, to: room)
@@ -23,7 +24,7 @@ extension Hub: BrokerListener {
   public func heard(room name: Span<UInt8>, notice: Span<UInt8>) {
     guard let room = rooms.find(name), let envelope = Envelope(notice) else { return }
     let origin = localSession(named: notice.extracting(envelope.origin))
-    let batch = openBatch(of: room)
+    let batch = openBatch(of: room, membersOnly: !room.wildcards.isEmpty)
     let user = notice.extracting(envelope.user)
     batch.append(.text, offset: 0, origin: origin, acceptedAt: 0) {
       Push.presenceChange(joined: envelope.kind == .userJoined, roomJSON: room.nameJSON, userJSON: user, to: &$0)
@@ -157,6 +158,8 @@ extension Hub: BrokerListener {
   }
 
   public func brokerRestored() {
+    announceUnheard()
+    refreshRevocations {}
     reconciling += 1
     reconcile { [weak self] in
       self?.reconciling -= 1

@@ -6,6 +6,8 @@ public struct HubConfiguration: Sendable {
   public var nodeID: [UInt8]
   /// Rooms a connection may be in.
   public var roomsPerConnectionMax = 256
+  /// Wildcards that the node hears at a time; 0: none.
+  public var wildcardsMax = 64
   /// Client operations a second a connection may send.
   public var operationsPerSecond: Ceiling = 0
   /// Bytes of operations a second a connection may send.
@@ -20,6 +22,8 @@ public struct HubConfiguration: Sendable {
   public var pingIntervalMilliseconds = 25_000
   /// Messages that a room keeps.
   public var historySize = 100
+  /// Milliseconds within which a connection must have authenticated, when tokens are asked for.
+  public var authTimeoutMilliseconds = 10_000
 
   public init(nodeID: [UInt8]) { self.nodeID = nodeID }
 }
@@ -31,6 +35,8 @@ public struct HubCounters: Sendable {
   /// Messages known to be missing: read again from history, or lost for good.
   public var gapRecovered: UInt64 = 0
   public var gapLost: UInt64 = 0
+  /// Connections that were closed because their token was wrong, did not come, or has expired.
+  public var authenticationFailures: UInt64 = 0
   public var rooms = 0
   public var refusals = LimitRefusals()
 }
@@ -52,10 +58,15 @@ public final class Hub {
   var sessions = Slab<Session>(firstGeneration: .random(in: 0..<1 << 31))
   var rooms = NameTable<Room>()
   var users = NameTable<LocalUser>()
+  var wildcards = WildcardTable()
   var dirtyRooms: [Room] = []
   /// Operations of sessions that are still joining, and the sessions whose join has ended one way or the other.
   var postponed: [SlabID: [Postponed]] = [:]
   var settled: [SlabID] = []
+  /// Sessions whose token is being judged, and the moments at which tokens expire or must have come.
+  var authenticating: Set<SlabID> = []
+  var deadlines = Deadlines()
+  var revocations = RevocationList()
   /// Rooms without local members, in the order in which their time is up.
   var lingering: [(deadline: UInt64, room: Room)] = []
   /// Whether the broker was lost and the clients were told.
@@ -75,6 +86,8 @@ public final class Hub {
   public internal(set) var counters = HubCounters()
   /// Makes the node's report for its lease; the node sets it.
   public var makeReport: () -> [UInt8] = { Array("{}".utf8) }
+  /// Judges tokens, at once or later; the node sets it. Nil: no tokens are asked for, names are believed.
+  public var judgeToken: ((_ token: [UInt8], _ conclude: @escaping (TokenVerdict) -> Void) -> Void)?
 
   public init(_ configuration: HubConfiguration, broker: any Broker, clock: @escaping () -> UInt64) {
     self.configuration = configuration
@@ -126,9 +139,16 @@ extension Hub {
   }
 
   /// The batch to append to, taken from the spare ones.
-  func openBatch(of room: Room) -> RoomBatch {
-    if let batch = room.batch { return batch }
+  ///
+  /// - Parameter membersOnly: whether what follows is not for those who hear the room through a wildcard. A batch is for
+  ///   one audience, so the one before is delivered when it was for the other.
+  func openBatch(of room: Room, membersOnly: Bool = false) -> RoomBatch {
+    if let batch = room.batch {
+      if batch.isForMembersOnly == membersOnly { return batch }
+      deliverBatch(of: room)
+    }
     let batch = spareBatches.popLast() ?? RoomBatch()
+    batch.isForMembersOnly = membersOnly
     batch.epoch = room.stream?.position.epoch
     room.batch = batch
     markDirty(room)
@@ -143,17 +163,32 @@ extension Hub {
   func deliverBatch(of room: Room) {
     guard let batch = room.batch else { return }
     room.batch = nil
-    for form in DeliveryForm.allCases {
-      let roster = room.rosters[form: form]
-      if !roster.isEmpty { delivery?.deliver(batch, of: room.name, to: roster, form: form) }
-    }
+    deliver(batch, of: room, to: room.rosters)
+    if !room.wildcards.isEmpty, !batch.isForMembersOnly { deliverToWildcards(batch, of: room) }
     batch.removeAll()
     if spareBatches.count < 64 { spareBatches.append(batch) }
+  }
+
+  func deliver(_ batch: RoomBatch, of room: Room, to rosters: Rosters) {
+    for form in DeliveryForm.allCases {
+      let roster = rosters[form: form]
+      if !roster.isEmpty { delivery?.deliver(batch, of: room.name, to: roster, form: form) }
+    }
+  }
+
+  /// Ends a room's life on this node. What it has gathered is delivered first.
+  func end(_ room: Room) {
+    deliverBatch(of: room)
+    rooms.remove(room.name)
+    if room.phase == .recovering { recoveringRooms -= 1 }
+    broker.unsubscribe(room: room.name)
+    room.isSubscribed = false
   }
 
   /// Gives memory back after a crowd has left.
   public func shrink() {
     sessions.shrink()
+    deadlines.shrink()
     rooms.shrink()
     users.shrink()
     rooms.forEach { $0.rosters.shrink() }
@@ -163,16 +198,17 @@ extension Hub {
   /// The node calls it about once a second.
   public func expire() {
     let now = clock()
+    endOverdueSessions(now)
+    revocations.expire(at: now)
     var ended = 0
     while ended < lingering.count, lingering[ended].deadline <= now {
       let room = lingering[ended].room
       ended += 1
       guard room.subscriberCount == 0, isKnown(room) else { continue }
-      rooms.remove(room.name)
-      if room.phase == .recovering { recoveringRooms -= 1 }
-      broker.unsubscribe(room: room.name)
+      if room.wildcards.isEmpty { end(room) } else { keepForWildcards(room) }
     }
     lingering.removeFirst(ended)
+    expireWildcards(at: now)
     counters.rooms = rooms.count
     recallingRooms.removeAll { room in
       if let recall = room.recall, recall.expiresAt <= now { room.recall = nil }

@@ -42,6 +42,12 @@ final class Room: Named {
   /// The name as a JSON string, quotes included, as it stands in every message.
   let nameJSON: [UInt8]
   var phase = Phase.subscribing
+  /// Whether its own channel is heard, and not only through wildcards.
+  var isSubscribed = false
+  /// The wildcards of this node that match its name.
+  var wildcards: [Wildcard] = []
+  /// Whether it stands in the hub's list of rooms that only wildcards keep.
+  var isWatchedForIdleness = false
   /// Meaningful once the phase is past `entering`.
   var stream: RoomStream?
   var rosters = Rosters()
@@ -98,6 +104,8 @@ struct Rosters {
   private var deflated: [RosterEntry] = []
   private var events: [RosterEntry] = []
   private var poll: [RosterEntry] = []
+
+  var isEmpty: Bool { plain.isEmpty && deflated.isEmpty && events.isEmpty && poll.isEmpty }
 
   /// Gives the room that a crowd took back.
   mutating func shrink() {

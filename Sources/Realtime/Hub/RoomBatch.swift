@@ -22,6 +22,8 @@ public final class RoomBatch {
   public private(set) var entries: [Entry] = []
   /// Whether any entry has an `origin` to leave out.
   public private(set) var hasOrigins = false
+  /// Whether it is for the room's own members only, and not for those who hear the room through a wildcard.
+  var isForMembersOnly = false
   /// The room's epoch, for forms that carry positions; nil before its first message.
   public internal(set) var epoch: Epoch?
 

@@ -9,6 +9,8 @@ struct Session: ~Copyable {
     let since: UInt64
     /// The session's place in the room's roster, or nil while it is joining.
     var place: UInt32?
+    /// Whether its token lets it publish here. Decided when it joins, so that a message costs no comparison of names.
+    var mayPublish: Bool
   }
 
   /// The connection, in the numbering of `Delivery`.
@@ -20,8 +22,10 @@ struct Session: ~Copyable {
   let since: UInt64
   /// Nil until it is authenticated.
   var user: LocalUser?
-  /// One JSON value shown in presence, or nil.
-  var info: [UInt8]?
+  /// What its token says, or nil: without authentication, and until it is authenticated.
+  var identity: Identity?
+  /// The moment of its entry in the hub's deadlines; `UInt64.max`: it has none.
+  var deadline = UInt64.max
   var subscriptions: [Subscription] = []
   /// What it may still send; nil until its first operation, and without limits.
   var allowance: SendAllowance?

@@ -8,6 +8,20 @@ public enum RoomName {
   public static let bytesMax = 200
   /// What a name must be, for the messages of errors.
   public static let rule = "a room is 1 to 200 bytes of UTF-8 without control characters"
+  /// What a wildcard cannot be used for, for the messages of errors.
+  public static let wildcardRule = "a name that ends in * is a wildcard: it can be joined and left, nothing else"
+
+  /// Says why `name` names no single room, or nil when it does.
+  public static func problem(_ name: Span<UInt8>) -> String? {
+    guard isValid(name) else { return rule }
+    return isWildcard(name) ? wildcardRule : nil
+  }
+
+  /// Tells whether a valid name stands for every room that begins as it does: it ends in `*`. Such a name can be joined
+  /// and left, nothing else. A `*` elsewhere is a byte like any other.
+  public static func isWildcard(_ name: Span<UInt8>) -> Bool {
+    name.count > 0 && name[name.count - 1] == UInt8(ascii: "*")
+  }
 
   /// Tells whether `name` is 1 to 200 bytes of UTF-8 with no control character.
   ///

@@ -4,7 +4,7 @@ import Realtime
 
 extension AdminEndpoint {
   func presence(_ request: Request, _ room: [UInt8]) {
-    guard RoomName.isValid(room.span) else { return refuse(request, .badRoom, RoomName.rule) }
+    if let problem = RoomName.problem(room.span) { return refuse(request, .badRoom, problem) }
     broker.members(room: room) { [self] result in
       finish(request, result) { members, writer in
         writer.key("room")
@@ -106,7 +106,7 @@ extension AdminEndpoint {
   }
 
   func history(_ request: Request, _ room: [UInt8]) {
-    guard RoomName.isValid(room.span) else { return refuse(request, .badRoom, RoomName.rule) }
+    if let problem = RoomName.problem(room.span) { return refuse(request, .badRoom, problem) }
     var limit = Limits.historyLimitDefault
     if let text = request.head.query.first("limit") {
       guard let value = JSONNumber.unsigned(text.span), (1...UInt64(Limits.historyReadMax)).contains(value) else {

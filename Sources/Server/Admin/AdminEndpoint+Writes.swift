@@ -85,7 +85,7 @@ extension AdminEndpoint {
     writer.integer(count)
   }
 
-  private func attempt(_ request: Request, _ body: () throws(AdminFault) -> Void) {
+  func attempt(_ request: Request, _ body: () throws(AdminFault) -> Void) {
     do {
       try body()
     } catch {

@@ -66,6 +66,7 @@ final class AdminEndpoint {
     case ("broadcast", nil): post(request) { broadcast($0, $1) }
     case ("direct", nil): post(request) { direct($0, $1) }
     case ("disconnect", nil): post(request) { disconnect($0, $1) }
+    case ("revoke", nil): post(request) { revoke($0, $1) }
     default: refuse(request, .notFound, "no such path below /admin")
     }
   }

@@ -4,7 +4,11 @@ import WebSocketCore
 
 extension ConnectionTable {
   /// Opens the session of a connection that has just become a WebSocket. Over the limit it is told to come back.
-  func openSession(_ id: SlabID, user: [UInt8]?) {
+  ///
+  /// - Parameters:
+  ///   - user: whose it is, where names are believed.
+  ///   - token: what is to prove whose it is; without either, an `auth` must come.
+  func openSession(_ id: SlabID, user: [UInt8]?, token: [UInt8]?) {
     guard connections.contains(id), connections[id.index].stage == .websocket else { return }
     if let max = limits.connectionsMax, webSocketCount > max {
       metrics.connectionsRefused += 1
@@ -15,7 +19,7 @@ extension ConnectionTable {
     let session = hub.open(
       Arriving(
         target: id.index, form: sharesCompression ? .deflated : .plain, transport: .websocket,
-        address: connections[id.index].address, user: user,
+        address: connections[id.index].address, user: user, token: token,
         isLocal: Peer(text: connections[id.index].address).address.isLocal))
     // The hub may have found the connection's queue full with its greeting: then it is closing already.
     if connections[id.index].stage == .websocket {

@@ -11,9 +11,6 @@ struct OriginPolicy {
     case foreign
   }
 
-  /// The cookie that may carry a token. A browser sends it along with whatever page asked.
-  static let cookieName = Array("roost_token".utf8)
-
   /// Lower-case entries; empty: everyone.
   private let allowed: [[UInt8]]
 
@@ -51,7 +48,7 @@ struct OriginPolicy {
   private static func hasToken(_ cookies: [UInt8]) -> Bool {
     cookies.split { $0 == UInt8(ascii: ";") || $0 == UInt8(ascii: ",") }.contains { cookie in
       let name = cookie.drop { $0 == 0x20 || $0 == 0x09 }.prefix { $0 != UInt8(ascii: "=") }
-      return name.elementsEqual(cookieName)
+      return name.elementsEqual(UserToken.cookieName)
     }
   }
 

@@ -126,11 +126,16 @@ final class Routes: RequestRouter {
       return answer(request, response)
     }
     if echo { return table.upgrade(request, acceptance, echo: true) }
+    if node.settings.authentication == .jwt {
+      // A browser cannot read a refused handshake: whatever the token is, the WebSocket opens and tells.
+      table.upgrade(request, acceptance, echo: false)
+      return table.openSession(request.connection, user: nil, token: UserToken.find(in: request.head))
+    }
     guard let user = node.userName(asked: request.head.query.first("user")) else {
       return answer(request, ErrorResponse.make(.badRequest, "user must be \(UserName.rule)"))
     }
     table.upgrade(request, acceptance, echo: false)
-    table.openSession(request.connection, user: user)
+    table.openSession(request.connection, user: user, token: nil)
   }
 
   /// Sends a handshake away that comes faster than the node takes them, before it costs anything. Others come at their

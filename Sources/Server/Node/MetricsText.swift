@@ -41,6 +41,9 @@ enum MetricsText {
     metric(
       "roost_requests_refused_total", "counter", "Requests that were not HTTP, or too large.", [("", .requestsRefused)])
     metric("roost_connections_refused_total", "counter", "WebSockets closed with 1013.", [("", .connectionsRefused)])
+    metric(
+      "roost_auth_failures_total", "counter", "Connections closed with 4401: wrong, missing or expired token.",
+      [("", .authenticationFailures)])
     text += "# HELP roost_limit_refusals_total Refused by a limit, by its name.\n"
     text += "# TYPE roost_limit_refusals_total counter\n"
     for limit in LimitName.allCases {

@@ -3,11 +3,13 @@ import LoopCore
 import Realtime
 import RedisBackend
 import Settings
+import Tokens
 
 extension Node {
   static func hubConfiguration(_ settings: ServerSettings, _ id: [UInt8]) -> HubConfiguration {
     var configuration = HubConfiguration(nodeID: id)
     configuration.roomsPerConnectionMax = settings.maxRooms
+    configuration.wildcardsMax = settings.maxWildcards
     configuration.operationsPerSecond = ceiling(settings.messagesPerSecondMax, DefaultCeilings.operationsPerSecond)
     configuration.bytesPerSecond = ceiling(settings.bytesPerSecondMax, DefaultCeilings.bytesPerSecond)
     configuration.roomPublishesPerSecond = ceiling(
@@ -16,6 +18,7 @@ extension Node {
     configuration.messageBytesMax = settings.maxMessageBytes
     configuration.pingIntervalMilliseconds = settings.pingIntervalMilliseconds
     configuration.historySize = settings.historyMessagesMax
+    configuration.authTimeoutMilliseconds = settings.authTimeoutMilliseconds
     return configuration
   }
 
@@ -52,6 +55,25 @@ extension Node {
     let digits = Array("0123456789abcdef".utf8)
     return String(
       decoding: Digest.randomBytes(16).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+  }
+
+  static func makeKeys(_ settings: ServerSettings, _ loop: EventLoop, _ log: Log) throws(KeyFault) -> KeyRing {
+    var configuration = KeyRing.Configuration()
+    configuration.secret = settings.jwtSecret.map { Array($0.utf8) }
+    configuration.secretPath = settings.jwtSecretPath
+    configuration.publicKeyPath = settings.jwtPublicKeyPath
+    configuration.setLocation = settings.jwksLocation
+    configuration.refreshMilliseconds = settings.jwksRefreshMilliseconds
+    configuration.policy.audiences = settings.jwtAudiences.map { Array($0.utf8) }
+    configuration.policy.issuers = settings.jwtIssuers.map { Array($0.utf8) }
+    configuration.policy.leewayMilliseconds = UInt64(settings.jwtLeewayMilliseconds)
+    return try KeyRing(loop, configuration, clock: Clock.wallMilliseconds) {
+      switch $0 {
+      case .info: log.info($1)
+      case .warning: log.warn($1)
+      case .error: log.error($1)
+      }
+    }
   }
 
   static func makeRedis(

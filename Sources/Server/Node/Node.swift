@@ -5,6 +5,7 @@ import LoopCore
 import Realtime
 import RedisBackend
 import Settings
+import Tokens
 
 /// One node: a loop, a broker, a hub, and the connections of one port. Confined to the thread that created it.
 public final class Node {
@@ -16,6 +17,8 @@ public final class Node {
     case cannotListen(SystemError, port: Int)
     case system(SystemError)
     case certificate(TLSError)
+    /// Keys for tokens that cannot be read or used.
+    case keys(KeyFault)
 
     public var description: String {
       switch self {
@@ -23,6 +26,7 @@ public final class Node {
         "cannot listen on port \(port): \(error). Is another program using it? Choose one with --port"
       case .system(let error): String(describing: error)
       case .certificate(let error): String(describing: error)
+      case .keys(let fault): String(describing: fault)
       }
     }
   }
@@ -43,6 +47,8 @@ public final class Node {
   private var routes: Routes?
   private(set) var listeners: [Listener] = []
   private var signals: Signals?
+  /// The judge of tokens; nil without authentication.
+  private var keys: KeyRing?
   private(set) var isDraining = false
   private var hasUnnamedProxy = false
   var refusalReport = RefusalReport()
@@ -96,6 +102,7 @@ public final class Node {
       throw .system(error)
     }
     try loadCertificate()
+    try loadKeys()
     try bind(settings.port, .main)
     if hasOwnAdminPort, let port = settings.adminPort { try bind(port, .admin) }
     if let port = settings.redirectPort { try bind(port, .redirect) }
@@ -115,6 +122,11 @@ public final class Node {
       loop.after(milliseconds: 2) { [weak self] in self?.listenWhenReady(until: deadline) }
       return
     }
+    // Whoever was revoked before this node started is not let in now.
+    hub.refreshRevocations { [weak self] in self?.listen() }
+  }
+
+  private func listen() {
     do throws(SystemError) {
       for listener in listeners { try listener.listen() }
       announceStart()
@@ -145,10 +157,25 @@ public final class Node {
     }
   }
 
-  /// SIGHUP: new connections get the certificate as it is on disk now; open ones keep theirs. A certificate that cannot
-  /// be read changes nothing.
+  private func loadKeys() throws(Failure) {
+    guard settings.authentication == .jwt else { return }
+    do throws(KeyFault) {
+      let keys = try Node.makeKeys(settings, loop, log)
+      self.keys = keys
+      hub.judgeToken = { [weak keys] token, conclude in keys?.judge(token, conclude) }
+    } catch {
+      throw .keys(error)
+    }
+  }
+
+  /// SIGHUP: tokens are judged by the keys as they are on disk now, and new connections get the certificate as it is
+  /// there; open ones keep theirs. What cannot be read changes nothing.
   private func reload() {
-    guard settings.tlsCertificatePath != nil else { return log.info("nothing to reload: TLS is off") }
+    keys?.reload()
+    guard settings.tlsCertificatePath != nil else {
+      if keys == nil { log.info("nothing to reload: there is neither a certificate nor a key") }
+      return
+    }
     do throws(Failure) {
       try loadCertificate()
       log.info("reloaded the certificate")

@@ -92,6 +92,8 @@ export class Roost {
 
   /**
    * Joins a room and stays in it through reconnects. The promise is fulfilled with the first `joined`.
+   * A room that ends in `*` is a wildcard: its handlers get the messages of every room that begins as it does. What
+   * those rooms said while the connection was lost is not replayed: the next `joined` has `recovered: false`.
    * @param {string} room
    * @param {Object<string, function(Object)>} [handlers] by type: `message`, `joined`, `user_joined`, …
    */
@@ -237,6 +239,7 @@ export class Roost {
     this.#heard = true;
     if (typeof data !== 'string') return; // binary frames are for other clients
     const m = JSON.parse(data);
+    if (m.type === 'auth_success' && this.welcome) this.welcome.user = m.user; // the welcome may have come before it was known
     if (this.#pending.has(m.id)) return this.#settle(m.id, failure(m) ?? m);
     if (m.type === 'welcome') {
       this.welcome = m;
@@ -257,7 +260,7 @@ export class Roost {
   /** Moves a room's position forward; false for what was seen already or is of a room just left. */
   #advance(name, offset) {
     const room = this.#rooms.get(name);
-    if (!room) return false;
+    if (!room) return this.#wildcards(name).length > 0;
     if (offset <= room.offset) {
       // A copy, or a new epoch that counts from 1 again: a join from here tells which, and costs nothing if a copy.
       this.#enter(room);
@@ -281,6 +284,8 @@ export class Roost {
       room.reject(joined);
       return this.#deliver({ type: 'error', room: room.name, code: joined.code, message: joined.message });
     }
+    if (isWildcard(room) && room.wasJoined) joined.recovered = false;
+    room.wasJoined = true;
     if (!joined.recovered) {
       Object.assign(room, { epoch: joined.epoch, offset: joined.offset });
       room.own.clear();
@@ -333,8 +338,15 @@ export class Roost {
     this.#deliver({ type: 'state', ...state });
   }
 
+  /** The wildcards that match a room's name. */
+  #wildcards(name) {
+    return [...this.#rooms.values()].filter((room) => isWildcard(room) && name.startsWith(room.name.slice(0, -1)));
+  }
+
   #deliver(m, room = this.#rooms.get(m.room)) {
-    for (const listener of [room?.handlers[m.type], ...(this.#listeners.get(m.type) ?? [])]) {
+    const others = m.type === 'message' ? this.#wildcards(m.room) : [];
+    const handlers = [room, ...others].map((each) => each?.handlers[m.type]);
+    for (const listener of [...handlers, ...(this.#listeners.get(m.type) ?? [])]) {
       try {
         listener?.(m);
       } catch (error) {
@@ -342,6 +354,11 @@ export class Roost {
       }
     }
   }
+}
+
+/** Whether it stands for every room that begins as its name does. */
+function isWildcard(room) {
+  return room.name.endsWith('*');
 }
 
 /** Own messages are acked, not delivered: they count as seen once everything before them has arrived. */

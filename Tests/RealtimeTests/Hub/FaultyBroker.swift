@@ -17,6 +17,7 @@ final class FaultyBroker: Broker, BrokerListener {
   private let clock: () -> UInt64
   private var life: UInt64 = 1
   private var subscribed: Set<[UInt8]> = []
+  private(set) var prefixes: Set<[UInt8]> = []
   private var heardUsers: Set<[UInt8]> = []
   private(set) var answers: [() -> Void] = []
   private(set) var hearings: [() -> Void] = []
@@ -56,6 +57,7 @@ final class FaultyBroker: Broker, BrokerListener {
     inner = FaultyBroker.makeInner(life, historySize, clock)
     inner.listener = self
     for room in subscribed { inner.subscribe(room: room) { _ in } }
+    for prefix in prefixes { inner.subscribe(prefix: prefix) { _ in } }
     for user in heardUsers { inner.subscribe(user: user) }
     isAvailable = true
     listener?.presenceLost(announce: false)
@@ -115,6 +117,18 @@ final class FaultyBroker: Broker, BrokerListener {
     subscribed.remove(room)
     inner.unsubscribe(room: room)
   }
+  func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>) {
+    if isAvailable { prefixes.insert(prefix) }
+    answer(reply) { inner.subscribe(prefix: prefix, $0) }
+  }
+  func unsubscribe(prefix: [UInt8]) {
+    prefixes.remove(prefix)
+    inner.unsubscribe(prefix: prefix)
+  }
+  func revoke(_ subject: Revocation.Subject, forMilliseconds: UInt64, _ reply: @escaping BrokerReply<UInt64?>) {
+    answer(reply) { inner.revoke(subject, forMilliseconds: forMilliseconds, $0) }
+  }
+  func revocations(_ reply: @escaping BrokerReply<[Revocation]>) { answer(reply) { inner.revocations($0) } }
   func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
     answer(reply) { inner.position(room: room, $0) }
   }
@@ -159,7 +173,11 @@ final class FaultyBroker: Broker, BrokerListener {
   func heard(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
     guard isAvailable, !isLosing else { return }
     let (name, bytes) = (copy(room), copy(envelope))
-    bring { [weak self] in self?.listener?.heard(room: name.span, at: position, envelope: bytes.span) }
+    // Redis brings a message once for the channel and once for every pattern that matches it.
+    let copies = prefixes.count { name.starts(with: $0) } + (subscribed.contains(name) ? 1 : 0)
+    for _ in 0..<max(1, copies) {
+      bring { [weak self] in self?.listener?.heard(room: name.span, at: position, envelope: bytes.span) }
+    }
   }
   func heard(room: Span<UInt8>, notice: Span<UInt8>) {
     guard isAvailable, !isLosing else { return }

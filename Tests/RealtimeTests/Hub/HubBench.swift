@@ -36,6 +36,25 @@ final class HubBench: Delivery {
     return client
   }
 
+  /// Opens a session that is to authenticate; its `welcome` is left to be taken.
+  func arrive(token: String? = nil) -> Client {
+    nextTarget += 1
+    let arriving = Arriving(
+      target: nextTarget, form: .plain, transport: .websocket, address: Array("127.0.0.1".utf8),
+      token: token.map { Array($0.utf8) })
+    return Client(bench: self, target: nextTarget, session: hub.open(arriving))
+  }
+
+  /// Opens a session under what a token says, and takes its `welcome`.
+  func open(_ identity: Identity) -> Client {
+    nextTarget += 1
+    let arriving = Arriving(
+      target: nextTarget, form: .plain, transport: .websocket, address: Array("127.0.0.1".utf8), identity: identity)
+    let client = Client(bench: self, target: nextTarget, session: hub.open(arriving))
+    _ = client.take()
+    return client
+  }
+
   /// Ends ticks until nothing is left to do.
   func settle() { repeat { hub.flush() } while hub.hasWork }
 

@@ -1,0 +1,60 @@
+import COpenSSL
+
+/// A private key that signs tokens. Confined to the thread that created it.
+public final class SigningKey {
+  /// What the key is.
+  public let kind: KeyKind
+  private let key: OpaquePointer
+
+  /// Reads the first private key of a PEM text; one that is encrypted is refused, because nobody is asked for a password.
+  public init(pem: [UInt8]) throws(KeyFault) {
+    guard let source = BIO_new(BIO_s_mem()) else { throw KeyFault.openSSL("no memory for a key") }
+    defer { BIO_free(source) }
+    BIO_write(source, pem, Int32(clamping: pem.count))
+    ERR_clear_error()
+    guard let key = PEM_read_bio_PrivateKey(source, nil, { _, _, _, _ in -1 }, nil) else {
+      throw KeyFault.openSSL("it holds no private key that can be read without a password")
+    }
+    do throws(KeyFault) {
+      kind = try KeyKind(of: key)
+    } catch {
+      EVP_PKEY_free(key)
+      throw error
+    }
+    self.key = key
+  }
+
+  deinit { EVP_PKEY_free(key) }
+
+  /// The usual algorithm for this kind of key.
+  public var algorithm: SignatureAlgorithm {
+    switch kind {
+    case .secret: .hs256
+    case .rsa: .rs256
+    case .p256: .es256
+    case .p384: .es384
+    case .p521: .es512
+    case .ed25519: .edDSA
+    }
+  }
+
+  /// Returns the signature of `message` in the form of tokens, or nil when the algorithm is not for this kind of key.
+  public func sign(_ message: [UInt8], by algorithm: SignatureAlgorithm) -> [UInt8]? {
+    guard algorithm.keyKind == kind, let context = EVP_MD_CTX_new() else { return nil }
+    defer { EVP_MD_CTX_free(context) }
+    var parameters: OpaquePointer?
+    guard EVP_DigestSignInit(context, &parameters, algorithm.digest, nil, key) == 1 else { return nil }
+    if algorithm.isPSS {
+      guard EVP_PKEY_CTX_set_rsa_padding(parameters, RSA_PKCS1_PSS_PADDING) == 1,
+        EVP_PKEY_CTX_set_rsa_pss_saltlen(parameters, RSA_PSS_SALTLEN_DIGEST) == 1
+      else { return nil }
+    }
+    var count = 0
+    guard EVP_DigestSign(context, nil, &count, message, message.count) == 1 else { return nil }
+    var signature = [UInt8](repeating: 0, count: count)
+    guard EVP_DigestSign(context, &signature, &count, message, message.count) == 1 else { return nil }
+    signature.removeLast(signature.count - count)
+    guard let numberBytes = kind.ecdsaNumberBytes else { return signature }
+    return ECDSASignature.raw(fromDER: signature, numberBytes: numberBytes)
+  }
+}

@@ -1,0 +1,148 @@
+import JSONCore
+
+// Who a session is: tokens are judged, identities admitted, replaced and ended.
+
+/// What came of judging a token.
+public enum TokenVerdict: Sendable {
+  case accepted(Identity)
+  /// The token is not good; the reason is for the client and holds nothing secret.
+  case refused(reason: String)
+  /// The keys are out of reach: the same token may be good later.
+  case unavailable(reason: String)
+}
+
+extension Hub {
+  /// Finds out who an arriving connection is, before it is greeted. Returns what its token came to when it is not good
+  /// or was judged at once: to be concluded behind the greeting.
+  func recognize(_ id: SlabID, _ arriving: Arriving) -> TokenVerdict? {
+    if let identity = arriving.identity {
+      establish(id, identity)
+      return nil
+    }
+    if let user = arriving.user {
+      guard !isRevoked(Identity(user: user)) else {
+        authenticating.insert(id)
+        return .refused(reason: Hub.revokedReason)
+      }
+      identify(id, as: user)
+      return nil
+    }
+    setDeadline(of: id, to: clock() + UInt64(configuration.authTimeoutMilliseconds))
+    guard let token = arriving.token, judgeToken != nil else { return nil }
+    var verdict: TokenVerdict?
+    var isGreeted = false
+    authenticating.insert(id)
+    judge(token) { [weak self] in
+      if isGreeted { self?.conclude(id, $0, answerID: nil) } else { verdict = $0 }
+    }
+    isGreeted = true
+    guard case .accepted(let identity) = verdict else { return verdict }
+    authenticating.remove(id)
+    establish(id, identity)
+    return nil
+  }
+
+  /// Takes the token of an `auth`. Where no tokens are asked for, the user is known already and the answer names it.
+  func authenticate(_ id: SlabID, token: [UInt8], answerID: [UInt8]?) {
+    guard judgeToken != nil else { return confirm(id, answerID: answerID) }
+    guard authenticating.insert(id).inserted else {
+      return refuse(id, .rateLimited, "a token is being judged: wait for its answer", answerID)
+    }
+    judge(token) { [weak self] in self?.conclude(id, $0, answerID: answerID) }
+  }
+
+  /// Obeys a verdict: the session has an identity, or ends.
+  func conclude(_ id: SlabID, _ verdict: TokenVerdict, answerID: [UInt8]?) {
+    guard authenticating.remove(id) != nil else { return }
+    switch verdict {
+    case .accepted(let identity):
+      // What was done so far was done in the first user's name.
+      if let user = sessions[id.index].user, user.name != identity.user {
+        return endUnauthenticated(
+          id, reason: "the token is another user's: open another connection", answerID: answerID)
+      }
+      establish(id, identity)
+      confirm(id, answerID: answerID)
+      reviseAccess(of: id)
+      performPostponed(of: [id])
+    case .refused(let reason): endUnauthenticated(id, reason: reason, answerID: answerID)
+    case .unavailable(let reason):
+      postponed[id] = nil
+      refuse(id, .unavailable, reason, answerID)
+      delivery?.close(sessions[id.index].target, code: 1013, reason: "tokens cannot be judged: connect again later")
+    }
+  }
+
+  /// Gives a session its identity, or another one of the same user: grants and expiry are the new one's from now on.
+  private func establish(_ id: SlabID, _ identity: Identity) {
+    sessions[id.index].identity = identity
+    if sessions[id.index].user == nil { identify(id, as: identity.user) }
+    if let expiresAt = identity.expiresAt { setDeadline(of: id, to: expiresAt) }
+  }
+
+  private func confirm(_ id: SlabID, answerID: [UInt8]?) {
+    guard let user = sessions[id.index].user else { return }
+    answer(id) { output in
+      Answer.begin("auth_success", id: answerID, to: &output)
+      output.append(",\"user\":")
+      output.append(contentsOf: user.nameJSON)
+      output.append(UInt8(ascii: "}"))
+    }
+  }
+
+  /// Tells a client why it is not, or no longer, authenticated, and closes its connection with 4401.
+  func endUnauthenticated(_ id: SlabID, reason: String, answerID: [UInt8]?) {
+    counters.authenticationFailures += 1
+    postponed[id] = nil
+    answer(id) { output in
+      Answer.begin("auth_failed", id: answerID, to: &output)
+      output.append(",\"reason\":")
+      JSONString.append(Array(reason.utf8).span, to: &output)
+      output.append(UInt8(ascii: "}"))
+    }
+    delivery?.close(sessions[id.index].target, code: 4401, reason: "not authenticated")
+  }
+
+  /// Keeps an operation that came while its connection's first token is being judged.
+  func postponeUntilJudged(_ kind: PayloadKind, _ bytes: Span<UInt8>, of id: SlabID, answerID: [UInt8]?) {
+    let waiting = postponed[id, default: []].reduce(0) { $0 + $1.bytes.count }
+    guard waiting + bytes.count <= Limits.unjudgedBytesMax else {
+      return refuse(id, .unauthenticated, "too much was sent before auth_success: wait for it", answerID)
+    }
+    postpone(kind, bytes, of: id, answerID: answerID)
+  }
+
+  // MARK: Deadlines
+
+  /// Makes sure that the session is looked at when `moment` has come. An earlier entry stays: whoever finds it looks again.
+  private func setDeadline(of id: SlabID, to moment: UInt64) {
+    // At most one entry counts for each session, so that authenticating again and again takes no memory.
+    guard moment < sessions[id.index].deadline else { return }
+    forgetDeadline(of: id)
+    sessions[id.index].deadline = moment
+    deadlines.add(id, at: moment)
+  }
+
+  /// The session's entry, if it has one, is not wanted any more.
+  func forgetDeadline(of id: SlabID) {
+    guard sessions[id.index].deadline != .max else { return }
+    sessions[id.index].deadline = .max
+    deadlines.forget { sessions.contains($0) && sessions[$0.index].deadline == $1 }
+  }
+
+  /// Ends the sessions whose token has expired or did not come in time.
+  func endOverdueSessions(_ now: UInt64) {
+    while let (id, moment) = deadlines.popDue(at: now) {
+      guard sessions.contains(id), sessions[id.index].deadline == moment else { continue }
+      sessions[id.index].deadline = .max
+      if sessions[id.index].user == nil {
+        counters.refusals.add(.authenticationTime)
+        let seconds = configuration.authTimeoutMilliseconds / 1000
+        endUnauthenticated(id, reason: "no valid token came within \(seconds) s", answerID: nil)
+      } else if let expiresAt = sessions[id.index].identity?.expiresAt {
+        guard expiresAt <= now else { setDeadline(of: id, to: expiresAt); continue }
+        endUnauthenticated(id, reason: "the token has expired", answerID: nil)
+      }
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import JSONCore
+import LoopCore
+import Realtime
+import Settings
+
+extension AdminEndpoint {
+  /// `POST /admin/revoke`: refuses a user's tokens issued so far, or one token, for a time.
+  func revoke(_ request: Request, _ body: AdminBody) {
+    attempt(request) { () throws(AdminFault) in
+      let subject = try AdminEndpoint.subject(body)
+      let milliseconds = try AdminEndpoint.duration(body)
+      hub.revoke(subject, forMilliseconds: milliseconds) { [self] result in
+        if case .success(nil) = result {
+          return refuse(
+            request, .rateLimited, "\(Limits.revocationsMax) revocations stand already: change the key instead")
+        }
+        finish(request, result) { until, writer in
+          switch subject {
+          case .user(let name, _):
+            writer.key("user")
+            writer.string(name)
+          case .token(let name):
+            writer.key("token")
+            writer.string(name)
+          }
+          writer.key("until")
+          writer.unsigned(until ?? 0)
+        }
+      }
+    }
+  }
+
+  /// Longer names than this are refused: they stand in the memory of every node. No user's name is longer.
+  private static let subjectBytesMax = 256
+
+  private static func subject(_ body: AdminBody) throws(AdminFault) -> Revocation.Subject {
+    guard body.has("user") != body.has("token") else {
+      throw .refused(.badRequest, "the body needs user or token, a string, and not both")
+    }
+    let isUser = body.has("user")
+    let name = isUser ? try body.string("user") : try body.string("token")
+    guard (1...subjectBytesMax).contains(name.count) else {
+      throw .refused(.badRequest, "user and token have 1 to \(subjectBytesMax) bytes; token is the jti, not the token")
+    }
+    return isUser ? .user(name, issuedUntil: Clock.wallMilliseconds()) : .token(name)
+  }
+
+  private static func duration(_ body: AdminBody) throws(AdminFault) -> UInt64 {
+    guard body.has("for") else { return Limits.revocationMillisecondsDefault }
+    let text = String(decoding: try body.string("for"), as: UTF8.self)
+    guard let value = Quantity.milliseconds(text), value >= 1, value <= Limits.revocationMillisecondsMax else {
+      throw .refused(.badRequest, "for must be a duration such as 30s, 5m or 24h, at most a year")
+    }
+    return UInt64(value)
+  }
+}

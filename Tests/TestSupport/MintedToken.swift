@@ -1,0 +1,30 @@
+import JSONCore
+import LoopCore
+
+/// Tokens for nodes that are started with `MintedToken.flags`.
+package enum MintedToken {
+  private static let secret = "a secret of thirty-two bytes or more"
+  package static let flags = ["--auth", "jwt", "--jwt-secret", secret]
+
+  /// Signs a token of the given claims, the members of a JSON object without its braces (RFC 7515 section 3.1).
+  package static func make(_ claims: String) throws -> String {
+    func part(_ text: String) -> [UInt8] {
+      let bytes = Array(text.utf8)
+      return Base64URL.encode(bytes.span)
+    }
+    let signed = part(#"{"alg":"HS256","typ":"JWT"}"#) + Array(".".utf8) + part("{\(claims)}")
+    guard let signature = SharedSecret(Array(secret.utf8)).sign(signed, by: .hs256) else {
+      throw TestFailure("cannot sign a token")
+    }
+    return String(decoding: signed + Array(".".utf8) + Base64URL.encode(signature.span), as: UTF8.self)
+  }
+}
+
+extension RoostProcess {
+  /// Opens a WebSocket with a token and takes its `welcome`.
+  package func connect(token: String) throws -> WebSocketClient {
+    let client = try WebSocketClient(port: port, target: "/ws?token=\(token)")
+    try client.expect("welcome")
+    return client
+  }
+}
