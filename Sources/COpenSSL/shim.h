@@ -21,6 +21,10 @@ static inline void roost_ctx_set_mode(SSL_CTX *c) {
 static inline uint64_t roost_op_server_defaults(void) {
   return SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF;
 }
+static inline uint64_t roost_op_client_defaults(void) {
+  return SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF;
+}
+static inline long roost_set_server_name(SSL *s, const char *name) { return SSL_set_tlsext_host_name(s, name); }
 // Public keys from their numbers, or NULL. A parameter builder keeps the pointers it is given, names among them, until
 // the key is made: everything happens in one call, with names that live as long as the process.
 static inline EVP_PKEY *roost_make_key(const char *type, OSSL_PARAM_BLD *builder) {

@@ -82,14 +82,20 @@ public final class TLSSession {
   /// What a step of the handshake came to.
   public enum Handshake: Equatable { case done, wantsRead, wantsWrite, failed }
 
-  private let session: OpaquePointer
+  let session: OpaquePointer
+  /// OpenSSL's words for the last step that failed, or nil.
+  private(set) var reason: String?
 
   /// Begins as the server's end. Returns nil when OpenSSL has no memory for it.
-  public init?(_ context: TLSContext, socket: Int32) {
+  public convenience init?(_ context: TLSContext, socket: Int32) {
     guard let session = SSL_new(context.context) else { return nil }
+    self.init(taking: session, socket: socket)
+    SSL_set_accept_state(session)
+  }
+
+  init(taking session: OpaquePointer, socket: Int32) {
     self.session = session
     SSL_set_fd(session, socket)
-    SSL_set_accept_state(session)
   }
 
   deinit { SSL_free(session) }
@@ -102,8 +108,15 @@ public final class TLSSession {
     switch SSL_get_error(session, result) {
     case SSL_ERROR_WANT_READ: return .wantsRead
     case SSL_ERROR_WANT_WRITE: return .wantsWrite
-    default: return .failed
+    default:
+      noteReason()
+      return .failed
     }
+  }
+
+  private func noteReason() {
+    guard let text = ERR_reason_error_string(ERR_peek_error()) else { return }
+    reason = String(cString: text)
   }
 
   /// Reads once into `buffer`. Ask again until it would block: OpenSSL may hold more than the socket shows.
@@ -125,9 +138,11 @@ public final class TLSSession {
 
   private func outcome(_ result: Int32) -> Transfer {
     switch SSL_get_error(session, result) {
-    case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: .wouldBlock
-    case SSL_ERROR_ZERO_RETURN: .end
-    default: .failed(0)
+    case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .wouldBlock
+    case SSL_ERROR_ZERO_RETURN: return .end
+    default:
+      noteReason()
+      return .failed(0)
     }
   }
 }

@@ -11,8 +11,8 @@ final class LeaseKeeper {
     case swept
   }
 
-  /// Told of every renewal: how the lease stood, and whose has run out.
-  var renewed: (Standing, _ expired: [[UInt8]]) -> Void = { _, _ in }
+  /// Told of every renewal: how the lease stood, whose has run out, and who has handed over.
+  var renewed: (Standing, _ expired: [[UInt8]], _ leaving: [[UInt8]]) -> Void = { _, _, _ in }
   /// Told when a renewal was refused: this Redis does not serve.
   var refused: () -> Void = {}
 
@@ -40,10 +40,11 @@ final class LeaseKeeper {
     let report = makeReport()
     let isFirst = isFirst
     let answer: ScriptRunner.Handler = { [weak self] reply in self?.answered(reply) }
-    scripts.run(.renew, keys: 3, parts: 8, answer) { [keys, node] writer in
+    scripts.run(.renew, keys: 4, parts: 9, answer) { [keys, node] writer in
       writer.bulk(keys.leases)
       writer.bulk(keys.report, node, "")
       writer.bulk(keys.swept)
+      writer.bulk(keys.leaving)
       writer.bulk(node)
       writer.bulk(RedisLimits.leaseMilliseconds)
       writer.bulk(report)
@@ -62,12 +63,13 @@ final class LeaseKeeper {
   }
 
   private func answered(_ reply: Reply?) {
-    guard let reply, reply.count == 2, let standing = Standing(rawValue: reply[0].integer) else { return refused() }
+    guard let reply, reply.count == 3, let standing = Standing(rawValue: reply[0].integer) else { return refused() }
     isFirst = false
-    let expired = reply[1]
     schedule()
-    renewed(standing, (0..<expired.count).map { expired[$0].copy }.filter { $0 != node })
+    renewed(standing, others(reply[1]), others(reply[2]))
   }
+
+  private func others(_ nodes: Reply) -> [[UInt8]] { (0..<nodes.count).map { nodes[$0].copy }.filter { $0 != node } }
 
   private func schedule() {
     pause()

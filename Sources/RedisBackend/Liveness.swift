@@ -3,13 +3,11 @@
 /// It counts looks and compares no times: a process that was stopped for a while looks once when it goes on, and takes
 /// nobody for dead on account of its own sleep.
 struct Liveness {
-  enum Verdict { case alive, quiet, dead }
+  enum Verdict { case alive, dead }
 
   private var wasOwing = false
   private var hasHeard = false
-  /// Looks in a row with nothing heard in between.
-  private var silentLooks = 0
-  /// Of these, the ones at which an answer had been owed at the look before already.
+  /// Looks in a row with nothing heard in between, at which an answer had been owed at the look before already.
   private var unansweredLooks = 0
 
   /// Notes that the other side said something.
@@ -22,13 +20,10 @@ struct Liveness {
       wasOwing = owes
     }
     guard !hasHeard else {
-      silentLooks = 0
       unansweredLooks = 0
       return .alive
     }
-    silentLooks += 1
     unansweredLooks = owes && wasOwing ? unansweredLooks + 1 : 0
-    if unansweredLooks >= RedisLimits.silenceMilliseconds / RedisLimits.watchMilliseconds { return .dead }
-    return !owes && silentLooks >= RedisLimits.quietMilliseconds / RedisLimits.watchMilliseconds ? .quiet : .alive
+    return unansweredLooks >= RedisLimits.silenceMilliseconds / RedisLimits.watchMilliseconds ? .dead : .alive
   }
 }

@@ -9,7 +9,7 @@ extension RedisBroker {
     case .room(let name): deliver(room: channel.extracting(name), payload)
     case .user(let name): listener?.heard(user: channel.extracting(name), envelope: payload)
     case .everyone: listener?.heardByEveryone(envelope: payload)
-    case nil: break
+    case nil: if channelPart.copy == probeChannel { heardProbe(payload) }
     }
   }
 

@@ -2,11 +2,22 @@ import Realtime
 
 extension RedisBroker {
   public func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    readMembers(keys.room, room, "}:members", reply)
+    readMembers(keys.room, room, "}:members") { [weak self] result in
+      reply(result.map { members in self?.withoutSeconds(members) ?? members })
+    }
+  }
+
+  /// Leaves out what a node has handed over of users who are back elsewhere: they are there once.
+  private func withoutSeconds(_ members: [Member]) -> [Member] {
+    guard members.contains(where: { leavingNodes.contains($0.node) }) else { return members }
+    let present = Set(members.lazy.filter { !self.leavingNodes.contains($0.node) }.map(\.user))
+    return members.filter { !leavingNodes.contains($0.node) || !present.contains($0.user) }
   }
 
   public func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    readMembers(keys.user, user, "}:connections", reply)
+    readMembers(keys.user, user, "}:connections") { [weak self] result in
+      reply(result.map { members in members.filter { self?.leavingNodes.contains($0.node) != true } })
+    }
   }
 
   private func readMembers(
@@ -32,7 +43,9 @@ extension RedisBroker {
 
   public func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
-    guard let owner = RedisKeys.node(ofConnection: name), !isDead(owner) else { return reply(.success(nil)) }
+    guard let owner = RedisKeys.node(ofConnection: name), !isDead(owner), !leavingNodes.contains(owner) else {
+      return reply(.success(nil))
+    }
     let answer: PendingReplies.Handler = { value in
       guard let value, !value.isError else { return reply(.failure(.unavailable)) }
       reply(.success(value.kind == .string ? MemberCodec.decode(name: name, value.bytes) : nil))
@@ -55,8 +68,9 @@ extension RedisBroker {
         .sorted { $0.id.lexicographicallyPrecedes($1.id) }
       reply(.success(nodes))
     }
-    scripts.run(.liveNodes, keys: 1, parts: 2, answer) { [keys] writer in
+    scripts.run(.liveNodes, keys: 2, parts: 3, answer) { [keys] writer in
       writer.bulk(keys.leases)
+      writer.bulk(keys.leaving)
       writer.bulk(keys.report)
     }
   }

@@ -4,21 +4,42 @@ import Realtime
 extension RedisBroker {
   public func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
-    let metaIsDue = metaRefresh.isDue(message.room, now: loop.now)
-    let logIsDue = logRefresh.isDue(message.room, now: loop.now) || metaIsDue
+    guard message.dedupe != nil else {
+      return publishOnce(message) { [weak self] position in
+        reply(position.map { .success($0) } ?? .failure(self?.failure ?? .uncertain))
+      }
+    }
+    sendSurely(byteCount: message.envelope.count, reply) { [weak self] in self?.publishOnce(message, $0) }
+  }
+
+  private func publishOnce(_ message: RoomMessage, _ reply: @escaping (Position?) -> Void) {
+    let dues = ledger.publish(in: message.room, now: loop.now)
     let keyCount = message.dedupe == nil ? 2 : 3
-    let parts = keyCount + 3 + (logIsDue ? 1 : 0) + (metaIsDue ? 1 : 0)
-    scripts.run(.publish, keys: keyCount, parts: parts, { reply(RedisBroker.position($0)) }) {
-      [keys, configuration] writer in
+    let parts = keyCount + 4 + (dues.isLogDue ? 1 : 0) + (dues.isMetaDue ? 1 : 0)
+    let answer: ScriptRunner.Handler = { [weak self] answer in
+      reply(answer.flatMap { self?.publishedPosition($0, room: message.room, epoch: dues.epoch) })
+    }
+    scripts.run(.publish, keys: keyCount, parts: parts, answer) { [keys, configuration] writer in
       writer.bulk(keys.room, message.room, "}:meta")
       writer.bulk(keys.room, message.room, "}:log")
       if let dedupe = message.dedupe { writer.bulk(keys.room, message.room + Array("}:id:".utf8) + dedupe, "") }
       writer.bulk(keys.room, message.room, "}:ch")
       writer.bulk(message.envelope)
-      writer.bulk(configuration.historySize)
-      if logIsDue { writer.bulk(configuration.logMilliseconds) }
-      if metaIsDue { writer.bulk(configuration.metaMilliseconds) }
+      writer.bulk(dues.epoch)
+      writer.bulk(-max(1, configuration.historySize))
+      if dues.isLogDue { writer.bulk(configuration.logMilliseconds) }
+      if dues.isMetaDue { writer.bulk(configuration.metaMilliseconds) }
     }
+  }
+
+  /// Reads the script's answer: an offset in the epoch it was given, or a whole position, which tells the epoch.
+  private func publishedPosition(_ answer: Reply, room: [UInt8], epoch: [UInt8]) -> Position? {
+    if answer.kind == .integer, let epoch = Epoch(text: epoch.span) {
+      return Position(epoch: epoch, offset: UInt64(answer.integer))
+    }
+    guard let position = answer.position else { return nil }
+    ledger.learn(position.epoch, of: room)
+    return position
   }
 
   public func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) { hear(keys.roomChannel(room), reply) }
@@ -30,12 +51,27 @@ extension RedisBroker {
 
   public func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
-    let isDue = metaRefresh.isDue(room, now: loop.now)
+    let isDue = ledger.isMetaDue(room, now: loop.now)
     scripts.run(.position, keys: 2, parts: 4, { reply(RedisBroker.position($0)) }) { [keys, configuration] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
       writer.bulk(configuration.metaMilliseconds)
       writer.bulk(isDue)
+    }
+  }
+
+  public func compare(room: [UInt8], with known: StreamEnd, _ reply: @escaping BrokerReply<Position>) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    var epoch: [UInt8] = []
+    known.position.epoch.append(to: &epoch)
+    scripts.run(.compare, keys: 2, parts: 6, { reply(RedisBroker.position($0)) }) {
+      [keys, configuration] writer in
+      writer.bulk(keys.room, room, "}:meta")
+      writer.bulk(keys.room, room, "}:log")
+      writer.bulk(configuration.metaMilliseconds)
+      writer.bulk(epoch)
+      writer.bulk(Int(clamping: known.position.offset))
+      writer.bulk(Int(clamping: known.timestamp))
     }
   }
 
@@ -85,12 +121,14 @@ extension RedisBroker {
     if let dedupe { return sendOnce(envelope, to: audience, dedupe, reply) }
     switch audience {
     case .everyone:
-      publish(envelope, to: keys.everyone) { isPublished in reply(isPublished ? .success(0) : .failure(.unavailable)) }
+      publish(envelope, to: keys.everyone) { [weak self] isPublished in
+        reply(isPublished ? .success(0) : .failure(self?.failure ?? .uncertain))
+      }
     case .user(let user):
       var count: Int?
       countConnections(of: user) { count = $0 }
-      publish(envelope, to: keys.userChannel(user)) { isPublished in
-        guard isPublished, let count else { return reply(.failure(.unavailable)) }
+      publish(envelope, to: keys.userChannel(user)) { [weak self] isPublished in
+        guard isPublished, let count else { return reply(.failure(self?.failure ?? .uncertain)) }
         reply(.success(count))
       }
     }
@@ -112,10 +150,15 @@ extension RedisBroker {
   private func sendOnce(
     _ envelope: [UInt8], on channel: [UInt8], count: Int, _ key: [UInt8], _ reply: @escaping BrokerReply<Int>
   ) {
-    let answer: ScriptRunner.Handler = { answer in
-      guard let answer, answer.kind == .integer else { return reply(.failure(.unavailable)) }
-      reply(.success(answer.integer))
+    sendSurely(byteCount: envelope.count, reply) { [weak self] in
+      self?.runSendOnce(envelope, on: channel, count: count, key, $0)
     }
+  }
+
+  private func runSendOnce(
+    _ envelope: [UInt8], on channel: [UInt8], count: Int, _ key: [UInt8], _ reply: @escaping (Int?) -> Void
+  ) {
+    let answer: ScriptRunner.Handler = { reply($0.flatMap { $0.kind == .integer ? $0.integer : nil }) }
     scripts.run(.sendOnce, keys: 1, parts: 5, answer) { [keys] writer in
       writer.bulk(keys.once, key, "}")
       writer.bulk(channel)
@@ -146,8 +189,10 @@ extension RedisBroker {
     }
   }
 
-  /// Whether the node in a connection's name is known to be dead.
-  func isOfDeadNode(_ name: [UInt8]) -> Bool { RedisKeys.node(ofConnection: name).map(isDead) ?? true }
+  /// Whether the node in a connection's name is known to be dead, or to have closed it.
+  func isOfDeadNode(_ name: [UInt8]) -> Bool {
+    RedisKeys.node(ofConnection: name).map { isDead($0) || leavingNodes.contains($0) } ?? true
+  }
 }
 
 extension RedisConfiguration {

@@ -18,7 +18,9 @@ extension RedisBroker {
   /// A refused subscription makes the link useless, except for patterns that were never heard: an ACL user who may
   /// subscribe every channel of the prefix may still lack the right to patterns, which Redis compares letter by letter.
   func refused(_ error: Reply) {
-    guard error.begins(with: "NOPERM"), let waiters = patterns.refused() else { return subscriber.fail(error.text) }
+    guard error.begins(with: "NOPERM"), let waiters = patterns.refused() else {
+      return subscriber.fail(RedisLink.refusal(of: "SUBSCRIBE", error))
+    }
     if !hasToldRefusal {
       log(
         .warning, "Redis refused PSUBSCRIBE, so wildcards cannot be joined: give its user allchannels (\(error.text))")

@@ -4,7 +4,7 @@ extension RedisBroker {
   public func enter(room: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     list(room)
-    let isDue = metaRefresh.isDue(room, now: loop.now)
+    let isDue = ledger.isMetaDue(room, now: loop.now)
     let answer: ScriptRunner.Handler = { [weak self] answer in
       guard let answer, answer.count == 2, let position = answer[0].position else {
         self?.undoEntry(room: room, member)

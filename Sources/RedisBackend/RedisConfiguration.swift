@@ -11,9 +11,27 @@ public enum RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
   }
 }
 
+/// What stands behind a Redis, and how its masters are found.
+public enum RedisTopology: Equatable, Sendable, CustomStringConvertible {
+  case single(RedisEndpoint)
+  /// The sentinels know where `master` is now.
+  case sentinel([RedisEndpoint], master: String)
+  /// Any nodes of a Redis Cluster; they name the others.
+  case cluster([RedisEndpoint])
+
+  public var description: String {
+    switch self {
+    case .single(let endpoint): "\(endpoint)"
+    case .sentinel(let sentinels, let master):
+      "\(master) of the sentinels \(sentinels.map(\.description).joined(separator: ","))"
+    case .cluster(let nodes): "the cluster of \(nodes.map(\.description).joined(separator: ","))"
+    }
+  }
+}
+
 /// How a node uses its Redis.
 public struct RedisConfiguration: Sendable {
-  public var endpoint: RedisEndpoint
+  public var topology: RedisTopology
   /// The ACL user, or nil for the default one.
   public var user: String?
   /// Sent with AUTH, never logged. Nil: no AUTH.
@@ -28,10 +46,10 @@ public struct RedisConfiguration: Sendable {
   public var historyTTLMilliseconds: Int
 
   public init(
-    endpoint: RedisEndpoint, user: String? = nil, password: String? = nil, database: Int = 0,
+    topology: RedisTopology, user: String? = nil, password: String? = nil, database: Int = 0,
     prefix: String = "roost", historySize: Int = 100, historyTTLMilliseconds: Int = 300_000
   ) {
-    self.endpoint = endpoint
+    self.topology = topology
     self.user = user
     self.password = password
     self.database = database

@@ -8,10 +8,12 @@ struct RedisKeys {
   let room: [UInt8]
   /// Before a user's name; ends in `}:connections`, the channel in `}:ch`.
   let user: [UInt8]
-  /// Before a node's id; ends in `}:connections`, `}:rooms`.
+  /// Before a node's id; ends in `}:connections`, `}:rooms`, its channel in `}:probe`.
   let node: [UInt8]
   let leases: [UInt8]
   let swept: [UInt8]
+  /// Nodes that have ended and handed their members over.
+  let leaving: [UInt8]
   /// Before a node's id: its report.
   let report: [UInt8]
   /// Before the key of a message outside of rooms that shall be sent once; ends in `}`.
@@ -28,6 +30,7 @@ struct RedisKeys {
     node = key(":{n:")
     leases = key(":{nodes}:leases")
     swept = key(":{nodes}:swept")
+    leaving = key(":{nodes}:leaving")
     report = key(":{nodes}:report:")
     once = key(":{i:")
     revoked = key(":{revoked}")
@@ -37,6 +40,8 @@ struct RedisKeys {
   func roomChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(room, name) }
   func userChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(user, name) }
 
+  /// Where a node hears itself, to know that it hears.
+  func probeChannel(_ id: [UInt8]) -> [UInt8] { node + id + Array("}:probe".utf8) }
   /// The pattern of the channels of all rooms whose name begins with `prefix`. Rooms' channels have a beginning of their
   /// own, so their common end need not be compared.
   func roomPattern(_ prefix: [UInt8]) -> [UInt8] {

@@ -2,17 +2,19 @@
 public enum RedisLimits {
   /// A connection attempt that takes longer goes to the next address, then to the backoff.
   public static let connectMilliseconds = 2_000
+  /// A sentinel or a node of a cluster that was asked where the masters are has this long to answer; then the next is asked.
+  static let inquiryMilliseconds = 1_000
   /// A link that owes an answer and says nothing for this long is dead. With a renewal every 2 s an unreachable Redis is
   /// known after less than 5 s, and one lost connection does not yet cost the lease.
   public static let silenceMilliseconds = 2_000
-  /// A subscriber link that was quiet this long is asked for a PONG.
-  public static let quietMilliseconds = 1_500
   /// How often a link looks whether it is silent.
   static let watchMilliseconds = 500
   /// Commands that would make the unsent output longer fail with `unavailable`. In bytes.
   public static let outputBytesMax = 64 << 20
   /// An output buffer that grew beyond this is given back once it is empty. In bytes.
   static let keptOutputBytes = 1 << 20
+  /// Different reasons for failing that a link tells before it has proved itself again; more are left out.
+  static let toldReasonsMax = 16
   /// The first step and the last of the time before the next connection attempt.
   static let backoffMilliseconds = 50...2_000
   /// What one read takes from the kernel at most. In bytes.
@@ -27,6 +29,10 @@ public enum RedisLimits {
   /// Time between renewals, give or take `renewalJitterPercent`.
   public static let renewalMilliseconds = 2_000
   static let renewalJitterPercent = 10
+  /// After an outage of at least this time leases may have run out because nobody could renew them.
+  static let outageMilliseconds = 2_000
+  /// How long a lease that has run out then means nothing: every node is back by the longest backoff and a renewal.
+  static let returnMilliseconds = 4_000
   /// How long a sweeper that began keeps others from the same node, before they take it for dead too.
   static let claimMilliseconds = 3_000
   /// How long a returning node can learn that it was swept. Later it is told that it was forgotten.
@@ -46,6 +52,19 @@ public enum RedisLimits {
   static let logRefreshMilliseconds = 1_000
   /// Added to the history's TTL: it covers the refresh that was left out.
   static let logSlackMilliseconds = 2_000
-  /// Rooms remembered as refreshed. Beyond it all are forgotten, and refreshed once more than needed.
-  static let refreshedRoomsMax = 100_000
+  /// Rooms remembered with their epoch and as refreshed. Beyond it all are forgotten, and refreshed once more than needed.
+  static let rememberedRoomsMax = 100_000
+
+  /// How long a publish with an id that was sent and not answered, because the connection died, may wait to be sent
+  /// again; counted from its first sending. Later it is answered with `uncertain`: whoever waits knows within a time.
+  public static let retryMilliseconds = 5_000
+  /// Bytes of publishes that wait to be sent again. Beyond it they are answered with `uncertain` at once.
+  public static let retryBytesMax = 16 << 20
+  /// What each of them counts as beside its own bytes.
+  static let retryOverheadBytes = 512
+  /// How long after a publication was found to arrive on the subscribed connection the next one is sent to find out.
+  /// With `silenceMilliseconds` for it to arrive, a deaf connection is known after less than 5 s.
+  static let probeMilliseconds = 2_000
+  /// Every so many probes Redis is asked how many channels it holds for the subscribed connection.
+  static let probesPerAudit = 2
 }

@@ -7,13 +7,26 @@ import Realtime
 /// owner calls `confirm` when Redis has done something useful on it, which starts the backoff over.
 /// Confined to the loop that created it.
 final class RedisLink: EventHandler {
-  enum Phase { case stopped, waiting, resolving, connecting, greeting, open }
+  enum Phase { case stopped, waiting, resolving, connecting, securing, greeting, open }
 
-  private(set) var phase = Phase.stopped
+  /// What a link is for.
+  enum Role {
+    case commands
+    /// For SUBSCRIBE: what comes is given to `received`.
+    case subscriber
+    /// For a question to a sentinel or to a node of a cluster.
+    case informant
+  }
+
+  /// Where a Redis is, or why nobody knows.
+  typealias Located = Result<RedisEndpoint, Unlocated>
+  struct Unlocated: Error { let reason: String }
+
+  var phase = Phase.stopped
   /// Commands written since the start.
   private(set) var commandsTotal: UInt64 = 0
   /// How often the link was opened after it had been open before.
-  private(set) var reconnectsTotal: UInt64 = 0
+  var reconnectsTotal: UInt64 = 0
 
   /// Told when commands may be sent.
   var opened: () -> Void = {}
@@ -22,18 +35,28 @@ final class RedisLink: EventHandler {
   /// Given what answers no command: pushes on a subscribed connection.
   var received: (Reply) -> Void = { _ in }
 
-  private let loop: EventLoop
-  private let resolver: Resolver
-  private let configuration: RedisConfiguration
-  private let name: String
-  private let isSubscriber: Bool
+  /// Asked for the endpoint before every attempt; the connection must then turn out to be a master's. Nil: `endpoint` stays.
+  var locate: ((_ found: @escaping (Located) -> Void) -> Void)?
+  /// Where the link connects to, or was connected last.
+  var endpoint: RedisEndpoint
+
+  let loop: EventLoop
+  let resolver: Resolver
+  let configuration: RedisConfiguration
+  let tlsContext: TLSClientContext?
+  let name: String
+  let role: Role
   private let log: RedisBroker.Log
   private let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RedisLimits.receiveBytes, alignment: 8)
-  private lazy var handler = loop.attach(self)
+  private(set) lazy var handler = loop.attach(self)
 
-  private var descriptor: Int32 = -1
+  var descriptor: Int32 = -1
   /// Counts connection attempts: events and timers of an earlier one are told by it.
-  private var generation: UInt64 = 0
+  var generation: UInt64 = 0
+  /// The connection's TLS, or nil when it is plain.
+  var tls: TLSSession?
+  /// Addresses of the host that were not tried yet.
+  var untried: ArraySlice<Address> = []
   private var reader = ReplyReader()
   private var output = OutputBuffer()
   private var awaitsWritable = false
@@ -44,21 +67,25 @@ final class RedisLink: EventHandler {
   private var flushedAt: UInt64 = 0
   private var backoff = Backoff()
   private var generator = SystemRandomNumberGenerator()
-  private var wasOpen = false
-  private var lastReason = ""
+  var wasOpen = false
+  /// Why it failed last; empty once it has proved itself.
+  private(set) var lastReason = ""
+  /// Reasons told since then: each once, for a failure may show itself in turns in several ways.
+  private var toldReasons: Set<String> = []
 
   /// - Parameters:
+  ///   - tls: what to trust; nil: the connection is plain. A Unix socket is always plain.
   ///   - name: given to Redis with CLIENT SETNAME, so that an operator knows whose connection it is.
-  ///   - isSubscriber: whether the connection is for SUBSCRIBE: what comes is given to `received`, and a quiet
-  ///     connection is asked for a PONG.
   init(
-    loop: EventLoop, resolver: Resolver, configuration: RedisConfiguration, name: String, isSubscriber: Bool,
-    log: @escaping RedisBroker.Log
+    loop: EventLoop, resolver: Resolver, configuration: RedisConfiguration, tls: TLSClientContext?,
+    endpoint: RedisEndpoint, name: String, role: Role, log: @escaping RedisBroker.Log
   ) {
-    self.isSubscriber = isSubscriber
+    self.role = role
     self.loop = loop
     self.resolver = resolver
     self.configuration = configuration
+    self.endpoint = endpoint
+    tlsContext = tls
     self.name = name
     self.log = log
   }
@@ -83,7 +110,9 @@ final class RedisLink: EventHandler {
   func fail(_ reason: String) {
     guard phase != .stopped, phase != .waiting else { return }
     phase = .waiting
-    if reason != lastReason { log(.warning, "Redis at \(configuration.endpoint): \(reason); trying again") }
+    if toldReasons.count < RedisLimits.toldReasonsMax, toldReasons.insert(reason).inserted {
+      log(.warning, "Redis at \(endpoint): \(reason); trying again")
+    }
     lastReason = reason
     let wait = backoff.next(using: &generator)
     closed()
@@ -99,10 +128,12 @@ final class RedisLink: EventHandler {
   func confirm() {
     backoff.reset()
     lastReason = ""
+    toldReasons = []
   }
 
   private func disconnect() {
     generation += 1
+    tls = nil
     if descriptor >= 0 { Socket.close(descriptor) }
     descriptor = -1
     output = OutputBuffer()
@@ -111,92 +142,6 @@ final class RedisLink: EventHandler {
     liveness = Liveness()
     reader = ReplyReader()
     for handler in pending.takeAll() { handler(nil) }
-  }
-
-  // MARK: Connecting
-
-  private func connect() {
-    generation += 1
-    phase = .resolving
-    let generation = generation
-    switch configuration.endpoint {
-    case .unix(let path):
-      guard let address = Address(unixPath: path) else { return fail("the socket's path is too long") }
-      attempt([address][...])
-    case .tcp(let host, let port):
-      resolver.resolve(host, port: port) { [weak self] addresses in
-        guard let self, self.generation == generation, phase == .resolving else { return }
-        guard let addresses, !addresses.isEmpty else { return fail("the host name is unknown") }
-        attempt(addresses[...])
-      }
-    }
-  }
-
-  private var untried: ArraySlice<Address> = []
-
-  private func attempt(_ addresses: ArraySlice<Address>) {
-    guard let address = addresses.first else { return fail("no address") }
-    untried = addresses.dropFirst()
-    generation += 1
-    phase = .connecting
-    do {
-      descriptor = try Socket.connect(to: address)
-      try loop.watch(descriptor, for: .write, handler: handler, token: generation)
-    } catch {
-      return attemptFailed(error.description)
-    }
-    let generation = generation
-    loop.after(milliseconds: RedisLimits.connectMilliseconds) { [weak self] in
-      guard let self, self.generation == generation, phase == .connecting else { return }
-      attemptFailed("no connection within \(RedisLimits.connectMilliseconds) ms")
-    }
-  }
-
-  private func attemptFailed(_ reason: String) {
-    guard !untried.isEmpty else { return fail(reason) }
-    if descriptor >= 0 { Socket.close(descriptor) }
-    descriptor = -1
-    attempt(untried)
-  }
-
-  private func connected() {
-    loop.change(descriptor, to: .read, handler: handler, token: generation)
-    phase = .greeting
-    watch(generation)
-    if let password = configuration.password {
-      enqueue({ [weak self] in self?.greeted($0, "AUTH") }) { writer in
-        writer.command(parts: configuration.user == nil ? 2 : 3)
-        writer.bulk("AUTH")
-        if let user = configuration.user { writer.bulk(Array(user.utf8)) }
-        writer.bulk(Array(password.utf8))
-      }
-    }
-    if configuration.database != 0 {
-      enqueue({ [weak self] in self?.greeted($0, "SELECT") }) { writer in
-        writer.command(parts: 2)
-        writer.bulk("SELECT")
-        writer.bulk(configuration.database)
-      }
-    }
-    // A Redis that does not let us name the connection serves all the same: any answer will do.
-    enqueue({ [weak self] reply in if reply != nil { self?.finishGreeting() } }) { writer in
-      writer.command(parts: 3)
-      writer.bulk("CLIENT")
-      writer.bulk("SETNAME")
-      writer.bulk(Array(name.utf8))
-    }
-  }
-
-  private func greeted(_ reply: Reply?, _ command: String) {
-    if let reply, reply.isError { fail("\(command) was refused: \(reply.text)") }
-  }
-
-  private func finishGreeting() {
-    guard phase == .greeting else { return }
-    phase = .open
-    if wasOpen { reconnectsTotal += 1 }
-    wasOpen = true
-    opened()
   }
 
   // MARK: Commands
@@ -221,7 +166,7 @@ final class RedisLink: EventHandler {
     if flushedAt == loop.now { loop.tickAgain() }
   }
 
-  private func enqueue(_ reply: @escaping PendingReplies.Handler, _ write: (inout CommandWriter) -> Void) {
+  func enqueue(_ reply: @escaping PendingReplies.Handler, _ write: (inout CommandWriter) -> Void) {
     write(&output.writer)
     pending.append(reply)
     commandsTotal += 1
@@ -236,10 +181,11 @@ final class RedisLink: EventHandler {
   }
 
   private func transmit() {
-    switch output.withUnsentBytes({ Socket.send(descriptor, $0) }) {
+    let tls = tls
+    switch output.withUnsentBytes({ tls?.send($0) ?? Socket.send(descriptor, $0) }) {
     case .bytes(let count): output.sent(count)
     case .wouldBlock, .end: break
-    case .failed(let code): return fail(SystemError.text(code))
+    case .failed(let code): return fail(failureText(code))
     }
     let hasRemainder = output.unsentCount > 0
     guard hasRemainder != awaitsWritable else { return }
@@ -251,19 +197,23 @@ final class RedisLink: EventHandler {
 
   func ready(_ token: UInt64, _ readiness: Readiness) {
     guard token == generation & 0xFFFF_FFFF_FFFF, descriptor >= 0 else { return }
-    if phase == .connecting {
-      let code = Socket.pendingError(descriptor)
-      return code == 0 ? connected() : attemptFailed(SystemError.text(code))
-    }
+    if phase == .connecting || phase == .securing { return proceed() }
     if readiness.contains(.write) { transmit() }
     if generation & 0xFFFF_FFFF_FFFF == token, !readiness.isDisjoint(with: [.read, .hangUp]) { receive() }
   }
 
   private func receive() {
-    switch Socket.receive(descriptor, into: receiveBuffer) {
-    case .wouldBlock: return
-    case .end: return fail("Redis closed the connection")
-    case .failed(let code): return fail(SystemError.text(code))
+    let generation = generation
+    // OpenSSL may hold more than the socket shows, so what it has is read to the end.
+    while receiveOnce(), tls != nil, self.generation == generation {}
+  }
+
+  /// Reads once. Returns whether there may be more.
+  private func receiveOnce() -> Bool {
+    switch tls?.receive(into: receiveBuffer) ?? Socket.receive(descriptor, into: receiveBuffer) {
+    case .wouldBlock: return false
+    case .end: fail("Redis closed the connection")
+    case .failed(let code): fail(failureText(code))
     case .bytes(let count):
       liveness.heard()
       owesPush = false
@@ -273,13 +223,20 @@ final class RedisLink: EventHandler {
         return self.generation == generation
       }
       if !wellFormed, self.generation == generation { fail("what it says is not the Redis protocol") }
+      return true
     }
+    return false
+  }
+
+  private func failureText(_ code: Int32) -> String {
+    guard let tls, code == 0 else { return SystemError.text(code) }
+    return RedisLink.complaint(about: tls.failure)
   }
 
   private func take(_ reply: Reply) {
     let handler = pending.popFirst()
     if reply.isFatal {
-      let text = reply.text
+      let text = reply.text + (reply.begins(with: "NOAUTH") ? " Put user and password into --redis" : "")
       handler?(nil)
       return fail(text)
     }
@@ -288,7 +245,7 @@ final class RedisLink: EventHandler {
 
   // MARK: Liveness
 
-  private func watch(_ generation: UInt64) {
+  func watch(_ generation: UInt64) {
     loop.after(milliseconds: RedisLimits.watchMilliseconds) { [weak self] in
       guard let self, self.generation == generation else { return }
       checkLiveness()
@@ -299,7 +256,6 @@ final class RedisLink: EventHandler {
   private func checkLiveness() {
     switch liveness.look(owes: !pending.isEmpty || owesPush) {
     case .alive: break
-    case .quiet: if isSubscriber, phase == .open { ping() }
     case .dead: fail("no answer for \(RedisLimits.silenceMilliseconds) ms")
     }
   }

@@ -1,11 +1,13 @@
 /// The scripts, each a file that opens with its KEYS and ARGV.
 enum Script: Int, CaseIterable {
-  case publish, position, history, enter, leave, renew, liveNodes, sweepBegin, sweepRoom, sweepEnd, sendOnce, revoke
+  case publish, position, compare, history, enter, leave, renew, liveNodes, sweepBegin, sweepRoom, sweepEnd, sendOnce
+  case revoke, handOver
 
   var source: [UInt8] {
     switch self {
     case .publish: PackageResources.publish_lua
     case .position: PackageResources.position_lua
+    case .compare: PackageResources.compare_lua
     case .history: PackageResources.history_lua
     case .enter: PackageResources.enter_lua
     case .leave: PackageResources.leave_lua
@@ -15,6 +17,7 @@ enum Script: Int, CaseIterable {
     case .sweepRoom: PackageResources.sweep_room_lua
     case .sweepEnd: PackageResources.sweep_end_lua
     case .sendOnce: PackageResources.send_once_lua
+    case .handOver: PackageResources.hand_over_lua
     case .revoke: PackageResources.revoke_lua
     }
   }
@@ -48,7 +51,7 @@ final class ScriptRunner {
     link.request({ [weak self] answer in
       guard let self, let answer else { return reply(false) }
       guard answer.kind == .string else {
-        link.fail("SCRIPT LOAD was refused: \(answer.text)")
+        link.fail(RedisLink.refusal(of: "SCRIPT LOAD", answer))
         return reply(false)
       }
       hashes[script.rawValue] = answer.copy
@@ -96,8 +99,8 @@ final class ScriptRunner {
   }
 
   private func report(_ script: Script, _ answer: Reply) {
-    let text = answer.text
-    if text != lastError { log(.warning, "Redis refused the script \(script): \(text)") }
+    let text = RedisLink.refusal(of: "EVALSHA (\(script))", answer)
+    if text != lastError { log(.warning, "Redis at \(link.endpoint): \(text)") }
     lastError = text
   }
 }

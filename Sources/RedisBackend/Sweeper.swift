@@ -9,6 +9,8 @@ final class Sweeper {
   private let scripts: ScriptRunner
   private let keys: RedisKeys
   private var sweeping: Set<[UInt8]> = []
+  /// What Redis said when it refused a step of a sweep; nil: it never did.
+  private(set) var refusal: String?
   /// Told when a dead node has been swept wholly.
   var swept: (_ node: [UInt8]) -> Void = { _ in }
 
@@ -46,7 +48,7 @@ final class Sweeper {
 
   private func sweepRooms(of node: [UInt8], isOwn: Bool, _ done: @escaping (Bool) -> Void) {
     let listed: PendingReplies.Handler = { [weak self] reply in
-      guard let self, let reply, !reply.isError else { return done(false) }
+      guard let self, let reply, accept(reply, "ZRANGE") else { return done(false) }
       guard reply.count > 0 else { return sweepConnections(of: node, cursor: [0x30], isOwn, done) }
       let rooms = (0..<reply.count).map { reply[$0].copy }
       sweep(node, from: rooms) { [weak self] isComplete in
@@ -62,6 +64,12 @@ final class Sweeper {
       writer.bulk(0)
       writer.bulk(RedisLimits.sweepChunk - 1)
     }
+  }
+
+  /// Whether a reply is none of refusal.
+  private func accept(_ reply: Reply, _ command: String) -> Bool {
+    if reply.isError { refusal = RedisLink.refusal(of: command, reply) }
+    return !reply.isError
   }
 
   private func forget(rooms: [[UInt8]], of node: [UInt8]) {
@@ -104,7 +112,7 @@ final class Sweeper {
 
   private func sweepConnections(of node: [UInt8], cursor: [UInt8], _ isOwn: Bool, _ done: @escaping (Bool) -> Void) {
     let scanned: PendingReplies.Handler = { [weak self] reply in
-      guard let self, let reply, reply.count == 2 else { return done(false) }
+      guard let self, let reply, accept(reply, "HSCAN"), reply.count == 2 else { return done(false) }
       let fields = reply[1]
       for i in stride(from: 0, to: fields.count - 1, by: 2) {
         let name = fields[i].copy
@@ -136,10 +144,11 @@ final class Sweeper {
   }
 
   private func finish(_ node: [UInt8], _ isOwn: Bool, _ done: @escaping (Bool) -> Void) {
-    scripts.run(.sweepEnd, keys: 3, parts: 5, { done($0 != nil) }) { [keys] writer in
+    scripts.run(.sweepEnd, keys: 4, parts: 6, { done($0 != nil) }) { [keys] writer in
       writer.bulk(keys.leases)
       writer.bulk(keys.report, node, "")
       writer.bulk(keys.swept)
+      writer.bulk(keys.leaving)
       writer.bulk(node)
       writer.bulk(isOwn)
     }

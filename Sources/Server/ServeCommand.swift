@@ -37,6 +37,11 @@ public enum ServeCommand {
 
   private static func serve(_ settings: ServerSettings, _ environment: [String: String]) throws {
     if let problem = unsupported(settings) { throw SettingsError(message: problem) }
+    if settings.redis?.usesTLS == true {
+      do throws(TLSError) { _ = try Node.redisTLS(settings) } catch {
+        throw SettingsError(message: "--redis: \(error)")
+      }
+    }
     OpenFiles.raiseLimit()
     let worker = WorkerPage.inherited(environment)
     if settings.workers > 1, worker == nil {
@@ -48,16 +53,9 @@ public enum ServeCommand {
 
   /// What the settings know and this version does not build yet: refused, never silently ignored.
   private static func unsupported(_ settings: ServerSettings) -> String? {
-    if settings.leaveGraceMilliseconds != ServerSettings().leaveGraceMilliseconds {
-      return "--leave-grace is not built yet: user_left is said at once"
-    }
     if settings.webhookURL != nil { return "--webhook-url is not built yet" }
-    if let redis = settings.redis {
-      if redis.usesTLS { return "--redis rediss:// is not built yet; expected redis:// or unix://" }
-      switch redis.topology {
-      case .single, .unixSocket: break
-      case .sentinel, .cluster: return "--redis with Sentinel or Cluster is not built yet; expected redis:// or unix://"
-      }
+    if let redis = settings.redis, case .cluster = redis.topology {
+      return "--redis with Cluster is not built yet; expected redis://, redis+sentinel:// or unix://"
     }
     return nil
   }

@@ -45,6 +45,13 @@ extension ServerSettings {
     if (tlsCertificatePath == nil) != (tlsKeyPath == nil) {
       return "--tls-cert and --tls-key need each other; \(tlsKeyPath == nil ? "--tls-key" : "--tls-cert") is missing"
     }
+    if (redisCertificatePath == nil) != (redisKeyPath == nil) {
+      return "--redis-cert and --redis-key need each other; "
+        + "\(redisKeyPath == nil ? "--redis-key" : "--redis-cert") is missing"
+    }
+    if redisAuthorityPath != nil || redisCertificatePath != nil, redis?.usesTLS != true {
+      return "--redis-ca and --redis-cert are for TLS; expected --redis rediss://"
+    }
     if redirectPort != nil, tlsCertificatePath == nil {
       return "--redirect-port needs TLS to redirect to; expected --tls-cert and --tls-key"
     }

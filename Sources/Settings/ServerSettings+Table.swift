@@ -52,6 +52,11 @@ extension ServerSettings {
         }
       }.secret(),
       .text(
+        "redisCa", \.redisAuthorityPath, "FILE", "PEM file with the authorities to trust for rediss://",
+        whenUnset: "the system's"),
+      .text("redisCert", \.redisCertificatePath, "FILE", "PEM file with the certificate shown to Redis"),
+      .text("redisKey", \.redisKeyPath, "FILE", "PEM file with that certificate's private key"),
+      .text(
         "redisPrefix", \.redisPrefix, "TEXT", "what every key and channel in Redis begins with", problem: prefixProblem),
       .text("nodeId", \.nodeID, "TEXT", "name of this node in the cluster", whenUnset: "random", problem: nodeProblem),
       .integer(
@@ -96,7 +101,7 @@ extension ServerSettings {
       .duration("pingTimeout", \.pingTimeoutMilliseconds, 100...600_000, "time a client has to answer a ping"),
       .duration(
         "leaveGrace", \.leaveGraceMilliseconds, 0...600_000,
-        "time a lost client has to come back before user_left is sent"),
+        "time that users of a draining node have to be back on another before user_left is sent"),
       .duration("drain", \.drainMilliseconds, 0...3_600_000, "time over which a stopping node sends its clients away"),
       .toggle("compression", \.compression, "permessage-deflate (RFC 7692) for clients that offer it"),
       .toggle("echo", \.echo, "serve a raw WebSocket echo at /echo"),

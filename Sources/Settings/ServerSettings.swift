@@ -47,6 +47,12 @@ public struct ServerSettings: Sendable {
 
   /// nil: the embedded broker.
   public var redis: RedisURL?
+  /// PEM file with the authorities that sign Redis' certificate; nil: the system's.
+  public var redisAuthorityPath: String?
+  /// PEM file with this client's certificate for Redis; nil: none is shown.
+  public var redisCertificatePath: String?
+  /// PEM file with its key; set exactly when the certificate is.
+  public var redisKeyPath: String?
   /// What every key and channel in Redis begins with; without braces.
   public var redisPrefix = "roost"
   /// nil: the caller makes a random one.
@@ -88,7 +94,7 @@ public struct ServerSettings: Sendable {
   public var pingIntervalMilliseconds = 25_000
   /// Time a client has to answer a ping.
   public var pingTimeoutMilliseconds = 10_000
-  /// Time a lost client has to come back before `user_left`.
+  /// Time that users of a draining node have to be back elsewhere before `user_left`.
   public var leaveGraceMilliseconds = 5000
   /// Time over which a stopping node sends its clients away.
   public var drainMilliseconds = 10_000

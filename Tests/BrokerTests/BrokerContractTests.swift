@@ -1,11 +1,16 @@
+import LoopCore
 import Realtime
+import TestSupport
 import Testing
 
+@testable import RedisBackend
+
 /// Which broker a contract test runs on.
-enum BrokerKind: CaseIterable { case embedded, redis }
+enum BrokerKind: CaseIterable { case embedded, redis, redisTLS }
 
 /// A node of the given kind, ready to work.
 struct Bench {
+  private static let certificates = Result { try Certificates() }
   let node: TestNode
 
   init(_ kind: BrokerKind, historySize: Int = 100) throws {
@@ -14,6 +19,14 @@ struct Bench {
       node = try TestNode("n1", embedded: (), historySize: historySize)
     case .redis:
       node = try TestNode("n1", on: RedisServer()) { $0.historySize = historySize }
+    case .redisTLS:
+      let certificates = try Bench.certificates.get()
+      let port = try FreePort.find()
+      let tls = try TLSClientContext(authorityPath: certificates.authority, certificatePath: nil, keyPath: nil)
+      node = try TestNode("n1", on: RedisServer(certificates.redisArguments(port: port)), tls: tls) {
+        $0.topology = .single(.tcp(host: "localhost", port: port))
+        $0.historySize = historySize
+      }
     }
     let node = node
     try #require(drive([node]) { node.isUp })

@@ -62,7 +62,10 @@ final class RedisServer {
 
   /// Runs a command and returns its reply as text: an array's parts joined by line feeds, nil for null or a failure.
   @discardableResult
-  func run(_ parts: String...) -> String? {
+  func run(_ parts: String...) -> String? { run(parts) }
+
+  @discardableResult
+  func run(_ parts: [String]) -> String? {
     connect()
     var answer: String?
     var isAnswered = false
@@ -94,9 +97,10 @@ final class RedisServer {
 
   private func connect() {
     guard link == nil else { return }
+    let endpoint = RedisEndpoint.tcp(host: "127.0.0.1", port: port)
     let fresh = RedisLink(
-      loop: loop, resolver: resolver, configuration: RedisConfiguration(endpoint: .tcp(host: "127.0.0.1", port: port)),
-      name: "test", isSubscriber: false, log: { _, _ in })
+      loop: loop, resolver: resolver, configuration: RedisConfiguration(topology: .single(endpoint)), tls: nil,
+      endpoint: endpoint, name: "test", role: .commands, log: { _, _ in })
     link = fresh
     fresh.start()
     for _ in 0..<5000 where fresh.phase != .open { tick() }

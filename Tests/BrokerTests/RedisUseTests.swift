@@ -13,7 +13,7 @@ struct RedisUseTests {
     // What docs/redis.md says is enough.
     server.run(
       "ACL", "SETUSER", "ann", "on", ">s3cret", "~roost:*", "&roost:*", "+@connection", "+@pubsub", "+@hash",
-      "+@sortedset", "+@stream", "+@string", "+@scripting", "+@keyspace", "+time")
+      "+@sortedset", "+@list", "+@string", "+@scripting", "+@keyspace", "+time")
     let node = try TestNode("n1", on: server) {
       $0.user = "ann"
       $0.password = "s3cret"
@@ -42,7 +42,7 @@ struct RedisUseTests {
   func unixSocket() throws {
     let path = "/tmp/roost-test-\(Clock.monotonicNanoseconds()).sock"
     let server = try RedisServer(["--unixsocket", path])
-    let node = try TestNode("n1", on: server) { $0.endpoint = .unix(path: path) }
+    let node = try TestNode("n1", on: server) { $0.topology = .single(.unix(path: path)) }
     #expect(drive([node]) { node.isUp })
     #expect(try node.publish("m").offset == 1)
   }
@@ -53,7 +53,7 @@ struct RedisUseTests {
     server.run("REPLICAOF", "127.0.0.1", "1")
     let node = try TestNode("n1", on: server)
     #expect(drive([node]) { node.heard.lost == 1 })
-    #expect(drive([node]) { node.log.contains { $0.contains("READONLY") || $0.contains("MASTERDOWN") } })
+    #expect(drive([node]) { node.log.contains { $0.contains("READONLY") || $0.contains("MASTERDOWN") } }, "\(node.log)")
     #expect(!node.broker.isAvailable)
     server.run("REPLICAOF", "NO", "ONE")
     #expect(drive([node]) { node.isUp })

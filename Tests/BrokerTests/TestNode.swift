@@ -12,6 +12,10 @@ final class Recorder: BrokerListener {
   var everyone: [String] = []
   var lost = 0
   var restored = 0
+  var cuts = 0
+  /// Rooms whose mention in `brokerRestored` is noted in `compared`.
+  var watched: [String] = []
+  var compared: [String] = []
   var presenceLost: [Bool] = []
   var onPresenceLost: () -> Void = {}
 
@@ -25,7 +29,11 @@ final class Recorder: BrokerListener {
   func heard(user: Span<UInt8>, envelope: Span<UInt8>) { direct.append((text(user), text(envelope))) }
   func heardByEveryone(envelope: Span<UInt8>) { everyone.append(text(envelope)) }
   func brokerLost() { lost += 1 }
-  func brokerRestored() { restored += 1 }
+  func subscriptionsLost(where isAffected: RoomFilter?) { cuts += 1 }
+  func brokerRestored(where isAffected: RoomFilter?) {
+    restored += 1
+    for room in watched where isAffected?(bytes(room)) ?? true { compared.append(room) }
+  }
   func presenceLost(announce: Bool) {
     presenceLost.append(announce)
     onPresenceLost()
@@ -64,17 +72,20 @@ final class TestNode {
     broker.start()
   }
 
-  init(_ id: String, on server: RedisServer, _ change: (inout RedisConfiguration) -> Void = { _ in }) throws {
+  init(
+    _ id: String, on server: RedisServer, tls: TLSClientContext? = nil,
+    _ change: (inout RedisConfiguration) -> Void = { _ in }
+  ) throws {
     self.id = id
     self.server = server
     loop = try EventLoop()
     resolver = try Resolver(loop)
-    var configuration = RedisConfiguration(endpoint: .tcp(host: "127.0.0.1", port: server.port))
+    var configuration = RedisConfiguration(topology: .single(.tcp(host: "127.0.0.1", port: server.port)))
     change(&configuration)
     let lines = lines
-    broker = RedisBroker(loop: loop, resolver: resolver, configuration: configuration, nodeID: bytes(id)) {
-      lines.all.append($1)
-    }
+    broker = RedisBroker(
+      loop: loop, resolver: resolver, configuration: configuration, tls: tls, nodeID: bytes(id)
+    ) { lines.all.append($1) }
     broker.listener = heard
     broker.start()
   }

@@ -130,9 +130,9 @@ struct ClusterTests {
     }
   }
 
-  @Test("gives presence up at once when a node stops in order")
+  @Test("gives presence up at once when a node stops in order and no grace is given")
   func stoppedNode() throws {
-    let cluster = try Cluster(2, ["--drain", "1s"])
+    let cluster = try Cluster(2, ["--drain", "1s", "--leave-grace", "0"])
     let clients = try cluster.members(of: "r")
     cluster.nodes[0].process.signal(SIGTERM)
     #expect(try clients[0].expectClose() == 1012)

@@ -48,7 +48,8 @@ struct ServerSettingsTests {
   func threeNames() throws {
     let values: [String: String] = [
       "host": "::1", "port": "0", "adminPort": "9", "tlsCert": "c", "tlsKey": "k", "redirectPort": "8",
-      "origins": "https://a.example,*.b.example", "redis": "redis://h", "redisPrefix": "p", "nodeId": "n-1",
+      "origins": "https://a.example,*.b.example", "redis": "rediss://h", "redisCa": "a.pem", "redisCert": "r",
+      "redisKey": "rk", "redisPrefix": "p", "nodeId": "n-1",
       "workers": "1", "auth": "jwt", "jwtSecret": "s", "jwtPublicKey": "k.pem", "jwks": "https://x/jwks",
       "jwtSecretFile": "secrets", "jwksRefresh": "1m", "jwtAudience": "chat,other", "jwtIssuer": "https://id.example",
       "jwtLeeway": "0s", "authTimeout": "3s",
@@ -90,7 +91,7 @@ struct ServerSettingsTests {
       #expect(settings.maxQueueBytes == 2 << 20)
       #expect(!settings.compression && settings.echo)
       #expect(settings.drainMilliseconds == 0)
-      #expect(settings.redis?.description == "redis://h:6379")
+      #expect(settings.redis?.description == "rediss://h:6379")
       #expect(settings.jwtSecret == "s" && settings.apiKey == "a" && settings.webhookSecret == "w")
       #expect(settings.jwtSecretPath == "secrets" && settings.jwtPublicKeyPath == "k.pem")
       #expect(settings.jwksLocation == "https://x/jwks" && settings.jwksRefreshMilliseconds == 60_000)
@@ -135,6 +136,8 @@ struct ServerSettingsTests {
       (["--redis-prefix", "a{b}"], ["--redis-prefix", "braces"]), (["--node-id", "a b"], ["--node-id"]),
       (["--webhook-url", "ftp://x"], ["--webhook-url", "http://"]), (["--rate", "-5"], ["--rate", "out of range"]),
       (["--auth", "jwt"], ["--jwt-secret", "--jwks"]), (["--tls-cert", "c"], ["--tls-key is missing"]),
+      (["--redis", "rediss://h", "--redis-key", "c"], ["--redis-cert is missing"]),
+      (["--redis", "redis://h", "--redis-ca", "c"], ["--redis-ca", "rediss://"]),
       (["--tls-key", "c"], ["--tls-cert is missing"]), (["--workers", "2"], ["--workers 2 needs --redis"]),
       (["--workers", "2", "--redis", "redis://h", "--port", "0"], ["fixed --port"]),
       (["--redirect-port", "80"], ["--redirect-port", "--tls-cert"]),

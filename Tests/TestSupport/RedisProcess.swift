@@ -5,13 +5,17 @@ package final class RedisProcess {
   package let port: UInt16
   package private(set) var process: ChildProcess
 
-  package init() throws {
+  private let arguments: [String]
+
+  /// - Parameter arguments: more of what `redis-server` understands.
+  package init(_ arguments: [String] = []) throws {
+    self.arguments = arguments
     // Another test may have taken the port that was free a moment ago.
     var attempts = 5
     while true {
       let free = try FreePort.find()
       do {
-        process = try RedisProcess.start(free)
+        process = try RedisProcess.start(free, arguments)
         port = free
         return
       } catch {
@@ -23,12 +27,14 @@ package final class RedisProcess {
 
   package var url: String { "redis://127.0.0.1:\(port)" }
 
-  private static func start(_ port: UInt16) throws -> ChildProcess {
+  private static func start(_ port: UInt16, _ arguments: [String]) throws -> ChildProcess {
     let process: ChildProcess
     do {
-      process = try ChildProcess([
-        "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", "/tmp",
-      ])
+      process = try ChildProcess(
+        [
+          "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
+          "/tmp",
+        ] + arguments)
     } catch { throw TestFailure("redis-server is missing (apt-get install redis-server): \(error)") }
     _ = try process.line(with: "Ready to accept connections")
     return process
@@ -40,7 +46,7 @@ package final class RedisProcess {
   /// Starts it again, empty, on the same port.
   package func restart() throws {
     kill()
-    process = try RedisProcess.start(port)
+    process = try RedisProcess.start(port, arguments)
   }
 
   /// Stops it from answering, with its connections open.
@@ -48,13 +54,35 @@ package final class RedisProcess {
   package func resume() { process.signal(SIGCONT) }
 
   /// Sends an inline command and returns the reply as it was sent.
-  package func command(_ text: String) throws -> String {
+  package func command(_ text: String) throws -> String { try RedisProcess.command(text, port: port) }
+
+  /// Sends an inline command to whatever speaks the protocol of Redis on a port.
+  package static func command(_ text: String, port: UInt16) throws -> String {
     let connection = try TCPConnection(port: port)
-    try connection.send(text + "\r\nQUIT\r\n")
+    try connection.send(text + "\r\n")
     let deadline = Deadline(within: 5)
     var reply: [UInt8] = []
-    while case .bytes(let bytes) = connection.read(until: deadline) { reply += bytes }
+    while case .bytes(let bytes) = connection.read(until: deadline) {
+      reply += bytes
+      if RedisProcess.end(ofReplyIn: reply, from: 0) != nil { break }
+    }
     return String(decoding: reply, as: UTF8.self)
+  }
+
+  /// Where a reply that begins at `start` ends, or nil when it is not whole yet.
+  private static func end(ofReplyIn bytes: [UInt8], from start: Int) -> Int? {
+    guard start < bytes.count, let lineEnd = bytes[start...].firstIndex(of: 0x0A) else { return nil }
+    let number = Int(String(decoding: bytes[(start + 1)..<(lineEnd - 1)], as: UTF8.self)) ?? 0
+    switch bytes[start] {
+    case 0x24:
+      let end = number < 0 ? lineEnd + 1 : lineEnd + 1 + number + 2
+      return end <= bytes.count ? end : nil
+    case 0x2A:
+      var end: Int? = lineEnd + 1
+      for _ in 0..<max(0, number) { end = end.flatMap { RedisProcess.end(ofReplyIn: bytes, from: $0) } }
+      return end
+    default: return lineEnd + 1
+    }
   }
 
   /// Reads a number of INFO.

@@ -1,7 +1,9 @@
 /// Why a broker could not do what was asked.
 public enum BrokerError: Error, Equatable, Sendable {
-  /// The broker is out of reach; nothing was done, or nothing is known to have been done.
+  /// The broker is out of reach, or refused: nothing was done.
   case unavailable
+  /// The broker went out of reach before it answered: it may have been done all the same.
+  case uncertain
   /// What this broker can never do, however often it is asked.
   case unsupported
 }
@@ -46,6 +48,19 @@ public struct HistoryPage {
   public init(position: Position, entries: [Entry]) {
     self.position = position
     self.entries = entries
+  }
+}
+
+/// How far a node knows a room's stream.
+public struct StreamEnd: Equatable, Sendable {
+  /// The last message, or where the room stood when it was entered.
+  public var position: Position
+  /// The time stamp of the message at `position`; 0 when it was not heard.
+  public var timestamp: UInt64
+
+  public init(position: Position, timestamp: UInt64) {
+    self.position = position
+    self.timestamp = timestamp
   }
 }
 
@@ -108,13 +123,19 @@ public protocol Broker: AnyObject {
   func start()
   /// Ends in order: gives up the node's lease, so that nobody has to wait for it. Answers when that is done or failed.
   func stop(_ reply: @escaping () -> Void)
-  /// Whether a publish would be taken now.
+  /// Ends in order, and leaves the members that this node still has in their rooms for so many milliseconds: users who are
+  /// back on another node by then have not left. Answers when that is done or failed.
+  func handOver(forMilliseconds grace: Int, _ reply: @escaping () -> Void)
+  /// Whether a publish would be taken now; with several masters, in some room.
   var isAvailable: Bool { get }
+  /// Whether nothing is out of reach.
+  var isWhole: Bool { get }
 
   // MARK: Messages
 
   /// Gives a message its offset, keeps it in the room's history and has every subscribed node hear it, in one step.
-  /// A retry within the dedupe time answers with the first position and publishes nothing.
+  /// A retry within the dedupe time answers with the first position and publishes nothing. What has a `dedupe` and gets
+  /// no answer is tried again within a bounded time; without one the answer is `uncertain`.
   func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>)
   /// Starts hearing a room. Answers when nothing published from now on can be missed.
   func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>)
@@ -128,6 +149,10 @@ public protocol Broker: AnyObject {
   func unsubscribe(prefix: [UInt8])
   /// Reads where a room is. A room nobody has published in is at offset 0 of a fresh epoch, which later publishes keep.
   func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>)
+  /// Reads where a room is, and makes sure that what a node knows of its stream is still so: a Redis that was replaced
+  /// by its replica, or restarted from a file, may have lost the last messages and given their offsets to others. Then
+  /// the room begins a new epoch.
+  func compare(room: [UInt8], with known: StreamEnd, _ reply: @escaping BrokerReply<Position>)
   /// Reads a piece of a room's history.
   func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>)
   /// Sends an encoded `Envelope` outside of rooms, without history. Answers with the number of connections it is for,
@@ -172,11 +197,27 @@ public protocol Broker: AnyObject {
 }
 
 extension Broker {
+  /// Stops: where there is no other node, there is nobody to hand members over to.
+  public func handOver(forMilliseconds grace: Int, _ reply: @escaping () -> Void) { stop(reply) }
+
   /// Sends without looking for a retry.
   public func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
     send(envelope, to: audience, dedupe: nil, reply)
   }
 }
+
+extension Broker {
+  /// With a single place behind it a broker is whole when it is available.
+  public var isWhole: Bool { isAvailable }
+
+  /// A broker that never loses what it has acknowledged needs no comparison.
+  public func compare(room: [UInt8], with known: StreamEnd, _ reply: @escaping BrokerReply<Position>) {
+    position(room: room, reply)
+  }
+}
+
+/// Chooses rooms by their name.
+public typealias RoomFilter = (_ room: [UInt8]) -> Bool
 
 /// Hears what a broker brings. Called on the loop's thread; the spans are valid during the call only.
 public protocol BrokerListener: AnyObject {
@@ -191,9 +232,12 @@ public protocol BrokerListener: AnyObject {
 
   /// The broker went out of reach. Said once per outage.
   func brokerLost()
-  /// The broker is back and every subscription stands again: time to compare positions. Said once per outage, and
-  /// again whenever subscriptions had to be renewed.
-  func brokerRestored()
+  /// The subscriptions of the rooms that `isAffected` chooses (nil: of all) are gone: nothing of them is heard until
+  /// `brokerRestored` names them.
+  func subscriptionsLost(where isAffected: RoomFilter?)
+  /// The subscriptions of the rooms that `isAffected` chooses (nil: of all) stand again: time to compare their positions.
+  /// Said after every outage, and whenever subscriptions had to be renewed.
+  func brokerRestored(where isAffected: RoomFilter?)
   /// The broker has forgotten who is connected here (restarted empty, or took this node for dead): assert every
   /// connection and member again. `announce`: others were told that they left, so tell them that they are back.
   func presenceLost(announce: Bool)

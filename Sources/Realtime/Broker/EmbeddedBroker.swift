@@ -159,14 +159,14 @@ public final class EmbeddedBroker: Broker {
     let room = room(name)
     connect(member)
     guard let connection = connections.find(member.name.span) else { return reply(.failure(.unavailable)) }
-    let isFirst = room.enter(connection, since: member.since, others: connectionList(member.user))
+    let isFirst = room.enter(connection, since: member.since, first: userConnections[member.user])
     if isFirst, announce { notify(name, .userJoined, member) }
     reply(.success(RoomEntry(position: room.position, userCount: room.userCount)))
   }
 
   public func leave(room name: [UInt8], _ member: Member) {
-    guard let room = rooms[name] else { return }
-    if room.leave(member.name, at: clock(), others: connectionList(member.user)) { notify(name, .userLeft, member) }
+    guard let room = rooms[name], let connection = connections.find(member.name.span) else { return }
+    if room.leave(connection, at: clock(), first: userConnections[member.user]) { notify(name, .userLeft, member) }
   }
 
   private func notify(_ room: [UInt8], _ kind: Envelope.Kind, _ member: Member) {

@@ -20,13 +20,16 @@ final class EmbeddedRoom {
   private var kept: [Kept] = []
   private var start = 0
   private var lastUse: UInt64
-  private struct Presence {
+
+  /// A connection as the key that it is: one object for each.
+  private struct Key: Hashable {
     let connection: EmbeddedConnection
-    let since: UInt64
+    static func == (a: Key, b: Key) -> Bool { a.connection === b.connection }
+    func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(connection)) }
   }
 
-  /// By connection name.
-  private var presences: [[UInt8]: Presence] = [:]
+  /// Who is in the room, and since when.
+  private var presences: [Key: UInt64] = [:]
   /// Distinct users among them.
   private(set) var userCount = 0
 
@@ -36,9 +39,9 @@ final class EmbeddedRoom {
   }
 
   var members: [Member] {
-    presences.values.map { presence in
-      var member = presence.connection.member
-      member.since = presence.since
+    presences.map { key, since in
+      var member = key.connection.member
+      member.since = since
       return member
     }
   }
@@ -82,24 +85,34 @@ final class EmbeddedRoom {
     return window.map { ($0.offset, $0.envelope) }
   }
 
-  /// Returns whether the connection is its user's first here. `others` are the user's connections.
-  func enter(_ connection: EmbeddedConnection, since: UInt64, others: [EmbeddedConnection]) -> Bool {
-    guard presences[connection.member.name] == nil else { return false }
-    let isFirst = !others.contains { presences[$0.member.name] != nil }
-    presences[connection.member.name] = Presence(connection: connection, since: since)
+  /// Returns whether the connection is its user's first here. `first` is the first of the user's connections.
+  func enter(_ connection: EmbeddedConnection, since: UInt64, first: EmbeddedConnection?) -> Bool {
+    guard presences[Key(connection: connection)] == nil else { return false }
+    let isFirst = !holdsAny(from: first)
+    presences[Key(connection: connection)] = since
     if isFirst { userCount += 1 }
     return isFirst
   }
 
-  /// Returns whether the connection was its user's last here. `others` are the user's connections.
-  func leave(_ name: [UInt8], at now: UInt64, others: [EmbeddedConnection]) -> Bool {
-    guard presences.removeValue(forKey: name) != nil else { return false }
+  /// Returns whether the connection was its user's last here. `first` is the first of the user's connections.
+  func leave(_ connection: EmbeddedConnection, at now: UInt64, first: EmbeddedConnection?) -> Bool {
+    guard presences.removeValue(forKey: Key(connection: connection)) != nil else { return false }
     // An empty room keeps no table: there may be many of them.
     if presences.isEmpty { presences = [:] }
     lastUse = now
-    let isLast = !others.contains { presences[$0.member.name] != nil }
+    let isLast = !holdsAny(from: first)
     if isLast { userCount -= 1 }
     return isLast
+  }
+
+  /// Whether any connection of a user is here.
+  private func holdsAny(from first: EmbeddedConnection?) -> Bool {
+    var next = first
+    while let connection = next {
+      if presences[Key(connection: connection)] != nil { return true }
+      next = connection.next
+    }
+    return false
   }
 }
 

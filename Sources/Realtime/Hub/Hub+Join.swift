@@ -35,10 +35,12 @@ extension Hub {
   }
 
   /// Takes a session out of a room's roster, its presence, and, when it was the last one here, out of the room's life.
-  func depart(_ session: UInt32, from subscription: Session.Subscription) {
+  ///
+  /// - Parameter staysPresent: whether presence keeps it: the broker will hand it over.
+  func depart(_ session: UInt32, from subscription: Session.Subscription, staysPresent: Bool = false) {
     let room = subscription.room
     if let place = subscription.place { removeFromRoster(room, form: sessions[session].form, place: place) }
-    if let member = member(session) { broker.leave(room: room.name, member) }
+    if !staysPresent, let member = member(session) { broker.leave(room: room.name, member) }
     room.subscriberCount -= 1
     if room.subscriberCount == 0 {
       lingering.append((deadline: clock() + Limits.roomLingerMilliseconds, room: room))

@@ -77,7 +77,7 @@ extension Hub {
     Envelope.begin(.binary, timestamp: clock(), origin: connectionName(id), userJSON: user.nameJSON, into: &body)
     body.append(copying: bytes.extracting(envelope.payload))
     broker.publish(RoomMessage(room: room.name, envelope: body, dedupe: nil)) { [weak self] result in
-      if case .failure = result { self?.refuse(id, .unavailable, Hub.outOfReach, nil) }
+      if case .failure(let error) = result { self?.refuse(id, .unavailable, Hub.outOfReach(error), nil) }
     }
   }
 
@@ -121,7 +121,16 @@ extension Hub {
     }
   }
 
-  static let outOfReach = "Redis is out of reach; nothing was published: send it again in a moment, with the same id"
+  /// Says why nothing can be acknowledged, and what to do.
+  static func outOfReach(_ error: BrokerError) -> String {
+    switch error {
+    case .unavailable, .unsupported:
+      "Redis is out of reach; nothing was published: send it again in a moment, with the same id"
+    case .uncertain:
+      "Redis went out of reach before it answered; it may have been published: what is sent again with the same id is "
+        + "published once"
+    }
+  }
 
   private func isAllowed(
     _ kind: ClientOperation.Kind, _ form: PayloadKind, _ id: SlabID, _ text: Span<UInt8>, _ answerID: Range<Int>?
@@ -197,8 +206,10 @@ extension Hub {
   private func acknowledge(
     _ result: Result<Position, BrokerError>, to id: SlabID, _ roomJSON: [UInt8], _ answerID: [UInt8]?
   ) {
-    guard case .success(let position) = result else {
-      return refuse(id, .unavailable, Hub.outOfReach, answerID)
+    let position: Position
+    switch result {
+    case .success(let acknowledged): position = acknowledged
+    case .failure(let error): return refuse(id, .unavailable, Hub.outOfReach(error), answerID)
     }
     guard let answerID else { return }
     answer(id) { output in
@@ -216,8 +227,11 @@ extension Hub {
       return refuse(id, .badRequest, "direct needs to, the name of a user", answerID)
     }
     broker.send(envelope, to: .user(name)) { [weak self] result in
-      guard case .success(let count) = result else {
-        self?.refuse(id, .unavailable, Hub.outOfReach, answerID)
+      let count: Int
+      switch result {
+      case .success(let sent): count = sent
+      case .failure(let error):
+        self?.refuse(id, .unavailable, Hub.outOfReach(error), answerID)
         return
       }
       guard let answerID else { return }
@@ -235,8 +249,8 @@ extension Hub {
     guard mayBroadcast(id.index) else { return refuse(id, .forbidden, Hub.broadcastForbidden, answerID) }
     guard let envelope = personal(.broadcast, operation, text, from: id) else { return }
     broker.send(envelope, to: .everyone) { [weak self] result in
-      guard case .success = result else {
-        self?.refuse(id, .unavailable, Hub.outOfReach, answerID)
+      if case .failure(let error) = result {
+        self?.refuse(id, .unavailable, Hub.outOfReach(error), answerID)
         return
       }
       guard let answerID else { return }

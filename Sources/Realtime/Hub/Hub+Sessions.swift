@@ -74,7 +74,7 @@ extension Hub {
     forgetDeadline(of: id)
     var subscriptions: [Session.Subscription] = []
     swap(&subscriptions, &sessions[id.index].subscriptions)
-    for subscription in subscriptions { depart(id.index, from: subscription) }
+    for subscription in subscriptions { depart(id.index, from: subscription, staysPresent: isHandingOver) }
     if !wildcards.isEmpty { leaveWildcards(id.index) }
     if let member = member(id.index), let user = sessions[id.index].user {
       user.sessions.remove(id.index)
@@ -82,7 +82,7 @@ extension Hub {
         users.remove(user.name)
         broker.unsubscribe(user: user.name)
       }
-      broker.disconnect(member)
+      if isHandingOver { handedOver += 1 } else { broker.disconnect(member) }
     }
     sessions.remove(id.index)
   }

@@ -40,9 +40,9 @@ extension Hub: BrokerListener {
     let origin = parsed.origin.count > 1 ? localSession(named: envelope.extracting(parsed.origin)) : nil
     let kind: PayloadKind = parsed.kind == .binary ? .binary : .text
     let start = batch.bytes.count
+    room.lastTimestamp = JSONNumber.unsigned(envelope.extracting(parsed.timestamp)) ?? 0
     batch.append(
-      kind, offset: offset, origin: origin,
-      acceptedAt: JSONNumber.unsigned(envelope.extracting(parsed.timestamp)) ?? 0
+      kind, offset: offset, origin: origin, acceptedAt: room.lastTimestamp
     ) { Push.message(parsed, in: envelope, offset: offset, room: room, to: &$0) }
     if room.recall != nil {
       let payload = Array(batch.bytes[start...])
@@ -89,6 +89,7 @@ extension Hub: BrokerListener {
   private func lose(through offset: UInt64, in room: Room) {
     guard let lost = room.stream!.skip(to: offset) else { return }
     counters.gapLost += UInt64(lost.count)
+    room.lastTimestamp = 0
     room.recall = nil
     openBatch(of: room).append(.text, offset: 0, origin: nil, acceptedAt: 0) {
       Push.gap(roomJSON: room.nameJSON, lost: lost, to: &$0)
@@ -106,6 +107,7 @@ extension Hub: BrokerListener {
       // The old epoch's batch must not carry the new one's positions.
       self.deliverBatch(of: room)
       room.stream!.begin(epoch)
+      room.lastTimestamp = 0
       room.recall = nil
       let batch = self.openBatch(of: room)
       batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
@@ -145,8 +147,13 @@ extension Hub: BrokerListener {
 
   private func recoverIfBehind(_ room: Room, _ position: Position) {
     guard let current = room.stream?.position else { return }
-    let isBehind = position.epoch != current.epoch || position.offset > current.offset
-    if isBehind || room.phase == .recovering { recover(room) }
+    if position.epoch != current.epoch || position.offset > current.offset {
+      recover(room)
+    } else if room.phase == .recovering {
+      // An answer that is still to come to an earlier recovery says nothing any more.
+      room.recoveries += 1
+      resume(room)
+    }
   }
 
   // MARK: Broker's state
@@ -157,35 +164,54 @@ extension Hub: BrokerListener {
     sendToEverySession { Push.plain("degraded", to: &$0) }
   }
 
-  public func brokerRestored() {
+  /// What comes next in these rooms is held: after a failover it may be another stream than the one known here.
+  public func subscriptionsLost(where isAffected: RoomFilter?) {
+    rooms.forEach { room in
+      guard room.phase == .live, isAffected?(room.name) ?? true else { return }
+      room.phase = .recovering
+      recoveringRooms += 1
+    }
+  }
+
+  public func brokerRestored(where isAffected: RoomFilter?) {
     announceUnheard()
     refreshRevocations {}
     reconciling += 1
-    reconcile { [weak self] in
+    reconcile(isAffected) { [weak self] in
       self?.reconciling -= 1
       self?.announceRestored()
     }
   }
 
-  /// Says `restored` once every room has been compared and those that were behind have been mended.
+  /// Once every room has been compared and those that were behind have been mended, `restored` is said: at the end of
+  /// the tick, behind the messages that mended them.
   private func announceRestored() {
-    guard isDegraded, broker.isAvailable, reconciling == 0, recoveringRooms == 0 else { return }
+    isRestorationDue = isDegraded && broker.isWhole && reconciling == 0 && recoveringRooms == 0
+  }
+
+  /// Says `restored` if it still holds.
+  func sayRestored() {
+    announceRestored()
+    guard isRestorationDue else { return }
+    isRestorationDue = false
     isDegraded = false
     sendToEverySession { Push.plain("restored", to: &$0) }
   }
 
-  /// Compares the positions of all rooms in one pipelined round; those that are behind recover.
-  private func reconcile(_ done: @escaping () -> Void) {
+  /// Compares the positions of rooms in one pipelined round; those that are behind recover.
+  private func reconcile(_ isAffected: RoomFilter?, _ done: @escaping () -> Void) {
     var awaited = 1
     let finish = {
       awaited -= 1
       if awaited == 0 { done() }
     }
     rooms.forEach { room in
+      guard isAffected?(room.name) ?? true else { return }
       if room.phase == .entering { room.mustCompare = true }
-      guard room.phase == .live || room.phase == .recovering else { return }
+      guard room.phase == .live || room.phase == .recovering, let stream = room.stream else { return }
       awaited += 1
-      broker.position(room: room.name) { [weak self] result in
+      let known = StreamEnd(position: stream.position, timestamp: room.lastTimestamp)
+      broker.compare(room: room.name, with: known) { [weak self] result in
         defer { finish() }
         guard let self, case .success(let position) = result, self.isKnown(room) else { return }
         self.recoverIfBehind(room, position)

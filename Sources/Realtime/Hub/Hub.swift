@@ -71,6 +71,8 @@ public final class Hub {
   var lingering: [(deadline: UInt64, room: Room)] = []
   /// Whether the broker was lost and the clients were told.
   var isDegraded = false
+  /// Whether `restored` waits for the end of the tick.
+  var isRestorationDue = false
   /// Rounds of comparing positions under way, and rooms that are being mended: at zero the outage is over.
   var reconciling = 0
   /// Rooms in which somebody waits for the stream to come further, and rooms that keep a recall: looked at by `expire`.
@@ -84,6 +86,11 @@ public final class Hub {
   /// and it can be sent at once instead of being queued for the end of the tick.
   public private(set) var isDeliveringAlone = true
   public internal(set) var counters = HubCounters()
+  /// Whether sessions that end from now on stay in presence, for `Broker.handOver`: a drain ends them, and their users are
+  /// on their way to another node. Who leaves a room leaves it all the same.
+  public var isHandingOver = false
+  /// Sessions that have ended so.
+  public internal(set) var handedOver = 0
   /// Makes the node's report for its lease; the node sets it.
   public var makeReport: () -> [UInt8] = { Array("{}".utf8) }
   /// Judges tokens, at once or later; the node sets it. Nil: no tokens are asked for, names are believed.
@@ -114,6 +121,7 @@ extension Hub {
     }
     due.removeAll(keepingCapacity: true)
     if dirtyRooms.isEmpty { swap(&due, &dirtyRooms) }
+    if isRestorationDue { sayRestored() }
     if !settled.isEmpty { settle() }
   }
 
@@ -124,7 +132,7 @@ extension Hub {
   }
 
   /// Whether `flush` has anything to do.
-  public var hasWork: Bool { !dirtyRooms.isEmpty || !settled.isEmpty }
+  public var hasWork: Bool { isRestorationDue || !dirtyRooms.isEmpty || !settled.isEmpty }
 
   /// Whether a room is still the one of its name: a broker may answer after the room has ended.
   func isKnown(_ room: Room) -> Bool {

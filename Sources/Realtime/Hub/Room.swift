@@ -50,6 +50,8 @@ final class Room: Named {
   var isWatchedForIdleness = false
   /// Meaningful once the phase is past `entering`.
   var stream: RoomStream?
+  /// The time stamp of the stream's last message; 0 when that was not delivered here.
+  var lastTimestamp: UInt64 = 0
   var rosters = Rosters()
   /// Subscriptions of local sessions, those that are still joining included. At zero the room lingers, then ends.
   var subscriberCount = 0

@@ -3,12 +3,13 @@
 -- ARGV  1 meta TTL ms  2 whether to refresh it: 0 or 1  3 connection  4 member JSON  5 user  6 user as JSON
 --       7 channel  8 whether to announce a user's first connection: 0 or 1
 -- Reply EPOCH:OFFSET, number of users
-local meta = redis.call('HMGET', KEYS[1], 'e', 'o')
-if not meta[1] then
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+local offset = epoch and redis.call('HGET', KEYS[1], epoch)
+if not offset then
   local t = redis.call('TIME')
-  meta = { string.format('%x', t[1] * 1000000 + t[2]), '0' }
-  redis.call('HSET', KEYS[1], 'e', meta[1], 'o', 0)
-  redis.call('DEL', KEYS[2])
+  epoch, offset = string.format('%x', t[1] * 1000000 + t[2]), '0'
+  redis.call('DEL', KEYS[1], KEYS[2])
+  redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, 0)
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 elseif ARGV[2] == '1' then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
@@ -20,4 +21,4 @@ if redis.call('HSETNX', KEYS[3], ARGV[3], ARGV[4]) == 1 then
     redis.call('PUBLISH', ARGV[7], '- j ' .. ms .. ' ' .. ARGV[3] .. ' ' .. ARGV[6] .. '\n')
   end
 end
-return { meta[1] .. ':' .. meta[2], redis.call('HLEN', KEYS[4]) }
+return { epoch .. ':' .. offset, redis.call('HLEN', KEYS[4]) }

@@ -2,14 +2,15 @@
 -- KEYS  1 meta  2 log
 -- ARGV  1 meta TTL ms  2 whether to refresh it: 0 or 1
 -- Reply EPOCH:OFFSET
-local meta = redis.call('HMGET', KEYS[1], 'e', 'o')
-if not meta[1] then
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+local offset = epoch and redis.call('HGET', KEYS[1], epoch)
+if not offset then
   local t = redis.call('TIME')
-  meta = { string.format('%x', t[1] * 1000000 + t[2]), '0' }
-  redis.call('HSET', KEYS[1], 'e', meta[1], 'o', 0)
-  redis.call('DEL', KEYS[2])
+  epoch, offset = string.format('%x', t[1] * 1000000 + t[2]), '0'
+  redis.call('DEL', KEYS[1], KEYS[2])
+  redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, 0)
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 elseif ARGV[2] == '1' then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 end
-return meta[1] .. ':' .. meta[2]
+return epoch .. ':' .. offset

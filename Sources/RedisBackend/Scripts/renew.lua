@@ -1,7 +1,7 @@
 -- Renews a node's lease and tells whose lease has run out: the one upkeep of presence, at constant cost.
--- KEYS  1 leases  2 the node's report  3 swept
+-- KEYS  1 leases  2 the node's report  3 swept  4 leaving
 -- ARGV  1 node  2 lease ms  3 report  4 whether this is the first renewal of this process: 0 or 1  5 mark life ms
--- Reply standing (0 held, 1 forgotten, 2 swept), nodes whose lease has run out
+-- Reply standing (0 held, 1 forgotten, 2 swept), nodes whose lease has run out, nodes that have handed over
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local standing = 0
@@ -14,4 +14,5 @@ if ARGV[4] == '1' then standing = 0 end
 redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])
 redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now - ARGV[5]))
-return { standing, redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now)) }
+local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now))
+return { standing, expired, redis.call('ZRANGE', KEYS[4], 0, -1) }

@@ -1,10 +1,11 @@
 -- Ends the sweep of a node: the lease goes last, so that a sweep that broke off is taken up again.
--- KEYS  1 leases  2 the node's report  3 swept
+-- KEYS  1 leases  2 the node's report  3 swept  4 leaving
 -- ARGV  1 node  2 whether the node swept itself: 0 or 1
 -- Reply 1
 if ARGV[2] == '1' then
   redis.call('ZREM', KEYS[1], ARGV[1])
   redis.call('ZREM', KEYS[3], ARGV[1])
+  redis.call('ZREM', KEYS[4], ARGV[1])
   redis.call('DEL', KEYS[2])
   return 1
 end
@@ -13,6 +14,7 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local expiry = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if expiry and tonumber(expiry) < now then
   redis.call('ZREM', KEYS[1], ARGV[1])
+  redis.call('ZREM', KEYS[4], ARGV[1])
   redis.call('DEL', KEYS[2])
 end
 -- Marked again: a node that came back during the sweep has lost again what it had asserted.

@@ -138,8 +138,12 @@ final class AdminEndpoint {
       var response = Response.json(writer.finish())
       response.forbidStoring()
       respond(request.connection, response)
-    case .failure:
+    case .failure(.unavailable), .failure(.unsupported):
       refuse(request, .unavailable, "Redis is out of reach: try again when /readyz answers 200")
+    case .failure(.uncertain):
+      refuse(
+        request, .unavailable,
+        "Redis went out of reach before it answered; it may have been done: repeat it with the same Idempotency-Key")
     }
   }
 }

@@ -4,7 +4,7 @@ import Realtime
 enum Count: Int, CaseIterable {
   case webSockets, eventStreams, pollers
   case rooms, received, delivered, bytesSent, queueBytes, slowConsumers
-  case redisUp, redisCommands, redisReconnects
+  case redisUp, redisCommands, redisReconnects, redisDeaf
   case gapRecovered, gapLost
   case webhookDelivered, webhookFailed
   case residentBytes, openDescriptors

@@ -26,6 +26,9 @@ enum MetricsText {
     metric("roost_redis_commands_total", "counter", "Commands sent to Redis.", [("", .redisCommands)])
     metric("roost_redis_reconnects_total", "counter", "Connections to Redis made again.", [("", .redisReconnects)])
     metric(
+      "roost_redis_deaf_subscriptions_total", "counter",
+      "Subscribed connections replaced because what was published did not arrive.", [("", .redisDeaf)])
+    metric(
       "roost_gap_messages_total", "counter", "Messages found missing, by what became of them.",
       [
         ("{outcome=\"recovered\"}", .gapRecovered), ("{outcome=\"lost\"}", .gapLost),

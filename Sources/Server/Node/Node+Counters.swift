@@ -18,6 +18,7 @@ extension Node {
     set(.redisUp, redis?.isUp == true ? 1 : 0)
     set(.redisCommands, redis?.commandsTotal ?? 0)
     set(.redisReconnects, redis?.reconnectsTotal ?? 0)
+    set(.redisDeaf, redis?.deafSubscriptionsTotal ?? 0)
     set(.gapRecovered, hub.counters.gapRecovered)
     set(.gapLost, hub.counters.gapLost)
     set(.residentBytes, ProcessFacts.residentBytes())

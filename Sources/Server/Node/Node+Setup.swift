@@ -78,24 +78,41 @@ extension Node {
 
   static func makeRedis(
     _ url: RedisURL, _ settings: ServerSettings, _ loop: EventLoop, _ id: [UInt8], _ log: Log
-  ) throws(SystemError) -> RedisBroker {
-    let endpoint: RedisEndpoint
-    switch url.topology {
-    case .single(let address): endpoint = .tcp(host: address.host, port: UInt16(address.port))
-    case .unixSocket(let path): endpoint = .unix(path: path)
-    // The settings have refused what is not built yet.
-    case .sentinel(let sentinels, _): endpoint = .tcp(host: sentinels[0].host, port: UInt16(sentinels[0].port))
-    case .cluster(let nodes): endpoint = .tcp(host: nodes[0].host, port: UInt16(nodes[0].port))
-    }
+  ) throws(Failure) -> RedisBroker {
     let configuration = RedisConfiguration(
-      endpoint: endpoint, user: url.user, password: url.password, database: url.database,
+      topology: topology(url.topology), user: url.user, password: url.password, database: url.database,
       prefix: settings.redisPrefix, historySize: settings.historyMessagesMax,
       historyTTLMilliseconds: settings.historyTTLMilliseconds)
-    return RedisBroker(loop: loop, resolver: try Resolver(loop), configuration: configuration, nodeID: id) {
+    var tls: TLSClientContext?
+    if url.usesTLS {
+      do throws(TLSError) { tls = try redisTLS(settings) } catch { throw .certificate(error) }
+    }
+    let resolver: Resolver
+    do throws(SystemError) { resolver = try Resolver(loop) } catch { throw .system(error) }
+    return RedisBroker(loop: loop, resolver: resolver, configuration: configuration, tls: tls, nodeID: id) {
       switch $0 {
       case .info: log.info($1)
       case .warning: log.warn($1)
       }
+    }
+  }
+
+  /// Reads what the settings say about TLS to Redis.
+  static func redisTLS(_ settings: ServerSettings) throws(TLSError) -> TLSClientContext {
+    try TLSClientContext(
+      authorityPath: settings.redisAuthorityPath, certificatePath: settings.redisCertificatePath,
+      keyPath: settings.redisKeyPath)
+  }
+
+  private static func topology(_ topology: RedisURL.Topology) -> RedisTopology {
+    func endpoint(_ endpoint: RedisURL.Endpoint) -> RedisEndpoint {
+      .tcp(host: endpoint.host, port: UInt16(endpoint.port))
+    }
+    return switch topology {
+    case .single(let address): .single(endpoint(address))
+    case .unixSocket(let path): .single(.unix(path: path))
+    case .sentinel(let sentinels, let master): .sentinel(sentinels.map(endpoint), master: master)
+    case .cluster(let nodes): .cluster(nodes.map(endpoint))
     }
   }
 }

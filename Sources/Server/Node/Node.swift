@@ -63,12 +63,12 @@ public final class Node {
   /// Builds a node that does nothing yet.
   ///
   /// - Parameter worker: which of several processes on the port this is, or nil for a single one.
-  public init(_ settings: ServerSettings, worker: WorkerPage?) throws(SystemError) {
+  public init(_ settings: ServerSettings, worker: WorkerPage?) throws(Failure) {
     self.settings = settings
     workerPage = worker
     id = Node.makeID(settings.nodeID, worker: worker)
     log = Log(level: settings.logLevel, format: settings.logFormat, node: String(decoding: id, as: UTF8.self))
-    loop = try EventLoop()
+    do throws(SystemError) { loop = try EventLoop() } catch { throw .system(error) }
     origins = OriginPolicy(settings.origins)
     adminToken = settings.adminToken ?? Node.makeToken()
     let broker: any Broker
@@ -272,6 +272,7 @@ public final class Node {
     isDraining = true
     log.info(
       "draining", ("connections", String(table.webSocketCount)), ("milliseconds", String(settings.drainMilliseconds)))
+    hub.isHandingOver = settings.leaveGraceMilliseconds > 0
     table.drain(within: settings.drainMilliseconds)
     awaitDrained(until: loop.now + UInt64(settings.drainMilliseconds) * 1_000_000)
   }
@@ -279,12 +280,18 @@ public final class Node {
   private func awaitDrained(until deadline: UInt64) {
     if table.webSocketCount == 0 || loop.now >= deadline {
       for listener in listeners { listener.close() }
-      broker.stop { [weak self] in
-        self?.log.info("stopped")
-        self?.loop.stop()
-      }
-      return
+      return end()
     }
     loop.after(milliseconds: 50) { [weak self] in self?.awaitDrained(until: deadline) }
+  }
+
+  /// Gives the lease up, at once or after the grace that clients which were sent away have to come back elsewhere.
+  private func end() {
+    let stopped = { [weak self] in
+      self?.log.info("stopped")
+      self?.loop.stop()
+    }
+    guard hub.isHandingOver, hub.handedOver > 0 || table.webSocketCount > 0 else { return broker.stop(stopped) }
+    broker.handOver(forMilliseconds: settings.leaveGraceMilliseconds, stopped)
   }
 }

@@ -46,7 +46,7 @@ final class FaultyBroker: Broker, BrokerListener {
   /// Comes back, with what was published meanwhile in history only.
   func comeBack() {
     isAvailable = true
-    listener?.brokerRestored()
+    listener?.brokerRestored(where: nil)
   }
 
   /// Loses everything that it knew, as a Redis without persistence that restarts.
@@ -61,7 +61,7 @@ final class FaultyBroker: Broker, BrokerListener {
     for user in heardUsers { inner.subscribe(user: user) }
     isAvailable = true
     listener?.presenceLost(announce: false)
-    listener?.brokerRestored()
+    listener?.brokerRestored(where: nil)
   }
 
   /// Publishes as another node would. Returns the message's position.
@@ -193,7 +193,8 @@ final class FaultyBroker: Broker, BrokerListener {
     bring { [weak self] in self?.listener?.heardByEveryone(envelope: bytes.span) }
   }
   func brokerLost() {}
-  func brokerRestored() {}
+  func subscriptionsLost(where isAffected: RoomFilter?) {}
+  func brokerRestored(where isAffected: RoomFilter?) {}
   func presenceLost(announce: Bool) {}
   func nodeReport() -> [UInt8] { listener?.nodeReport() ?? [] }
 

@@ -1,0 +1,26 @@
+-- Reads where a room is, and begins a new epoch when a message that a node has delivered is not there any more, or is
+-- another one: a promoted replica may lack the last messages of its master, and gives their offsets to others.
+-- KEYS  1 meta  2 log
+-- ARGV  1 meta TTL ms  2 epoch  3 offset  4 time stamp of the message at that offset, 0 when it is not known
+-- Reply EPOCH:OFFSET
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+local offset = epoch and redis.call('HGET', KEYS[1], epoch)
+local isLost = not offset
+if offset and epoch == ARGV[2] then
+  -- The log's last entry is the one of the last offset: index -1.
+  local index = tonumber(ARGV[3]) - tonumber(offset) - 1
+  isLost = index >= 0
+  if not isLost and ARGV[4] ~= '0' then
+    local entry = redis.call('LINDEX', KEYS[2], index)
+    -- An entry that history does not reach back to proves nothing.
+    isLost = entry and string.match(entry, '^%S+ (%d+) ') ~= ARGV[4]
+  end
+end
+if isLost then
+  local t = redis.call('TIME')
+  epoch, offset = string.format('%x', t[1] * 1000000 + t[2]), '0'
+  redis.call('DEL', KEYS[1], KEYS[2])
+  redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, 0)
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+end
+return epoch .. ':' .. offset

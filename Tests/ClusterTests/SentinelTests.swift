@@ -1,0 +1,102 @@
+import Glibc
+import JSONCore
+import TestSupport
+import Testing
+
+/// Real sentinels, a real replica, and a master that is killed.
+@Suite("Failover by Redis Sentinel", .serialized)
+struct SentinelTests {
+  private func nodes(_ trio: SentinelTrio) throws -> [RoostProcess] {
+    let nodes = try (1...2).map {
+      try RoostProcess(["--node-id", "n\($0)", "--redis", trio.url, "--workers", "1"])
+    }
+    for node in nodes { try node.awaitReady() }
+    return nodes
+  }
+
+  /// Publishes `n`, again and again with the same id until it is acked.
+  private func publish(_ n: Int, by client: WebSocketClient) throws {
+    try eventually("message \(n) is taken", within: 20) {
+      try client.send(#"{"type":"message","room":"r","id":"m\#(n)","n":\#(n)}"#)
+      let answer = try client.take("an answer to m\(n)") { "\($0)".contains(#""id":"m\#(n)""#) }
+      return "\(answer)".contains(#""type":"ack""#)
+    }
+  }
+
+  /// The texts that a client has got up to the message that carries `"end":NAME`.
+  private func texts(of client: WebSocketClient, until end: String) throws -> [Received] {
+    try client.expect("message", within: 20) { $0.string("end") == end }
+    return try client.takeUnread().compactMap { event in
+      guard case .text(let text) = event else { return nil }
+      return try Received(text)
+    }
+  }
+
+  @Test("delivers what was acked to every member, or says what is lost, when the master is killed while they publish")
+  func failover() throws {
+    let trio = try SentinelTrio()
+    let nodes = try nodes(trio)
+    let publisher = try nodes[0].connect("publisher")
+    let listeners = try nodes.map { try $0.connect("listener") }
+    for client in [publisher] + listeners { try client.join("r") }
+    for n in 1...30 { try publish(n, by: publisher) }
+    trio.master.kill()
+    for n in 31...60 { try publish(n, by: publisher) }
+    #expect(try trio.masterPort() == trio.replica.port)
+    for node in nodes { try node.awaitReady() }
+    for client in listeners { try client.expect("restored", within: 15) }
+    try eventually("the end is taken") {
+      try publisher.ask(#""type":"message","room":"r","end":"failover""#).type == "ack"
+    }
+    for client in listeners {
+      let seen = try texts(of: client, until: "failover")
+      let numbers = seen.filter { $0.type == "message" }.compactMap { $0.int("n") }
+      let wasTold = seen.contains { $0.type == "gap" || ($0.type == "joined" && $0["recovered"]?.asBool == false) }
+      #expect(wasTold || numbers == Array(1...60), "\(numbers)")
+      #expect(Set(numbers.suffix(25)) == Set(36...60))
+    }
+    for node in nodes {
+      try eventually("presence is whole") { try node.inspect("presence/r")["users"]?.asInt == 2 }
+      #expect(try node.inspect("nodes")["nodes"]?.asArray?.count == 2)
+    }
+    #expect(!listeners.contains { $0.unread.contains { "\($0)".contains("user_left") } })
+  }
+
+  @Test("tells every member, by a new epoch, that the failover lost messages that were acked")
+  func lostByFailover() throws {
+    let trio = try SentinelTrio()
+    let nodes = try nodes(trio)
+    let publisher = try nodes[0].connect("publisher")
+    let listener = try nodes[1].connect("listener")
+    for client in [publisher, listener] { try client.join("r") }
+    try publish(1, by: publisher)
+    let before = try listener.expect("message")
+    try eventually("the replica has it") { try trio.replica.command("HGET roost:{r:r}:meta o").contains("1") }
+    trio.replica.pause()
+    // Else the kernel would keep what the replica has not read yet.
+    _ = try trio.master.command("CLIENT KILL TYPE replica")
+    for n in 2...4 { try publish(n, by: publisher) }
+    try listener.expect("message") { $0.int("n") == 4 }
+    trio.master.kill()
+    trio.replica.resume()
+    for client in [publisher, listener] {
+      let told = try client.expect("joined", within: 20) { $0["recovered"]?.asBool == false }
+      #expect(told.string("epoch") != before.string("epoch") && told.int("offset") == 0)
+    }
+    try publish(5, by: publisher)
+    #expect(try listener.expect("message") { $0.int("n") == 5 }.int("offset") == 1)
+  }
+
+  @Test("finds the master while one sentinel is dead, and says which master no sentinel knows")
+  func sentinels() throws {
+    let trio = try SentinelTrio()
+    trio.killSentinel(0)
+    let node = try RoostProcess(["--node-id", "n1", "--redis", trio.url, "--workers", "1"])
+    try node.awaitReady()
+    let unknown = try RoostProcess([
+      "--redis", "redis+sentinel://127.0.0.1:\(trio.ports[1])/elsewhere", "--workers", "1",
+    ])
+    _ = try unknown.process.line(with: "no sentinel knows the master elsewhere")
+    #expect(try unknown.http.get("/readyz").status == 503)
+  }
+}
