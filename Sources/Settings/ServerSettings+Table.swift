@@ -1,3 +1,5 @@
+import AddressCore
+
 extension ServerSettings {
   /// The table of all settings of `roost serve`.
   public static let table = OptionTable<ServerSettings>(
@@ -22,6 +24,12 @@ extension ServerSettings {
       .integer(
         "redirectPort", \.redirectPort, 0...65535, whenUnset: "none",
         "TCP port where plain HTTP is redirected to HTTPS; needs TLS"),
+      .list(
+        "trustedProxies", \.trustedProxies, "NETWORK,...",
+        "addresses and networks of proxies that tell a client's address: X-Forwarded-For, PROXY protocol",
+        whenUnset: "none", problem: networkProblem),
+      .toggle(
+        "proxyProtocol", \.proxyProtocol, "connections of trusted proxies begin with a PROXY protocol header, v1 or v2"),
       .list(
         "origins", \.origins, "ORIGIN,...", "web pages that may connect: origins, or hosts with a leading *.",
         whenUnset: "all", problem: originProblem),
@@ -113,10 +121,41 @@ extension ServerSettings {
       .integer("maxRooms", \.maxRooms, 1...100_000, "rooms one connection may be in"),
       // Redis compares every publish with every wildcard of every node, at some 35 ns each: 64 add 2 µs to a publish.
       .integer("maxWildcards", \.maxWildcards, 0...10_000, "wildcards (names ending in *) a node hears at a time"),
-      .integer(
-        "rate", \.messagesPerSecondMax, 1...1_000_000, whenUnset: "no limit",
-        "messages a second one connection may send"),
-    ])
+    ] + rates)
+
+  /// Limits whose default counts clients of the internet only; 0 turns each off.
+  private static let rates: [Option<ServerSettings>] = [
+    .integer(
+      "maxConnectionsPerAddress", \.connectionsPerAddressMax, 0...10_000_000,
+      whenUnset: unset(DefaultCeilings.connectionsPerAddress),
+      "connections one address (IPv6: one /64) may have; 0 is no limit"),
+    .integer(
+      "maxConnectionsPerUser", \.connectionsPerUserMax, 0...10_000_000,
+      whenUnset: unset(DefaultCeilings.connectionsPerUser), "connections one user may have on a node; 0 is no limit"),
+    .integer(
+      "handshakeRate", \.handshakesPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultCeilings.handshakesPerSecond),
+      "WebSocket handshakes a second a node answers; 0 is no limit"),
+    .integer(
+      "rate", \.messagesPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultCeilings.operationsPerSecond),
+      "operations a second one connection may send; 0 is no limit"),
+    .size(
+      "rateBytes", \.bytesPerSecondMax, 0...(1 << 30),
+      whenUnset: "\(Quantity.text(bytes: DefaultCeilings.bytesPerSecond)) from public addresses",
+      "bytes of operations a second one connection may send; 0 is no limit"),
+    .integer(
+      "roomRate", \.roomPublishesPerSecondMax, 0...1_000_000,
+      whenUnset: unset(DefaultCeilings.roomPublishesPerSecond),
+      "messages a second clients may publish in one room by way of a node; 0 is no limit"),
+    .integer(
+      "adminGuesses", \.adminGuessesPerMinute, 0...1_000_000,
+      "wrong admin tokens a minute one address may try; 0 is no limit"),
+    // Under a second a healthy client on a slow line would lose its message.
+    .duration(
+      "messageTimeout", \.messageTimeoutMilliseconds, 1000...3_600_000,
+      "time in which a message that has begun must be complete"),
+  ]
+
+  private static func unset(_ value: Int) -> String { "\(value) from public addresses" }
 
   private static let fileOnly: [Option<ServerSettings>] = [
     .document("rooms") { settings, value in
@@ -157,6 +196,10 @@ extension ServerSettings {
       return "is no origin; expected https://example.com or *.example.com"
     }
     return nil
+  }
+
+  @Sendable private static func networkProblem(_ text: String) -> String? {
+    IPNetwork(text) == nil ? "is no address or network; expected such as 10.0.0.0/8 or 2001:db8::1" : nil
   }
 
   /// Keeps braces out: they decide which slot of a Redis cluster a key belongs to.

@@ -136,6 +136,7 @@ extension Hub {
       guard sessions.contains(id), sessions[id.index].deadline == moment else { continue }
       sessions[id.index].deadline = .max
       if sessions[id.index].user == nil {
+        counters.refusals.add(.authenticationTime)
         let seconds = configuration.authTimeoutMilliseconds / 1000
         endUnauthenticated(id, reason: "no valid token came within \(seconds) s", answerID: nil)
       } else if let expiresAt = sessions[id.index].identity?.expiresAt {

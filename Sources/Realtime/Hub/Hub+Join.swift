@@ -14,6 +14,7 @@ extension Hub {
     } else {
       guard roomCount(of: id.index) < configuration.roomsPerConnectionMax else {
         let limit = configuration.roomsPerConnectionMax
+        counters.refusals.add(.rooms)
         return refuse(id, .tooManyRooms, "a connection is in at most \(limit) rooms: leave one first", answerID)
       }
       guard ruleLetsIn(id, roomName, answerID) else { return }

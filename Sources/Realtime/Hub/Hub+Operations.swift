@@ -11,6 +11,8 @@ extension Hub {
     do {
       operation = try ClientOperation(parsing: text)
     } catch {
+      // What cannot be read counts too: it costs as much.
+      guard charge(id, bytes: text.count, text, error.id) else { return }
       return refuse(id, error.code, error.message, error.id.map { [UInt8](copying: text.extracting($0)) })
     }
     guard isAllowed(operation.kind, .text, id, text, operation.id) else { return }
@@ -50,6 +52,7 @@ extension Hub {
     do {
       envelope = try BinaryEnvelope(parsing: bytes)
     } catch {
+      guard charge(id, bytes: bytes.count, bytes, nil) else { return }
       return refuse(id, error.code, error.message, nil)
     }
     guard isAllowed(.message, .binary, id, bytes, nil) else { return }
@@ -68,6 +71,7 @@ extension Hub {
       return refuse(id, .forbidden, Hub.publishForbidden, nil)
     }
     guard room.rule.mayPublish else { return refuse(id, .forbidden, Hub.readOnlyRoom, nil) }
+    guard chargePublish(in: room, id, nil) else { return }
     counters.messagesReceived += 1
     var body: [UInt8] = []
     body.reserveCapacity(envelope.payload.count + 96)
@@ -139,13 +143,9 @@ extension Hub {
   private func isAllowed(
     _ kind: ClientOperation.Kind, _ form: PayloadKind, _ id: SlabID, _ text: Span<UInt8>, _ answerID: Range<Int>?
   ) -> Bool {
-    let quoted = answerID.map { [UInt8](copying: text.extracting($0)) }
-    if !sessions[id.index].rate.take(at: clock()) {
-      let rate = configuration.operationsPerSecond
-      refuse(id, .rateLimited, "more than \(rate) operations a second: send more slowly", quoted)
-      return false
-    }
+    guard charge(id, bytes: text.count, text, answerID) else { return false }
     if sessions[id.index].user == nil, kind != .auth {
+      let quoted = answerID.map { [UInt8](copying: text.extracting($0)) }
       guard !authenticating.contains(id) else {
         postponeUntilJudged(form, text, of: id, answerID: quoted)
         return false
@@ -187,6 +187,7 @@ extension Hub {
       return refuse(id, .forbidden, Hub.publishForbidden, answerID)
     }
     guard room.rule.mayPublish else { return refuse(id, .forbidden, Hub.readOnlyRoom, answerID) }
+    guard chargePublish(in: room, id, answerID) else { return }
     var envelope: [UInt8] = []
     envelope.reserveCapacity(operation.passThrough.byteCount + 96)
     // Without an origin nobody is left out, so the sender hears it too.

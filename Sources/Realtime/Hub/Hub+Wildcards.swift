@@ -17,10 +17,12 @@ extension Hub {
     }
     let limit = configuration.roomsPerConnectionMax
     guard roomCount(of: id.index) < limit else {
+      counters.refusals.add(.rooms)
       return refuse(id, .tooManyRooms, "a connection is in at most \(limit) rooms: leave one first", answerID)
     }
     guard let wildcard = known ?? makeWildcard(name) else {
       let limit = configuration.wildcardsMax
+      counters.refusals.add(.wildcards)
       return refuse(
         id, .tooManyRooms, "this node hears \(limit) wildcards already, as --max-wildcards allows", answerID)
     }

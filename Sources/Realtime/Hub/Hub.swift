@@ -8,8 +8,16 @@ public struct HubConfiguration: Sendable {
   public var roomsPerConnectionMax = 256
   /// Wildcards that the node hears at a time; 0: none.
   public var wildcardsMax = 64
-  /// Client operations a second a connection may send; 0: no limit.
-  public var operationsPerSecond: UInt32 = 0
+  /// Client operations a second a connection may send.
+  public var operationsPerSecond: Ceiling = 0
+  /// Bytes of operations a second a connection may send.
+  public var bytesPerSecond: Ceiling = 0
+  /// Messages a second that clients may publish in a room by way of this node.
+  public var roomPublishesPerSecond: Ceiling = 0
+  /// Connections of one user on this node.
+  public var connectionsPerUser: Ceiling = 0
+  /// Bytes of one operation; however low the rate, one of them passes.
+  public var messageBytesMax = 64 * 1024
   /// Milliseconds between protocol pings, announced in `welcome`.
   public var pingIntervalMilliseconds = 25_000
   /// Messages that a room keeps.
@@ -37,6 +45,7 @@ public struct HubCounters: Sendable {
   /// Connections that were closed because their token was wrong, did not come, or has expired.
   public var authenticationFailures: UInt64 = 0
   public var rooms = 0
+  public var refusals = LimitRefusals()
 }
 
 /// The meeting point of a node: sessions, rooms, and what the broker brings.

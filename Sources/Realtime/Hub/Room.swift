@@ -75,6 +75,8 @@ final class Room: Named {
   var mustCompare = false
   /// Joins that came before the subscription stood.
   var joinsWaiting: [() -> Void] = []
+  /// What may still be published here by way of this node; nil until it counts.
+  var allowance: PublishAllowance?
 
   init(name: [UInt8], rule: RoomRule = .standard) {
     self.name = name

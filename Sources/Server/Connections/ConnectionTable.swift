@@ -1,3 +1,4 @@
+import AddressCore
 import Compression
 import HTTPCore
 import LoopCore
@@ -14,7 +15,17 @@ struct ConnectionLimits: Sendable {
   var connectionsMax: Int?
   var pingIntervalMilliseconds = 25_000
   var pingTimeoutMilliseconds = 10_000
+  /// Time in which a message that has begun must be complete.
+  var messageMilliseconds = 60_000
   var isEchoEnabled = false
+  /// Sockets of one address.
+  var connectionsPerAddress: Ceiling = 0
+  /// WebSocket handshakes a second.
+  var handshakesPerSecond: Ceiling = 0
+  /// Whose word about a client's address is believed.
+  var trustedProxies = TrustedProxies([])
+  /// Whether their connections begin with a PROXY protocol header.
+  var requiresProxyHeader = false
 }
 
 /// All connections of a node: reads, frames, queues, writes, and watches over their time. Knows no rooms.
@@ -54,7 +65,12 @@ final class ConnectionTable: EventHandler, TickParticipant {
   private let buffer: UnsafeMutableRawBufferPointer
   private var handler: EventLoop.HandlerID?
   private var isWheelTurning = false
-  private var lastHost: (address: Address, text: [UInt8])?
+  private var lastPeer: (address: Address, peer: Peer)?
+  var tally: AddressTally
+  var gate: HandshakeGate
+  let addressRefusal: [UInt8]
+  /// A local peer that sent `X-Forwarded-For` without being trusted: probably a proxy that nobody has named.
+  var unnamedProxy: [UInt8]?
   /// Open WebSockets.
   var webSocketCount = 0
 
@@ -63,6 +79,11 @@ final class ConnectionTable: EventHandler, TickParticipant {
     self.hub = hub
     self.limits = limits
     self.metrics = metrics
+    tally = AddressTally(max: limits.connectionsPerAddress)
+    gate = HandshakeGate(limits.handshakesPerSecond, now: loop.now / 1_000_000)
+    var refusal: [UInt8] = []
+    ConnectionTable.makeAddressRefusal().append(to: &refusal, connection: .close)
+    addressRefusal = refusal
     buffer = .allocate(byteCount: ConnectionTable.readBytes, alignment: 16)
     scratch = .allocate(byteCount: ConnectionTable.readBytes, alignment: 16)
     handler = loop.attach(self)
@@ -80,29 +101,31 @@ final class ConnectionTable: EventHandler, TickParticipant {
 
   /// Takes over an accepted socket.
   func accept(_ socket: Int32, _ address: Address, entrance: Entrance) {
+    let peer = peer(address)
+    guard let welcome = receive(socket, from: peer, entrance) else { return }
     let tls = entrance == .redirect ? nil : self.tls
     let session = tls.flatMap { TLSSession($0, socket: socket) }
-    guard session != nil || tls == nil else { return Socket.close(socket) }
     let id = connections.insert(
-      Connection(
-        socket: socket, address: hostText(address), entrance: entrance, tls: session, tick: wheel.tick))
+      Connection(socket: socket, address: peer.text, entrance: entrance, tls: session, tick: wheel.tick))
+    connections[id.index].isCounted = welcome.isCounted
+    if let stage = welcome.stage { connections[id.index].stage = stage }
+    guard session != nil || tls == nil else { return drop(id.index) }
     do {
       // Safe because init set the handler.
       try loop.watch(socket, for: [.read, .readHangUp], handler: handler!, token: token(id))
     } catch {
-      connections.remove(id.index)
-      return Socket.close(socket)
+      return drop(id.index)
     }
     turnWheel()
     schedule(id.index, inMilliseconds: Deadlines.requestHeadMilliseconds)
   }
 
   /// The peer's numeric address. Behind a proxy all peers have the same: they share one text.
-  private func hostText(_ address: Address) -> [UInt8] {
-    if let lastHost, lastHost.address.hasSameHost(as: address) { return lastHost.text }
-    let text = Array(address.host.utf8)
-    lastHost = (address, text)
-    return text
+  private func peer(_ address: Address) -> Peer {
+    if let lastPeer, lastPeer.address.hasSameHost(as: address) { return lastPeer.peer }
+    let peer = Peer(address)
+    lastPeer = (address, peer)
+    return peer
   }
 
   /// Closes the socket at once and forgets the connection. Not to be called from inside the hub.
@@ -112,6 +135,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
     if let session = connections[index].session { hub.close(session) }
     // The hub may have spoken to others meanwhile, never to this one: it is still in its place.
     guard connections.contains(id) else { return }
+    release(index)
     Socket.close(connections[index].socket)
     pausedBytes[index] = nil
     connections.remove(index)
@@ -121,6 +145,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
   func shrink() {
     connections.shrink()
     wheel.shrink()
+    tally.shrink()
     isOrigin = []
     if dirty.isEmpty { dirty = [] }
   }
@@ -131,6 +156,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
     let index = UInt32(truncatingIfNeeded: token)
     // An event may be older than its socket: the generation tells.
     guard connections.isOccupied(index), self.token(connections.id(at: index)) == token else { return }
+    if connections[index].stage == .preamble { return readPreamble(index) }
     if connections[index].stage == .handshake { return advanceHandshake(index) }
     if readiness.contains(.write) { flush(index) }
     guard connections.isOccupied(index), self.token(connections.id(at: index)) == token else { return }
@@ -171,7 +197,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
         connections[id.index].exchange?.waiting.append(contentsOf: bytes[cursor...])
         updateInterest(id.index)
         return
-      case .handshake, .finishing, .lingering: return
+      case .preamble, .handshake, .finishing, .lingering: return
       }
     }
   }

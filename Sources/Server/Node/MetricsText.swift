@@ -1,3 +1,5 @@
+import Realtime
+
 /// Writes counts as Prometheus text, exposition format 0.0.4.
 enum MetricsText {
   static func make(_ counts: [UInt64], workers: Int) -> [UInt8] {
@@ -53,6 +55,11 @@ enum MetricsText {
     metric(
       "roost_auth_failures_total", "counter", "Connections closed with 4401: wrong, missing or expired token.",
       [("", .authenticationFailures)])
+    text += "# HELP roost_limit_refusals_total Refused by a limit, by its name.\n"
+    text += "# TYPE roost_limit_refusals_total counter\n"
+    for limit in LimitName.allCases {
+      text += "roost_limit_refusals_total{limit=\"\(limit.label)\"} \(counts[Count.refusals + limit.rawValue])\n"
+    }
     text += histogram(counts)
     metric("process_resident_memory_bytes", "gauge", "Resident memory.", [("", .residentBytes)])
     metric("process_open_fds", "gauge", "Open file descriptors.", [("", .openDescriptors)])

@@ -1,6 +1,7 @@
 import Glibc
 import JSONCore
 import LoopCore
+import Realtime
 
 extension Node {
   /// Everything this process counts, in the order of `Count`.
@@ -31,6 +32,7 @@ extension Node {
     set(.connectionsRefused, metrics.connectionsRefused)
     set(.authenticationFailures, hub.counters.authenticationFailures)
     set(.deliveryMilliseconds, metrics.deliverySeconds.sumMilliseconds)
+    for limit in LimitName.allCases { words[Count.refusals + limit.rawValue] = refusals(limit) }
     for (i, count) in metrics.deliverySeconds.counts.enumerated() { words[Count.deliveryBuckets.rawValue + i] = count }
     return words
   }
@@ -62,6 +64,8 @@ extension Node {
     writer.unsigned(metrics.messagesDelivered)
     writer.key("memory")
     writer.unsigned(ProcessFacts.residentBytes())
+    writer.key("auth")
+    writer.string(settings.authentication.rawValue)
     writer.endObject()
     return writer.finish()
   }

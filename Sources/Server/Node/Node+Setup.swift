@@ -1,3 +1,4 @@
+import AddressCore
 import LoopCore
 import Realtime
 import RedisBackend
@@ -9,7 +10,12 @@ extension Node {
     var configuration = HubConfiguration(nodeID: id)
     configuration.roomsPerConnectionMax = settings.maxRooms
     configuration.wildcardsMax = settings.maxWildcards
-    configuration.operationsPerSecond = UInt32(clamping: settings.messagesPerSecondMax ?? 0)
+    configuration.operationsPerSecond = ceiling(settings.messagesPerSecondMax, DefaultCeilings.operationsPerSecond)
+    configuration.bytesPerSecond = ceiling(settings.bytesPerSecondMax, DefaultCeilings.bytesPerSecond)
+    configuration.roomPublishesPerSecond = ceiling(
+      settings.roomPublishesPerSecondMax, DefaultCeilings.roomPublishesPerSecond)
+    configuration.connectionsPerUser = ceiling(settings.connectionsPerUserMax, DefaultCeilings.connectionsPerUser)
+    configuration.messageBytesMax = settings.maxMessageBytes
     configuration.pingIntervalMilliseconds = settings.pingIntervalMilliseconds
     configuration.historySize = settings.historyMessagesMax
     configuration.rules = roomRules(settings)
@@ -47,8 +53,19 @@ extension Node {
     limits.connectionsMax = settings.maxConnections
     limits.pingIntervalMilliseconds = settings.pingIntervalMilliseconds
     limits.pingTimeoutMilliseconds = settings.pingTimeoutMilliseconds
+    limits.messageMilliseconds = settings.messageTimeoutMilliseconds
     limits.isEchoEnabled = settings.echo
+    limits.connectionsPerAddress = ceiling(
+      settings.connectionsPerAddressMax, DefaultCeilings.connectionsPerAddress)
+    limits.handshakesPerSecond = ceiling(settings.handshakesPerSecondMax, DefaultCeilings.handshakesPerSecond)
+    limits.trustedProxies = TrustedProxies(settings.trustedProxies.compactMap { IPNetwork($0) })
+    limits.requiresProxyHeader = settings.proxyProtocol
     return limits
+  }
+
+  /// What was set counts for everyone; what was not spares local addresses.
+  private static func ceiling(_ asked: Int?, _ standard: Int) -> Ceiling {
+    Ceiling(asked ?? standard, sparesLocal: asked == nil)
   }
 
   /// The id that was asked for, numbered when several workers would share it, or ten random characters.
