@@ -16,6 +16,7 @@ extension RedisBroker {
 
   private func publishOnce(_ message: RoomMessage, _ reply: @escaping (Position?) -> Void) {
     let dues = ledger.publish(in: message.room, now: loop.now)
+    let retention = message.retention ?? configuration.retention
     let keyCount = message.dedupe == nil ? 2 : 3
     let parts = keyCount + 4 + (dues.isLogDue ? 1 : 0) + (dues.isMetaDue ? 1 : 0)
     let answer: ScriptRunner.Handler = { [weak self] answer in
@@ -28,8 +29,8 @@ extension RedisBroker {
       writer.bulk(keys.room, message.room, "}:ch")
       writer.bulk(message.envelope)
       writer.bulk(dues.epoch)
-      writer.bulk(-max(1, configuration.historySize))
-      if dues.isLogDue { writer.bulk(configuration.logMilliseconds) }
+      writer.bulk(-max(1, retention.messagesMax))
+      if dues.isLogDue { writer.bulk(retention.logMilliseconds) }
       if dues.isMetaDue { writer.bulk(configuration.metaMilliseconds) }
     }
   }
@@ -94,13 +95,14 @@ extension RedisBroker {
       // Lua counts in doubles: what is beyond them is beyond every room's counter.
       JSONNumber.append(min(offset, 1 << 53), to: &after)
     }
+    let size = configuration.rules.retention(of: room, standard: configuration.retention).messagesMax
     let answer: ScriptRunner.Handler = { reply(RedisBroker.page($0)) }
     scripts.run(.history, keys: 2, parts: 6, answer) { [keys, configuration] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
       writer.bulk(configuration.metaMilliseconds)
-      writer.bulk(configuration.historySize)
-      writer.bulk(max(0, min(limit, configuration.historySize)))
+      writer.bulk(size)
+      writer.bulk(max(0, min(limit, size)))
       writer.bulk(after)
     }
   }
@@ -207,9 +209,17 @@ extension RedisBroker {
 }
 
 extension RedisConfiguration {
-  /// Life of a room's log after the last message.
-  var logMilliseconds: Int { historyTTLMilliseconds + RedisLimits.logSlackMilliseconds }
+  /// What rooms keep that no rule names.
+  var retention: Retention { Retention(messagesMax: historySize, milliseconds: historyTTLMilliseconds) }
 
   /// Life of a room's counter: never shorter than its log's, which means nothing without it.
-  var metaMilliseconds: Int { max(RedisLimits.metaMilliseconds, 2 * logMilliseconds) }
+  var metaMilliseconds: Int {
+    let longest = max(historyTTLMilliseconds, rules.retentionMillisecondsMax)
+    return max(RedisLimits.metaMilliseconds, 2 * (longest + RedisLimits.logSlackMilliseconds))
+  }
+}
+
+extension Retention {
+  /// Life of a room's log after the last message.
+  fileprivate var logMilliseconds: Int { milliseconds + RedisLimits.logSlackMilliseconds }
 }

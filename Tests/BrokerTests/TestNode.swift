@@ -61,13 +61,14 @@ final class TestNode {
 
   private final class Lines { var all: [String] = [] }
 
-  init(_ id: String, embedded: Void, historySize: Int = 100) throws {
+  init(_ id: String, embedded: Void, historySize: Int = 100, rules: RoomRules = RoomRules()) throws {
     self.id = id
     server = nil
     loop = try EventLoop()
     resolver = try Resolver(loop)
     broker = EmbeddedBroker(
-      nodeID: bytes(id), historySize: historySize, historyMilliseconds: 300_000, clock: Clock.wallMilliseconds)
+      nodeID: bytes(id), historySize: historySize, historyMilliseconds: 300_000, rules: rules,
+      clock: Clock.wallMilliseconds)
     broker.listener = heard
     broker.start()
   }

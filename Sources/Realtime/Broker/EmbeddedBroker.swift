@@ -6,8 +6,8 @@ public final class EmbeddedBroker: Broker {
   public let isAvailable = true
 
   private let nodeID: [UInt8]
-  private let historySize: Int
-  private let historyMilliseconds: UInt64
+  private let retention: Retention
+  private let rules: RoomRules
   private let clock: () -> UInt64
   private var rooms: [[UInt8]: EmbeddedRoom] = [:]
   private var heardRooms: Set<[UInt8]> = []
@@ -23,15 +23,16 @@ public final class EmbeddedBroker: Broker {
   /// - Parameters:
   ///   - historySize: messages a room keeps; 0 for none.
   ///   - historyMilliseconds: how long it keeps them.
+  ///   - rules: say so for rooms of some names.
   ///   - clock: milliseconds since 1970.
   ///   - epochSeed: where epochs begin; differs from start to start, so that no offset of an earlier life fits.
   public init(
-    nodeID: [UInt8], historySize: Int, historyMilliseconds: UInt64, epochSeed: UInt64 = .random(in: 1..<1 << 48),
-    clock: @escaping () -> UInt64
+    nodeID: [UInt8], historySize: Int, historyMilliseconds: UInt64, rules: RoomRules = RoomRules(),
+    epochSeed: UInt64 = .random(in: 1..<1 << 48), clock: @escaping () -> UInt64
   ) {
     self.nodeID = nodeID
-    self.historySize = historySize
-    self.historyMilliseconds = historyMilliseconds
+    retention = Retention(messagesMax: historySize, milliseconds: Int(clamping: historyMilliseconds))
+    self.rules = rules
     self.clock = clock
     nextEpoch = epochSeed
   }
@@ -79,7 +80,7 @@ public final class EmbeddedBroker: Broker {
       return reply(.success(first))
     }
     let room = room(message.room)
-    room.append(message.envelope, at: now, size: historySize, keptFor: historyMilliseconds)
+    room.append(message.envelope, at: now, message.retention ?? retention)
     let position = room.position
     if let key = message.dedupe { dedupe.remember(key, room: message.room, position, at: now) }
     if heardRooms.contains(message.room) || heardPrefixes.contains(where: { message.room.starts(with: $0) }) {
@@ -108,7 +109,7 @@ public final class EmbeddedBroker: Broker {
 
   public func history(room name: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
     let room = room(name)
-    room.expire(at: clock(), keptFor: historyMilliseconds)
+    room.expire(at: clock(), rules.retention(of: name, standard: retention))
     reply(.success(HistoryPage(position: room.position, entries: room.entries(query))))
   }
 

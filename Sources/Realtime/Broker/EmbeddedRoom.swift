@@ -56,17 +56,17 @@ final class EmbeddedRoom {
     presences.isEmpty && now > lastUse + (position.offset == 0 ? 60_000 : Limits.epochMilliseconds)
   }
 
-  func append(_ envelope: [UInt8], at now: UInt64, size: Int, keptFor milliseconds: UInt64) {
+  func append(_ envelope: [UInt8], at now: UInt64, _ retention: Retention) {
     position.offset += 1
     lastUse = now
-    guard size > 0 else { return }
+    guard retention.messagesMax > 0 else { return }
     kept.append(Kept(at: now, offset: position.offset, envelope: envelope))
-    if kept.count - start > size { start += 1 }
-    expire(at: now, keptFor: milliseconds)
+    if kept.count - start > retention.messagesMax { start += 1 }
+    expire(at: now, retention)
   }
 
-  func expire(at now: UInt64, keptFor milliseconds: UInt64) {
-    while start < kept.count, kept[start].at + milliseconds <= now { start += 1 }
+  func expire(at now: UInt64, _ retention: Retention) {
+    while start < kept.count, kept[start].at + UInt64(retention.milliseconds) <= now { start += 1 }
     if start > 64, start * 2 > kept.count {
       kept.removeFirst(start)
       start = 0

@@ -3,7 +3,7 @@ import Testing
 @testable import Realtime
 
 /// A client that checks what it is told: every offset once, in order, and every hole announced.
-private final class Witness {
+final class Witness {
   let client: Client
   private(set) var position: (epoch: String, offset: Int)?
   private(set) var isJoined = false
