@@ -75,6 +75,7 @@ public final class RedisBroker: Broker, TickParticipant {
   ) {
     self.loop = loop
     self.configuration = configuration
+    let log = RedisBroker.withoutRepetition(log)
     self.log = log
     node = nodeID
     keys = RedisKeys(prefix: configuration.prefix)
@@ -120,6 +121,15 @@ public final class RedisBroker: Broker, TickParticipant {
   private final class Myself {
     weak var broker: RedisBroker?
     func report() -> [UInt8] { broker?.listener?.nodeReport() ?? Array("{}".utf8) }
+  }
+
+  /// The connections to one Redis fail for one reason: it is told once.
+  private static func withoutRepetition(_ log: @escaping Log) -> Log {
+    var last = ""
+    return { severity, line in
+      if line != last { log(severity, line) }
+      last = line
+    }
   }
 
   /// CLIENT SETNAME takes no spaces and no control characters.

@@ -20,6 +20,16 @@ struct Bench {
   nonisolated(unsafe) private static let cluster = Result { try RedisClusterProcesses() }
   let node: TestNode
 
+  /// A node on the cluster that all tests share, with a prefix of its own.
+  static func clusterNode(_ change: (inout RedisConfiguration) -> Void) throws -> TestNode {
+    let cluster = try cluster.get()
+    return try TestNode("n1", on: nil) {
+      $0.topology = .cluster(cluster.masters.map { .tcp(host: "127.0.0.1", port: $0.port) })
+      $0.prefix = "t\(Clock.monotonicNanoseconds())"
+      change(&$0)
+    }
+  }
+
   init(_ kind: BrokerKind, historySize: Int = 100) throws {
     switch kind {
     case .embedded:
@@ -27,12 +37,7 @@ struct Bench {
     case .redis:
       node = try TestNode("n1", on: RedisServer()) { $0.historySize = historySize }
     case .redisCluster:
-      let cluster = try Bench.cluster.get()
-      node = try TestNode("n1", on: nil) {
-        $0.topology = .cluster(cluster.masters.map { .tcp(host: "127.0.0.1", port: $0.port) })
-        $0.prefix = "t\(Clock.monotonicNanoseconds())"
-        $0.historySize = historySize
-      }
+      node = try Bench.clusterNode { $0.historySize = historySize }
     case .redisTLS:
       let certificates = try Bench.certificates.get()
       let port = try FreePort.find()
