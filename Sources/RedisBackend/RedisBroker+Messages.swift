@@ -3,7 +3,9 @@ import Realtime
 
 extension RedisBroker {
   public func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
-    guard isAvailable else { return reply(.failure(.unavailable)) }
+    guard isAvailable, !masters.isSharded || isServed(keys.roomChannel(message.room)) else {
+      return reply(.failure(.unavailable))
+    }
     guard message.dedupe != nil else {
       return publishOnce(message) { [weak self] position in
         reply(position.map { .success($0) } ?? .failure(self?.failure ?? .uncertain))
@@ -119,7 +121,9 @@ extension RedisBroker {
   public func send(
     _ envelope: [UInt8], to audience: Audience, dedupe: [UInt8]?, _ reply: @escaping BrokerReply<Int>
   ) {
-    guard isAvailable else { return reply(.failure(.unavailable)) }
+    guard isAvailable, !masters.isSharded || isServed(channel(of: audience)) else {
+      return reply(.failure(.unavailable))
+    }
     if let dedupe { return sendOnce(envelope, to: audience, dedupe, reply) }
     switch audience {
     case .everyone:
@@ -136,15 +140,22 @@ extension RedisBroker {
     }
   }
 
+  private func channel(of audience: Audience) -> [UInt8] {
+    switch audience {
+    case .everyone: keys.everyone
+    case .user(let user): keys.userChannel(user)
+    }
+  }
+
   private func sendOnce(
     _ envelope: [UInt8], to audience: Audience, _ key: [UInt8], _ reply: @escaping BrokerReply<Int>
   ) {
     switch audience {
-    case .everyone: sendOnce(envelope, on: keys.everyone, count: 0, key, reply)
+    case .everyone: sendOnce(envelope, on: keys.everyone, count: 0, keys.once(audience, key), reply)
     case .user(let user):
       countConnections(of: user) { [weak self] count in
         guard let self, let count else { return reply(.failure(.unavailable)) }
-        sendOnce(envelope, on: keys.userChannel(user), count: count, key, reply)
+        sendOnce(envelope, on: keys.userChannel(user), count: count, keys.once(audience, key), reply)
       }
     }
   }
@@ -161,8 +172,8 @@ extension RedisBroker {
     _ envelope: [UInt8], on channel: [UInt8], count: Int, _ key: [UInt8], _ reply: @escaping (Int?) -> Void
   ) {
     let answer: ScriptRunner.Handler = { reply($0.flatMap { $0.kind == .integer ? $0.integer : nil }) }
-    scripts.run(.sendOnce, keys: 1, parts: 5, answer) { [keys] writer in
-      writer.bulk(keys.once, key, "}")
+    scripts.run(.sendOnce, keys: 1, parts: 5, answer) { writer in
+      writer.bulk(key)
       writer.bulk(channel)
       writer.bulk(envelope)
       writer.bulk(count)
@@ -173,7 +184,7 @@ extension RedisBroker {
   private func publish(_ envelope: [UInt8], to channel: [UInt8], _ reply: @escaping (Bool) -> Void) {
     commands.request({ reply($0?.kind == .integer) }) { writer in
       writer.command(parts: 3)
-      writer.bulk("PUBLISH")
+      if masters.isSharded { writer.bulk("SPUBLISH") } else { writer.bulk("PUBLISH") }
       writer.bulk(channel)
       writer.bulk(envelope)
     }

@@ -17,6 +17,11 @@ struct RetentionTests {
           $0.historySize = 5
           $0.rules = rules
         }
+      case .redisCluster:
+        try Bench.clusterNode {
+          $0.historySize = 5
+          $0.rules = rules
+        }
       }
     try #require(drive([node], within: 8) { node.isUp })
     return node

@@ -74,14 +74,14 @@ final class TestNode {
   }
 
   init(
-    _ id: String, on server: RedisServer, tls: TLSClientContext? = nil,
+    _ id: String, on server: RedisServer?, tls: TLSClientContext? = nil,
     _ change: (inout RedisConfiguration) -> Void = { _ in }
   ) throws {
     self.id = id
     self.server = server
     loop = try EventLoop()
     resolver = try Resolver(loop)
-    var configuration = RedisConfiguration(topology: .single(.tcp(host: "127.0.0.1", port: server.port)))
+    var configuration = RedisConfiguration(topology: .single(.tcp(host: "127.0.0.1", port: server?.port ?? 0)))
     change(&configuration)
     let lines = lines
     broker = RedisBroker(

@@ -141,7 +141,7 @@ public final class Node {
   var uptimeSeconds: UInt64 { (Clock.monotonicNanoseconds() - startedAt) / 1_000_000_000 }
 
   /// Whether clients may be sent here.
-  var isReady: Bool { redis.map { $0.isUp } ?? true }
+  var isReady: Bool { redis.map { $0.isReady } ?? true }
 
   /// The user of a connection that asked for a name, or for none. Nil when the name is not allowed.
   func userName(asked name: [UInt8]?) -> [UInt8]? {
