@@ -10,7 +10,6 @@ public final class EmbeddedBroker: Broker {
   private let rules: RoomRules
   private let clock: () -> UInt64
   private var rooms: [[UInt8]: EmbeddedRoom] = [:]
-  private var heardRooms: Set<[UInt8]> = []
   private var heardPrefixes: Set<[UInt8]> = []
   private var revoked: [Revocation.Subject: UInt64] = [:]
   private var dedupe = DedupeMemory<Position>()
@@ -48,7 +47,7 @@ public final class EmbeddedBroker: Broker {
     sentOnce.expire(at: now)
     guard now >= nextSweep else { return }
     nextSweep = now + 60_000
-    for (name, room) in rooms where room.isForgotten(at: now) && !heardRooms.contains(name) { rooms[name] = nil }
+    for (name, room) in rooms where room.isForgotten(at: now) { rooms[name] = nil }
   }
 
   /// Gives memory back after a crowd has left: dictionaries do not shrink by themselves.
@@ -57,7 +56,7 @@ public final class EmbeddedBroker: Broker {
     userConnections = userConnections.shrunk()
     rooms = rooms.shrunk()
     // What nobody is in and nobody ever spoke in is soon made again.
-    rooms = rooms.filter { !$0.value.isUnused || heardRooms.contains($0.key) }
+    rooms = rooms.filter { !$0.value.isUnused }
     for room in rooms.values { room.shrink() }
   }
 
@@ -83,18 +82,18 @@ public final class EmbeddedBroker: Broker {
     room.append(message.envelope, at: now, message.retention ?? retention)
     let position = room.position
     if let key = message.dedupe { dedupe.remember(key, room: message.room, position, at: now) }
-    if heardRooms.contains(message.room) || heardPrefixes.contains(where: { message.room.starts(with: $0) }) {
+    if room.isHeard || heardPrefixes.contains(where: { message.room.starts(with: $0) }) {
       listener?.heard(room: message.room.span, at: position, envelope: message.envelope.span)
     }
     reply(.success(position))
   }
 
   public func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
-    heardRooms.insert(room)
+    self.room(room).isHeard = true
     reply(.success(()))
   }
 
-  public func unsubscribe(room: [UInt8]) { heardRooms.remove(room) }
+  public func unsubscribe(room: [UInt8]) { rooms[room]?.isHeard = false }
 
   public func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>) {
     heardPrefixes.insert(prefix)
@@ -171,14 +170,14 @@ public final class EmbeddedBroker: Broker {
   }
 
   private func notify(_ room: [UInt8], _ kind: Envelope.Kind, _ member: Member) {
-    guard heardRooms.contains(room) else { return }
+    guard rooms[room]?.isHeard == true else { return }
     var notice: [UInt8] = []
     Envelope.begin(kind, timestamp: clock(), origin: member.name, userJSON: member.userJSON, into: &notice)
     listener?.heard(room: room.span, notice: notice.span)
   }
 
   public func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    reply(.success(rooms[room]?.members ?? []))
+    reply(.success(rooms[room]?.members(of: nodeID) ?? []))
   }
 
   /// One node hears all its users anyway.
@@ -209,11 +208,11 @@ public final class EmbeddedBroker: Broker {
   }
 
   public func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    reply(.success(connectionList(user).map(\.member)))
+    reply(.success(connectionList(user).map { $0.member(of: nodeID) }))
   }
 
   public func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>) {
-    reply(.success(connections.find(name.span)?.member))
+    reply(.success(connections.find(name.span)?.member(of: nodeID)))
   }
 
   public func rooms(

@@ -123,14 +123,13 @@ extension Hub {
       info: sessions[index].identity?.info)
   }
 
-  // MARK: Connection names: the node's id, a dash, the session's number in hexadecimal
+  // MARK: Connection names: the node's id, a dash, the session's number
 
   func connectionName(_ id: SlabID) -> [UInt8] {
     var name = configuration.nodeID
-    name.reserveCapacity(name.count + 17)
+    name.reserveCapacity(name.count + 1 + SessionNumber.digitsMax)
     name.append(UInt8(ascii: "-"))
-    // A slab's generations begin at 1, so the number is never zero.
-    Epoch(id.word)?.append(to: &name)
+    SessionNumber.append(id.word, to: &name)
     return name
   }
 
@@ -139,8 +138,8 @@ extension Hub {
     let node = configuration.nodeID
     guard name.count > node.count + 1, name[node.count] == UInt8(ascii: "-") else { return nil }
     for i in 0..<node.count where name[i] != node[i] { return nil }
-    guard let number = Epoch(text: name.extracting((node.count + 1)..<name.count)) else { return nil }
-    let id = SlabID(word: number.value)
+    guard let number = SessionNumber.parse(name.extracting((node.count + 1)..<name.count)) else { return nil }
+    let id = SlabID(word: number)
     return sessions.contains(id) ? id : nil
   }
 

@@ -230,6 +230,8 @@ extension Hub {
     deadlines.shrink()
     rooms.shrink()
     users.shrink()
+    spareBatches = []
+    scratch = []
     rooms.forEach { $0.rosters.shrink() }
   }
 

@@ -45,6 +45,7 @@ public final class RoomBatch {
   func conflate(by name: [UInt8]?) -> Int {
     var isKept = [Bool](repeating: true, count: entries.count)
     var seen: Set<[UInt8]> = []
+    let bytes = bytes
     for index in entries.indices.reversed() where entries[index].offset > 0 {
       let start = index == 0 ? 0 : entries[index - 1].end
       let payload = bytes.span.extracting(start..<entries[index].end)

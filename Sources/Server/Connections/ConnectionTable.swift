@@ -65,7 +65,8 @@ final class ConnectionTable: EventHandler, TickParticipant {
   private let buffer: UnsafeMutableRawBufferPointer
   private var handler: EventLoop.HandlerID?
   private var isWheelTurning = false
-  private var lastPeer: (address: Address, peer: Peer)?
+  /// Peers that were accepted lately, each at a place that its address chooses.
+  private var recentPeers = [Peer?](repeating: nil, count: 256)
   var tally: AddressTally
   var gate: HandshakeGate
   let addressRefusal: [UInt8]
@@ -120,11 +121,13 @@ final class ConnectionTable: EventHandler, TickParticipant {
     schedule(id.index, inMilliseconds: Deadlines.requestHeadMilliseconds)
   }
 
-  /// The peer's numeric address. Behind a proxy all peers have the same: they share one text.
+  /// The peer's numeric address. Peers that come from one address, behind a proxy all of them, share one text.
   private func peer(_ address: Address) -> Peer {
-    if let lastPeer, lastPeer.address.hasSameHost(as: address) { return lastPeer.peer }
-    let peer = Peer(address)
-    lastPeer = (address, peer)
+    let number = address.withHostBytes { IPAddress(networkOrder: $0) } ?? IPAddress(high: 0, low: 0)
+    let place = number.hashValue & (recentPeers.count - 1)
+    if let recent = recentPeers[place], recent.address == number { return recent }
+    let peer = Peer(number)
+    recentPeers[place] = peer
     return peer
   }
 

@@ -11,14 +11,6 @@ extension ConnectionTable {
     let text: [UInt8]
     let address: IPAddress
 
-    /// What the kernel says of an accepted socket. Without a readable address it is nobody on the internet.
-    init(_ address: Address) {
-      let host = Array(address.host.utf8)
-      let number = IPAddress(text: host.span)
-      self.address = number ?? IPAddress(high: 0, low: 0)
-      text = number?.text ?? host
-    }
-
     init(_ address: IPAddress) {
       self.address = address
       text = address.text
