@@ -28,6 +28,7 @@ let package = Package(
     .systemLibrary(name: "CSystem"),
 
     // Pure protocol code: no sockets, no clocks, no imports.
+    .target(name: "AddressCore", swiftSettings: strict),
     .target(name: "JSONCore", swiftSettings: strict),
     .target(name: "HTTPCore", swiftSettings: strict),
     .target(name: "WebSocketCore", swiftSettings: strict),
@@ -37,7 +38,7 @@ let package = Package(
     .target(name: "Realtime", dependencies: ["JSONCore"], swiftSettings: strict),
     .target(
       name: "Tokens", dependencies: ["Realtime", "LoopCore", "JSONCore", "CCurl"], swiftSettings: strict),
-    .target(name: "Settings", dependencies: ["JSONCore"], swiftSettings: strict),
+    .target(name: "Settings", dependencies: ["AddressCore", "JSONCore"], swiftSettings: strict),
     .target(
       name: "RedisBackend", dependencies: ["Realtime", "LoopCore", "JSONCore", "CHiredis"],
       resources: [.embedInCode("Scripts")], swiftSettings: strict),
@@ -45,7 +46,7 @@ let package = Package(
       name: "Server",
       dependencies: [
         "Realtime", "RedisBackend", "LoopCore", "HTTPCore", "WebSocketCore", "JSONCore", "Settings", "Compression",
-        "Tokens", "CSystem",
+        "AddressCore", "Tokens", "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
     .target(
@@ -65,13 +66,14 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "HTTPCore", "WebSocketCore", "Compression", "JSONCore", "Realtime", "RedisBackend", "Settings", "Server",
-        "Tokens",
+        "AddressCore", "HTTPCore", "WebSocketCore", "Compression", "JSONCore", "Realtime", "RedisBackend", "Settings",
+        "Server", "Tokens",
       ], path: "Tests/FuzzTargets", swiftSettings: strict),
     // Counted by `make flat`: the hub without sockets.
     .executableTarget(
       name: "flatcost", dependencies: ["Realtime"], path: "Tests/flat/driver", swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
+    .testTarget(name: "AddressCoreTests", dependencies: ["AddressCore"], swiftSettings: strict),
     .testTarget(name: "JSONCoreTests", dependencies: ["JSONCore"], swiftSettings: strict),
     .testTarget(name: "SettingsTests", dependencies: ["Settings", "JSONCore"], swiftSettings: strict),
     .testTarget(name: "RealtimeTests", dependencies: ["Realtime", "JSONCore"], swiftSettings: strict),
@@ -82,9 +84,11 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "LoopCoreTests", dependencies: ["LoopCore", "TestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "ServerTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore"], swiftSettings: strict),
+      name: "ServerTests",
+      dependencies: ["roost", "Server", "Compression", "TestSupport", "JSONCore", "WebSocketCore"],
+      swiftSettings: strict),
     .testTarget(
-      name: "ClusterTests", dependencies: ["roost", "TestSupport", "JSONCore"], swiftSettings: strict),
+      name: "ClusterTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore"], swiftSettings: strict),
     .testTarget(
       name: "FaultTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore"], swiftSettings: strict),
     .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: strict),

@@ -50,7 +50,8 @@ children+=($!)
 await Redis redis-cli -p "$redis" ping
 
 for n in 1 2 3; do
-  "$roost" serve --port $((port + n)) --node-id "node-$n" --workers 1 --drain 1s --redis "redis://127.0.0.1:$redis" &
+  "$roost" serve --port $((port + n)) --node-id "node-$n" --workers 1 --drain 1s --redis "redis://127.0.0.1:$redis" \
+    --trusted-proxies 127.0.0.1 &
   children+=($!)
 done
 for n in 1 2 3; do await "node-$n" answers $((port + n)); done

@@ -64,54 +64,21 @@ public struct Address: Sendable {
     return addresses
   }
 
-  /// Whether both name the same host, whatever the port.
-  public func hasSameHost(as other: Address) -> Bool {
-    guard family == other.family else { return false }
-    var (a, b) = (storage, other.storage)
-    // Safe because the storage is as large and as aligned as any address it is read as.
-    return withUnsafeBytes(of: &a) { a in
-      withUnsafeBytes(of: &b) { b in
-        switch family {
-        case AF_INET: a.load(as: sockaddr_in.self).sin_addr.s_addr == b.load(as: sockaddr_in.self).sin_addr.s_addr
-        case AF_INET6: a[8..<24].elementsEqual(b[8..<24])
-        default: false
-        }
-      }
-    }
+  /// Lends the bytes of the numeric host in network order: 4, 16, or none for a Unix socket.
+  public func withHostBytes<R>(_ body: (Span<UInt8>) -> R) -> R {
+    let range = family == AF_INET ? 4..<8 : family == AF_INET6 ? 8..<24 : 0..<0
+    var copy = storage
+    // Safe because a sockaddr_storage is longer than any of the ranges, and the span does not outlive the call.
+    return withUnsafeBytes(of: &copy) { body($0.bindMemory(to: UInt8.self).extracting(range).span) }
   }
 
   /// The numeric host, without the port; `unix` for a Unix socket.
   public var host: String {
-    if family == AF_INET { return ipv4Text }
     guard family != AF_UNIX else { return "unix" }
     var buffer = [CChar](repeating: 0, count: Int(NI_MAXHOST))
     let code = withSockaddr { getnameinfo($0, $1, &buffer, socklen_t(buffer.count), nil, 0, NI_NUMERICHOST) }
     guard code == 0 else { return "unknown" }
     return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }
-
-  /// Four decimal numbers: every connection's address is written once, and the system's writer costs as much as SHA-1.
-  private var ipv4Text: String {
-    var copy = storage
-    // Safe because the storage is as large and as aligned as any address it is read as.
-    return withUnsafeBytes(of: &copy) { bytes in
-      String(unsafeUninitializedCapacity: 15) { text in
-        var count = 0
-        for part in bytes[4..<8] {
-          if count > 0 { put(UInt8(ascii: "."), in: text, at: &count) }
-          if part >= 100 { put(48 + part / 100, in: text, at: &count) }
-          if part >= 10 { put(48 + part / 10 % 10, in: text, at: &count) }
-          put(48 + part % 10, in: text, at: &count)
-        }
-        return count
-      }
-    }
-  }
-
-  /// Safe because four numbers of three digits and three dots are at most the 15 bytes of the buffer.
-  private func put(_ byte: UInt8, in text: UnsafeMutableBufferPointer<UInt8>, at count: inout Int) {
-    text[count] = byte
-    count += 1
   }
 
   /// The port, 0 for a Unix socket.

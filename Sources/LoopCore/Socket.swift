@@ -63,6 +63,16 @@ public enum Socket {
     return recv(descriptor, &byte, 1, Int32(MSG_PEEK)) == 1 ? byte : nil
   }
 
+  /// Copies at most `count` bytes that wait to be read into `buffer`, and leaves them where they are.
+  public static func peek(
+    _ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer, count: Int
+  ) -> Transfer {
+    let seen = recv(descriptor, buffer.baseAddress, min(count, buffer.count), Int32(MSG_PEEK))
+    if seen > 0 { return .bytes(seen) }
+    if seen == 0 { return .end }
+    return errno == EAGAIN || errno == EINTR ? .wouldBlock : .failed(errno)
+  }
+
   /// Writes once from `bytes`; may take only a part.
   @inline(__always)
   public static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Transfer {

@@ -63,6 +63,26 @@ public enum Limits {
   /// end is over by then.
   public static let recallMilliseconds: UInt64 = 10_000
 
+  /// Bytes that all rooms of a node keep together for members who are behind. Beyond it the room that would keep more
+  /// drops its own oldest: however many rooms slow readers are in, they cost no more than this.
+  public static let lagBytesMax = 64 * 1024 * 1024
+
+  /// Bytes counted for an entry that is kept for members who are behind, beside its payload: the array's header and the
+  /// entry itself.
+  static let lagEntryOverheadBytes = 128
+
+  /// Operations of one connection that may wait for the broker's answer before the connection is read no further. Over a
+  /// round trip of 1 ms they are 256,000 a second, more than one connection has ever brought.
+  public static let inFlightMax = 256
+
+  /// Bytes of one connection's operations that may wait for the broker's answer: four of the largest messages that the
+  /// default settings allow.
+  public static let inFlightBytesMax = 256 * 1024
+
+  /// Bytes of all connections' operations that may wait for the broker's answer before any connection that brings one more
+  /// is read no further. Half of what the broker's own queue takes before it refuses.
+  public static let nodeInFlightBytesMax = 32 * 1024 * 1024
+
   /// How long a counter, and so the epoch, outlives the last message of a room: a day, so that a client that slept
   /// over night learns from the offset alone whether it missed anything.
   public static let epochMilliseconds: UInt64 = 24 * 60 * 60 * 1000

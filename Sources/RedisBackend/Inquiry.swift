@@ -30,7 +30,7 @@ final class Inquiry<Answer> {
     self.judge = judge
     link = RedisLink(
       loop: loop, resolver: resolver, configuration: configuration, tls: tls,
-      endpoint: .unix(path: ""), name: name, role: .informant
+      endpoint: .unix(path: ""), name: name, isInformant: true
     ) { _, _ in }
     link.opened = { [weak self] in self?.ask() }
     link.closed = { [weak self] in self?.advance() }

@@ -2,14 +2,14 @@ import Realtime
 
 extension RedisBroker {
   /// Gives a push to the listener. The bytes stay where hiredis has parsed them.
-  func deliver(_ channelPart: Reply, _ payloadPart: Reply) {
+  func deliver(_ channelPart: Reply, _ payloadPart: Reply, by shard: Shard) {
     let channel = channelPart.bytes
     let payload = payloadPart.bytes
     switch keys.target(of: channel) {
     case .room(let name): deliver(room: channel.extracting(name), payload)
     case .user(let name): listener?.heard(user: channel.extracting(name), envelope: payload)
     case .everyone: listener?.heardByEveryone(envelope: payload)
-    case nil: if channelPart.copy == probeChannel { heardProbe(payload) }
+    case nil: if channelPart.copy == shard.probeChannel { shard.heardProbe(payload) }
     }
   }
 

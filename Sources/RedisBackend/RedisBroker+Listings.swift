@@ -140,13 +140,16 @@ extension RedisBroker {
   /// Reads the number of users of each room, pipelined.
   private func countUsers(of rooms: [[UInt8]], _ reply: @escaping ([Int]?) -> Void) {
     guard !rooms.isEmpty else { return reply([]) }
-    var counts: [Int] = []
+    var counts = [Int?](repeating: nil, count: rooms.count)
     var left = rooms.count
-    for room in rooms {
+    for (index, room) in rooms.enumerated() {
       let answer: PendingReplies.Handler = { count in
         left -= 1
-        if let count, count.kind == .integer { counts.append(count.integer) }
-        if left == 0 { reply(counts.count == rooms.count ? counts : nil) }
+        // Several masters answer in any order.
+        if let count, count.kind == .integer { counts[index] = count.integer }
+        guard left == 0 else { return }
+        let known = counts.compactMap(\.self)
+        reply(known.count == rooms.count ? known : nil)
       }
       commands.request(answer) { writer in
         writer.command(parts: 2)

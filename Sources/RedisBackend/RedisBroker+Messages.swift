@@ -3,7 +3,9 @@ import Realtime
 
 extension RedisBroker {
   public func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
-    guard isAvailable else { return reply(.failure(.unavailable)) }
+    guard isAvailable, !masters.isSharded || isServed(keys.roomChannel(message.room)) else {
+      return reply(.failure(.unavailable))
+    }
     guard message.dedupe != nil else {
       return publishOnce(message) { [weak self] position in
         reply(position.map { .success($0) } ?? .failure(self?.failure ?? .uncertain))
@@ -14,6 +16,7 @@ extension RedisBroker {
 
   private func publishOnce(_ message: RoomMessage, _ reply: @escaping (Position?) -> Void) {
     let dues = ledger.publish(in: message.room, now: loop.now)
+    let retention = message.retention ?? configuration.retention
     let keyCount = message.dedupe == nil ? 2 : 3
     let parts = keyCount + 4 + (dues.isLogDue ? 1 : 0) + (dues.isMetaDue ? 1 : 0)
     let answer: ScriptRunner.Handler = { [weak self] answer in
@@ -26,8 +29,8 @@ extension RedisBroker {
       writer.bulk(keys.room, message.room, "}:ch")
       writer.bulk(message.envelope)
       writer.bulk(dues.epoch)
-      writer.bulk(-max(1, configuration.historySize))
-      if dues.isLogDue { writer.bulk(configuration.logMilliseconds) }
+      writer.bulk(-max(1, retention.messagesMax))
+      if dues.isLogDue { writer.bulk(retention.logMilliseconds) }
       if dues.isMetaDue { writer.bulk(configuration.metaMilliseconds) }
     }
   }
@@ -96,13 +99,14 @@ extension RedisBroker {
       // Lua counts in doubles: what is beyond them is beyond every room's counter.
       JSONNumber.append(min(offset, 1 << 53), to: &after)
     }
+    let size = configuration.rules.retention(of: room, standard: configuration.retention).messagesMax
     let answer: ScriptRunner.Handler = { reply(RedisBroker.page($0)) }
     scripts.run(.history, keys: 2, parts: 6, answer) { [keys, configuration] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
       writer.bulk(configuration.metaMilliseconds)
-      writer.bulk(configuration.historySize)
-      writer.bulk(max(0, min(limit, configuration.historySize)))
+      writer.bulk(size)
+      writer.bulk(max(0, min(limit, size)))
       writer.bulk(after)
     }
   }
@@ -121,7 +125,9 @@ extension RedisBroker {
   public func send(
     _ envelope: [UInt8], to audience: Audience, dedupe: [UInt8]?, _ reply: @escaping BrokerReply<Int>
   ) {
-    guard isAvailable else { return reply(.failure(.unavailable)) }
+    guard isAvailable, !masters.isSharded || isServed(channel(of: audience)) else {
+      return reply(.failure(.unavailable))
+    }
     if let dedupe { return sendOnce(envelope, to: audience, dedupe, reply) }
     switch audience {
     case .everyone:
@@ -138,15 +144,22 @@ extension RedisBroker {
     }
   }
 
+  private func channel(of audience: Audience) -> [UInt8] {
+    switch audience {
+    case .everyone: keys.everyone
+    case .user(let user): keys.userChannel(user)
+    }
+  }
+
   private func sendOnce(
     _ envelope: [UInt8], to audience: Audience, _ key: [UInt8], _ reply: @escaping BrokerReply<Int>
   ) {
     switch audience {
-    case .everyone: sendOnce(envelope, on: keys.everyone, count: 0, key, reply)
+    case .everyone: sendOnce(envelope, on: keys.everyone, count: 0, keys.once(audience, key), reply)
     case .user(let user):
       countConnections(of: user) { [weak self] count in
         guard let self, let count else { return reply(.failure(.unavailable)) }
-        sendOnce(envelope, on: keys.userChannel(user), count: count, key, reply)
+        sendOnce(envelope, on: keys.userChannel(user), count: count, keys.once(audience, key), reply)
       }
     }
   }
@@ -163,8 +176,8 @@ extension RedisBroker {
     _ envelope: [UInt8], on channel: [UInt8], count: Int, _ key: [UInt8], _ reply: @escaping (Int?) -> Void
   ) {
     let answer: ScriptRunner.Handler = { reply($0.flatMap { $0.kind == .integer ? $0.integer : nil }) }
-    scripts.run(.sendOnce, keys: 1, parts: 5, answer) { [keys] writer in
-      writer.bulk(keys.once, key, "}")
+    scripts.run(.sendOnce, keys: 1, parts: 5, answer) { writer in
+      writer.bulk(key)
       writer.bulk(channel)
       writer.bulk(envelope)
       writer.bulk(count)
@@ -175,7 +188,7 @@ extension RedisBroker {
   private func publish(_ envelope: [UInt8], to channel: [UInt8], _ reply: @escaping (Bool) -> Void) {
     commands.request({ reply($0?.kind == .integer) }) { writer in
       writer.command(parts: 3)
-      writer.bulk("PUBLISH")
+      if masters.isSharded { writer.bulk("SPUBLISH") } else { writer.bulk("PUBLISH") }
       writer.bulk(channel)
       writer.bulk(envelope)
     }
@@ -200,9 +213,17 @@ extension RedisBroker {
 }
 
 extension RedisConfiguration {
-  /// Life of a room's log after the last message.
-  var logMilliseconds: Int { historyTTLMilliseconds + RedisLimits.logSlackMilliseconds }
+  /// What rooms keep that no rule names.
+  var retention: Retention { Retention(messagesMax: historySize, milliseconds: historyTTLMilliseconds) }
 
   /// Life of a room's counter: never shorter than its log's, which means nothing without it.
-  var metaMilliseconds: Int { max(RedisLimits.metaMilliseconds, 2 * logMilliseconds) }
+  var metaMilliseconds: Int {
+    let longest = max(historyTTLMilliseconds, rules.retentionMillisecondsMax)
+    return max(RedisLimits.metaMilliseconds, 2 * (longest + RedisLimits.logSlackMilliseconds))
+  }
+}
+
+extension Retention {
+  /// Life of a room's log after the last message.
+  fileprivate var logMilliseconds: Int { milliseconds + RedisLimits.logSlackMilliseconds }
 }

@@ -4,29 +4,25 @@ import Realtime
 // has few of them; one serves all of its members.
 
 extension RedisBroker {
+  /// A cluster's sharded channels know no patterns.
   public func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>) {
-    guard isSubscribed else { return reply(.failure(.unavailable)) }
-    if patterns.want(keys.roomPattern(prefix), reply) { return reply(.success(())) }
-    subscriber.wake()
+    guard !masters.isSharded else { return reply(.failure(.unsupported)) }
+    guard let shard = masters.shards.first, shard.isSubscribed else { return reply(.failure(.unavailable)) }
+    if shard.want(pattern: keys.roomPattern(prefix), reply) { reply(.success(())) }
   }
 
   public func unsubscribe(prefix: [UInt8]) {
-    for waiter in patterns.giveUp(keys.roomPattern(prefix)) { waiter(.failure(.unavailable)) }
-    subscriber.wake()
+    guard !masters.isSharded, let shard = masters.shards.first else { return }
+    for waiter in shard.giveUp(pattern: keys.roomPattern(prefix)) { waiter(.failure(.unavailable)) }
   }
 
-  /// A refused subscription makes the link useless, except for patterns that were never heard: an ACL user who may
-  /// subscribe every channel of the prefix may still lack the right to patterns, which Redis compares letter by letter.
-  func refused(_ error: Reply) {
-    guard error.begins(with: "NOPERM"), let waiters = patterns.refused() else {
-      return subscriber.fail(RedisLink.refusal(of: "SUBSCRIBE", error))
-    }
+  /// Says once that wildcards cannot be joined.
+  func patternsRefused(_ error: Reply) {
     if !hasToldRefusal {
       log(
         .warning, "Redis refused PSUBSCRIBE, so wildcards cannot be joined: give its user allchannels (\(error.text))")
     }
     hasToldRefusal = true
-    for waiter in waiters { waiter(.failure(.unsupported)) }
   }
 
   /// Gives what came through a pattern to the listener. Notices come only to those who subscribe a room by its name: so

@@ -35,7 +35,7 @@ extension RedisBroker {
 
   /// Whether a command that got no answer just now may have been carried out. A refusal leaves the broker available; the
   /// death of the connection is told before the pending commands fail.
-  var isAnswerLost: Bool { !isAvailable }
+  var isAnswerLost: Bool { !isAvailable || !masters.areServing }
 
   /// Why something without an id failed just now.
   var failure: BrokerError { isAnswerLost ? .uncertain : .unavailable }

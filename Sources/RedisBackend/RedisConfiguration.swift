@@ -1,3 +1,5 @@
+import Realtime
+
 /// Where a Redis listens.
 public enum RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
   case tcp(host: String, port: UInt16)
@@ -44,10 +46,13 @@ public struct RedisConfiguration: Sendable {
   public var historySize: Int
   /// How long they are kept after the last message.
   public var historyTTLMilliseconds: Int
+  /// Say so for rooms of some names.
+  public var rules: RoomRules
 
   public init(
     topology: RedisTopology, user: String? = nil, password: String? = nil, database: Int = 0,
-    prefix: String = "roost", historySize: Int = 100, historyTTLMilliseconds: Int = 300_000
+    prefix: String = "roost", historySize: Int = 100, historyTTLMilliseconds: Int = 300_000,
+    rules: RoomRules = RoomRules()
   ) {
     self.topology = topology
     self.user = user
@@ -56,5 +61,6 @@ public struct RedisConfiguration: Sendable {
     self.prefix = prefix
     self.historySize = historySize
     self.historyTTLMilliseconds = historyTTLMilliseconds
+    self.rules = rules
   }
 }

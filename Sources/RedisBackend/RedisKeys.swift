@@ -1,3 +1,5 @@
+import Realtime
+
 /// Names the keys and channels. docs/redis.md lists them.
 ///
 /// A key is written as three parts: a ready prefix, a name, an end. The braces make a cluster keep all keys of a room,
@@ -16,12 +18,11 @@ struct RedisKeys {
   let leaving: [UInt8]
   /// Before a node's id: its report.
   let report: [UInt8]
-  /// Before the key of a message outside of rooms that shall be sent once; ends in `}`.
-  let once: [UInt8]
   /// What is revoked, and until when.
   let revoked: [UInt8]
   /// The channel of what is for everyone.
   let everyone: [UInt8]
+  private let everyoneOnce: [UInt8]
 
   init(prefix: String) {
     func key(_ end: String) -> [UInt8] { Array((prefix + end).utf8) }
@@ -32,16 +33,32 @@ struct RedisKeys {
     swept = key(":{nodes}:swept")
     leaving = key(":{nodes}:leaving")
     report = key(":{nodes}:report:")
-    once = key(":{i:")
     revoked = key(":{revoked}")
-    everyone = key(":all")
+    everyone = key(":{all}:ch")
+    everyoneOnce = key(":{all}:id:")
+  }
+
+  /// The key of what is sent to an audience once; in the slot of the audience's channel.
+  func once(_ audience: Audience, _ key: [UInt8]) -> [UInt8] {
+    switch audience {
+    case .everyone: everyoneOnce + key
+    case .user(let name): user + name + Array("}:id:".utf8) + key
+    }
   }
 
   func roomChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(room, name) }
   func userChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(user, name) }
 
-  /// Where a node hears itself, to know that it hears.
-  func probeChannel(_ id: [UInt8]) -> [UInt8] { node + id + Array("}:probe".utf8) }
+  /// Where a node hears itself, to know that it hears. In a cluster the number spreads a node's channels over the slots.
+  func probeChannel(_ id: [UInt8], _ number: Int = 0) -> [UInt8] {
+    node + id + Array((number == 0 ? "}:probe" : ":\(number)}:probe").utf8)
+  }
+
+  /// Whether a channel is one on which a node hears itself.
+  func isProbe(_ channel: [UInt8]) -> Bool {
+    channel.starts(with: node) && channel.suffix(7) == Array("}:probe".utf8)[...]
+  }
+
   /// The pattern of the channels of all rooms whose name begins with `prefix`. Rooms' channels have a beginning of their
   /// own, so their common end need not be compared.
   func roomPattern(_ prefix: [UInt8]) -> [UInt8] {

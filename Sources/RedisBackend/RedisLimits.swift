@@ -4,6 +4,13 @@ public enum RedisLimits {
   public static let connectMilliseconds = 2_000
   /// A sentinel or a node of a cluster that was asked where the masters are has this long to answer; then the next is asked.
   static let inquiryMilliseconds = 1_000
+  /// Time between two questions for the map of a cluster at least.
+  static let mapMilliseconds = 250
+  /// How long a command waits that a cluster has sent elsewhere, before it is sent again.
+  static let redirectPauseMilliseconds = 10
+  /// How long a command follows a slot that moves, or a cluster that settles, before it fails: as long as the keys of one
+  /// slot are expected to be on their way.
+  public static let redirectMilliseconds = 5_000
   /// A link that owes an answer and says nothing for this long is dead. With a renewal every 2 s an unreachable Redis is
   /// known after less than 5 s, and one lost connection does not yet cost the lease.
   public static let silenceMilliseconds = 2_000
@@ -65,6 +72,8 @@ public enum RedisLimits {
   /// How long after a publication was found to arrive on the subscribed connection the next one is sent to find out.
   /// With `silenceMilliseconds` for it to arrive, a deaf connection is known after less than 5 s.
   static let probeMilliseconds = 2_000
+  /// Names tried to find a channel in a slot that a master holds: a master with a hundredth of all slots is found almost surely.
+  static let probeCandidatesMax = 1_000
   /// Every so many probes Redis is asked how many channels it holds for the subscribed connection.
   static let probesPerAudit = 2
 }

@@ -117,7 +117,7 @@ extension RedisLink {
         writer.bulk(Array(password.utf8))
       }
     }
-    if configuration.database != 0, role != .informant {
+    if configuration.database != 0, !isInformant {
       enqueue({ [weak self] in self?.greeted($0, "SELECT") }) { writer in
         writer.command(parts: 2)
         writer.bulk("SELECT")
@@ -137,7 +137,7 @@ extension RedisLink {
   private func greeted(_ reply: Reply?, _ command: String) {
     guard let reply, reply.isError else { return }
     // A sentinel without a password of its own refuses any.
-    guard role != .informant else { return }
+    guard !isInformant else { return }
     fail(RedisLink.refusal(of: command, reply))
   }
 

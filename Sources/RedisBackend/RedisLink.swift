@@ -9,15 +9,6 @@ import Realtime
 final class RedisLink: EventHandler {
   enum Phase { case stopped, waiting, resolving, connecting, securing, greeting, open }
 
-  /// What a link is for.
-  enum Role {
-    case commands
-    /// For SUBSCRIBE: what comes is given to `received`.
-    case subscriber
-    /// For a question to a sentinel or to a node of a cluster.
-    case informant
-  }
-
   /// Where a Redis is, or why nobody knows.
   typealias Located = Result<RedisEndpoint, Unlocated>
   struct Unlocated: Error { let reason: String }
@@ -45,7 +36,8 @@ final class RedisLink: EventHandler {
   let configuration: RedisConfiguration
   let tlsContext: TLSClientContext?
   let name: String
-  let role: Role
+  /// Whether it is for a question to a sentinel or to a node of a cluster.
+  let isInformant: Bool
   private let log: RedisBroker.Log
   private let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RedisLimits.receiveBytes, alignment: 8)
   private(set) lazy var handler = loop.attach(self)
@@ -78,9 +70,10 @@ final class RedisLink: EventHandler {
   ///   - name: given to Redis with CLIENT SETNAME, so that an operator knows whose connection it is.
   init(
     loop: EventLoop, resolver: Resolver, configuration: RedisConfiguration, tls: TLSClientContext?,
-    endpoint: RedisEndpoint, name: String, role: Role, log: @escaping RedisBroker.Log
+    endpoint: RedisEndpoint, name: String, isInformant: Bool = false,
+    log: @escaping RedisBroker.Log
   ) {
-    self.role = role
+    self.isInformant = isInformant
     self.loop = loop
     self.resolver = resolver
     self.configuration = configuration
@@ -237,8 +230,10 @@ final class RedisLink: EventHandler {
     let handler = pending.popFirst()
     if reply.isFatal {
       let text = reply.text + (reply.begins(with: "NOAUTH") ? " Put user and password into --redis" : "")
+      // First the outage is told, then who waits for an answer.
+      fail(text)
       handler?(nil)
-      return fail(text)
+      return
     }
     if let handler { handler(reply) } else { received(reply) }
   }

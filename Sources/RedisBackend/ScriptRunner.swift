@@ -23,35 +23,38 @@ enum Script: Int, CaseIterable {
   }
 }
 
-/// Runs scripts by their hash and loads them when Redis does not know them.
+/// Runs scripts by their hash, and by their text where Redis does not know them.
 final class ScriptRunner {
   /// Takes a reply that is no error, or nil when the command failed in any way.
   typealias Handler = (Reply?) -> Void
 
-  private let link: RedisLink
+  private let road: CommandRouter
+  /// Whether messages go through sharded channels.
+  private let isSharded: Bool
   private let log: RedisBroker.Log
   /// The hashes that Redis answered SCRIPT LOAD with, by the script's number.
   private var hashes = [[UInt8]](repeating: [], count: Script.allCases.count)
   private var lastError = ""
 
-  init(link: RedisLink, log: @escaping RedisBroker.Log) {
-    self.link = link
+  init(road: CommandRouter, isSharded: Bool, log: @escaping RedisBroker.Log) {
+    self.road = road
+    self.isSharded = isSharded
     self.log = log
   }
 
-  /// Loads all scripts in one pipeline. A refusal fails the link.
-  func load(_ loaded: @escaping () -> Void) {
+  /// Loads all scripts into the Redis of a link in one pipeline. A refusal fails the link.
+  func load(into link: RedisLink, _ loaded: @escaping () -> Void) {
     for script in Script.allCases {
       let isLast = script == Script.allCases.last
-      load(script) { hasLoaded in if isLast, hasLoaded { loaded() } }
+      load(script, into: link) { hasLoaded in if isLast, hasLoaded { loaded() } }
     }
   }
 
-  private func load(_ script: Script, _ reply: @escaping (Bool) -> Void) {
-    link.request({ [weak self] answer in
+  private func load(_ script: Script, into link: RedisLink, _ reply: @escaping (Bool) -> Void) {
+    link.request({ [weak self, weak link] answer in
       guard let self, let answer else { return reply(false) }
       guard answer.kind == .string else {
-        link.fail(RedisLink.refusal(of: "SCRIPT LOAD", answer))
+        link?.fail(RedisLink.refusal(of: "SCRIPT LOAD", answer))
         return reply(false)
       }
       hashes[script.rawValue] = answer.copy
@@ -60,8 +63,15 @@ final class ScriptRunner {
       writer.command(parts: 3)
       writer.bulk("SCRIPT")
       writer.bulk("LOAD")
-      writer.bulk(script.source)
+      writer.bulk(source(of: script))
     }
+  }
+
+  /// The scripts say PUBLISH; in a cluster a channel is sharded like the keys.
+  private func source(of script: Script) -> [UInt8] {
+    guard isSharded else { return script.source }
+    let (plain, sharded) = (Array("'PUBLISH'".utf8), Array("'SPUBLISH'".utf8))
+    return Array(script.source.split(separator: plain).joined(separator: sharded))
   }
 
   /// Runs a script. `write` writes its keys, then its arguments: `parts` bulks in all; it is called again when Redis has
@@ -70,37 +80,33 @@ final class ScriptRunner {
     _ script: Script, keys: Int, parts: Int, _ reply: @escaping Handler,
     _ write: @escaping (inout CommandWriter) -> Void
   ) {
-    send(script, keys, parts, write) { [weak self] answer in
-      guard let answer, answer.isError else { return reply(answer) }
-      guard let self, answer.begins(with: "NOSCRIPT") else {
-        self?.report(script, answer)
-        return reply(nil)
+    send(script, byText: false, keys, parts, write) { [weak self] answer in
+      guard let self, let answer, answer.begins(with: "NOSCRIPT") else {
+        self?.finish(script, answer, reply)
+        return
       }
-      load(script) { [weak self] hasLoaded in
-        guard let self, hasLoaded else { return reply(nil) }
-        send(script, keys, parts, write) { [weak self] answer in
-          if let answer, answer.isError { self?.report(script, answer) }
-          reply(answer.flatMap { $0.isError ? nil : $0 })
-        }
-      }
+      send(script, byText: true, keys, parts, write) { [weak self] answer in self?.finish(script, answer, reply) }
     }
   }
 
   private func send(
-    _ script: Script, _ keys: Int, _ parts: Int, _ write: (inout CommandWriter) -> Void, _ reply: @escaping Handler
+    _ script: Script, byText: Bool, _ keys: Int, _ parts: Int, _ write: (inout CommandWriter) -> Void,
+    _ reply: @escaping Handler
   ) {
-    link.request(reply) { writer in
+    road.request(reply) { writer in
       writer.command(parts: 3 + parts)
-      writer.bulk("EVALSHA")
-      writer.bulk(hashes[script.rawValue])
+      writer.bulk(byText ? "EVAL" : "EVALSHA")
+      writer.bulk(byText ? source(of: script) : hashes[script.rawValue])
       writer.bulk(keys)
       write(&writer)
     }
   }
 
-  private func report(_ script: Script, _ answer: Reply) {
+  private func finish(_ script: Script, _ answer: Reply?, _ reply: @escaping Handler) {
+    guard let answer, answer.isError else { return reply(answer) }
     let text = RedisLink.refusal(of: "EVALSHA (\(script))", answer)
-    if text != lastError { log(.warning, "Redis at \(link.endpoint): \(text)") }
+    if text != lastError { log(.warning, "Redis: \(text)") }
     lastError = text
+    reply(nil)
   }
 }

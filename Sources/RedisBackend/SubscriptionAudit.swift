@@ -22,6 +22,21 @@ struct SubscriptionAudit {
   /// Notes that the audit's command was sent, or, on a fresh connection, the PING behind the first commands.
   mutating func begin() { mark = asked }
 
+  /// Notes that a subscription was refused: no confirmation will come.
+  mutating func refuse() {
+    asked -= 1
+    if let mark { self.mark = mark - 1 }
+  }
+
+  /// Notes that the server has ended a subscription that nobody asked it to end.
+  mutating func drop() { standing -= 1 }
+
+  /// Goes on with another channel to subscribe to twice.
+  mutating func changeChannel() {
+    hasFirst = false
+    mark = nil
+  }
+
   /// Notes that the PING was answered. Returns whether everything asked for before it was confirmed.
   mutating func opened() -> Bool {
     defer { mark = nil }

@@ -15,6 +15,8 @@ struct Subscriptions<Waiter> {
     /// Whether it was heard at some time since it was wanted.
     var wasHeard = false
     var waiters: [Waiter] = []
+    /// Whether the server gave it up or refused it: it is asked for again after `takeStrays`.
+    var isStray = false
 
     var isHeard: Bool { isWanted && isAsked && unconfirmed == 0 }
   }
@@ -24,6 +26,13 @@ struct Subscriptions<Waiter> {
     enum Verb { case subscribe, unsubscribe }
     var verb: Verb
     var channels: [[UInt8]]
+  }
+
+  /// A channel that goes to another connection, with those who wait for it.
+  struct Released {
+    let channel: [UInt8]
+    fileprivate let waiters: [Waiter]
+    fileprivate let wasHeard: Bool
   }
 
   private var channels: [[UInt8]: Channel] = [:]
@@ -76,6 +85,7 @@ struct Subscriptions<Waiter> {
     var unwanted: [[UInt8]] = []
     for channel in changed {
       guard let state = channels[channel] else { continue }
+      if state.isStray, state.isWanted { continue }
       if state.isWanted, !state.isAsked {
         channels[channel]?.isAsked = true
         channels[channel]?.unconfirmed += 1
@@ -139,6 +149,54 @@ struct Subscriptions<Waiter> {
       changed.append(name)
     }
     return waiters
+  }
+
+  // MARK: Clusters
+
+  /// Notes that the server has ended a subscription. Returns false when it only confirms what it was asked for.
+  mutating func dropped(byServer channel: [UInt8]) -> Bool {
+    guard let state = channels[channel], state.isHeard else { return false }
+    channels[channel]?.isAsked = false
+    channels[channel]?.isStray = true
+    return true
+  }
+
+  /// Notes that the server refused to subscribe to the channels that `isAffected` chooses.
+  mutating func refused(where isAffected: ([UInt8]) -> Bool) {
+    for (name, state) in channels where state.unconfirmed > 0 && isAffected(name) {
+      guard state.isWanted else {
+        channels[name] = nil
+        continue
+      }
+      channels[name]?.isAsked = false
+      channels[name]?.unconfirmed = 0
+      channels[name]?.isStray = true
+    }
+  }
+
+  /// Takes out what the server has dropped or refused.
+  mutating func takeStrays() -> [Released] { take { $1.isStray } }
+
+  /// Takes out all channels but those that `belongs` chooses.
+  mutating func release(unless belongs: ([UInt8]) -> Bool) -> [Released] { take { name, _ in !belongs(name) } }
+
+  private mutating func take(where isAffected: ([UInt8], Channel) -> Bool) -> [Released] {
+    var taken: [Released] = []
+    for (name, state) in channels where isAffected(name, state) {
+      channels[name] = nil
+      if state.isWanted { taken.append(Released(channel: name, waiters: state.waiters, wasHeard: state.wasHeard)) }
+    }
+    return taken
+  }
+
+  /// Wants a channel that another connection has released, with one more waiter.
+  mutating func adopt(_ released: Released, _ waiter: Waiter) {
+    var state = Channel(isWanted: true)
+    // It outlives a lost connection unless somebody waits who is told of that.
+    state.wasHeard = released.wasHeard || released.waiters.isEmpty
+    state.waiters = released.waiters + [waiter]
+    channels[released.channel] = state
+    changed.append(released.channel)
   }
 
   private static func batches(_ verb: Command.Verb, _ channels: [[UInt8]], _ limit: Int) -> [Command] {

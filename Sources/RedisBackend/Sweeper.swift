@@ -5,7 +5,7 @@ import Realtime
 /// Every step may be repeated and may run on several nodes at once; the lease goes last, so that a sweep that
 /// broke off is taken up by whoever sees the lease next. Works in chunks, each of them short for Redis.
 final class Sweeper {
-  private let link: RedisLink
+  private let road: CommandRouter
   private let scripts: ScriptRunner
   private let keys: RedisKeys
   private var sweeping: Set<[UInt8]> = []
@@ -14,8 +14,8 @@ final class Sweeper {
   /// Told when a dead node has been swept wholly.
   var swept: (_ node: [UInt8]) -> Void = { _ in }
 
-  init(link: RedisLink, scripts: ScriptRunner, keys: RedisKeys) {
-    self.link = link
+  init(road: CommandRouter, scripts: ScriptRunner, keys: RedisKeys) {
+    self.road = road
     self.scripts = scripts
     self.keys = keys
   }
@@ -46,23 +46,28 @@ final class Sweeper {
     sweepRooms(of: node, isOwn: true, done)
   }
 
-  private func sweepRooms(of node: [UInt8], isOwn: Bool, _ done: @escaping (Bool) -> Void) {
+  /// Sweeps chunk by chunk. Rooms that could not be swept stay in the list, are passed over, and make the sweep incomplete:
+  /// with several masters one may be away.
+  private func sweepRooms(of node: [UInt8], isOwn: Bool, passedOver: Int = 0, _ done: @escaping (Bool) -> Void) {
     let listed: PendingReplies.Handler = { [weak self] reply in
       guard let self, let reply, accept(reply, "ZRANGE") else { return done(false) }
-      guard reply.count > 0 else { return sweepConnections(of: node, cursor: [0x30], isOwn, done) }
+      guard reply.count > 0 else {
+        guard passedOver == 0 else { return done(false) }
+        return sweepConnections(of: node, cursor: [0x30], isOwn, done)
+      }
       let rooms = (0..<reply.count).map { reply[$0].copy }
-      sweep(node, from: rooms) { [weak self] isComplete in
-        guard let self, isComplete else { return done(false) }
-        forget(rooms: rooms, of: node)
-        sweepRooms(of: node, isOwn: isOwn, done)
+      sweep(node, from: rooms) { [weak self] swept in
+        guard let self else { return done(false) }
+        if !swept.isEmpty { forget(rooms: swept, of: node) }
+        sweepRooms(of: node, isOwn: isOwn, passedOver: passedOver + rooms.count - swept.count, done)
       }
     }
-    link.request(listed) { writer in
+    road.request(listed) { writer in
       writer.command(parts: 4)
       writer.bulk("ZRANGE")
       writer.bulk(keys.node, node, "}:rooms")
-      writer.bulk(0)
-      writer.bulk(RedisLimits.sweepChunk - 1)
+      writer.bulk(passedOver)
+      writer.bulk(passedOver + RedisLimits.sweepChunk - 1)
     }
   }
 
@@ -73,7 +78,7 @@ final class Sweeper {
   }
 
   private func forget(rooms: [[UInt8]], of node: [UInt8]) {
-    link.request({ _ in }) { writer in
+    road.request({ _ in }) { writer in
       writer.command(parts: 2 + rooms.count)
       writer.bulk("ZREM")
       writer.bulk(keys.node, node, "}:rooms")
@@ -81,15 +86,16 @@ final class Sweeper {
     }
   }
 
-  /// Removes the node's members from all the rooms, pipelined. Answers once, when the last room is done.
-  private func sweep(_ node: [UInt8], from rooms: [[UInt8]], _ done: @escaping (Bool) -> Void) {
+  /// Removes the node's members from all the rooms, pipelined. Answers once, when the last room is done, with those that
+  /// could be swept.
+  private func sweep(_ node: [UInt8], from rooms: [[UInt8]], _ done: @escaping ([[UInt8]]) -> Void) {
     var left = rooms.count
-    var isComplete = true
+    var swept: [[UInt8]] = []
     for room in rooms {
       sweep(node, from: room, cursor: [0x30]) { isDone in
         left -= 1
-        isComplete = isComplete && isDone
-        if left == 0 { done(isComplete) }
+        if isDone { swept.append(room) }
+        if left == 0 { done(swept) }
       }
     }
   }
@@ -110,21 +116,22 @@ final class Sweeper {
     }
   }
 
-  private func sweepConnections(of node: [UInt8], cursor: [UInt8], _ isOwn: Bool, _ done: @escaping (Bool) -> Void) {
+  private func sweepConnections(
+    of node: [UInt8], cursor: [UInt8], _ isOwn: Bool, wasComplete: Bool = true, _ done: @escaping (Bool) -> Void
+  ) {
     let scanned: PendingReplies.Handler = { [weak self] reply in
       guard let self, let reply, accept(reply, "HSCAN"), reply.count == 2 else { return done(false) }
-      let fields = reply[1]
-      for i in stride(from: 0, to: fields.count - 1, by: 2) {
-        let name = fields[i].copy
-        if let member = MemberCodec.decode(name: name, fields[i + 1].bytes) {
-          delete(name, from: keys.user, member.user)
-        }
-        delete(name, from: keys.node, node)
-      }
       let next = reply[0].copy
-      if next == [0x30] { finish(node, isOwn, done) } else { sweepConnections(of: node, cursor: next, isOwn, done) }
+      delete(reply[1], of: node) { [weak self] isComplete in
+        guard let self else { return done(false) }
+        let isComplete = isComplete && wasComplete
+        guard next == [0x30] else {
+          return sweepConnections(of: node, cursor: next, isOwn, wasComplete: isComplete, done)
+        }
+        if isComplete { finish(node, isOwn, done) } else { done(false) }
+      }
     }
-    link.request(scanned) { writer in
+    road.request(scanned) { writer in
       writer.command(parts: 5)
       writer.bulk("HSCAN")
       writer.bulk(keys.node, node, "}:connections")
@@ -134,8 +141,31 @@ final class Sweeper {
     }
   }
 
-  private func delete(_ name: [UInt8], from prefix: [UInt8], _ owner: [UInt8]) {
-    link.request({ _ in }) { writer in
+  /// Deletes connections, names and members in turn: from their users first, and from the node once that has worked.
+  private func delete(_ fields: Reply, of node: [UInt8], _ done: @escaping (Bool) -> Void) {
+    var left = fields.count / 2
+    var isComplete = true
+    guard left > 0 else { return done(true) }
+    for i in stride(from: 0, to: fields.count - 1, by: 2) {
+      let name = fields[i].copy
+      let finish = { [weak self] (isDeleted: Bool) in
+        if isDeleted, let self { delete(name, from: keys.node, node) { _ in } }
+        isComplete = isComplete && isDeleted
+        left -= 1
+        if left == 0 { done(isComplete) }
+      }
+      if let member = MemberCodec.decode(name: name, fields[i + 1].bytes) {
+        delete(name, from: keys.user, member.user, finish)
+      } else {
+        finish(true)
+      }
+    }
+  }
+
+  private func delete(
+    _ name: [UInt8], from prefix: [UInt8], _ owner: [UInt8], _ done: @escaping (_ isDeleted: Bool) -> Void
+  ) {
+    road.request({ done($0?.kind == .integer) }) { writer in
       writer.command(parts: 3)
       writer.bulk("HDEL")
       writer.bulk(prefix, owner, "}:connections")

@@ -54,9 +54,6 @@ public enum ServeCommand {
   /// What the settings know and this version does not build yet: refused, never silently ignored.
   private static func unsupported(_ settings: ServerSettings) -> String? {
     if settings.webhookURL != nil { return "--webhook-url is not built yet" }
-    if let redis = settings.redis, case .cluster = redis.topology {
-      return "--redis with Cluster is not built yet; expected redis://, redis+sentinel:// or unix://"
-    }
     return nil
   }
 

@@ -66,13 +66,17 @@ extension Option {
     Self(
       key, form: .size, placeholder: "SIZE", help: help, defaultText: { Quantity.text(bytes: $0[keyPath: path]) }
     ) { target, text in
-      let limits = "\(Quantity.text(bytes: range.lowerBound)) to \(Quantity.text(bytes: range.upperBound))"
-      guard let value = Quantity.bytes(text) else {
-        return "is not a size; expected bytes or a number with k, m or g, from \(limits)"
-      }
-      guard range.contains(value) else { return "is out of range; expected \(limits)" }
-      target[keyPath: path] = value
-      return nil
+      assignSize(text, range) { target[keyPath: path] = $0 }
+    }
+  }
+
+  /// Makes an option whose value is a size, kept in bytes, with a default that `whenUnset` describes.
+  public static func size(
+    _ key: String, _ path: WritableKeyPath<Target, Int?> & Sendable, _ range: ClosedRange<Int>,
+    whenUnset: String, _ help: String
+  ) -> Self {
+    Self(key, form: .size, placeholder: "SIZE", help: help, defaultText: { _ in whenUnset }) { target, text in
+      assignSize(text, range) { target[keyPath: path] = $0 }
     }
   }
 
@@ -152,6 +156,16 @@ extension Option {
   ) -> String? {
     let limits = "\(range.lowerBound) to \(range.upperBound)"
     guard let value = Quantity.integer(text) else { return "is not a whole number; expected \(limits)" }
+    guard range.contains(value) else { return "is out of range; expected \(limits)" }
+    store(value)
+    return nil
+  }
+
+  private static func assignSize(_ text: String, _ range: ClosedRange<Int>, _ store: (Int) -> Void) -> String? {
+    let limits = "\(Quantity.text(bytes: range.lowerBound)) to \(Quantity.text(bytes: range.upperBound))"
+    guard let value = Quantity.bytes(text) else {
+      return "is not a size; expected bytes or a number with k, m or g, from \(limits)"
+    }
     guard range.contains(value) else { return "is out of range; expected \(limits)" }
     store(value)
     return nil

@@ -1,3 +1,5 @@
+import JSONCore
+
 /// One setting of a `Target`: its names, what it accepts, and where its value goes.
 ///
 /// The default is whatever a fresh `Target` holds, so it is stated once.
@@ -16,6 +18,8 @@ public struct Option<Target: Sendable>: Sendable {
     case text
     /// A string with commas, or an array of strings in a settings file.
     case list
+    /// Any JSON, in a settings file only.
+    case document
   }
 
   /// Which places besides the command line may set an option.
@@ -23,6 +27,11 @@ public struct Option<Target: Sendable>: Sendable {
     case argumentsOnly
     case argumentsAndEnvironment
     case everywhere
+    case fileOnly
+
+    var includesFile: Bool { self == .everywhere || self == .fileOnly }
+    var includesArguments: Bool { self != .fileOnly }
+    var includesEnvironment: Bool { self == .everywhere || self == .argumentsAndEnvironment }
   }
 
   /// The name in a settings file, such as `pingInterval`.
@@ -43,6 +52,8 @@ public struct Option<Target: Sendable>: Sendable {
   let defaultText: @Sendable (Target) -> String?
   /// Stores a value; returns what is wrong with it, as the rest of a sentence that began with the value.
   let assign: @Sendable (inout Target, String) -> String?
+  /// Stores a document; returns what is wrong with it. Nil for every other form.
+  private(set) var assignDocument: (@Sendable (inout Target, JSONValue) -> String?)?
 
   /// Makes an option of any kind; the static functions make the usual ones.
   public init(
@@ -56,6 +67,17 @@ public struct Option<Target: Sendable>: Sendable {
     self.help = help
     self.defaultText = defaultText
     self.assign = assign
+  }
+
+  /// Makes an option that only a settings file can set, to a value of any shape.
+  public static func document(
+    _ key: String, _ assign: @escaping @Sendable (inout Target, JSONValue) -> String?
+  ) -> Self {
+    var option = Self(
+      key, form: .document, placeholder: "", help: "", defaultText: { _ in nil }, assign: { _, _ in nil })
+    option.reach = .fileOnly
+    option.assignDocument = assign
+    return option
   }
 
   /// The name on a command line, such as `--ping-interval`.

@@ -75,7 +75,9 @@ extension OptionTable {
       }
       return ArgumentList.Entry(key: option.key, flag: flag, value: "off")
     }
-    guard let option = options.first(where: { $0.flag == flag }) else { throw unknown(flag) }
+    guard let option = options.first(where: { $0.flag == flag && $0.reach.includesArguments }) else {
+      throw unknown(flag)
+    }
     if let inlineValue { return ArgumentList.Entry(key: option.key, flag: flag, value: inlineValue) }
     let next = index < arguments.count ? arguments[index] : nil
     switch option.form {
@@ -87,7 +89,7 @@ extension OptionTable {
       }
       index += 1
       return ArgumentList.Entry(key: option.key, flag: flag, value: next)
-    case .integer, .size, .text, .list:
+    case .integer, .size, .text, .list, .document:
       guard let next, !next.hasPrefix("--") else {
         throw SettingsError(message: "\(flag) needs a value: \(flag) \(option.placeholder)")
       }
@@ -97,7 +99,9 @@ extension OptionTable {
   }
 
   private func unknown(_ flag: String) -> SettingsError {
-    let flags = options.map(\.flag) + options.filter { $0.form == .toggle }.map { "--no-" + $0.flag.dropFirst(2) }
+    let flags =
+      options.filter(\.reach.includesArguments).map(\.flag)
+      + options.filter { $0.form == .toggle }.map { "--no-" + $0.flag.dropFirst(2) }
     let hint: String
     if let near = NearMiss.of(flag, among: flags + ["--help", "--version"]) {
       hint = "did you mean \(near)?"

@@ -16,22 +16,32 @@ extension OptionTable {
     }
     for member in members {
       let key = String(decoding: member.key, as: UTF8.self)
-      guard let option = options.first(where: { $0.key == key && $0.reach == .everywhere }) else {
+      guard let option = options.first(where: { $0.key == key && $0.reach.includesFile }) else {
         throw unknown(key: key, file: name)
       }
-      let source = "\(key) in \(name)"
-      guard let text = Self.text(member.value, for: option.form) else {
-        let expected = Self.expectation(for: option.form)
-        throw SettingsError(message: "\(source): \(Self.kind(of: member.value)) is not accepted; expected \(expected)")
-      }
-      if let problem = option.assign(&target, text) {
-        throw SettingsError(message: Self.message(source, text, problem, isSecret: option.isSecret))
-      }
+      try Self.assign(member.value, to: option, &target, source: "\(key) in \(name)")
+    }
+  }
+
+  /// Stores one value of a file. `source` is how errors call the place that it stands at.
+  static func assign(
+    _ value: JSONValue, to option: Option<Target>, _ target: inout Target, source: String
+  ) throws(SettingsError) {
+    if let assign = option.assignDocument {
+      guard let problem = assign(&target, value) else { return }
+      throw SettingsError(message: "\(source): \(problem)")
+    }
+    guard let text = text(value, for: option.form) else {
+      throw SettingsError(
+        message: "\(source): \(kind(of: value)) is not accepted; expected \(expectation(for: option.form))")
+    }
+    if let problem = option.assign(&target, text) {
+      throw SettingsError(message: message(source, text, problem, isSecret: option.isSecret))
     }
   }
 
   private func unknown(key: String, file: String) -> SettingsError {
-    let keys = options.filter { $0.reach == .everywhere }.map(\.key)
+    let keys = options.filter(\.reach.includesFile).map(\.key)
     let hint = NearMiss.of(key, among: keys).map { "did you mean \($0)?" } ?? "\(command) --help lists all settings"
     return SettingsError(message: "unknown key \"\(Self.shortened(key))\" in \(file); \(hint)")
   }
@@ -59,6 +69,7 @@ extension OptionTable {
     case .size: "a number of bytes or a string such as \"64k\""
     case .text: "a string"
     case .list: "an array of strings or a string with commas"
+    case .document: "JSON"
     }
   }
 

@@ -9,7 +9,7 @@ extension OptionTable {
     var lines = ["Usage: \(command) \(usage)", ""]
     lines += Self.wrapped(summary.split(separator: " "), indent: 0)
     var group: String?
-    for option in options {
+    for option in options where option.reach.includesArguments {
       if option.group != group {
         group = option.group
         lines += ["", option.group.isEmpty ? "Options" : option.group]

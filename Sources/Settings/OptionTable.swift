@@ -52,7 +52,7 @@ public struct OptionTable<Target: Sendable>: Sendable {
 
   /// Stores the values of all variables that belong to this table; others, and empty ones, are left alone.
   public func apply(environment: [String: String], to target: inout Target) throws(SettingsError) {
-    for option in options where option.reach != .argumentsOnly {
+    for option in options where option.reach.includesEnvironment {
       guard let text = environment[option.variable], !text.isEmpty else { continue }
       guard let problem = option.assign(&target, text) else { continue }
       var message = Self.message(option.variable, text, problem, isSecret: option.isSecret)

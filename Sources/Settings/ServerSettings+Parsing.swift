@@ -55,6 +55,9 @@ extension ServerSettings {
     if redirectPort != nil, tlsCertificatePath == nil {
       return "--redirect-port needs TLS to redirect to; expected --tls-cert and --tls-key"
     }
+    if proxyProtocol, trustedProxies.isEmpty {
+      return "--proxy-protocol needs --trusted-proxies: anybody could claim any address"
+    }
     if workers > 1, redis == nil {
       return "--workers \(workers) needs --redis: workers are nodes of their own and share rooms through Redis only"
     }

@@ -1,12 +1,14 @@
+import AddressCore
+
 extension ServerSettings {
   /// The table of all settings of `roost serve`.
   public static let table = OptionTable<ServerSettings>(
     command: "roost serve", usage: "[OPTIONS]",
     summary: "Runs a node: alone with its embedded broker, or with --redis as one of any number that form a cluster.",
-    options: listening + cluster + access + delivery + limits + operation,
+    options: listening + cluster + access + delivery + limits + operation + fileOnly,
     footer: "Every option is also an environment variable (--ping-interval: ROOST_PING_INTERVAL) and a key of the "
       + "settings file (pingInterval). A flag beats the environment, the environment beats the file. "
-      + "A DURATION is a number with ms, s, m or h; a SIZE is bytes or a number with k, m or g (1k is 1024). "
+      + "Rules for rooms are the file's key rooms. A DURATION is a number with ms, s, m or h; a SIZE is bytes or a number with k, m or g (1k is 1024). "
       + "An empty variable counts as unset. Invalid settings stop the start with exit status 64.")
 
   private static let listening: [Option<ServerSettings>] = Option.group(
@@ -22,6 +24,12 @@ extension ServerSettings {
       .integer(
         "redirectPort", \.redirectPort, 0...65535, whenUnset: "none",
         "TCP port where plain HTTP is redirected to HTTPS; needs TLS"),
+      .list(
+        "trustedProxies", \.trustedProxies, "NETWORK,...",
+        "addresses and networks of proxies that tell a client's address: X-Forwarded-For, PROXY protocol",
+        whenUnset: "none", problem: networkProblem),
+      .toggle(
+        "proxyProtocol", \.proxyProtocol, "connections of trusted proxies begin with a PROXY protocol header, v1 or v2"),
       .list(
         "origins", \.origins, "ORIGIN,...", "web pages that may connect: origins, or hosts with a leading *.",
         whenUnset: "all", problem: originProblem),
@@ -113,10 +121,52 @@ extension ServerSettings {
       .integer("maxRooms", \.maxRooms, 1...100_000, "rooms one connection may be in"),
       // Redis compares every publish with every wildcard of every node, at some 35 ns each: 64 add 2 µs to a publish.
       .integer("maxWildcards", \.maxWildcards, 0...10_000, "wildcards (names ending in *) a node hears at a time"),
-      .integer(
-        "rate", \.messagesPerSecondMax, 1...1_000_000, whenUnset: "no limit",
-        "messages a second one connection may send"),
-    ])
+    ] + rates)
+
+  /// Limits whose default counts clients of the internet only; 0 turns each off.
+  private static let rates: [Option<ServerSettings>] = [
+    .integer(
+      "maxConnectionsPerAddress", \.connectionsPerAddressMax, 0...10_000_000,
+      whenUnset: unset(DefaultCeilings.connectionsPerAddress),
+      "connections one address (IPv6: one /64) may have; 0 is no limit"),
+    .integer(
+      "maxConnectionsPerUser", \.connectionsPerUserMax, 0...10_000_000,
+      whenUnset: unset(DefaultCeilings.connectionsPerUser), "connections one user may have on a node; 0 is no limit"),
+    .integer(
+      "handshakeRate", \.handshakesPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultCeilings.handshakesPerSecond),
+      "WebSocket handshakes a second a node answers; 0 is no limit"),
+    .integer(
+      "rate", \.messagesPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultCeilings.operationsPerSecond),
+      "operations a second one connection may send; 0 is no limit"),
+    .size(
+      "rateBytes", \.bytesPerSecondMax, 0...(1 << 30),
+      whenUnset: "\(Quantity.text(bytes: DefaultCeilings.bytesPerSecond)) from public addresses",
+      "bytes of operations a second one connection may send; 0 is no limit"),
+    .integer(
+      "roomRate", \.roomPublishesPerSecondMax, 0...1_000_000,
+      whenUnset: unset(DefaultCeilings.roomPublishesPerSecond),
+      "messages a second clients may publish in one room by way of a node; 0 is no limit"),
+    .integer(
+      "adminGuesses", \.adminGuessesPerMinute, 0...1_000_000,
+      "wrong admin tokens a minute one address may try; 0 is no limit"),
+    // Under a second a healthy client on a slow line would lose its message.
+    .duration(
+      "messageTimeout", \.messageTimeoutMilliseconds, 1000...3_600_000,
+      "time in which a message that has begun must be complete"),
+  ]
+
+  private static func unset(_ value: Int) -> String { "\(value) from public addresses" }
+
+  private static let fileOnly: [Option<ServerSettings>] = [
+    .document("rooms") { settings, value in
+      switch RoomRuleSettings.parse(value) {
+      case .success(let rules):
+        settings.rooms = rules
+        return nil
+      case .failure(let error): return error.message
+      }
+    }
+  ]
 
   private static let operation: [Option<ServerSettings>] = Option.group(
     "Operation",
@@ -146,6 +196,10 @@ extension ServerSettings {
       return "is no origin; expected https://example.com or *.example.com"
     }
     return nil
+  }
+
+  @Sendable private static func networkProblem(_ text: String) -> String? {
+    IPNetwork(text) == nil ? "is no address or network; expected such as 10.0.0.0/8 or 2001:db8::1" : nil
   }
 
   /// Keeps braces out: they decide which slot of a Redis cluster a key belongs to.

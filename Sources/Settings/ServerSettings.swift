@@ -38,6 +38,10 @@ public struct ServerSettings: Sendable {
   public var tlsCertificatePath: String?
   /// PEM file with the private key; set exactly when the certificate is.
   public var tlsKeyPath: String?
+  /// Addresses and networks whose word about a client's address is believed; empty: nobody's.
+  public var trustedProxies: [String] = []
+  /// Whether connections of trusted proxies begin with a PROXY protocol header.
+  public var proxyProtocol = false
   /// Empty: every origin may connect.
   public var origins: [String] = []
 
@@ -109,8 +113,28 @@ public struct ServerSettings: Sendable {
   public var maxRooms = 256
   /// The wildcards that a node hears at a time; 0: none.
   public var maxWildcards = 64
-  /// Messages a second a connection may send; nil: no limit.
+
+  // Limits that are nil have a default that spares local addresses; 0 is no limit.
+
+  /// Sockets of one address, or of one /64 of IPv6.
+  public var connectionsPerAddressMax: Int?
+  /// Connections of one user on a node.
+  public var connectionsPerUserMax: Int?
+  /// WebSocket handshakes a second on a node.
+  public var handshakesPerSecondMax: Int?
+  /// Operations a second a connection may send.
   public var messagesPerSecondMax: Int?
+  /// Bytes of operations a second a connection may send.
+  public var bytesPerSecondMax: Int?
+  /// Messages a second that clients may publish in one room by way of a node.
+  public var roomPublishesPerSecondMax: Int?
+  /// Wrong admin tokens a minute from one address; 0: no limit.
+  public var adminGuessesPerMinute = 60
+  /// Time in which a message that has begun must be complete.
+  public var messageTimeoutMilliseconds = 60_000
+
+  /// How rooms of some names behave: the first that fits holds.
+  public var rooms: [RoomRuleSettings] = []
 
   /// Where events are posted; nil: nowhere.
   public var webhookURL: String?

@@ -70,6 +70,9 @@ public struct MessageReader: Sendable {
     self.deflate = deflate
   }
 
+  /// Whether a frame or a message has begun that is not complete.
+  public var isMidMessage: Bool { phase == .payload || headerCount > 0 || kind != nil }
+
   /// Reads on from `cursor`, moving it behind what was consumed, up to the next event.
   ///
   /// Unmasks in place. A message that came in one frame and wholly within the buffer is neither copied nor allocated.

@@ -6,12 +6,29 @@ import Testing
 @testable import RedisBackend
 
 /// Which broker a contract test runs on.
-enum BrokerKind: CaseIterable { case embedded, redis, redisTLS }
+enum BrokerKind: CaseIterable {
+  case embedded, redis, redisTLS, redisCluster
+
+  /// Those that hear rooms by the beginning of their names.
+  static let withPatterns: [BrokerKind] = [.embedded, .redis, .redisTLS]
+}
 
 /// A node of the given kind, ready to work.
 struct Bench {
   private static let certificates = Result { try Certificates() }
+  /// One for all tests, each of which has a prefix of its own. Safe because it is made once and only read.
+  nonisolated(unsafe) private static let cluster = Result { try RedisClusterProcesses() }
   let node: TestNode
+
+  /// A node on the cluster that all tests share, with a prefix of its own.
+  static func clusterNode(_ change: (inout RedisConfiguration) -> Void) throws -> TestNode {
+    let cluster = try cluster.get()
+    return try TestNode("n1", on: nil) {
+      $0.topology = .cluster(cluster.masters.map { .tcp(host: "127.0.0.1", port: $0.port) })
+      $0.prefix = "t\(Clock.monotonicNanoseconds())"
+      change(&$0)
+    }
+  }
 
   init(_ kind: BrokerKind, historySize: Int = 100) throws {
     switch kind {
@@ -19,6 +36,8 @@ struct Bench {
       node = try TestNode("n1", embedded: (), historySize: historySize)
     case .redis:
       node = try TestNode("n1", on: RedisServer()) { $0.historySize = historySize }
+    case .redisCluster:
+      node = try Bench.clusterNode { $0.historySize = historySize }
     case .redisTLS:
       let certificates = try Bench.certificates.get()
       let port = try FreePort.find()

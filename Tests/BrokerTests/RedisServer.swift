@@ -100,7 +100,7 @@ final class RedisServer {
     let endpoint = RedisEndpoint.tcp(host: "127.0.0.1", port: port)
     let fresh = RedisLink(
       loop: loop, resolver: resolver, configuration: RedisConfiguration(topology: .single(endpoint)), tls: nil,
-      endpoint: endpoint, name: "test", role: .commands, log: { _, _ in })
+      endpoint: endpoint, name: "test", log: { _, _ in })
     link = fresh
     fresh.start()
     for _ in 0..<5000 where fresh.phase != .open { tick() }

@@ -79,8 +79,8 @@ import Testing
     let keys = RedisKeys(prefix: "p")
     #expect(keys.target(of: keys.roomChannel(bytes(name)).span) == .room(5..<(5 + name.utf8.count)))
     #expect(keys.target(of: keys.userChannel(bytes(name)).span) == .user(5..<(5 + name.utf8.count)))
-    #expect(keys.target(of: bytes("p:all").span) == .everyone)
-    for stranger in ["p:allx", "p:{r:}:ch", "p:{r:a}:meta", "q:{r:a}:ch", ""] {
+    #expect(keys.target(of: bytes("p:{all}:ch").span) == .everyone)
+    for stranger in ["p:{all}:chx", "p:{r:}:ch", "p:{r:a}:meta", "q:{r:a}:ch", ""] {
       #expect(keys.target(of: bytes(stranger).span) == nil)
     }
   }

@@ -61,26 +61,27 @@ final class TestNode {
 
   private final class Lines { var all: [String] = [] }
 
-  init(_ id: String, embedded: Void, historySize: Int = 100) throws {
+  init(_ id: String, embedded: Void, historySize: Int = 100, rules: RoomRules = RoomRules()) throws {
     self.id = id
     server = nil
     loop = try EventLoop()
     resolver = try Resolver(loop)
     broker = EmbeddedBroker(
-      nodeID: bytes(id), historySize: historySize, historyMilliseconds: 300_000, clock: Clock.wallMilliseconds)
+      nodeID: bytes(id), historySize: historySize, historyMilliseconds: 300_000, rules: rules,
+      clock: Clock.wallMilliseconds)
     broker.listener = heard
     broker.start()
   }
 
   init(
-    _ id: String, on server: RedisServer, tls: TLSClientContext? = nil,
+    _ id: String, on server: RedisServer?, tls: TLSClientContext? = nil,
     _ change: (inout RedisConfiguration) -> Void = { _ in }
   ) throws {
     self.id = id
     self.server = server
     loop = try EventLoop()
     resolver = try Resolver(loop)
-    var configuration = RedisConfiguration(topology: .single(.tcp(host: "127.0.0.1", port: server.port)))
+    var configuration = RedisConfiguration(topology: .single(.tcp(host: "127.0.0.1", port: server?.port ?? 0)))
     change(&configuration)
     let lines = lines
     broker = RedisBroker(

@@ -128,6 +128,7 @@ struct LifeTests {
     #expect(try bob.expect("message").int("n") == 1)
     for connection in idle { connection.closeNow() }
     try eventually("a newcomer is served") { (try? server.http.get("/healthz").status) == 200 }
+    #expect(try server.metric(#"roost_limit_refusals_total{limit="open-files"}"#) >= 1)
     #expect(server.process.end() == nil)
   }
 

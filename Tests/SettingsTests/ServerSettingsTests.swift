@@ -57,16 +57,19 @@ struct ServerSettingsTests {
       "pingTimeout": "1m", "leaveGrace": "0", "drain": "0", "compression": "off", "echo": "on", "maxMessage": "1k",
       "maxQueue": "2m", "maxConnections": "7", "maxRooms": "6", "maxWildcards": "4", "rate": "5",
       "webhookUrl": "http://h/x",
-      "webhookSecret": "w", "logLevel": "debug", "logFormat": "json",
+      "webhookSecret": "w", "logLevel": "debug", "logFormat": "json", "trustedProxies": "10.0.0.0/8,::1",
+      "proxyProtocol": "on", "maxConnectionsPerAddress": "50", "maxConnectionsPerUser": "0", "handshakeRate": "100",
+      "rateBytes": "4k", "roomRate": "30", "adminGuesses": "3", "messageTimeout": "9s",
     ]
     let typed = Set([
       "port", "adminPort", "redirectPort", "workers", "historySize", "maxConnections", "maxRooms", "maxWildcards",
       "rate",
+      "maxConnectionsPerAddress", "maxConnectionsPerUser", "handshakeRate", "roomRate", "adminGuesses",
     ])
     var arguments: [String] = []
     var environment: [String: String] = [:]
     var file: [String] = []
-    for option in ServerSettings.table.options where option.key != "config" {
+    for option in ServerSettings.table.options where option.reach == .everywhere {
       let value = try #require(values[option.key], "a new setting needs a line here: \(option.key)")
       arguments += [option.flag, value]
       environment[option.variable] = value
@@ -78,6 +81,11 @@ struct ServerSettingsTests {
     ]
     for settings in results {
       #expect(settings.pingIntervalMilliseconds == 500)
+      #expect(settings.trustedProxies == ["10.0.0.0/8", "::1"] && settings.proxyProtocol)
+      #expect(settings.connectionsPerAddressMax == 50 && settings.connectionsPerUserMax == 0)
+      #expect(settings.handshakesPerSecondMax == 100 && settings.bytesPerSecondMax == 4096)
+      #expect(settings.roomPublishesPerSecondMax == 30 && settings.adminGuessesPerMinute == 3)
+      #expect(settings.messageTimeoutMilliseconds == 9000)
       #expect(settings.authentication == .jwt)
       #expect(settings.origins == ["https://a.example", "*.b.example"])
       #expect(settings.maxQueueBytes == 2 << 20)
@@ -133,6 +141,10 @@ struct ServerSettingsTests {
       (["--tls-key", "c"], ["--tls-cert is missing"]), (["--workers", "2"], ["--workers 2 needs --redis"]),
       (["--workers", "2", "--redis", "redis://h", "--port", "0"], ["fixed --port"]),
       (["--redirect-port", "80"], ["--redirect-port", "--tls-cert"]),
+      (["--trusted-proxies", "10.0.0.1/8"], ["--trusted-proxies", "10.0.0.0/8"]),
+      (["--trusted-proxies", "proxy.example"], ["--trusted-proxies", "no address"]),
+      (["--proxy-protocol"], ["--proxy-protocol", "--trusted-proxies"]),
+      (["--rate-bytes", "2g"], ["--rate-bytes", "out of range"]),
       (["--config", "none"], ["none", "no such file"]),
     ])
   func refusesArguments(_ arguments: [String], _ words: [String]) {
@@ -192,7 +204,9 @@ struct ServerSettingsTests {
         Issue.record("no help")
         continue
       }
-      for option in ServerSettings.table.options { #expect(text.contains(option.flag + " "), "\(option.flag)") }
+      for option in ServerSettings.table.options where option.reach != .fileOnly {
+        #expect(text.contains(option.flag + " "), "\(option.flag)")
+      }
       for words in ["(default 25s)", "(default 64k)", "(default 8080)", "(default on)", "one per core with Redis"] {
         #expect(text.contains(words), "\(words)")
       }

@@ -5,18 +5,20 @@ package final class RedisProcess {
   package let port: UInt16
   package private(set) var process: ChildProcess
 
+  /// What PORT2 stood for.
+  package let secondPort: UInt16
   private let arguments: [String]
 
-  /// - Parameter arguments: more of what `redis-server` understands.
+  /// - Parameter arguments: more of what `redis-server` understands; PORT stands for its port, PORT2 for another free one.
   package init(_ arguments: [String] = []) throws {
-    self.arguments = arguments
     // Another test may have taken the port that was free a moment ago.
     var attempts = 5
     while true {
-      let free = try FreePort.find()
+      let (free, second) = (try FreePort.find(), try FreePort.find())
+      let given = arguments.map { $0.replacing("PORT2", with: "\(second)").replacing("PORT", with: "\(free)") }
       do {
-        process = try RedisProcess.start(free, arguments)
-        port = free
+        process = try RedisProcess.start(free, given)
+        (port, secondPort, self.arguments) = (free, second, given)
         return
       } catch {
         attempts -= 1

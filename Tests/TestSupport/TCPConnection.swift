@@ -61,6 +61,26 @@ package final class TCPConnection {
     }
   }
 
+  /// Sends as much as the socket takes, waiting no longer than this for it to take more. Returns how many bytes it took.
+  package func sendSome(_ bytes: ArraySlice<UInt8>, within seconds: Double) throws -> Int {
+    let deadline = Deadline(within: seconds)
+    var sent = 0
+    while sent < bytes.count {
+      // Safe because the pointer is used only inside the closure and stays within the slice.
+      let count = bytes.withUnsafeBytes {
+        Glibc.send(descriptor, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+      }
+      if count > 0 {
+        sent += count
+      } else if errno == EAGAIN {
+        guard wait(for: POLLOUT, until: deadline) else { return sent }
+      } else if errno != EINTR {
+        throw TestFailure("cannot send: errno \(errno)")
+      }
+    }
+    return sent
+  }
+
   package func send(_ text: String) throws { try send(Array(text.utf8)) }
 
   /// What a read came to.

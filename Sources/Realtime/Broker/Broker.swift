@@ -19,11 +19,14 @@ public struct RoomMessage {
   public var envelope: [UInt8]
   /// What makes a retry recognisable: published once per room within `Limits.dedupeMilliseconds`. Nil: always published.
   public var dedupe: [UInt8]?
+  /// What its room keeps of it; nil: what the node keeps by default.
+  public var retention: Retention?
 
-  public init(room: [UInt8], envelope: [UInt8], dedupe: [UInt8]?) {
+  public init(room: [UInt8], envelope: [UInt8], dedupe: [UInt8]?, retention: Retention? = nil) {
     self.room = room
     self.envelope = envelope
     self.dedupe = dedupe
+    self.retention = retention
   }
 }
 

@@ -8,11 +8,10 @@ public final class EmbeddedBroker: Broker {
   public let losesNotices = false
 
   private let nodeID: [UInt8]
-  private let historySize: Int
-  private let historyMilliseconds: UInt64
+  private let retention: Retention
+  private let rules: RoomRules
   private let clock: () -> UInt64
   private var rooms: [[UInt8]: EmbeddedRoom] = [:]
-  private var heardRooms: Set<[UInt8]> = []
   private var heardPrefixes: Set<[UInt8]> = []
   private var revoked: [Revocation.Subject: UInt64] = [:]
   private var dedupe = DedupeMemory<Position>()
@@ -25,15 +24,16 @@ public final class EmbeddedBroker: Broker {
   /// - Parameters:
   ///   - historySize: messages a room keeps; 0 for none.
   ///   - historyMilliseconds: how long it keeps them.
+  ///   - rules: say so for rooms of some names.
   ///   - clock: milliseconds since 1970.
   ///   - epochSeed: where epochs begin; differs from start to start, so that no offset of an earlier life fits.
   public init(
-    nodeID: [UInt8], historySize: Int, historyMilliseconds: UInt64, epochSeed: UInt64 = .random(in: 1..<1 << 48),
-    clock: @escaping () -> UInt64
+    nodeID: [UInt8], historySize: Int, historyMilliseconds: UInt64, rules: RoomRules = RoomRules(),
+    epochSeed: UInt64 = .random(in: 1..<1 << 48), clock: @escaping () -> UInt64
   ) {
     self.nodeID = nodeID
-    self.historySize = historySize
-    self.historyMilliseconds = historyMilliseconds
+    retention = Retention(messagesMax: historySize, milliseconds: Int(clamping: historyMilliseconds))
+    self.rules = rules
     self.clock = clock
     nextEpoch = epochSeed
   }
@@ -49,7 +49,7 @@ public final class EmbeddedBroker: Broker {
     sentOnce.expire(at: now)
     guard now >= nextSweep else { return }
     nextSweep = now + 60_000
-    for (name, room) in rooms where room.isForgotten(at: now) && !heardRooms.contains(name) { rooms[name] = nil }
+    for (name, room) in rooms where room.isForgotten(at: now) { rooms[name] = nil }
   }
 
   /// Gives memory back after a crowd has left: dictionaries do not shrink by themselves.
@@ -58,7 +58,7 @@ public final class EmbeddedBroker: Broker {
     userConnections = userConnections.shrunk()
     rooms = rooms.shrunk()
     // What nobody is in and nobody ever spoke in is soon made again.
-    rooms = rooms.filter { !$0.value.isUnused || heardRooms.contains($0.key) }
+    rooms = rooms.filter { !$0.value.isUnused }
     for room in rooms.values { room.shrink() }
   }
 
@@ -81,21 +81,21 @@ public final class EmbeddedBroker: Broker {
       return reply(.success(first))
     }
     let room = room(message.room)
-    room.append(message.envelope, at: now, size: historySize, keptFor: historyMilliseconds)
+    room.append(message.envelope, at: now, message.retention ?? retention)
     let position = room.position
     if let key = message.dedupe { dedupe.remember(key, room: message.room, position, at: now) }
-    if heardRooms.contains(message.room) || heardPrefixes.contains(where: { message.room.starts(with: $0) }) {
+    if room.isHeard || heardPrefixes.contains(where: { message.room.starts(with: $0) }) {
       listener?.heard(room: message.room.span, at: position, envelope: message.envelope.span)
     }
     reply(.success(position))
   }
 
   public func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
-    heardRooms.insert(room)
+    self.room(room).isHeard = true
     reply(.success(()))
   }
 
-  public func unsubscribe(room: [UInt8]) { heardRooms.remove(room) }
+  public func unsubscribe(room: [UInt8]) { rooms[room]?.isHeard = false }
 
   public func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>) {
     heardPrefixes.insert(prefix)
@@ -110,7 +110,7 @@ public final class EmbeddedBroker: Broker {
 
   public func history(room name: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
     let room = room(name)
-    room.expire(at: clock(), keptFor: historyMilliseconds)
+    room.expire(at: clock(), rules.retention(of: name, standard: retention))
     reply(.success(HistoryPage(position: room.position, entries: room.entries(query))))
   }
 
@@ -172,18 +172,18 @@ public final class EmbeddedBroker: Broker {
   }
 
   private func notify(_ room: [UInt8], _ kind: Envelope.Kind, _ member: Member) {
-    guard heardRooms.contains(room) else { return }
+    guard rooms[room]?.isHeard == true else { return }
     var notice: [UInt8] = []
     Envelope.begin(kind, timestamp: clock(), origin: member.name, userJSON: member.userJSON, into: &notice)
     listener?.heard(room: room.span, notice: notice.span)
   }
 
   public func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    reply(.success(rooms[room]?.members ?? []))
+    reply(.success(rooms[room]?.members(of: nodeID) ?? []))
   }
 
   public func users(room: [UInt8], _ reply: @escaping BrokerReply<[[UInt8]]>) {
-    reply(.success(Array(Set((rooms[room]?.members ?? []).map(\.user)))))
+    members(room: room) { reply($0.map { Array(Set($0.map(\.user))) }) }
   }
 
   /// One node hears all its users anyway.
@@ -214,11 +214,11 @@ public final class EmbeddedBroker: Broker {
   }
 
   public func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    reply(.success(connectionList(user).map(\.member)))
+    reply(.success(connectionList(user).map { $0.member(of: nodeID) }))
   }
 
   public func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>) {
-    reply(.success(connections.find(name.span)?.member))
+    reply(.success(connections.find(name.span)?.member(of: nodeID)))
   }
 
   public func rooms(

@@ -1,10 +1,30 @@
 /// A connection of the embedded broker, one object however many rooms it is in.
 final class EmbeddedConnection: Named {
-  let member: Member
-  var name: [UInt8] { member.name }
+  let name: [UInt8]
+  let user: [UInt8]
+  let address: [UInt8]
+  let info: [UInt8]?
+  let since: UInt64
   /// The same user's next connection: most users have one, which costs no array.
   var next: EmbeddedConnection?
-  init(_ member: Member) { self.member = member }
+  let transport: Transport
+
+  init(_ member: Member) {
+    name = member.name
+    user = member.user
+    address = member.address
+    info = member.info
+    since = member.since
+    transport = member.transport
+  }
+
+  /// What it was made of; the node is the same for all and kept once.
+  ///
+  /// - Parameter since: when it entered a room; nil: when it connected.
+  func member(of node: [UInt8], since entered: UInt64? = nil) -> Member {
+    Member(
+      name: name, node: node, user: user, transport: transport, address: address, since: entered ?? since, info: info)
+  }
 }
 
 /// A room of the embedded broker: its counter, its history, its members; pure.
@@ -16,6 +36,8 @@ final class EmbeddedRoom {
   }
 
   private(set) var position: Position
+  /// Whether the node is subscribed to it.
+  var isHeard = false
   /// Ascending; what stands before `start` was dropped and waits to be cleared away in one go.
   private var kept: [Kept] = []
   private var start = 0
@@ -38,35 +60,31 @@ final class EmbeddedRoom {
     lastUse = now
   }
 
-  var members: [Member] {
-    presences.map { key, since in
-      var member = key.connection.member
-      member.since = since
-      return member
-    }
+  func members(of node: [UInt8]) -> [Member] {
+    presences.map { key, since in key.connection.member(of: node, since: since) }
   }
 
   func shrink() { presences = presences.shrunk() }
 
-  /// Whether it has no members and never had a message.
-  var isUnused: Bool { presences.isEmpty && position.offset == 0 }
+  /// Whether nobody hears it, it has no members and never had a message.
+  var isUnused: Bool { presences.isEmpty && position.offset == 0 && !isHeard }
 
   /// Whether nothing would be missed if the room were forgotten, its epoch included.
   func isForgotten(at now: UInt64) -> Bool {
-    presences.isEmpty && now > lastUse + (position.offset == 0 ? 60_000 : Limits.epochMilliseconds)
+    presences.isEmpty && !isHeard && now > lastUse + (position.offset == 0 ? 60_000 : Limits.epochMilliseconds)
   }
 
-  func append(_ envelope: [UInt8], at now: UInt64, size: Int, keptFor milliseconds: UInt64) {
+  func append(_ envelope: [UInt8], at now: UInt64, _ retention: Retention) {
     position.offset += 1
     lastUse = now
-    guard size > 0 else { return }
+    guard retention.messagesMax > 0 else { return }
     kept.append(Kept(at: now, offset: position.offset, envelope: envelope))
-    if kept.count - start > size { start += 1 }
-    expire(at: now, keptFor: milliseconds)
+    if kept.count - start > retention.messagesMax { start += 1 }
+    expire(at: now, retention)
   }
 
-  func expire(at now: UInt64, keptFor milliseconds: UInt64) {
-    while start < kept.count, kept[start].at + milliseconds <= now { start += 1 }
+  func expire(at now: UInt64, _ retention: Retention) {
+    while start < kept.count, kept[start].at + UInt64(retention.milliseconds) <= now { start += 1 }
     if start > 64, start * 2 > kept.count {
       kept.removeFirst(start)
       start = 0

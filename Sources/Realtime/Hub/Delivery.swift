@@ -31,12 +31,18 @@ public struct RosterEntry: Sendable {
 /// Nothing is sent before the end of the tick, so every call may be made from inside any other.
 public protocol Delivery: AnyObject {
   /// Gives a room's batch to every member of one form. Entries whose `origin` is the member's own session are left out.
-  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm)
+  ///
+  /// `sparing`: a member whose socket takes no more is told of by `Hub.blocked` before this returns, and is not closed.
+  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool)
   /// Tells that a connection now stands in so many more rosters. Whoever stands in one only gets no second batch in a
   /// tick, so that its batch need not wait for the tick's end.
   func rostersChanged(of target: UInt32, by change: Int32)
   /// Gives one message to one connection, behind everything it was given before.
   func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32)
+  /// Reads no more from a connection: its sender is faster than the broker. What was read and not yet understood waits.
+  func pauseReading(_ target: UInt32)
+  /// Reads again, not inside this call.
+  func resumeReading(_ target: UInt32)
   /// Closes a connection after what it was given. The session's end comes back as `Hub.close`, not inside this call.
   func close(_ target: UInt32, code: UInt16, reason: StaticString)
 }

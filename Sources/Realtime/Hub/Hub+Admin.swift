@@ -18,7 +18,8 @@ extension Hub {
     let envelope = try Hub.anonymousEnvelope(.message, data: data, at: clock())
     // No user has an empty name, so no client's retry can look like this one.
     let dedupe = Hub.dedupeKey(user: [], id: idempotencyKey)
-    broker.publish(RoomMessage(room: room, envelope: envelope, dedupe: dedupe), reply)
+    let rule = configuration.rules.rule(for: room.span)
+    broker.publish(RoomMessage(room: room, envelope: envelope, dedupe: dedupe, retention: rule.retention), reply)
   }
 
   /// Sends the members of `data` to one user or to everyone, with `user` null.

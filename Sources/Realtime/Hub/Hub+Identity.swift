@@ -67,7 +67,7 @@ extension Hub {
       performPostponed(of: [id])
     case .refused(let reason): endUnauthenticated(id, reason: reason, answerID: answerID)
     case .unavailable(let reason):
-      postponed[id] = nil
+      forgetPostponed(id)
       refuse(id, .unavailable, reason, answerID)
       delivery?.close(sessions[id.index].target, code: 1013, reason: "tokens cannot be judged: connect again later")
     }
@@ -93,7 +93,7 @@ extension Hub {
   /// Tells a client why it is not, or no longer, authenticated, and closes its connection with 4401.
   func endUnauthenticated(_ id: SlabID, reason: String, answerID: [UInt8]?) {
     counters.authenticationFailures += 1
-    postponed[id] = nil
+    forgetPostponed(id)
     answer(id) { output in
       Answer.begin("auth_failed", id: answerID, to: &output)
       output.append(",\"reason\":")
@@ -136,6 +136,7 @@ extension Hub {
       guard sessions.contains(id), sessions[id.index].deadline == moment else { continue }
       sessions[id.index].deadline = .max
       if sessions[id.index].user == nil {
+        counters.refusals.add(.authenticationTime)
         let seconds = configuration.authTimeoutMilliseconds / 1000
         endUnauthenticated(id, reason: "no valid token came within \(seconds) s", answerID: nil)
       } else if let expiresAt = sessions[id.index].identity?.expiresAt {

@@ -14,8 +14,10 @@ extension Hub {
     } else {
       guard roomCount(of: id.index) < configuration.roomsPerConnectionMax else {
         let limit = configuration.roomsPerConnectionMax
+        counters.refusals.add(.rooms)
         return refuse(id, .tooManyRooms, "a connection is in at most \(limit) rooms: leave one first", answerID)
       }
+      guard ruleLetsIn(id, roomName, answerID) else { return }
       room = rooms.find(roomName) ?? makeRoom(roomName)
       room.subscriberCount += 1
       sessions[id.index].subscriptions.append(
@@ -38,8 +40,14 @@ extension Hub {
   /// - Parameter staysPresent: whether presence keeps it: the broker will hand it over.
   func depart(_ session: UInt32, from subscription: Session.Subscription, staysPresent: Bool = false) {
     let room = subscription.room
-    if let place = subscription.place { removeFromRoster(room, form: sessions[session].form, place: place) }
-    if !staysPresent, let member = member(session) { broker.leave(room: room.name, member) }
+    if let place = subscription.place {
+      if subscription.isBehind {
+        removeFromLag(room, place: place)
+      } else {
+        removeFromRoster(room, form: sessions[session].form, place: place)
+      }
+    }
+    if !staysPresent, room.rule.hasPresence, let member = member(session) { broker.leave(room: room.name, member) }
     room.subscriberCount -= 1
     if room.subscriberCount == 0 {
       lingering.append((deadline: clock() + Limits.roomLingerMilliseconds, room: room))
@@ -47,7 +55,7 @@ extension Hub {
   }
 
   func makeRoom(_ name: Span<UInt8>) -> Room {
-    let room = Room(name: [UInt8](copying: name))
+    let room = Room(name: [UInt8](copying: name), rule: configuration.rules.rule(for: name))
     room.wildcards = wildcards.matching(name)
     rooms.insert(room)
     counters.rooms = rooms.count
@@ -74,7 +82,9 @@ extension Hub {
     guard let member = member(id.index, since: sessions[id.index].subscriptions[index].since)
     else { return }
     guard room.isSubscribed else { return abandonJoin(id, room, answerID) }
-    broker.enter(room: room.name, member, announce: true) { [weak self] result in
+    operationBegins(id, bytes: room.name.count)
+    enterBroker(room, member) { [weak self] result in
+      self?.operationEnds(id, bytes: room.name.count)
       guard let self, self.sessions.contains(id) else { return }
       guard self.sessions[id.index].subscriptionIndex(room) != nil else { return self.refuseRevised(id, answerID) }
       guard case .success(let entry) = result else { return self.abandonJoin(id, room, answerID) }
@@ -85,6 +95,12 @@ extension Hub {
       self.markDirty(room)
     }
     readAttendance(of: room)
+  }
+
+  /// Enters the room's presence, or where the rule keeps none, asks where the room is.
+  private func enterBroker(_ room: Room, _ member: Member, _ reply: @escaping BrokerReply<RoomEntry>) {
+    if room.rule.hasPresence { return broker.enter(room: room.name, member, announce: true, reply) }
+    broker.position(room: room.name) { result in reply(result.map { RoomEntry(position: $0, userCount: 0) }) }
   }
 
   private func startStream(of room: Room, at position: Position) {
@@ -151,6 +167,7 @@ extension Hub {
     if sessions[session].subscriptions[index].place == nil {
       sessions[session].subscriptions[index].place = addToRoster(room, session)
     }
+    skipLag(session, index, isResuming: recovered == true)
     answer(arrival.session) {
       Push.joined(
         id: arrival.id, roomJSON: room.nameJSON, position: position, userCount: arrival.userCount,
@@ -159,6 +176,7 @@ extension Hub {
     if postponed[arrival.session] != nil { settled.append(arrival.session) }
     let target = sessions[session].target
     for message in missed { delivery?.send(message.payload.span, message.kind, to: target) }
+    if sessions[session].isBlocked { fallBehind(session, index) }
     if recovered != nil { room.recall?.expiresAt = clock() + Limits.recallMilliseconds }
   }
 
@@ -172,7 +190,7 @@ extension Hub {
     // Whatever is delivered from here on is appended to it; the read fills in what came before.
     room.recall = Recall(after: start.offset, expiresAt: clock() + Limits.recallMilliseconds)
     recallingRooms.append(room)
-    broker.history(room: room.name, .after(offset, limit: max(1, configuration.historySize))) { [weak self] result in
+    broker.history(room: room.name, .after(offset, limit: max(1, historySize(of: room)))) { [weak self] result in
       guard let self else { return }
       room.isReadingRecall = false
       self.markDirty(room)
@@ -182,6 +200,8 @@ extension Hub {
       room.recall?.prepend(earlier.compactMap { Hub.recallMessage($0, in: room) }, reaching: start.offset)
     }
   }
+
+  private func historySize(of room: Room) -> Int { room.rule.retention?.messagesMax ?? configuration.historySize }
 
   /// Without history nobody can tell what was missed: the clients ask again when the broker is back.
   private func abandonResumptions(in room: Room) {
@@ -201,7 +221,7 @@ extension Hub {
 
   // MARK: Roster
 
-  private func addToRoster(_ room: Room, _ session: UInt32) -> UInt32 {
+  func addToRoster(_ room: Room, _ session: UInt32) -> UInt32 {
     let form = sessions[session].form
     let target = sessions[session].target
     room.rosters[form: form].append(RosterEntry(target: target, session: session))
@@ -210,7 +230,7 @@ extension Hub {
   }
 
   /// Fills the hole with the last entry: constant time however many members there are.
-  private func removeFromRoster(_ room: Room, form: DeliveryForm, place: UInt32) {
+  func removeFromRoster(_ room: Room, form: DeliveryForm, place: UInt32) {
     delivery?.rostersChanged(of: room.rosters[form: form][Int(place)].target, by: -1)
     let last = room.rosters[form: form].removeLast()
     guard Int(place) < room.rosters[form: form].count else { return }

@@ -11,6 +11,8 @@ extension Hub {
     do {
       operation = try ClientOperation(parsing: text)
     } catch {
+      // What cannot be read counts too: it costs as much.
+      guard charge(id, bytes: text.count, text, error.id) else { return }
       return refuse(id, error.code, error.message, error.id.map { [UInt8](copying: text.extracting($0)) })
     }
     guard isAllowed(operation.kind, .text, id, text, operation.id) else { return }
@@ -50,6 +52,7 @@ extension Hub {
     do {
       envelope = try BinaryEnvelope(parsing: bytes)
     } catch {
+      guard charge(id, bytes: bytes.count, bytes, nil) else { return }
       return refuse(id, error.code, error.message, nil)
     }
     guard isAllowed(.message, .binary, id, bytes, nil) else { return }
@@ -67,12 +70,18 @@ extension Hub {
     guard sessions[id.index].subscriptions[index].mayPublish else {
       return refuse(id, .forbidden, Hub.publishForbidden, nil)
     }
+    guard room.rule.mayPublish else { return refuse(id, .forbidden, Hub.readOnlyRoom, nil) }
+    guard chargePublish(in: room, id, nil) else { return }
     counters.messagesReceived += 1
     var body: [UInt8] = []
     body.reserveCapacity(envelope.payload.count + 96)
     Envelope.begin(.binary, timestamp: clock(), origin: connectionName(id), userJSON: user.nameJSON, into: &body)
     body.append(copying: bytes.extracting(envelope.payload))
-    broker.publish(RoomMessage(room: room.name, envelope: body, dedupe: nil)) { [weak self] result in
+    let size = body.count
+    operationBegins(id, bytes: size)
+    let message = RoomMessage(room: room.name, envelope: body, dedupe: nil, retention: room.rule.retention)
+    broker.publish(message) { [weak self] result in
+      self?.operationEnds(id, bytes: size)
       if case .failure(let error) = result { self?.refuse(id, .unavailable, Hub.outOfReach(error), nil) }
     }
   }
@@ -97,13 +106,16 @@ extension Hub {
       return refuse(id, .unavailable, "too many operations wait for a join: wait for its answer", answerID)
     }
     postponed[id, default: []].append(Postponed(kind: kind, bytes: [UInt8](copying: bytes)))
+    operationBegins(id, bytes: bytes.count)
   }
 
   /// Does what has waited for a join of these sessions. What waits for another room goes on waiting, in its order.
   func performPostponed(of ids: [SlabID]) {
     for id in ids {
       guard let operations = postponed.removeValue(forKey: id) else { continue }
-      for operation in operations where sessions.contains(id) {
+      for operation in operations {
+        operationEnds(id, bytes: operation.bytes.count)
+        guard sessions.contains(id) else { continue }
         switch operation.kind {
         case .text:
           // It was parsed before, when it came.
@@ -131,13 +143,9 @@ extension Hub {
   private func isAllowed(
     _ kind: ClientOperation.Kind, _ form: PayloadKind, _ id: SlabID, _ text: Span<UInt8>, _ answerID: Range<Int>?
   ) -> Bool {
-    let quoted = answerID.map { [UInt8](copying: text.extracting($0)) }
-    if !sessions[id.index].rate.take(at: clock()) {
-      let rate = configuration.operationsPerSecond
-      refuse(id, .rateLimited, "more than \(rate) operations a second: send more slowly", quoted)
-      return false
-    }
+    guard charge(id, bytes: text.count, text, answerID) else { return false }
     if sessions[id.index].user == nil, kind != .auth {
+      let quoted = answerID.map { [UInt8](copying: text.extracting($0)) }
       guard !authenticating.contains(id) else {
         postponeUntilJudged(form, text, of: id, answerID: quoted)
         return false
@@ -178,6 +186,8 @@ extension Hub {
     guard sessions[id.index].subscriptions[index].mayPublish else {
       return refuse(id, .forbidden, Hub.publishForbidden, answerID)
     }
+    guard room.rule.mayPublish else { return refuse(id, .forbidden, Hub.readOnlyRoom, answerID) }
+    guard chargePublish(in: room, id, answerID) else { return }
     var envelope: [UInt8] = []
     envelope.reserveCapacity(operation.passThrough.byteCount + 96)
     // Without an origin nobody is left out, so the sender hears it too.
@@ -185,8 +195,14 @@ extension Hub {
     Envelope.begin(.message, timestamp: clock(), origin: origin, userJSON: user.nameJSON, into: &envelope)
     operation.passThrough.appendMembers(of: text, to: &envelope)
     let message = RoomMessage(
-      room: room.name, envelope: envelope, dedupe: Hub.dedupeKey(user: user.name, id: operation.decodedID(in: text)))
-    broker.publish(message) { [weak self] result in self?.acknowledge(result, to: id, room.nameJSON, answerID) }
+      room: room.name, envelope: envelope, dedupe: Hub.dedupeKey(user: user.name, id: operation.decodedID(in: text)),
+      retention: room.rule.retention)
+    let size = message.envelope.count
+    operationBegins(id, bytes: size)
+    broker.publish(message) { [weak self] result in
+      self?.operationEnds(id, bytes: size)
+      self?.acknowledge(result, to: id, room.nameJSON, answerID)
+    }
   }
 
   /// What makes a retry recognisable: the user's name with its length, so that no two pairs look alike, and the id.
@@ -225,7 +241,9 @@ extension Hub {
     guard let name = operation.to?.decoded(in: text), let envelope = personal(.direct, operation, text, from: id) else {
       return refuse(id, .badRequest, "direct needs to, the name of a user", answerID)
     }
+    operationBegins(id, bytes: envelope.count)
     broker.send(envelope, to: .user(name)) { [weak self] result in
+      self?.operationEnds(id, bytes: envelope.count)
       let count: Int
       switch result {
       case .success(let sent): count = sent
@@ -247,7 +265,9 @@ extension Hub {
     let answerID = copyID(operation, text)
     guard mayBroadcast(id.index) else { return refuse(id, .forbidden, Hub.broadcastForbidden, answerID) }
     guard let envelope = personal(.broadcast, operation, text, from: id) else { return }
+    operationBegins(id, bytes: envelope.count)
     broker.send(envelope, to: .everyone) { [weak self] result in
+      self?.operationEnds(id, bytes: envelope.count)
       if case .failure(let error) = result {
         self?.refuse(id, .unavailable, Hub.outOfReach(error), answerID)
         return

@@ -4,9 +4,11 @@ import JSONCore
 
 extension Hub {
   func presence(_ id: SlabID, roomName: Span<UInt8>, answerID: [UInt8]?) {
-    guard mayRead(id, roomName, answerID) else { return }
+    guard mayRead(id, roomName, answerID), ruleLetsIn(id, roomName, answerID) else { return }
     let room = [UInt8](copying: roomName)
+    operationBegins(id, bytes: room.count)
     broker.members(room: room) { [weak self] result in
+      self?.operationEnds(id, bytes: room.count)
       guard case .success(let members) = result else {
         self?.refuse(id, .unavailable, "Redis is out of reach: ask again in a moment", answerID)
         return
@@ -27,12 +29,14 @@ extension Hub {
   }
 
   func history(_ id: SlabID, roomName: Span<UInt8>, _ operation: ClientOperation, answerID: [UInt8]?) {
-    guard mayRead(id, roomName, answerID) else { return }
+    guard mayRead(id, roomName, answerID), ruleLetsIn(id, roomName, answerID) else { return }
     let room = [UInt8](copying: roomName)
     let limit = operation.limit ?? Limits.historyLimitDefault
     let since = operation.since
     let query: HistoryQuery = since.map { .after($0.offset, limit: limit) } ?? .newest(limit: limit)
+    operationBegins(id, bytes: room.count)
     broker.history(room: room, query) { [weak self] result in
+      self?.operationEnds(id, bytes: room.count)
       guard case .success(let page) = result else {
         self?.refuse(id, .unavailable, "Redis is out of reach: ask again in a moment", answerID)
         return

@@ -16,10 +16,12 @@ public struct Arriving {
   public var identity: Identity?
   /// A token that came with the connection and is still to be judged, or nil.
   public var token: [UInt8]?
+  /// Whether the address is loopback or private, which limits that were not set spare.
+  public var isLocal: Bool
 
   public init(
     target: UInt32, form: DeliveryForm, transport: Transport, address: [UInt8], user: [UInt8]? = nil,
-    identity: Identity? = nil, token: [UInt8]? = nil
+    identity: Identity? = nil, token: [UInt8]? = nil, isLocal: Bool = false
   ) {
     self.target = target
     self.form = form
@@ -28,6 +30,7 @@ public struct Arriving {
     self.user = user
     self.identity = identity
     self.token = token
+    self.isLocal = isLocal
   }
 }
 
@@ -37,8 +40,7 @@ extension Hub {
     let now = clock()
     let session = Session(
       target: arriving.target, form: arriving.form, transport: arriving.transport, address: arriving.address,
-      since: now, user: nil, identity: nil,
-      rate: TokenBucket(rate: configuration.operationsPerSecond, now: now))
+      since: now, user: nil, identity: nil, isLocal: arriving.isLocal)
     let id = sessions.insert(session)
     let verdict = recognize(id, arriving)
     let name = connectionName(id)
@@ -67,7 +69,8 @@ extension Hub {
   /// Ends a session: it leaves its rooms, and nothing is sent to it any more. Idempotent.
   public func close(_ id: SlabID) {
     guard sessions.contains(id) else { return }
-    postponed[id] = nil
+    forgetPostponed(id)
+    paused.remove(id)
     authenticating.remove(id)
     forgetDeadline(of: id)
     var subscriptions: [Session.Subscription] = []
@@ -98,6 +101,7 @@ extension Hub {
   func identify(_ id: SlabID, as name: [UInt8]) {
     let user: LocalUser
     if let known = users.find(name.span) {
+      guard admits(id, as: known) else { return }
       user = known
     } else {
       user = LocalUser(name: name)
@@ -119,14 +123,13 @@ extension Hub {
       info: sessions[index].identity?.info)
   }
 
-  // MARK: Connection names: the node's id, a dash, the session's number in hexadecimal
+  // MARK: Connection names: the node's id, a dash, the session's number
 
   func connectionName(_ id: SlabID) -> [UInt8] {
     var name = configuration.nodeID
-    name.reserveCapacity(name.count + 17)
+    name.reserveCapacity(name.count + 1 + SessionNumber.digitsMax)
     name.append(UInt8(ascii: "-"))
-    // A slab's generations begin at 1, so the number is never zero.
-    Epoch(id.word)?.append(to: &name)
+    SessionNumber.append(id.word, to: &name)
     return name
   }
 
@@ -135,8 +138,8 @@ extension Hub {
     let node = configuration.nodeID
     guard name.count > node.count + 1, name[node.count] == UInt8(ascii: "-") else { return nil }
     for i in 0..<node.count where name[i] != node[i] { return nil }
-    guard let number = Epoch(text: name.extracting((node.count + 1)..<name.count)) else { return nil }
-    let id = SlabID(word: number.value)
+    guard let number = SessionNumber.parse(name.extracting((node.count + 1)..<name.count)) else { return nil }
+    let id = SlabID(word: number)
     return sessions.contains(id) ? id : nil
   }
 

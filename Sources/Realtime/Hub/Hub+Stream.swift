@@ -97,6 +97,7 @@ extension Hub: BrokerListener {
       self.deliverBatch(of: room)
       room.stream!.begin(epoch)
       room.lastTimestamp = 0
+      self.beginLagEpoch(room, userCount: Set(members.map(\.user)).count)
       room.recall = nil
       let batch = self.openBatch(of: room)
       batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
@@ -217,7 +218,7 @@ extension Hub: BrokerListener {
     for index in 0..<sessions.end where sessions.isOccupied(index) {
       guard let member = member(index) else { continue }
       broker.connect(member)
-      for subscription in sessions[index].subscriptions {
+      for subscription in sessions[index].subscriptions where subscription.room.rule.hasPresence {
         guard let member = self.member(index, since: subscription.since) else { continue }
         broker.enter(room: subscription.room.name, member, announce: announce) { _ in }
       }

@@ -17,10 +17,12 @@ extension Hub {
     }
     let limit = configuration.roomsPerConnectionMax
     guard roomCount(of: id.index) < limit else {
+      counters.refusals.add(.rooms)
       return refuse(id, .tooManyRooms, "a connection is in at most \(limit) rooms: leave one first", answerID)
     }
     guard let wildcard = known ?? makeWildcard(name) else {
       let limit = configuration.wildcardsMax
+      counters.refusals.add(.wildcards)
       return refuse(
         id, .tooManyRooms, "this node hears \(limit) wildcards already, as --max-wildcards allows", answerID)
     }
@@ -244,7 +246,7 @@ extension Hub {
   /// Gives a room's batch to the members of its wildcards: to each once, however many of them it is in, and to none that
   /// has it as the room's own member.
   func deliverToWildcards(_ batch: RoomBatch, of room: Room) {
-    let isOverlapping = room.wildcards.count > 1 || !room.rosters.isEmpty
+    let isOverlapping = room.wildcards.count > 1 || !room.rosters.isEmpty || room.lag != nil
     guard isOverlapping else {
       if let wildcard = room.wildcards.first { deliver(batch, of: room, to: wildcard.rosters) }
       return
@@ -252,6 +254,7 @@ extension Hub {
     let missing = Int(sessions.end) - wildcards.isReached.count
     if missing > 0 { wildcards.isReached.append(contentsOf: repeatElement(false, count: missing)) }
     mark(room.rosters, true)
+    markBehind(in: room, true)
     for wildcard in room.wildcards {
       var rest = Rosters()
       for form in DeliveryForm.allCases {
@@ -261,7 +264,13 @@ extension Hub {
       deliver(batch, of: room, to: rest)
     }
     mark(room.rosters, false)
+    markBehind(in: room, false)
     for wildcard in room.wildcards { mark(wildcard.rosters, false) }
+  }
+
+  /// Whoever is behind has the room's messages kept for it.
+  private func markBehind(in room: Room, _ value: Bool) {
+    for member in room.lag?.members ?? [] { wildcards.isReached[Int(member.session)] = value }
   }
 
   private func mark(_ rosters: Rosters, _ value: Bool) {

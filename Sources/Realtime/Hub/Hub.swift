@@ -8,12 +8,22 @@ public struct HubConfiguration: Sendable {
   public var roomsPerConnectionMax = 256
   /// Wildcards that the node hears at a time; 0: none.
   public var wildcardsMax = 64
-  /// Client operations a second a connection may send; 0: no limit.
-  public var operationsPerSecond: UInt32 = 0
+  /// Client operations a second a connection may send.
+  public var operationsPerSecond: Ceiling = 0
+  /// Bytes of operations a second a connection may send.
+  public var bytesPerSecond: Ceiling = 0
+  /// Messages a second that clients may publish in a room by way of this node.
+  public var roomPublishesPerSecond: Ceiling = 0
+  /// Connections of one user on this node.
+  public var connectionsPerUser: Ceiling = 0
+  /// Bytes of one operation; however low the rate, one of them passes.
+  public var messageBytesMax = 64 * 1024
   /// Milliseconds between protocol pings, announced in `welcome`.
   public var pingIntervalMilliseconds = 25_000
   /// Messages that a room keeps.
   public var historySize = 100
+  /// How rooms of some names behave.
+  public var rules = RoomRules()
   /// Milliseconds within which a connection must have authenticated, when tokens are asked for.
   public var authTimeoutMilliseconds = 10_000
 
@@ -27,9 +37,15 @@ public struct HubCounters: Sendable {
   /// Messages known to be missing: read again from history, or lost for good.
   public var gapRecovered: UInt64 = 0
   public var gapLost: UInt64 = 0
+  /// Messages that a slow reader did not get: dropped, and told by `gap`; or replaced by a newer one of their key.
+  public var slowDropped: UInt64 = 0
+  public var slowConflated: UInt64 = 0
+  /// How often a connection was read no further because the broker could not follow.
+  public var readsPaused: UInt64 = 0
   /// Connections that were closed because their token was wrong, did not come, or has expired.
   public var authenticationFailures: UInt64 = 0
   public var rooms = 0
+  public var refusals = LimitRefusals()
 }
 
 /// The meeting point of a node: sessions, rooms, and what the broker brings.
@@ -44,6 +60,8 @@ public final class Hub {
   public weak var delivery: (any Delivery)?
   /// Milliseconds since 1970. A closure so that tests own time.
   let clock: () -> UInt64
+  /// Runs something after so many milliseconds, followed by a `flush`. Set once, before the first session.
+  public var after: (_ milliseconds: Int, _ action: @escaping () -> Void) -> Void = { _, _ in }
 
   /// Generations begin at random: a node that is started again under its old id must not repeat connections' names.
   var sessions = Slab<Session>(firstGeneration: .random(in: 0..<1 << 31))
@@ -73,6 +91,13 @@ public final class Hub {
   /// Milliseconds at which presence is compared with the broker; 0: not at all.
   var presenceDueAt: UInt64 = 0
   var spareBatches: [RoomBatch] = []
+  /// Bytes that rooms keep for members who are behind.
+  public internal(set) var lagBytes = 0
+  /// Bytes of operations that the broker has not answered, and whether they were too many and are not yet few again.
+  var bytesInFlight = 0
+  var isCongested = false
+  /// Sessions whose connections are read no further for now.
+  var paused: Set<SlabID> = []
   /// Reused by every answer, so that an answer costs one copy and no allocation.
   var scratch: [UInt8] = []
   /// Whether the batch being delivered is the only one of this tick: then a member's next bytes are surely this batch,
@@ -109,6 +134,7 @@ extension Hub {
     defer { isDeliveringAlone = true }
     for room in due {
       room.isDirty = false
+      if room.rule.throttleMilliseconds > 0, room.batch != nil { pace(room) }
       deliverBatch(of: room)
       if !room.arrivals.isEmpty { admitArrivals(to: room) }
     }
@@ -136,7 +162,8 @@ extension Hub {
   func markDirty(_ room: Room) {
     guard !room.isDirty else { return }
     room.isDirty = true
-    dirtyRooms.append(room)
+    // A paced room is listed when its interval ends.
+    if !room.isPaced { dirtyRooms.append(room) }
   }
 
   /// The batch to append to, taken from the spare ones.
@@ -146,6 +173,10 @@ extension Hub {
   func openBatch(of room: Room, membersOnly: Bool = false) -> RoomBatch {
     if let batch = room.batch {
       if batch.isForMembersOnly == membersOnly { return batch }
+      if room.wildcards.isEmpty {
+        batch.isForMembersOnly = false
+        return batch
+      }
       deliverBatch(of: room)
     }
     let batch = spareBatches.popLast() ?? RoomBatch()
@@ -158,22 +189,31 @@ extension Hub {
 
   /// Delivers early when the batch has grown to its limit.
   func capBatch(of room: Room) {
-    if let batch = room.batch, batch.bytes.count >= Limits.batchBytesMax { deliverBatch(of: room) }
+    guard let batch = room.batch, batch.bytes.count >= Limits.batchBytesMax else { return }
+    if room.rule.conflatesFlushes { conflate(batch, of: room) }
+    // Half, so that a batch of many keys is not conflated again for every message.
+    if batch.bytes.count >= Limits.batchBytesMax / 2 { deliverBatch(of: room) }
   }
 
   func deliverBatch(of room: Room) {
     guard let batch = room.batch else { return }
     room.batch = nil
-    deliver(batch, of: room, to: room.rosters)
-    if !room.wildcards.isEmpty, !batch.isForMembersOnly { deliverToWildcards(batch, of: room) }
+    if room.rule.conflatesFlushes { conflate(batch, of: room) }
+    if let lag = room.lag { keepForLag(batch, lag, room.rule) }
+    deliver(batch, of: room, to: room.rosters, sparing: room.rule.sparesSlowReaders)
+    if !room.wildcards.isEmpty, room.rule.mayJoin, !batch.isForMembersOnly { deliverToWildcards(batch, of: room) }
+    recycle(batch)
+  }
+
+  func recycle(_ batch: RoomBatch) {
     batch.removeAll()
     if spareBatches.count < 64 { spareBatches.append(batch) }
   }
 
-  func deliver(_ batch: RoomBatch, of room: Room, to rosters: Rosters) {
+  func deliver(_ batch: RoomBatch, of room: Room, to rosters: Rosters, sparing: Bool = false) {
     for form in DeliveryForm.allCases {
       let roster = rosters[form: form]
-      if !roster.isEmpty { delivery?.deliver(batch, of: room.name, to: roster, form: form) }
+      if !roster.isEmpty { delivery?.deliver(batch, of: room.name, to: roster, form: form, sparing: sparing) }
     }
   }
 
@@ -192,6 +232,8 @@ extension Hub {
     deadlines.shrink()
     rooms.shrink()
     users.shrink()
+    spareBatches = []
+    scratch = []
     rooms.forEach { $0.rosters.shrink() }
   }
 

@@ -41,6 +41,7 @@ final class Room: Named {
   let name: [UInt8]
   /// The name as a JSON string, quotes included, as it stands in every message.
   let nameJSON: [UInt8]
+  let rule: RoomRule
   var phase = Phase.subscribing
   /// Whether its own channel is heard, and not only through wildcards.
   var isSubscribed = false
@@ -59,6 +60,10 @@ final class Room: Named {
   var batch: RoomBatch?
   /// Whether it stands in the hub's list for the end of the tick.
   var isDirty = false
+  /// Whether its interval runs: the next flush waits for the end of it.
+  var isPaced = false
+  /// The members who are behind, or nil: there are none.
+  var lag: RoomLag?
   var held: [Held] = []
   var heldBytes = 0
   var arrivals: [Arrival] = []
@@ -75,12 +80,21 @@ final class Room: Named {
   var heldNotices: [[UInt8]] = []
   /// Joins that came before the subscription stood.
   var joinsWaiting: [() -> Void] = []
+  /// What may still be published here by way of this node; nil until it counts.
+  var allowance: PublishAllowance?
 
-  init(name: [UInt8]) {
+  init(name: [UInt8], rule: RoomRule = .standard) {
     self.name = name
+    self.rule = rule
     var json: [UInt8] = []
     JSONString.append(name.span, to: &json)
     nameJSON = json
+  }
+
+  /// The offset of the last message that the members were given, or where the room was entered.
+  var deliveredOffset: UInt64 {
+    let waiting = batch?.entries.first { $0.offset > 0 }
+    return waiting.map { $0.offset - 1 } ?? stream?.position.offset ?? 0
   }
 
   /// Keeps a message for later, within `Limits.heldBytesMax`; recovery reads from history what does not fit.

@@ -40,6 +40,33 @@ public final class RoomBatch {
     if origin != nil { hasOrigins = true }
   }
 
+  /// Leaves only the newest message of each key, `name` being the member that tells it, and all notices. Returns how many
+  /// messages went.
+  func conflate(by name: [UInt8]?) -> Int {
+    var isKept = [Bool](repeating: true, count: entries.count)
+    var seen: Set<[UInt8]> = []
+    let bytes = bytes
+    for index in entries.indices.reversed() where entries[index].offset > 0 {
+      let start = index == 0 ? 0 : entries[index - 1].end
+      let payload = bytes.span.extracting(start..<entries[index].end)
+      isKept[index] = seen.insert(ConflationKey.value(of: name, in: payload, entries[index].kind)).inserted
+    }
+    let removed = isKept.count { !$0 }
+    guard removed > 0 else { return 0 }
+    let (oldBytes, oldEntries) = (bytes, entries)
+    removeAll()
+    var start = 0
+    for (index, entry) in oldEntries.enumerated() {
+      if isKept[index] {
+        append(entry.kind, offset: entry.offset, origin: entry.origin, acceptedAt: entry.acceptedAt) {
+          $0.append(contentsOf: oldBytes[start..<entry.end])
+        }
+      }
+      start = entry.end
+    }
+    return removed
+  }
+
   func removeAll() {
     bytes.removeAll(keepingCapacity: true)
     entries.removeAll(keepingCapacity: true)

@@ -9,6 +9,8 @@ struct Session: ~Copyable {
     let since: UInt64
     /// The session's place in the room's roster, or nil while it is joining.
     var place: UInt32?
+    /// Whether the place is one among those who are behind, not in the roster.
+    var isBehind = false
     /// Whether its token lets it publish here. Decided when it joins, so that a message costs no comparison of names.
     var mayPublish: Bool
   }
@@ -17,6 +19,8 @@ struct Session: ~Copyable {
   let target: UInt32
   var form: DeliveryForm
   let transport: Transport
+  /// Whether its connection's socket takes no more for now. Known only where a room rule asks for it.
+  var isBlocked = false
   let address: [UInt8]
   /// Milliseconds since 1970 at which it connected.
   let since: UInt64
@@ -27,7 +31,11 @@ struct Session: ~Copyable {
   /// The moment of its entry in the hub's deadlines; `UInt64.max`: it has none.
   var deadline = UInt64.max
   var subscriptions: [Subscription] = []
-  var rate: TokenBucket
+  var inFlight = InFlight()
+  /// What it may still send; nil until its first operation, and without limits.
+  var allowance: SendAllowance?
+  /// Whether the client's address is one that nobody on the internet has.
+  let isLocal: Bool
 
   func subscriptionIndex(_ room: Room) -> Int? { subscriptions.firstIndex { $0.room === room } }
 }
@@ -60,6 +68,7 @@ struct SessionList {
   private var rest: [UInt32] = []
 
   var isEmpty: Bool { first == nil }
+  var count: Int { first == nil ? 0 : rest.count + 1 }
 
   mutating func append(_ session: UInt32) {
     if first == nil { first = session } else { rest.append(session) }
@@ -77,29 +86,5 @@ struct SessionList {
     guard let first else { return }
     body(first)
     for session in rest { body(session) }
-  }
-}
-
-/// Allows so many operations a second, with a burst of one second's worth; pure.
-public struct TokenBucket: Sendable {
-  /// Operations a second; 0 for no limit.
-  private let rate: UInt32
-  private var tokens: Double
-  private var last: UInt64
-
-  public init(rate: UInt32, now: UInt64) {
-    self.rate = rate
-    tokens = Double(rate)
-    last = now
-  }
-
-  /// Takes one token at `now` milliseconds. Returns false when there is none.
-  public mutating func take(at now: UInt64) -> Bool {
-    guard rate > 0 else { return true }
-    tokens = min(Double(rate), tokens + Double(now &- last) * Double(rate) / 1000)
-    last = now
-    guard tokens >= 1 else { return false }
-    tokens -= 1
-    return true
   }
 }

@@ -64,8 +64,20 @@ extension AdminEndpoint {
           writer.endObject()
         }
         writer.endArray()
+        writeExposure(&writer)
       }
     }
+  }
+
+  /// How open the node that answers is: its authentication, and what is not fit for the internet.
+  private func writeExposure(_ writer: inout JSONWriter) {
+    guard let node else { return }
+    writer.key("auth")
+    writer.string(node.settings.authentication.rawValue)
+    writer.key("warnings")
+    writer.beginArray()
+    for warning in node.warnings { writer.string(warning) }
+    writer.endArray()
   }
 
   func connections(_ request: Request, of user: [UInt8]) {

@@ -23,14 +23,19 @@ final class AdminEndpoint {
   let messageBytesMax: Int
   private let keys: Keys
   private let respond: (SlabID, Response) -> Void
+  private var guesses: AdminGuesses
+  /// The node it belongs to. Set once, before the first request.
+  weak var node: Node?
 
   init(
-    hub: Hub, broker: any Broker, keys: Keys, messageBytesMax: Int, respond: @escaping (SlabID, Response) -> Void
+    hub: Hub, broker: any Broker, keys: Keys, messageBytesMax: Int, guesses: AdminGuesses,
+    respond: @escaping (SlabID, Response) -> Void
   ) {
     self.hub = hub
     self.broker = broker
     self.keys = keys
     self.messageBytesMax = messageBytesMax
+    self.guesses = guesses
     self.respond = respond
   }
 
@@ -42,7 +47,8 @@ final class AdminEndpoint {
     let section = String(decoding: parts.first ?? [], as: UTF8.self)
     let name = parts.count > 1 && !parts[1].isEmpty ? Array(parts[1]) : nil
     let isMessage = ["publish", "broadcast", "direct"].contains(section)
-    guard isAuthorized(request.head, acceptsAPIKey: isMessage) else {
+    guard mayGuess(request) else { return }
+    guard isAuthorized(request, acceptsAPIKey: isMessage) else {
       var response = ErrorResponse.make(
         .unauthenticated,
         "send the admin token: Authorization: Bearer TOKEN (set by --admin-token, or printed at start)")
@@ -65,12 +71,29 @@ final class AdminEndpoint {
     }
   }
 
-  private func isAuthorized(_ head: RequestHead, acceptsAPIKey: Bool) -> Bool {
-    guard let given = BearerToken.read(head) else { return false }
+  /// Refuses whoever has tried too many tokens, before the next one is looked at. Returns whether it may be.
+  private func mayGuess(_ request: Request) -> Bool {
+    guard let node else { return false }
+    let wait = guesses.wait(ConnectionTable.Peer(text: request.address).address, at: node.loop.now / 1_000_000)
+    guard wait > 0 else { return true }
+    node.metrics.refusals.add(.adminGuesses)
+    var response = ErrorResponse.make(.rateLimited, "too many wrong tokens from this address: wait before the next")
+    response.addHeader("Retry-After", Array(String((wait + 999) / 1000).utf8).span)
+    respond(request.connection, response)
+    return false
+  }
+
+  private func isAuthorized(_ request: Request, acceptsAPIKey: Bool) -> Bool {
+    guard let given = BearerToken.read(request.head) else { return false }
     // Both are always compared, so that the time tells nothing about which one came close.
     let isAdmin = Digest.isEqual(given, keys.adminToken)
     let isAPI = keys.apiKey.map { Digest.isEqual(given, $0) } ?? false
-    return isAdmin || (acceptsAPIKey && isAPI)
+    let opens = isAdmin || (acceptsAPIKey && isAPI)
+    // A right key at the wrong path is no guess.
+    if !opens, !isAPI, let node {
+      guesses.note(ConnectionTable.Peer(text: request.address).address, at: node.loop.now / 1_000_000)
+    }
+    return opens
   }
 
   private func get(_ request: Request, _ answer: (Request) -> Void) {

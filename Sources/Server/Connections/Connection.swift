@@ -8,6 +8,8 @@ import WebSocketCore
 /// Lives in the table's slab, not on the heap: an idle WebSocket owns no buffer, only this record and its address.
 struct Connection: ~Copyable {
   enum Stage: UInt8 {
+    /// Reading the header by which a trusted proxy says whom the connection is for.
+    case preamble
     /// Agreeing on TLS.
     case handshake
     /// Reading a request, or waiting for the next one on a kept connection.
@@ -27,7 +29,8 @@ struct Connection: ~Copyable {
   }
 
   let socket: Int32
-  let address: [UInt8]
+  /// The peer's numeric address; of a WebSocket behind a trusted proxy its client's.
+  var address: [UInt8]
   /// Which door it came through, and so what it may ask for.
   var entrance: Entrance
   var stage: Stage
@@ -58,6 +61,14 @@ struct Connection: ~Copyable {
   var isDirty = false
   var wantsWrite = false
   var isWebSocket = false
+  /// Whether the hub was told that the socket takes no more, and not yet that all is sent.
+  var isBehind = false
+  /// Whether nothing is read for now, because the broker cannot follow. What was read already waits in the table.
+  var isPaused = false
+  /// Whether it stands in the tally of its address.
+  var isCounted = false
+  /// Whether a message has begun and is not complete; then `stageSince` is when that was first seen.
+  var isMidMessage = false
 
   init(socket: Int32, address: [UInt8], entrance: Entrance, tls: TLSSession?, tick: UInt32) {
     self.socket = socket

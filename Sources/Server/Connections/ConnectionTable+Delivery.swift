@@ -6,7 +6,7 @@ import WebSocketCore
 // The fan-out. Each batch is framed once per form; a member costs one send and nothing else.
 
 extension ConnectionTable: Delivery {
-  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm) {
+  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool) {
     let block = frame(batch, form, without: nil)
     mark(batch, true)
     // A member with an empty queue gets it by one direct send, if nothing else of this tick can be for it. With several
@@ -16,16 +16,15 @@ extension ConnectionTable: Delivery {
       // A connection may have begun to close in this very fan-out, as a slow consumer: nothing follows its close frame.
       guard connections.isOccupied(member.target), connections[member.target].stage == .websocket else { continue }
       if batch.hasOrigins, isOrigin(member.session) {
-        deliverToOrigin(batch, form, member)
+        deliverToOrigin(batch, form, member, sparing: sparing)
       } else if isAlone || connections[member.target].rosterCount == 1, connections[member.target].outbox.isEmpty {
         sendNow(block, to: member.target)
       } else {
-        connections[member.target].outbox.push(block)
-        markDirty(member.target)
-        limitQueue(member.target)
+        queue(block, for: member.target, sparing: sparing)
       }
     }
     mark(batch, false)
+    if sparing { tellWhoIsBehind() } else { stuck.removeAll(keepingCapacity: true) }
     count(batch, members: roster.count)
   }
 
@@ -39,9 +38,11 @@ extension ConnectionTable: Delivery {
       guard sent < block.count else { return }
       connections[index].outbox.push(block, sent: sent)
       markDirty(index)
+      stuck.append(index)
     case .wouldBlock:
       connections[index].outbox.push(block)
       markDirty(index)
+      stuck.append(index)
     case .end, .failed: failed.append(connections.id(at: index))
     }
   }
@@ -67,14 +68,18 @@ extension ConnectionTable: Delivery {
   }
 
   /// The sender of a message in the batch gets the batch without it.
-  private func deliverToOrigin(_ batch: RoomBatch, _ form: DeliveryForm, _ member: RosterEntry) {
+  private func deliverToOrigin(_ batch: RoomBatch, _ form: DeliveryForm, _ member: RosterEntry, sparing: Bool) {
     // Its own message is all there is.
     if batch.entries.count == 1 { return }
     let block = frame(batch, form, without: member.session)
-    guard !block.isEmpty else { return }
-    connections[member.target].outbox.push(block)
-    markDirty(member.target)
-    limitQueue(member.target)
+    if !block.isEmpty { queue(block, for: member.target, sparing: sparing) }
+  }
+
+  private func queue(_ block: [UInt8], for index: UInt32, sparing: Bool) {
+    connections[index].outbox.push(block)
+    markDirty(index)
+    // Whoever is in the roster although the hub knows it to be behind is not spared here.
+    if sparing, !connections[index].isBehind { relieve(index) } else { limitQueue(index) }
   }
 
   private func isOrigin(_ session: UInt32) -> Bool { Int(session) < isOrigin.count && isOrigin[Int(session)] }

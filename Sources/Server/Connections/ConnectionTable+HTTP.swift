@@ -10,7 +10,7 @@ struct Request {
   let connection: SlabID
   let head: RequestHead
   let body: [UInt8]
-  /// The peer's numeric address.
+  /// The client's numeric address.
   let address: [UInt8]
   let entrance: Entrance
 }
@@ -45,7 +45,7 @@ extension ConnectionTable {
       enter(.answering, id.index)
       router?.route(
         Request(
-          connection: id, head: head, body: body, address: connections[id.index].address,
+          connection: id, head: head, body: body, address: client(of: head, on: id.index),
           entrance: connections[id.index].entrance))
     }
   }
@@ -88,9 +88,12 @@ extension ConnectionTable {
     waiting.withUnsafeMutableBytes { consume(id, $0) }
   }
 
-  /// Answers a handshake that was judged good: from here on the connection is a WebSocket.
-  func upgrade(_ id: SlabID, _ acceptance: Handshake.Acceptance, echo: Bool) {
+  /// Answers a handshake that was judged good: from here on the connection is a WebSocket, and its client's alone. A
+  /// client with too many of them is refused.
+  func upgrade(_ request: Request, _ acceptance: Handshake.Acceptance, echo: Bool) {
+    let id = request.connection
     guard connections.contains(id), connections[id.index].stage == .answering else { return }
+    guard claim(request) else { return respond(id, ConnectionTable.makeAddressRefusal()) }
     let accept = Base64.encode(Digest.sha1(acceptance.challenge).span)
     append(to: id.index) { Handshake.appendResponse(acceptance, accept: accept.span, to: &$0) }
     becomeWebSocket(id.index, deflate: acceptance.deflate, echo: echo)

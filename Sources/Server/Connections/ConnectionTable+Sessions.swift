@@ -12,13 +12,15 @@ extension ConnectionTable {
     guard connections.contains(id), connections[id.index].stage == .websocket else { return }
     if let max = limits.connectionsMax, webSocketCount > max {
       metrics.connectionsRefused += 1
+      metrics.refusals.add(.connections)
       return close(id.index, code: CloseCode.tryAgainLater.rawValue, reason: "this node is full: connect again later")
     }
     let sharesCompression = connections[id.index].deflateBits == MessageCompression.sharedWindowBits
     let session = hub.open(
       Arriving(
         target: id.index, form: sharesCompression ? .deflated : .plain, transport: .websocket,
-        address: connections[id.index].address, user: user, token: token))
+        address: connections[id.index].address, user: user, token: token,
+        isLocal: Peer(text: connections[id.index].address).address.isLocal))
     // The hub may have found the connection's queue full with its greeting: then it is closing already.
     if connections[id.index].stage == .websocket {
       connections[id.index].session = session
@@ -27,9 +29,9 @@ extension ConnectionTable {
     }
   }
 
-  /// Bytes that wait in all queues.
+  /// Bytes that wait in all queues, and in rooms for readers who are behind.
   var queuedBytes: Int {
-    var sum = 0
+    var sum = hub.lagBytes
     for index in 0..<connections.end where connections.isOccupied(index) { sum += connections[index].outbox.byteCount }
     return sum
   }

@@ -20,7 +20,7 @@ extension ConnectionTable {
   func visit(_ index: UInt32) {
     let inStage = milliseconds(since: connections[index].stageSince)
     switch connections[index].stage {
-    case .request, .handshake: expire(index, after: Deadlines.requestHeadMilliseconds, inStage)
+    case .preamble, .request, .handshake: expire(index, after: Deadlines.requestHeadMilliseconds, inStage)
     case .closing: expire(index, after: Deadlines.closeMilliseconds, inStage)
     case .finishing: expire(index, after: Deadlines.finishMilliseconds, inStage)
     case .lingering: expire(index, after: Deadlines.lingerMilliseconds, inStage)
@@ -39,6 +39,12 @@ extension ConnectionTable {
 
   /// Pings a silent peer, and drops one that answers nothing: a ghost, whose machine is gone without a word.
   private func heartbeat(_ index: UInt32) {
+    // Its pong may have come: nobody has looked.
+    if connections[index].isPaused { return schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds) }
+    if connections[index].isMidMessage {
+      let waited = milliseconds(since: connections[index].stageSince)
+      guard waited < limits.messageMilliseconds else { return failUnfinished(index) }
+    }
     if let pingedAt = connections[index].pingedAt {
       let waited = milliseconds(since: pingedAt)
       guard waited >= limits.pingTimeoutMilliseconds else {
@@ -64,7 +70,7 @@ extension ConnectionTable {
     connections[index].stage = stage
     connections[index].stageSince = wheel.tick
     switch stage {
-    case .request, .handshake: schedule(index, inMilliseconds: Deadlines.requestHeadMilliseconds)
+    case .preamble, .request, .handshake: schedule(index, inMilliseconds: Deadlines.requestHeadMilliseconds)
     case .closing: schedule(index, inMilliseconds: Deadlines.closeMilliseconds)
     case .finishing, .answering: schedule(index, inMilliseconds: Deadlines.finishMilliseconds)
     case .lingering: schedule(index, inMilliseconds: Deadlines.lingerMilliseconds)

@@ -22,9 +22,11 @@ extension ConnectionTable {
 
   /// Takes the frames in `bytes` until they are used up or the connection leaves its stage.
   func readFrames(_ id: SlabID, _ bytes: UnsafeMutableRawBufferPointer, _ cursor: inout Int) {
-    while connections.contains(id) {
+    var isNew = false
+    while connections.contains(id), !connections[id.index].isPaused {
+      defer { isNew = true }
       switch connections[id.index].reader.next(in: bytes, from: &cursor) {
-      case .needMore: return
+      case .needMore: return noteProgress(id.index, isNew: isNew)
       case .message(let kind, false, let payload): payload.withSpan(in: bytes) { receive(id, kind, $0) }
       case .message(let kind, true, let payload): payload.withSpan(in: bytes) { inflate(id, kind, $0) }
       case .ping(let payload): answerPing(id, payload, bytes)
@@ -33,6 +35,27 @@ extension ConnectionTable {
       case .failed(let code, let reason): fail(id.index, code, reason)
       }
     }
+  }
+
+  /// Remembers since when a message waits for its end.
+  ///
+  /// - Parameter isNew: whether anything was completed by these bytes, so that what is open now has only begun.
+  private func noteProgress(_ index: UInt32, isNew: Bool) {
+    // While it closes, `stageSince` is the close's.
+    guard connections[index].stage == .websocket || connections[index].stage == .echo else { return }
+    let isMidMessage = connections[index].reader.isMidMessage
+    if isMidMessage, isNew || !connections[index].isMidMessage { connections[index].stageSince = wheel.tick }
+    connections[index].isMidMessage = isMidMessage
+  }
+
+  /// Ends a connection that leaves a message unfinished: it would hold what has come of it for ever (slowloris). The
+  /// code lets an honest client on a dying line come back.
+  func failUnfinished(_ index: UInt32) {
+    metrics.refusals.add(.messageTime)
+    append(to: index) { FrameWriter.appendClose(.slowConsumer, reason: "a message took too long to come", to: &$0) }
+    endSession(index)
+    // In the middle of a frame the peer cannot answer: nothing is waited for.
+    finish(index)
   }
 
   private func receive(_ id: SlabID, _ kind: MessageKind, _ payload: Span<UInt8>) {
@@ -47,7 +70,7 @@ extension ConnectionTable {
     case .echo:
       appendMessage(kind.opcode, payload, to: id.index)
       if connections[id.index].outbox.byteCount > ConnectionTable.readBytesBeforeFlush { flush(id.index) }
-    case .handshake, .request, .answering, .closing, .finishing, .lingering: break
+    case .preamble, .handshake, .request, .answering, .closing, .finishing, .lingering: break
     }
   }
 
@@ -84,6 +107,7 @@ extension ConnectionTable {
   /// RFC 6455 section 5.5.3: a pong carries the ping's payload.
   private func answerPing(_ id: SlabID, _ payload: MessageReader.Payload, _ bytes: UnsafeMutableRawBufferPointer) {
     guard connections[id.index].stage != .closing else { return }
+    if let session = connections[id.index].session, !hub.chargePing(session, bytes: payload.count) { return }
     payload.withSpan(in: bytes) { span in
       append(to: id.index) { FrameWriter.appendFrame(.pong, payload: span, to: &$0) }
     }
@@ -119,6 +143,8 @@ extension ConnectionTable {
   func endSession(_ index: UInt32) {
     // The connection keeps the name of its session: if it is dropped before the tick ends, the session ends with it.
     if let session = connections[index].session { ending.append(session) }
+    // The peer's close frame is to be read, whatever the broker owes.
+    resumeReading(index)
   }
 
   /// Past the limit a reader is too slow: what it has not read yet it can ask for when it comes back.

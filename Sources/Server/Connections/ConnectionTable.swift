@@ -1,3 +1,4 @@
+import AddressCore
 import Compression
 import HTTPCore
 import LoopCore
@@ -14,7 +15,17 @@ struct ConnectionLimits: Sendable {
   var connectionsMax: Int?
   var pingIntervalMilliseconds = 25_000
   var pingTimeoutMilliseconds = 10_000
+  /// Time in which a message that has begun must be complete.
+  var messageMilliseconds = 60_000
   var isEchoEnabled = false
+  /// Sockets of one address.
+  var connectionsPerAddress: Ceiling = 0
+  /// WebSocket handshakes a second.
+  var handshakesPerSecond: Ceiling = 0
+  /// Whose word about a client's address is believed.
+  var trustedProxies = TrustedProxies([])
+  /// Whether their connections begin with a PROXY protocol header.
+  var requiresProxyHeader = false
 }
 
 /// All connections of a node: reads, frames, queues, writes, and watches over their time. Knows no rooms.
@@ -45,11 +56,22 @@ final class ConnectionTable: EventHandler, TickParticipant {
   var failed: [SlabID] = []
   /// Sessions that shall not hear their own message, marked during one fan-out only.
   var isOrigin: [Bool] = []
+  /// Connections found full by the fan-out at hand.
+  var stuck: [UInt32] = []
+  /// Connections that may be read again from the end of this tick, and what was read of those that may not.
+  var resuming: [SlabID] = []
+  var pausedBytes: [UInt32: [UInt8]] = [:]
   let scratch: UnsafeMutableRawBufferPointer
   private let buffer: UnsafeMutableRawBufferPointer
   private var handler: EventLoop.HandlerID?
   private var isWheelTurning = false
-  private var lastHost: (address: Address, text: [UInt8])?
+  /// Peers that were accepted lately, each at a place that its address chooses.
+  private var recentPeers = [Peer?](repeating: nil, count: 256)
+  var tally: AddressTally
+  var gate: HandshakeGate
+  let addressRefusal: [UInt8]
+  /// A local peer that sent `X-Forwarded-For` without being trusted: probably a proxy that nobody has named.
+  var unnamedProxy: [UInt8]?
   /// Open WebSockets.
   var webSocketCount = 0
 
@@ -58,11 +80,17 @@ final class ConnectionTable: EventHandler, TickParticipant {
     self.hub = hub
     self.limits = limits
     self.metrics = metrics
+    tally = AddressTally(max: limits.connectionsPerAddress)
+    gate = HandshakeGate(limits.handshakesPerSecond, now: loop.now / 1_000_000)
+    var refusal: [UInt8] = []
+    ConnectionTable.makeAddressRefusal().append(to: &refusal, connection: .close)
+    addressRefusal = refusal
     buffer = .allocate(byteCount: ConnectionTable.readBytes, alignment: 16)
     scratch = .allocate(byteCount: ConnectionTable.readBytes, alignment: 16)
     handler = loop.attach(self)
     loop.attach(tick: self)
     hub.delivery = self
+    hub.after = { [weak loop] milliseconds, action in loop?.after(milliseconds: milliseconds, action) }
   }
 
   deinit {
@@ -74,29 +102,33 @@ final class ConnectionTable: EventHandler, TickParticipant {
 
   /// Takes over an accepted socket.
   func accept(_ socket: Int32, _ address: Address, entrance: Entrance) {
+    let peer = peer(address)
+    guard let welcome = receive(socket, from: peer, entrance) else { return }
     let tls = entrance == .redirect ? nil : self.tls
     let session = tls.flatMap { TLSSession($0, socket: socket) }
-    guard session != nil || tls == nil else { return Socket.close(socket) }
     let id = connections.insert(
-      Connection(
-        socket: socket, address: hostText(address), entrance: entrance, tls: session, tick: wheel.tick))
+      Connection(socket: socket, address: peer.text, entrance: entrance, tls: session, tick: wheel.tick))
+    connections[id.index].isCounted = welcome.isCounted
+    if let stage = welcome.stage { connections[id.index].stage = stage }
+    guard session != nil || tls == nil else { return drop(id.index) }
     do {
       // Safe because init set the handler.
       try loop.watch(socket, for: [.read, .readHangUp], handler: handler!, token: token(id))
     } catch {
-      connections.remove(id.index)
-      return Socket.close(socket)
+      return drop(id.index)
     }
     turnWheel()
     schedule(id.index, inMilliseconds: Deadlines.requestHeadMilliseconds)
   }
 
-  /// The peer's numeric address. Behind a proxy all peers have the same: they share one text.
-  private func hostText(_ address: Address) -> [UInt8] {
-    if let lastHost, lastHost.address.hasSameHost(as: address) { return lastHost.text }
-    let text = Array(address.host.utf8)
-    lastHost = (address, text)
-    return text
+  /// The peer's numeric address. Peers that come from one address, behind a proxy all of them, share one text.
+  private func peer(_ address: Address) -> Peer {
+    let number = address.withHostBytes { IPAddress(networkOrder: $0) } ?? IPAddress(high: 0, low: 0)
+    let place = number.hashValue & (recentPeers.count - 1)
+    if let recent = recentPeers[place], recent.address == number { return recent }
+    let peer = Peer(number)
+    recentPeers[place] = peer
+    return peer
   }
 
   /// Closes the socket at once and forgets the connection. Not to be called from inside the hub.
@@ -106,7 +138,9 @@ final class ConnectionTable: EventHandler, TickParticipant {
     if let session = connections[index].session { hub.close(session) }
     // The hub may have spoken to others meanwhile, never to this one: it is still in its place.
     guard connections.contains(id) else { return }
+    release(index)
     Socket.close(connections[index].socket)
+    pausedBytes[index] = nil
     connections.remove(index)
   }
 
@@ -114,6 +148,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
   func shrink() {
     connections.shrink()
     wheel.shrink()
+    tally.shrink()
     isOrigin = []
     if dirty.isEmpty { dirty = [] }
   }
@@ -124,9 +159,12 @@ final class ConnectionTable: EventHandler, TickParticipant {
     let index = UInt32(truncatingIfNeeded: token)
     // An event may be older than its socket: the generation tells.
     guard connections.isOccupied(index), self.token(connections.id(at: index)) == token else { return }
+    if connections[index].stage == .preamble { return readPreamble(index) }
     if connections[index].stage == .handshake { return advanceHandshake(index) }
     if readiness.contains(.write) { flush(index) }
     guard connections.isOccupied(index), self.token(connections.id(at: index)) == token else { return }
+    // Nobody is there to hear what would be answered, and the kernel would tell of it again and again.
+    if readiness.contains(.hangUp), isHeldBack(index) { return drop(index) }
     if !readiness.isDisjoint(with: [.read, .readHangUp, .hangUp]) { read(index) }
   }
 
@@ -152,6 +190,9 @@ final class ConnectionTable: EventHandler, TickParticipant {
   func consume(_ id: SlabID, _ bytes: UnsafeMutableRawBufferPointer) {
     var cursor = 0
     while cursor < bytes.count, connections.contains(id) {
+      if connections[id.index].isPaused {
+        return keep(UnsafeRawBufferPointer(rebasing: bytes[cursor...]), of: id.index)
+      }
       switch connections[id.index].stage {
       case .request: readRequest(id, bytes, &cursor)
       case .websocket, .echo, .closing: readFrames(id, bytes, &cursor)
@@ -159,7 +200,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
         connections[id.index].exchange?.waiting.append(contentsOf: bytes[cursor...])
         updateInterest(id.index)
         return
-      case .handshake, .finishing, .lingering: return
+      case .preamble, .handshake, .finishing, .lingering: return
       }
     }
   }
@@ -195,9 +236,12 @@ final class ConnectionTable: EventHandler, TickParticipant {
         if connections[index].isPeerDone { return drop(index) }
         Socket.finishSending(socket)
         enter(.lingering, index)
+      } else if connections[index].isBehind {
+        catchUp(index)
       }
     case .blocked(let sent):
       metrics.bytesSent += UInt64(sent)
+      fallBehind(index)
       guard !connections[index].wantsWrite else { return }
       connections[index].wantsWrite = true
       updateInterest(index)
@@ -215,9 +259,11 @@ final class ConnectionTable: EventHandler, TickParticipant {
     loop.change(connections[index].socket, to: interest, handler: handler!, token: token)  // Safe because init set it.
   }
 
-  /// Whether more requests have come while one is being answered: they wait in the kernel.
+  /// Whether nothing is read for now: more requests have come while one is being answered, or the broker cannot follow.
+  /// What comes waits in the kernel.
   private func isHeldBack(_ index: UInt32) -> Bool {
-    connections[index].stage == .answering && connections[index].exchange?.waiting.isEmpty == false
+    connections[index].isPaused
+      || connections[index].stage == .answering && connections[index].exchange?.waiting.isEmpty == false
   }
 
   // MARK: End of the tick
@@ -225,6 +271,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
   func tickEnds() {
     // First, so that nothing is framed behind a close frame or for a connection that is gone.
     endSessions()
+    resumeReaders()
     hub.flush()
     var writing: [UInt32] = []
     swap(&writing, &dirty)

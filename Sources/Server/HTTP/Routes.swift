@@ -43,8 +43,12 @@ final class Routes: RequestRouter {
   func route(_ request: Request) {
     if request.entrance == .redirect { return answer(request, redirection(request.head)) }
     let origin = request.head.headerList("Origin")
-    guard node.origins.allows(origin) else {
-      return answer(request, ErrorResponse.make(.forbidden, "this Origin is not in --origins"))
+    switch node.origins.judge(request.head) {
+    case .allowed: break
+    case .unlisted: return answer(request, ErrorResponse.make(.forbidden, "this Origin is not in --origins"))
+    case .foreign:
+      return answer(
+        request, ErrorResponse.make(.forbidden, "a page of another site may not use this cookie: list it in --origins"))
     }
     if request.head.method == .options, origin != nil, node.origins.isList { return answer(request, preflight()) }
     let path = String(decoding: request.head.path, as: UTF8.self)
@@ -107,6 +111,7 @@ final class Routes: RequestRouter {
   // MARK: WebSocket
 
   private func openWebSocket(_ request: Request, echo: Bool) {
+    guard passesGate(request) else { return }
     let acceptance: Handshake.Acceptance
     switch Handshake.judge(Routes.handshake(request.head), deflate: node.settings.compression) {
     case .rejected(let rejection):
@@ -120,17 +125,29 @@ final class Routes: RequestRouter {
       response.addHeader("Retry-After", "1")
       return answer(request, response)
     }
-    if echo { return table.upgrade(request.connection, acceptance, echo: true) }
+    if echo { return table.upgrade(request, acceptance, echo: true) }
     if node.settings.authentication == .jwt {
       // A browser cannot read a refused handshake: whatever the token is, the WebSocket opens and tells.
-      table.upgrade(request.connection, acceptance, echo: false)
+      table.upgrade(request, acceptance, echo: false)
       return table.openSession(request.connection, user: nil, token: UserToken.find(in: request.head))
     }
     guard let user = node.userName(asked: request.head.query.first("user")) else {
       return answer(request, ErrorResponse.make(.badRequest, "user must be \(UserName.rule)"))
     }
-    table.upgrade(request.connection, acceptance, echo: false)
+    table.upgrade(request, acceptance, echo: false)
     table.openSession(request.connection, user: user, token: nil)
+  }
+
+  /// Sends a handshake away that comes faster than the node takes them, before it costs anything. Others come at their
+  /// own moment: told the same one, they would be back together.
+  private func passesGate(_ request: Request) -> Bool {
+    let isLocal = ConnectionTable.Peer(text: request.address).address.isLocal
+    guard !table.gate.admit(isLocal: isLocal, at: node.loop.now / 1_000_000) else { return true }
+    node.metrics.refusals.add(.handshakes)
+    var response = ErrorResponse.make(.unavailable, "too many handshakes at once: connect again in a moment")
+    response.addHeader("Retry-After", Array(String(Int.random(in: HandshakeGate.retrySeconds)).utf8).span)
+    answer(request, response)
+    return false
   }
 
   private static func handshake(_ head: RequestHead) -> Handshake.Request {

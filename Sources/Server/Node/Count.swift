@@ -1,15 +1,20 @@
+import Realtime
+
 /// What a node counts for `/metrics`, one word each, so that workers can share them in a page of memory.
 enum Count: Int, CaseIterable {
   case webSockets, eventStreams, pollers
   case rooms, received, delivered, bytesSent, queueBytes, slowConsumers
   case redisUp, redisCommands, redisReconnects, redisDeaf
-  case gapRecovered, gapLost
+  case gapRecovered, gapLost, slowDropped, slowConflated, readsPaused
   case webhookDelivered, webhookFailed
   case residentBytes, openDescriptors
   case ghosts, protocolErrors, requestsRefused, connectionsRefused, authenticationFailures
-  /// Sum of the histogram, then its buckets up to the end.
+  /// Sum of the histogram, then its buckets; behind them one word for each `LimitName`, up to the end.
   case deliveryMilliseconds, deliveryBuckets
 
+  /// The place of the first limit's refusals.
+  static let refusals = Count.deliveryBuckets.rawValue + Histogram.bounds.count + 1
+
   /// Words of one worker.
-  static let words = Count.deliveryBuckets.rawValue + Histogram.bounds.count + 1
+  static let words = refusals + LimitName.allCases.count
 }

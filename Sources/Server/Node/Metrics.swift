@@ -1,3 +1,5 @@
+import Realtime
+
 /// A node's counts since its start. Plain numbers: everything happens on one thread.
 final class Metrics {
   var messagesDelivered: UInt64 = 0
@@ -8,6 +10,8 @@ final class Metrics {
   var protocolErrors: UInt64 = 0
   var requestsRefused: UInt64 = 0
   var connectionsRefused: UInt64 = 0
+  /// What the limits of connections have refused; those of sessions are counted by the hub.
+  var refusals = LimitRefusals()
   var deliverySeconds = Histogram()
 }
 

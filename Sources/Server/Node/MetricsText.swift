@@ -1,3 +1,5 @@
+import Realtime
+
 /// Writes counts as Prometheus text, exposition format 0.0.4.
 enum MetricsText {
   static func make(_ counts: [UInt64], workers: Int) -> [UInt8] {
@@ -32,6 +34,14 @@ enum MetricsText {
         ("{outcome=\"recovered\"}", .gapRecovered), ("{outcome=\"lost\"}", .gapLost),
       ])
     metric(
+      "roost_slow_messages_total", "counter", "Messages that slow readers did not get, by the room's rule.",
+      [
+        ("{outcome=\"dropped\"}", .slowDropped), ("{outcome=\"conflated\"}", .slowConflated),
+      ])
+    metric(
+      "roost_reads_paused_total", "counter", "Connections read no further until the broker had answered.",
+      [("", .readsPaused)])
+    metric(
       "roost_webhook_deliveries_total", "counter", "Webhook calls, by outcome.",
       [
         ("{outcome=\"delivered\"}", .webhookDelivered), ("{outcome=\"failed\"}", .webhookFailed),
@@ -45,6 +55,11 @@ enum MetricsText {
     metric(
       "roost_auth_failures_total", "counter", "Connections closed with 4401: wrong, missing or expired token.",
       [("", .authenticationFailures)])
+    text += "# HELP roost_limit_refusals_total Refused by a limit, by its name.\n"
+    text += "# TYPE roost_limit_refusals_total counter\n"
+    for limit in LimitName.allCases {
+      text += "roost_limit_refusals_total{limit=\"\(limit.label)\"} \(counts[Count.refusals + limit.rawValue])\n"
+    }
     text += histogram(counts)
     metric("process_resident_memory_bytes", "gauge", "Resident memory.", [("", .residentBytes)])
     metric("process_open_fds", "gauge", "Open file descriptors.", [("", .openDescriptors)])

@@ -1,6 +1,7 @@
 import Glibc
 import JSONCore
 import LoopCore
+import Realtime
 
 extension Node {
   /// Everything this process counts, in the order of `Count`.
@@ -20,6 +21,9 @@ extension Node {
     set(.redisDeaf, redis?.deafSubscriptionsTotal ?? 0)
     set(.gapRecovered, hub.counters.gapRecovered)
     set(.gapLost, hub.counters.gapLost)
+    set(.slowDropped, hub.counters.slowDropped)
+    set(.slowConflated, hub.counters.slowConflated)
+    set(.readsPaused, hub.counters.readsPaused)
     set(.residentBytes, ProcessFacts.residentBytes())
     set(.openDescriptors, ProcessFacts.openDescriptors())
     set(.ghosts, metrics.ghosts)
@@ -28,6 +32,7 @@ extension Node {
     set(.connectionsRefused, metrics.connectionsRefused)
     set(.authenticationFailures, hub.counters.authenticationFailures)
     set(.deliveryMilliseconds, metrics.deliverySeconds.sumMilliseconds)
+    for limit in LimitName.allCases { words[Count.refusals + limit.rawValue] = refusals(limit) }
     for (i, count) in metrics.deliverySeconds.counts.enumerated() { words[Count.deliveryBuckets.rawValue + i] = count }
     return words
   }
@@ -59,6 +64,8 @@ extension Node {
     writer.unsigned(metrics.messagesDelivered)
     writer.key("memory")
     writer.unsigned(ProcessFacts.residentBytes())
+    writer.key("auth")
+    writer.string(settings.authentication.rawValue)
     writer.endObject()
     return writer.finish()
   }

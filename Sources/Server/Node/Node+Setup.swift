@@ -1,3 +1,4 @@
+import AddressCore
 import LoopCore
 import Realtime
 import RedisBackend
@@ -9,11 +10,40 @@ extension Node {
     var configuration = HubConfiguration(nodeID: id)
     configuration.roomsPerConnectionMax = settings.maxRooms
     configuration.wildcardsMax = settings.maxWildcards
-    configuration.operationsPerSecond = UInt32(clamping: settings.messagesPerSecondMax ?? 0)
+    configuration.operationsPerSecond = ceiling(settings.messagesPerSecondMax, DefaultCeilings.operationsPerSecond)
+    configuration.bytesPerSecond = ceiling(settings.bytesPerSecondMax, DefaultCeilings.bytesPerSecond)
+    configuration.roomPublishesPerSecond = ceiling(
+      settings.roomPublishesPerSecondMax, DefaultCeilings.roomPublishesPerSecond)
+    configuration.connectionsPerUser = ceiling(settings.connectionsPerUserMax, DefaultCeilings.connectionsPerUser)
+    configuration.messageBytesMax = settings.maxMessageBytes
     configuration.pingIntervalMilliseconds = settings.pingIntervalMilliseconds
     configuration.historySize = settings.historyMessagesMax
+    configuration.rules = roomRules(settings)
     configuration.authTimeoutMilliseconds = settings.authTimeoutMilliseconds
     return configuration
+  }
+
+  /// The room rules of the settings, with what they leave out filled in from the node's own settings.
+  static func roomRules(_ settings: ServerSettings) -> RoomRules {
+    RoomRules(
+      settings.rooms.map { asked in
+        let keepsAsOthers = asked.historySize == nil && asked.historyTTLMilliseconds == nil
+        let retention = Retention(
+          messagesMax: asked.historySize ?? settings.historyMessagesMax,
+          milliseconds: asked.historyTTLMilliseconds ?? settings.historyTTLMilliseconds)
+        let slow: SlowPolicy =
+          switch asked.slow {
+          case .disconnect: .disconnect
+          case .dropOldest: .dropOldest
+          case .latest: .latest
+          case .throttle: asked.key == nil ? .disconnect : .latest
+          }
+        let rule = RoomRule(
+          retention: keepsAsOthers ? nil : retention, hasPresence: asked.presence, mayJoin: asked.join,
+          mayPublish: asked.publish, slow: slow, key: asked.key.map { Array($0.utf8) },
+          throttleMilliseconds: asked.throttleMilliseconds, lagBytesMax: asked.queueBytes ?? settings.maxQueueBytes)
+        return (RoomGlob(Array(asked.match.utf8)), rule)
+      })
   }
 
   static func limits(_ settings: ServerSettings) -> ConnectionLimits {
@@ -23,8 +53,19 @@ extension Node {
     limits.connectionsMax = settings.maxConnections
     limits.pingIntervalMilliseconds = settings.pingIntervalMilliseconds
     limits.pingTimeoutMilliseconds = settings.pingTimeoutMilliseconds
+    limits.messageMilliseconds = settings.messageTimeoutMilliseconds
     limits.isEchoEnabled = settings.echo
+    limits.connectionsPerAddress = ceiling(
+      settings.connectionsPerAddressMax, DefaultCeilings.connectionsPerAddress)
+    limits.handshakesPerSecond = ceiling(settings.handshakesPerSecondMax, DefaultCeilings.handshakesPerSecond)
+    limits.trustedProxies = TrustedProxies(settings.trustedProxies.compactMap { IPNetwork($0) })
+    limits.requiresProxyHeader = settings.proxyProtocol
     return limits
+  }
+
+  /// What was set counts for everyone; what was not spares local addresses.
+  private static func ceiling(_ asked: Int?, _ standard: Int) -> Ceiling {
+    Ceiling(asked ?? standard, sparesLocal: asked == nil)
   }
 
   /// The id that was asked for, numbered when several workers would share it, or ten random characters.
@@ -65,7 +106,7 @@ extension Node {
     let configuration = RedisConfiguration(
       topology: topology(url.topology), user: url.user, password: url.password, database: url.database,
       prefix: settings.redisPrefix, historySize: settings.historyMessagesMax,
-      historyTTLMilliseconds: settings.historyTTLMilliseconds)
+      historyTTLMilliseconds: settings.historyTTLMilliseconds, rules: roomRules(settings))
     var tls: TLSClientContext?
     if url.usesTLS {
       do throws(TLSError) { tls = try redisTLS(settings) } catch { throw .certificate(error) }

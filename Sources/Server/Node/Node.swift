@@ -45,11 +45,13 @@ public final class Node {
   private let startedAt = Clock.monotonicNanoseconds()
   private let adminToken: String
   private var routes: Routes?
-  private var listeners: [Listener] = []
+  private(set) var listeners: [Listener] = []
   private var signals: Signals?
   /// The judge of tokens; nil without authentication.
   private var keys: KeyRing?
   private(set) var isDraining = false
+  private var hasUnnamedProxy = false
+  var refusalReport = RefusalReport()
   /// Why `run` ended, when it was not asked to.
   private var failure: Failure?
   /// The most connections since memory was last given back.
@@ -76,17 +78,20 @@ public final class Node {
     } else {
       let embedded = EmbeddedBroker(
         nodeID: id, historySize: settings.historyMessagesMax,
-        historyMilliseconds: UInt64(settings.historyTTLMilliseconds), clock: Clock.wallMilliseconds)
+        historyMilliseconds: UInt64(settings.historyTTLMilliseconds), rules: Node.roomRules(settings),
+        clock: Clock.wallMilliseconds)
       (broker, self.redis, self.embedded) = (embedded, nil, embedded)
     }
     self.broker = broker
     hub = Hub(Node.hubConfiguration(settings, id), broker: broker, clock: Clock.wallMilliseconds)
     table = ConnectionTable(loop, hub: hub, limits: Node.limits(settings), metrics: metrics)
     let keys = AdminEndpoint.Keys(adminToken: Array(adminToken.utf8), apiKey: settings.apiKey.map { Array($0.utf8) })
+    let guesses = AdminGuesses(perMinute: settings.adminGuessesPerMinute, now: loop.now / 1_000_000)
     let admin = AdminEndpoint(
-      hub: hub, broker: broker, keys: keys, messageBytesMax: settings.maxMessageBytes
+      hub: hub, broker: broker, keys: keys, messageBytesMax: settings.maxMessageBytes, guesses: guesses
     ) { [weak table] in table?.respond($0, $1) }
     hub.makeReport = { [weak self] in self?.report() ?? Array("{}".utf8) }
+    admin.node = self
     routes = Routes(table: table, node: self, admin: admin)
   }
 
@@ -136,7 +141,7 @@ public final class Node {
   var uptimeSeconds: UInt64 { (Clock.monotonicNanoseconds() - startedAt) / 1_000_000_000 }
 
   /// Whether clients may be sent here.
-  var isReady: Bool { redis.map { $0.isUp } ?? true }
+  var isReady: Bool { redis.map { $0.isReady } ?? true }
 
   /// The user of a connection that asked for a name, or for none. Nil when the name is not allowed.
   func userName(asked name: [UInt8]?) -> [UInt8]? {
@@ -201,6 +206,8 @@ public final class Node {
     hub.expire()
     shrinkAfterCrowd()
     publishCounters()
+    warnOfUnnamedProxy()
+    reportRefusals()
     loop.after(milliseconds: 1000) { [weak self] in self?.everySecond() }
   }
 
@@ -233,9 +240,20 @@ public final class Node {
     if settings.adminToken == nil {
       log.warn("made an admin token for this start; set --admin-token to choose it", ("adminToken", adminToken))
     }
-    if settings.authentication == .none {
-      log.warn("auth=none: anyone may connect under any name; for development, never on the internet")
-    }
+    for warning in warnings { log.warn(warning) }
+  }
+
+  /// What about this node is not fit for the internet, each as a sentence.
+  var warnings: [String] { Exposure.warnings(settings) + (hasUnnamedProxy ? [Node.unnamedProxy] : []) }
+
+  private static let unnamedProxy =
+    "X-Forwarded-For from a peer that --trusted-proxies does not name: ignored, so that all clients behind it count as one"
+
+  /// Said once: the limits by address mean nothing behind a proxy that nobody has named.
+  private func warnOfUnnamedProxy() {
+    guard !hasUnnamedProxy, let address = table.unnamedProxy else { return }
+    hasUnnamedProxy = true
+    log.warn(Node.unnamedProxy, ("address", String(decoding: address, as: UTF8.self)))
   }
 
   // MARK: Ending

@@ -17,6 +17,7 @@ final class FaultyBroker: Broker, BrokerListener {
 
   private var inner: EmbeddedBroker
   private let historySize: Int
+  private let rules: RoomRules
   private let clock: () -> UInt64
   private var life: UInt64 = 1
   private var subscribed: Set<[UInt8]> = []
@@ -25,16 +26,20 @@ final class FaultyBroker: Broker, BrokerListener {
   private(set) var answers: [() -> Void] = []
   private(set) var hearings: [() -> Void] = []
 
-  init(historySize: Int, clock: @escaping () -> UInt64) {
+  init(historySize: Int, rules: RoomRules = RoomRules(), clock: @escaping () -> UInt64) {
     self.historySize = historySize
+    self.rules = rules
     self.clock = clock
-    inner = FaultyBroker.makeInner(life, historySize, clock)
+    inner = FaultyBroker.makeInner(life, historySize, rules, clock)
     inner.listener = self
   }
 
-  private static func makeInner(_ life: UInt64, _ historySize: Int, _ clock: @escaping () -> UInt64) -> EmbeddedBroker {
+  private static func makeInner(
+    _ life: UInt64, _ historySize: Int, _ rules: RoomRules, _ clock: @escaping () -> UInt64
+  ) -> EmbeddedBroker {
     EmbeddedBroker(
-      nodeID: Array("n1".utf8), historySize: historySize, historyMilliseconds: 300_000, epochSeed: life << 20,
+      nodeID: Array("n1".utf8), historySize: historySize, historyMilliseconds: 300_000, rules: rules,
+      epochSeed: life << 20,
       clock: clock)
   }
 
@@ -70,7 +75,7 @@ final class FaultyBroker: Broker, BrokerListener {
 
   private func empty() {
     life += 1
-    inner = FaultyBroker.makeInner(life, historySize, clock)
+    inner = FaultyBroker.makeInner(life, historySize, rules, clock)
     inner.listener = self
     for room in subscribed { inner.subscribe(room: room) { _ in } }
     for prefix in prefixes { inner.subscribe(prefix: prefix) { _ in } }

@@ -15,15 +15,27 @@ final class HubBench: Delivery {
   private(set) var binaries: [UInt32: [[UInt8]]] = [:]
   private(set) var closes: [UInt32: UInt16] = [:]
   private var nextTarget: UInt32 = 0
+  /// Whom each fan-out went to, in which form.
+  private(set) var deliveries: [(form: DeliveryForm, targets: [UInt32])] = []
+  /// Connections whose sockets take one batch and then no more, until `drain`.
+  var stuck: Set<UInt32> = []
+  /// Connections that are read no further.
+  private(set) var paused: Set<UInt32> = []
+  /// What the hub asked to be done later.
+  private var timers: [(at: UInt64, action: () -> Void)] = []
 
   init(historySize: Int = 100, _ change: (inout HubConfiguration) -> Void = { _ in }) {
     var configuration = HubConfiguration(nodeID: Array("n1".utf8))
     configuration.historySize = historySize
     change(&configuration)
     let clock = clock
-    broker = FaultyBroker(historySize: historySize) { clock.milliseconds }
+    broker = FaultyBroker(historySize: historySize, rules: configuration.rules) { clock.milliseconds }
     hub = Hub(configuration, broker: broker) { clock.milliseconds }
     hub.delivery = self
+    hub.after = { [weak self] milliseconds, action in
+      guard let self else { return }
+      timers.append((clock.milliseconds + UInt64(milliseconds), action))
+    }
   }
 
   /// Opens a session and takes its `welcome`.
@@ -34,6 +46,24 @@ final class HubBench: Delivery {
     let client = Client(bench: self, target: nextTarget, session: hub.open(arriving))
     _ = client.take()
     return client
+  }
+
+  /// Lets time pass, and does what is due then.
+  func wait(milliseconds: UInt64) {
+    clock.milliseconds += milliseconds
+    let due = timers.filter { $0.at <= clock.milliseconds }
+    timers.removeAll { $0.at <= clock.milliseconds }
+    for timer in due { timer.action() }
+    settle()
+  }
+
+  /// Makes a client's socket take one more batch and then nothing.
+  func stop(_ client: Client) { stuck.insert(client.target) }
+
+  /// Lets a client's socket take all that was queued; `again`: and then one more batch and nothing.
+  func drain(_ client: Client, again: Bool = false) {
+    if !again { stuck.remove(client.target) }
+    hub.drained(client.session)
   }
 
   /// Opens a session that is to authenticate; its `welcome` is left to be taken.
@@ -62,14 +92,20 @@ final class HubBench: Delivery {
 
   func rostersChanged(of target: UInt32, by change: Int32) {}
 
-  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm) {
+  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool) {
+    deliveries.append((form: form, targets: roster.map(\.target)))
     var start = 0
     for entry in batch.entries {
       let payload = Array(batch.bytes[start..<entry.end])
       start = entry.end
       for member in roster where entry.origin?.index != member.session { remember(payload, entry.kind, member.target) }
     }
+    guard sparing else { return }
+    for member in roster where stuck.contains(member.target) { hub.blocked(hub.sessions.id(at: member.session)) }
   }
+
+  func pauseReading(_ target: UInt32) { paused.insert(target) }
+  func resumeReading(_ target: UInt32) { paused.remove(target) }
 
   func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {
     remember(message.withUnsafeBufferPointer { Array($0) }, kind, target)

@@ -4,7 +4,7 @@ import Testing
 
 /// A client that checks what it is told: every offset once, in order, every hole announced; everybody's coming and
 /// going in turns.
-private final class Witness {
+final class Witness {
   let client: Client
   private(set) var position: (epoch: String, offset: Int)?
   private(set) var isJoined = false

@@ -136,4 +136,18 @@ struct StoreTests {
     let empty: [UInt8] = []
     #expect(table.find(empty.span) == nil)
   }
+
+  @Test("gives every session's number one text, and reads no other")
+  func sessionNumbers() {
+    for number in [0, 1, 31, 32, 1 << 32, 1 << 59, 1 << 60, UInt64.max - 1, .max] as [UInt64] {
+      var text: [UInt8] = []
+      SessionNumber.append(number, to: &text)
+      #expect(text.count <= SessionNumber.digitsMax)
+      #expect(SessionNumber.parse(text.span) == number, "\(String(decoding: text, as: UTF8.self))")
+    }
+    for wrong in ["", "01", "w", "A", "-1", "g000000000000", "00000000000000", "fvvvvvvvvvvvvv", " 1"] {
+      let text = Array(wrong.utf8)
+      #expect(SessionNumber.parse(text.span) == nil, "\(wrong)")
+    }
+  }
 }

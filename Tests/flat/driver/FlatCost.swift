@@ -119,13 +119,15 @@ private final class Bench: Delivery {
 
   func rostersChanged(of target: UInt32, by change: Int32) {}
 
-  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm) {
+  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool) {
     // Every member is looked at once, as the connections' own delivery does.
     for member in roster where batch.entries.first?.origin?.index != member.session { deliveredCount += 1 }
   }
 
   func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) { sentCount += 1 }
 
+  func pauseReading(_ target: UInt32) {}
+  func resumeReading(_ target: UInt32) {}
   func close(_ target: UInt32, code: UInt16, reason: StaticString) {}
 }
 

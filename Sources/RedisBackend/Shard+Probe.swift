@@ -4,39 +4,43 @@ import Realtime
 // Whether the subscribed connection brings what is published. A connection may stand, and even answer, and bring nothing;
 // nobody but the end can tell. So a node publishes a number to itself on one connection and waits for it on the other.
 
-extension RedisBroker {
-  /// Looks at the subscription from now on.
-  func watchSubscription() {
-    loop.after(milliseconds: RedisLimits.watchMilliseconds) { [weak self] in
-      guard let self, !isStopping else { return }
-      lookAtSubscription()
-      watchSubscription()
-    }
+extension Shard {
+  /// Hears itself on a channel that this master holds; nil when it holds no such channel.
+  func listen(toProbe channel: [UInt8]?) {
+    guard channel != probeChannel else { return }
+    if let probeChannel { _ = giveUp(probeChannel) }
+    probeChannel = channel
+    probe.reset()
+    audit.changeChannel()
+    if let channel { _ = want(channel, nil) }
   }
 
   /// Sends the next probe when it is due, and replaces the subscribed connection when the last one did not arrive.
-  func lookAtSubscription() {
-    guard isAvailable, isConfirmed else { return }
+  func look() {
+    guard isServing, isConfirmed else { return }
+    guard let probeChannel else { return subscriptionProved() }
     switch probe.look() {
     case .none: break
-    case .publish(let number): publishProbe(number)
+    case .publish(let number): publish(probe: number, on: probeChannel)
     case .replace:
       replaceSubscriber("what is published does not arrive within \(RedisLimits.silenceMilliseconds) ms")
     }
   }
 
-  private func publishProbe(_ number: UInt64) {
+  private func publish(probe number: UInt64, on channel: [UInt8]) {
     let answer: PendingReplies.Handler = { [weak self] answer in
       guard let self else { return }
       // Not sent, or its connection died: the next look begins anew.
       guard let answer else { return probe.reset() }
-      if answer.isError { return commands.fail("PUBLISH was refused: \(answer.text)") }
-      probe.published(number)
+      guard answer.isError else { return probe.published(number) }
+      // The probe's own slot is on its way to another master.
+      guard Redirect(answer, askedOf: commands.endpoint) == nil else { return probe.reset() }
+      commands.fail(RedisLink.refusal(of: isSharded ? "SPUBLISH" : "PUBLISH", answer))
     }
     commands.request(answer) { writer in
       writer.command(parts: 3)
-      writer.bulk("PUBLISH")
-      writer.bulk(probeChannel)
+      if isSharded { writer.bulk("SPUBLISH") } else { writer.bulk("PUBLISH") }
+      writer.bulk(channel)
       writer.bulk(Int(number))
     }
   }
@@ -53,17 +57,14 @@ extension RedisBroker {
   /// Subscribes to a channel that is subscribed already: nothing changes, and the confirmation carries the number of
   /// channels behind all that was asked before.
   private func sendAudit() {
+    guard let probeChannel else { return }
     audit.begin()
-    subscriber.tell { writer in
-      writer.command(parts: 2)
-      writer.bulk("SUBSCRIBE")
-      writer.bulk(keys.everyone)
-    }
+    tellSubscriber(.subscribe, [probeChannel])
   }
 
   /// Takes a confirmation. Returns false, and replaces the connection, when Redis does not hold what it was asked for.
   func isAsAsked(_ channel: [UInt8], subscribed: Bool, count: Int) -> Bool {
-    if audit.confirm(subscribed: subscribed, isAudited: channel == keys.everyone, count: count) { return true }
+    if audit.confirm(subscribed: subscribed, isAudited: channel == probeChannel, count: count) { return true }
     replaceUnsound(count)
     return false
   }
@@ -74,7 +75,27 @@ extension RedisBroker {
   }
 
   func replaceSubscriber(_ reason: String) {
-    deafSubscriptionsTotal += 1
+    broker?.deafSubscriptionsTotal += 1
     subscriber.fail(reason)
+  }
+}
+
+extension RedisBroker {
+  /// Looks at the subscriptions from now on.
+  func watchSubscriptions() {
+    loop.after(milliseconds: RedisLimits.watchMilliseconds) { [weak self] in
+      guard let self, !isStopping else { return }
+      for shard in masters.shards { shard.look() }
+      watchSubscriptions()
+    }
+  }
+
+  /// Gives every master a channel in one of its slots on which this node hears itself.
+  func assignProbes() {
+    for shard in masters.shards {
+      if let channel = shard.probeChannel, masters.shard(of: channel) === shard { continue }
+      let candidates = (0..<RedisLimits.probeCandidatesMax).lazy.map { [keys, node] in keys.probeChannel(node, $0) }
+      shard.listen(toProbe: candidates.first { [masters] in masters.shard(of: $0) === shard })
+    }
   }
 }

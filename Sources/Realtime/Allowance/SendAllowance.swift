@@ -1,0 +1,55 @@
+/// What a session may still send. Made with its first operation, and only when there is a limit: an idle session has none.
+/// Confined to the loop that created its hub.
+final class SendAllowance {
+  /// Refusals within `windowMilliseconds` after which the connection is closed with 4429, or five seconds' worth of
+  /// operations if that is more: whoever sends a hundred a second too much for ten seconds does not read the answers.
+  static let refusalsMax = 1000
+  static let windowMilliseconds: UInt64 = 10_000
+
+  private var operations: TokenBucket
+  private var bytes: TokenBucket
+  private var refusals = 0
+  private var windowBegan: UInt64
+
+  /// - Parameters:
+  ///   - operationsPerSecond: with a burst of one second's worth; 0 for no limit.
+  ///   - bytesPerSecond: with a burst of one second's worth, but at least `messageBytesMax`; 0 for no limit.
+  init(operationsPerSecond: UInt32, bytesPerSecond: UInt32, messageBytesMax: Int, now: UInt64) {
+    operations = TokenBucket(rate: operationsPerSecond, now: now)
+    bytes = TokenBucket(rate: bytesPerSecond, burst: UInt32(clamping: messageBytesMax), now: now)
+    windowBegan = now
+  }
+
+  /// What became of an operation.
+  enum Verdict: Equatable {
+    case allowed
+    case refused(by: LimitName, perSecond: UInt32)
+  }
+
+  /// Charges one operation of so many bytes at `now` milliseconds.
+  func charge(bytes count: Int, at now: UInt64) -> Verdict {
+    guard operations.take(at: now) else { return .refused(by: .operations, perSecond: operations.rate) }
+    guard bytes.take(count, at: now) else { return .refused(by: .bytes, perSecond: bytes.rate) }
+    return .allowed
+  }
+
+  /// Counts a refusal. Returns whether there were too many.
+  func exceedsPatience(at now: UInt64) -> Bool {
+    if now < windowBegan || now - windowBegan >= SendAllowance.windowMilliseconds {
+      windowBegan = now
+      refusals = 0
+    }
+    refusals += 1
+    return refusals > max(SendAllowance.refusalsMax, 5 * Int(operations.rate))
+  }
+}
+
+/// What may still be published in a room by way of this node. Made with the first publish that counts.
+/// Confined to the loop that created its hub.
+final class PublishAllowance {
+  private var publishes: TokenBucket
+
+  init(perSecond: UInt32, now: UInt64) { publishes = TokenBucket(rate: perSecond, now: now) }
+
+  func take(at now: UInt64) -> Bool { publishes.take(at: now) }
+}

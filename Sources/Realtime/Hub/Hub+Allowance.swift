@@ -1,0 +1,74 @@
+// How much a client may do: operations and bytes a second, publishes a second in a room, connections of a user.
+
+extension Hub {
+  /// Charges an operation of so many bytes to its session. Over a limit it is refused with `rate_limited`, and who goes on
+  /// all the same is closed with 4429. Returns whether the operation may be done.
+  func charge(_ id: SlabID, bytes: Int, _ text: Span<UInt8>, _ answerID: Range<Int>?) -> Bool {
+    guard let allowance = allowance(of: id) else { return true }
+    let now = clock()
+    guard case .refused(let limit, let perSecond) = allowance.charge(bytes: bytes, at: now) else { return true }
+    counters.refusals.add(limit)
+    if isPatienceAtEnd(with: id, allowance, at: now) { return false }
+    let unit = limit == .bytes ? "bytes" : "operations"
+    refuse(
+      id, .rateLimited, "more than \(perSecond) \(unit) a second: send more slowly",
+      answerID.map { [UInt8](copying: text.extracting($0)) })
+    return false
+  }
+
+  /// Charges a ping of the client's (RFC 6455 section 5.5.2). Returns whether it shall be answered: of several pings the
+  /// last one's answer is enough (section 5.5.3).
+  public func chargePing(_ id: SlabID, bytes: Int) -> Bool {
+    guard sessions.contains(id), let allowance = allowance(of: id) else { return true }
+    let now = clock()
+    guard case .refused(let limit, _) = allowance.charge(bytes: bytes, at: now) else { return true }
+    counters.refusals.add(limit)
+    _ = isPatienceAtEnd(with: id, allowance, at: now)
+    return false
+  }
+
+  private func isPatienceAtEnd(with id: SlabID, _ allowance: SendAllowance, at now: UInt64) -> Bool {
+    guard allowance.exceedsPatience(at: now) else { return false }
+    delivery?.close(sessions[id.index].target, code: Hub.rateLimited, reason: "too many operations: reconnect later")
+    return true
+  }
+
+  private func allowance(of id: SlabID) -> SendAllowance? {
+    if let known = sessions[id.index].allowance { return known }
+    let isLocal = sessions[id.index].isLocal
+    let operations = configuration.operationsPerSecond.value(isLocal: isLocal)
+    let bytes = configuration.bytesPerSecond.value(isLocal: isLocal)
+    guard operations > 0 || bytes > 0 else { return nil }
+    let made = SendAllowance(
+      operationsPerSecond: operations, bytesPerSecond: bytes, messageBytesMax: configuration.messageBytesMax,
+      now: clock())
+    sessions[id.index].allowance = made
+    return made
+  }
+
+  /// Charges a publish to its room. Returns whether it may go on; else it was refused with `rate_limited`.
+  func chargePublish(in room: Room, _ id: SlabID, _ answerID: [UInt8]?) -> Bool {
+    let perSecond = configuration.roomPublishesPerSecond.value(isLocal: sessions[id.index].isLocal)
+    guard perSecond > 0 else { return true }
+    let now = clock()
+    let allowance = room.allowance ?? PublishAllowance(perSecond: perSecond, now: now)
+    room.allowance = allowance
+    guard !allowance.take(at: now) else { return true }
+    counters.refusals.add(.roomPublishes)
+    refuse(id, .rateLimited, "the room takes \(perSecond) messages a second on this node: send it later", answerID)
+    return false
+  }
+
+  /// Whether the user may have one more connection on this node; else this one is closed with 4429.
+  func admits(_ id: SlabID, as user: LocalUser) -> Bool {
+    let max = configuration.connectionsPerUser.value(isLocal: sessions[id.index].isLocal)
+    guard max > 0, user.sessions.count >= Int(max) else { return true }
+    counters.refusals.add(.connectionsPerUser)
+    delivery?.close(
+      sessions[id.index].target, code: Hub.rateLimited, reason: "too many connections of this user: reconnect later")
+    return false
+  }
+
+  /// The close code for clients that ask too much; they may come back later.
+  private static var rateLimited: UInt16 { 4429 }
+}

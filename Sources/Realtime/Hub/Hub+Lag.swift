@@ -1,0 +1,164 @@
+// Slow readers in rooms that spare them. A connection that takes no more leaves the rosters of these rooms; each of the
+// rooms keeps its newest messages, or the newest of each key, for all who are behind, and gives them to each as soon as
+// its socket takes them.
+
+extension Hub {
+  /// Whether any room rule spares slow readers: without one nobody needs to be told of them.
+  public var sparesSlowReaders: Bool { configuration.rules.spareSlowReaders }
+
+  /// Tells that a connection's socket takes no more for now, while something is queued for it.
+  public func blocked(_ id: SlabID) {
+    guard sessions.contains(id), !sessions[id.index].isBlocked else { return }
+    sessions[id.index].isBlocked = true
+    for index in sessions[id.index].subscriptions.indices { fallBehind(id.index, index) }
+  }
+
+  /// Tells that all that was queued for a connection is sent: it gets what its rooms have kept for it, until its socket
+  /// takes no more again.
+  public func drained(_ id: SlabID) {
+    guard sessions.contains(id), sessions[id.index].isBlocked else { return }
+    sessions[id.index].isBlocked = false
+    for index in sessions[id.index].subscriptions.indices where !sessions[id.index].isBlocked {
+      catchUp(id.index, index)
+    }
+  }
+
+  /// Takes a member out of the roster, when its room spares slow readers.
+  func fallBehind(_ session: UInt32, _ index: Int) {
+    let subscription = sessions[session].subscriptions[index]
+    let room = subscription.room
+    guard room.rule.sparesSlowReaders, !subscription.isBehind, let place = subscription.place else { return }
+    removeFromRoster(room, form: sessions[session].form, place: place)
+    let lag = room.lag ?? RoomLag()
+    room.lag = lag
+    lag.members.append(
+      RoomLag.Member(session: session, next: lag.buffer.nextSequence, offset: room.deliveredOffset))
+    sessions[session].subscriptions[index].place = UInt32(lag.members.count - 1)
+    sessions[session].subscriptions[index].isBehind = true
+  }
+
+  /// Takes a member out of those who are behind; fills the hole with the last of them.
+  func removeFromLag(_ room: Room, place: UInt32) {
+    guard let lag = room.lag else { return }
+    let last = lag.members.removeLast()
+    if Int(place) < lag.members.count {
+      lag.members[Int(place)] = last
+      if let index = sessions[last.session].subscriptionIndex(room) {
+        sessions[last.session].subscriptions[index].place = place
+      }
+    }
+    guard lag.members.isEmpty else { return }
+    lagBytes -= lag.buffer.byteCount
+    room.lag = nil
+  }
+
+  /// Keeps a batch for those who are behind, within the room's limit and the node's.
+  func keepForLag(_ batch: RoomBatch, _ lag: RoomLag, _ rule: RoomRule) {
+    let before = lag.buffer.byteCount
+    var start = 0
+    for entry in batch.entries {
+      let payload = Array(batch.bytes[start..<entry.end])
+      start = entry.end
+      let isConflated = rule.slow == .latest && entry.offset > 0
+      lag.buffer.append(
+        entry.kind, offset: entry.offset, origin: entry.origin,
+        key: isConflated ? ConflationKey.value(of: rule.key, in: payload.span, entry.kind) : nil, payload: payload)
+    }
+    lag.buffer.trim(to: rule.lagBytesMax)
+    let others = lagBytes - before
+    lag.buffer.trim(to: max(0, Limits.lagBytesMax - others))
+    lagBytes = others + lag.buffer.byteCount
+  }
+
+  /// Forgets what was kept of an epoch that is over.
+  func beginLagEpoch(_ room: Room, userCount: Int) {
+    guard let lag = room.lag else { return }
+    lagBytes -= lag.buffer.byteCount
+    lag.begin(userCount: userCount)
+  }
+
+  /// Lets a member that joins again start where the room is. What was kept for it is not to come behind the answer.
+  func skipLag(_ session: UInt32, _ index: Int, isResuming: Bool) {
+    let subscription = sessions[session].subscriptions[index]
+    guard subscription.isBehind, let place = subscription.place, let lag = subscription.room.lag else { return }
+    let offset = subscription.room.deliveredOffset
+    let missed = lag.members[Int(place)].offset
+    if !isResuming, offset > missed {
+      counters.slowDropped += offset - missed
+      answer(sessions.id(at: session)) {
+        Push.gap(roomJSON: subscription.room.nameJSON, lost: (missed + 1)...offset, to: &$0)
+      }
+    }
+    lag.members[Int(place)].next = lag.buffer.nextSequence
+    lag.members[Int(place)].offset = offset
+    lag.members[Int(place)].isOfEarlierEpoch = false
+  }
+
+  // MARK: Catching up
+
+  private func catchUp(_ session: UInt32, _ index: Int) {
+    let subscription = sessions[session].subscriptions[index]
+    let room = subscription.room
+    guard subscription.isBehind, let place = subscription.place, let lag = room.lag else { return }
+    // Compressing for one reader would take the processor's time from the others; RFC 7692 section 6.1 allows plain
+    // messages at any time.
+    let form = sessions[session].form == .deflated ? .plain : sessions[session].form
+    let roster = [RosterEntry(target: sessions[session].target, session: session)]
+    while lag.members[Int(place)].next < lag.buffer.nextSequence, !sessions[session].isBlocked {
+      let batch = spareBatches.popLast() ?? RoomBatch()
+      fill(batch, for: &lag.members[Int(place)], room, lag)
+      if !batch.isEmpty { delivery?.deliver(batch, of: room.name, to: roster, form: form, sparing: true) }
+      recycle(batch)
+    }
+    guard !sessions[session].isBlocked else { return }
+    removeFromLag(room, place: place)
+    sessions[session].subscriptions[index].isBehind = false
+    sessions[session].subscriptions[index].place = addToRoster(room, session)
+  }
+
+  /// Fills a batch with what comes next for a member, and moves the member on.
+  private func fill(_ batch: RoomBatch, for member: inout RoomLag.Member, _ room: Room, _ lag: RoomLag) {
+    let position = room.stream!.position  // Safe because only members of rooms with a stream fall behind.
+    batch.epoch = position.epoch
+    let buffer = lag.buffer
+    if member.next < buffer.keptFrom { appendLoss(to: batch, for: &member, room, lag, position.epoch) }
+    member.isOfEarlierEpoch = false
+    for entry in buffer.entries(from: member.next) {
+      member.next = entry.sequence + 1
+      guard !entry.isReplaced else { continue }
+      if entry.offset > 0 {
+        if room.rule.slow == .latest, entry.offset > member.offset {
+          counters.slowConflated += entry.offset - member.offset - 1
+        }
+        member.offset = entry.offset
+      }
+      if entry.origin == sessions.id(at: member.session) { continue }
+      // No time of acceptance: how long this reader let it wait says nothing about the node.
+      batch.append(entry.kind, offset: entry.offset, origin: nil, acceptedAt: 0) {
+        $0.append(contentsOf: entry.payload)
+      }
+      if batch.bytes.count >= Limits.batchBytesMax { return }
+    }
+    member.next = buffer.nextSequence
+  }
+
+  /// Says what a member will never get: messages, or that an epoch has begun.
+  private func appendLoss(
+    to batch: RoomBatch, for member: inout RoomLag.Member, _ room: Room, _ lag: RoomLag, _ epoch: Epoch
+  ) {
+    let through = lag.buffer.droppedThrough
+    if member.isOfEarlierEpoch {
+      batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
+        Push.joined(
+          id: nil, roomJSON: room.nameJSON, position: Position(epoch: epoch, offset: through),
+          userCount: lag.userCount, recovered: false, to: &$0)
+      }
+    } else if through > member.offset {
+      counters.slowDropped += through - member.offset
+      batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
+        Push.gap(roomJSON: room.nameJSON, lost: (member.offset + 1)...through, to: &$0)
+      }
+    }
+    member.offset = max(member.offset, through)
+  }
+}

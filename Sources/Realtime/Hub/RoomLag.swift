@@ -1,0 +1,32 @@
+/// A room's members whose connections take nothing at the moment, and what the room keeps for them meanwhile.
+///
+/// They are out of the roster: a fan-out does not look at them. What is kept is the room's, not each member's, so the
+/// memory that slow readers cost does not grow with their number. Confined to the loop that created the hub.
+final class RoomLag {
+  /// A member that is behind.
+  struct Member {
+    let session: UInt32
+    /// The number of the first entry that it has not got.
+    var next: UInt64
+    /// The offset of the last message that it got, or where the room stood when it came.
+    var offset: UInt64
+    /// Whether an epoch has begun since: its own offset says nothing any more.
+    var isOfEarlierEpoch = false
+  }
+
+  var buffer = LagBuffer()
+  var members: [Member] = []
+  /// Users in the room when the epoch began, for those who missed being told of it.
+  private(set) var userCount = 0
+
+  /// Forgets what is of the epoch that is over.
+  func begin(userCount: Int) {
+    self.userCount = userCount
+    buffer.begin()
+    for index in members.indices {
+      members[index].next = buffer.nextSequence
+      members[index].offset = 0
+      members[index].isOfEarlierEpoch = true
+    }
+  }
+}

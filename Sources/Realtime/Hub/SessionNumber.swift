@@ -1,0 +1,32 @@
+/// The text of a session's number in its connection's name: base 32, which takes three bytes less than hexadecimal in
+/// each of the names that a node keeps.
+enum SessionNumber {
+  /// Digits of the largest number.
+  static let digitsMax = 13
+
+  /// Appends a number without leading zeros.
+  static func append(_ number: UInt64, to output: inout [UInt8]) {
+    var shift = 60
+    while shift > 0, number >> UInt64(shift) == 0 { shift -= 5 }
+    while shift >= 0 {
+      let digit = UInt8(truncatingIfNeeded: number >> UInt64(shift)) & 31
+      output.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+      shift -= 5
+    }
+  }
+
+  /// Reads what `append` writes; nil for anything else, so that a number has one text.
+  static func parse(_ text: Span<UInt8>) -> UInt64? {
+    guard (1...digitsMax).contains(text.count), text.count == 1 || text[0] != UInt8(ascii: "0") else { return nil }
+    var number: UInt64 = 0
+    for i in text.indices {
+      guard number >> 59 == 0 else { return nil }
+      switch text[i] {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"): number = number << 5 | UInt64(text[i] - UInt8(ascii: "0"))
+      case UInt8(ascii: "a")...UInt8(ascii: "v"): number = number << 5 | UInt64(text[i] - UInt8(ascii: "a") + 10)
+      default: return nil
+      }
+    }
+    return number
+  }
+}

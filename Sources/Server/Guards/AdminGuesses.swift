@@ -1,0 +1,64 @@
+import AddressCore
+import Realtime
+
+/// Slows down whoever guesses the admin token: so many wrong ones a minute from each subscriber's address; pure.
+struct AdminGuesses {
+  /// Addresses that are remembered. Beyond it those that have not guessed yet share one count, so that a guesser with a
+  /// network full of addresses wins nothing.
+  static let addressesMax = 4096
+
+  /// What is left of one address's guesses.
+  private struct Account {
+    var left: Double
+    var last: UInt64
+  }
+
+  /// A full table is looked through at most this often, for it takes a while.
+  private static let pruneMilliseconds: UInt64 = 1000
+
+  private let perMinute: Int
+  private var prunedAt: UInt64 = 0
+  private var accounts: [IPAddress: Account] = [:]
+  private var others: Account
+
+  /// - Parameter perMinute: 0 for no limit.
+  init(perMinute: Int, now: UInt64) {
+    self.perMinute = perMinute
+    others = Account(left: Double(perMinute), last: now)
+  }
+
+  /// Milliseconds until the address may try again; 0: now. Asked before a token is looked at, so that a right one is no
+  /// use either: otherwise the answer would tell a guesser that it has found it.
+  func wait(_ address: IPAddress, at now: UInt64) -> UInt64 {
+    guard perMinute > 0 else { return 0 }
+    let left = settled(accounts[address.subscriber] ?? unknown, at: now).left
+    return left >= 1 ? 0 : UInt64((1 - left) * 60_000 / Double(perMinute)) + 1
+  }
+
+  /// Counts a wrong token.
+  mutating func note(_ address: IPAddress, at now: UInt64) {
+    guard perMinute > 0 else { return }
+    if accounts[address.subscriber] == nil, isFull, now >= prunedAt + AdminGuesses.pruneMilliseconds { prune(at: now) }
+    var account = settled(accounts[address.subscriber] ?? unknown, at: now)
+    account.left = max(0, account.left - 1)
+    if accounts[address.subscriber] != nil || !isFull {
+      accounts[address.subscriber] = account
+    } else {
+      others = account
+    }
+  }
+
+  private var isFull: Bool { accounts.count >= AdminGuesses.addressesMax }
+  private var unknown: Account { isFull ? others : Account(left: Double(perMinute), last: 0) }
+
+  private func settled(_ account: Account, at now: UInt64) -> Account {
+    let gained = now > account.last ? Double(now - account.last) * Double(perMinute) / 60_000 : 0
+    return Account(left: min(Double(perMinute), account.left + gained), last: now)
+  }
+
+  /// Forgets those who have their whole count back.
+  private mutating func prune(at now: UInt64) {
+    prunedAt = now
+    accounts = accounts.filter { settled($0.value, at: now).left < Double(perMinute) }
+  }
+}

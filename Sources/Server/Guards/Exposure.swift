@@ -1,0 +1,35 @@
+import AddressCore
+import Settings
+
+/// Says what about a node's settings is not fit for the internet: in the log at the start, and in `/admin/nodes`.
+enum Exposure {
+  /// Bytes of a secret under which it can be guessed: 128 bits in hexadecimal have twice as many.
+  static let secretBytesMin = 16
+
+  /// One sentence for each thing that is open; none for a node that may be on the internet as it is.
+  static func warnings(_ settings: ServerSettings) -> [String] {
+    // Nobody else can reach it.
+    if IPAddress(settings.host)?.isLoopback == true { return authentication(settings) }
+    var warnings = authentication(settings)
+    if settings.tlsCertificatePath == nil, settings.trustedProxies.isEmpty {
+      warnings.append(
+        "no TLS: messages and tokens can be read on the way; set --tls-cert and --tls-key, or put a proxy with TLS in "
+          + "front and name it in --trusted-proxies")
+    }
+    for (name, secret) in [("admin-token", settings.adminToken), ("api-key", settings.apiKey)] {
+      if let secret, secret.utf8.count < secretBytesMin {
+        warnings.append(
+          "\(name) has fewer than \(secretBytesMin) bytes and can be guessed: openssl rand -hex 32 makes one")
+      }
+    }
+    if settings.echo {
+      warnings.append("echo: anyone may have messages of 16 MiB sent back; for conformance tests only")
+    }
+    return warnings
+  }
+
+  private static func authentication(_ settings: ServerSettings) -> [String] {
+    guard settings.authentication == .none else { return [] }
+    return ["auth=none: anyone may connect under any name; for development, never on the internet"]
+  }
+}

@@ -1,0 +1,23 @@
+import Realtime
+
+/// Lets so many handshakes a second through and sends the others away before they cost anything; pure.
+///
+/// After a node or a network comes back, everyone reconnects at once: a node that answers what it can and tells the rest
+/// when to come is back sooner than one that tries to answer all.
+struct HandshakeGate {
+  /// Seconds after which those who were sent away shall come back, each at its own random moment.
+  static let retrySeconds = 1...10
+
+  private let ceiling: Ceiling
+  private var bucket: TokenBucket
+
+  init(_ ceiling: Ceiling, now: UInt64) {
+    self.ceiling = ceiling
+    bucket = TokenBucket(rate: ceiling.value(isLocal: false), now: now)
+  }
+
+  /// Returns whether a handshake may go on at `now` milliseconds.
+  mutating func admit(isLocal: Bool, at now: UInt64) -> Bool {
+    ceiling.value(isLocal: isLocal) == 0 || bucket.take(at: now)
+  }
+}

@@ -1,0 +1,138 @@
+import Glibc
+import JSONCore
+import TestSupport
+import Testing
+
+/// Node processes on a real Redis Cluster.
+@Suite("Redis Cluster", .serialized)
+struct ShardedRedisTests {
+  private func nodes(_ cluster: RedisClusterProcesses, _ count: Int = 2) throws -> [RoostProcess] {
+    let nodes = try (1...count).map {
+      try RoostProcess(["--node-id", "n\($0)", "--redis", cluster.url, "--workers", "1"])
+    }
+    for node in nodes { try node.awaitReady() }
+    return nodes
+  }
+
+  /// Publishes `n` in a room, again and again with the same id until it is acked.
+  private func publish(_ n: Int, in room: String, by client: WebSocketClient) throws {
+    try eventually("message \(n) is taken in \(room)", within: 20) {
+      try client.send(#"{"type":"message","room":"\#(room)","id":"\#(room)-\#(n)","n":\#(n)}"#)
+      let answer = try client.take("an answer to \(n)") { "\($0)".contains(#""id":"\#(room)-\#(n)""#) }
+      return "\(answer)".contains(#""type":"ack""#)
+    }
+  }
+
+  /// The numbers of the messages of a room among what a client has been given.
+  private func numbers(_ texts: [Received], in room: String) -> [Int] {
+    texts.filter { $0.type == "message" && $0.string("room") == room }.compactMap { $0.int("n") }
+  }
+
+  private func types(_ texts: [Received]) -> Set<String> { Set(texts.compactMap(\.type)) }
+
+  @Test("carries rooms, direct messages, broadcasts, presence and listings across nodes and masters")
+  func everything() throws {
+    let cluster = try RedisClusterProcesses()
+    let nodes = try nodes(cluster)
+    let (ann, bob) = (try nodes[0].connect("ann"), try nodes[1].connect("bob"))
+    let rooms = try (0..<3).map { try cluster.room(on: $0) }
+    for room in rooms {
+      for client in [ann, bob] { try client.join(room) }
+      #expect(try ann.publish(room, #""n":1"#) == 1)
+      #expect(try bob.expect("message") { $0.string("room") == room }.int("offset") == 1)
+    }
+    for user in ["u1", "u2", "u3", "u4"] {
+      let client = try nodes[0].connect(user)
+      #expect(try bob.ask(#""type":"direct","to":"\#(user)","n":2"#).int("delivered") == 1)
+      try client.expect("direct")
+    }
+    #expect(try ann.ask(#""type":"broadcast","n":3"#).type == "ack")
+    try bob.expect("broadcast")
+    for node in nodes {
+      #expect(try node.inspect("rooms")["rooms"]?.asArray?.compactMap { $0["room"]?.asString } == rooms.sorted())
+      #expect(try node.inspect("presence/\(rooms[2])")["users"]?.asInt == 2)
+      #expect(try node.inspect("nodes")["nodes"]?.asArray?.count == 2)
+      #expect(try node.inspect("users/ann")["count"]?.asInt == 1)
+    }
+    for body in [#"{"to":"bob","data":{"n":4}}"#, #"{"to":"bob","data":{"n":4}}"#] {
+      let answer = try nodes[0].admin("POST", "direct", body: body, headers: ["Idempotency-Key: k"])
+      #expect(answer.status == 200)
+    }
+    let again = try bob.settle().filter { $0.type == "direct" }
+    #expect(again.count <= 1)
+    // One crashed node's members leave every room, whichever master it is on, once each.
+    nodes[0].process.kill()
+    for room in rooms {
+      try bob.expect("user_left", within: 15) { $0.string("room") == room && $0.string("user") == "ann" }
+    }
+    #expect(try bob.settle().filter { $0.type == "user_left" }.isEmpty)
+  }
+
+  @Test("loses nothing and tells nobody anything when a slot moves to another master while it is used")
+  func migration() throws {
+    let cluster = try RedisClusterProcesses()
+    let nodes = try nodes(cluster)
+    let (publisher, listener) = (try nodes[0].connect("publisher"), try nodes[1].connect("listener"))
+    let (moving, staying) = (try cluster.room(on: 0), try cluster.room(on: 1))
+    for room in [moving, staying] { for client in [publisher, listener] { try client.join(room) } }
+    let slot = try cluster.slot(of: "roost:{r:\(moving)}:ch")
+    for n in 1...10 { for room in [moving, staying] { try publish(n, in: room, by: publisher) } }
+    try cluster.beginMigration(of: slot, from: 0, to: 1)
+    // Keys are on both sides now: what is published waits for the end of the migration.
+    for n in 11...15 {
+      try publisher.send(#"{"type":"message","room":"\#(moving)","id":"\#(moving)-\#(n)","n":\#(n)}"#)
+      try publish(n, in: staying, by: publisher)
+    }
+    try cluster.finishMigration(of: slot, to: 1)
+    for n in 11...15 {
+      let answer = try publisher.take("an answer to \(n)") { "\($0)".contains(#""id":"\#(moving)-\#(n)""#) }
+      #expect("\(answer)".contains(#""type":"ack""#))
+    }
+    for n in 16...40 { for room in [moving, staying] { try publish(n, in: room, by: publisher) } }
+    var texts: [Received] = []
+    try eventually("all messages are here") {
+      texts += try listener.settle()
+      return numbers(texts, in: moving).count >= 40 && numbers(texts, in: staying).count >= 40
+    }
+    #expect(numbers(texts, in: moving) == Array(1...40))
+    #expect(numbers(texts, in: staying) == Array(1...40))
+    #expect(types(texts).isSubset(of: ["message"]), "\(types(texts))")
+    #expect(try cluster.masters[1].command("PUBSUB SHARDNUMSUB roost:{r:\(moving)}:ch").contains(":2"))
+  }
+
+  @Test(
+    "keeps the rooms of other masters going when one is killed, and recovers its rooms on the replica",
+    arguments: [false, true])
+  func deadMaster(holdsLeases: Bool) throws {
+    let cluster = try RedisClusterProcesses(replicated: true)
+    let nodes = try nodes(cluster)
+    let leases = try cluster.master(of: "roost:{nodes}:leases")
+    let victim = holdsLeases ? leases : (leases + 1) % 3
+    let (dying, living) = (try cluster.room(on: victim), try cluster.room(on: (leases + 2) % 3))
+    let (publisher, listener) = (try nodes[0].connect("publisher"), try nodes[1].connect("listener"))
+    for room in [dying, living] { for client in [publisher, listener] { try client.join(room) } }
+    for n in 1...10 { for room in [dying, living] { try publish(n, in: room, by: publisher) } }
+    cluster.masters[victim].kill()
+    for n in 11...60 {
+      let answer = try publisher.ask(#""type":"message","room":"\#(living)","n":\#(n)"#, within: 2)
+      #expect(answer.type == "ack", "\(n): \(answer)")
+    }
+    #expect(try nodes[0].http.get("/readyz").status == 200)
+    for n in 11...30 { try publish(n, in: dying, by: publisher) }
+    try listener.expect("restored", within: 20)
+    var texts: [Received] = []
+    try eventually("all messages are here") {
+      texts += try listener.settle()
+      return numbers(texts, in: living).count >= 60 && numbers(texts, in: dying).contains(30)
+    }
+    #expect(numbers(texts, in: living) == Array(1...60))
+    let wasTold = texts.contains { ["gap", "joined"].contains($0.type) && $0.string("room") == dying }
+    #expect(wasTold || numbers(texts, in: dying) == Array(1...30), "\(numbers(texts, in: dying))")
+    #expect(!texts.contains { ["gap", "joined", "user_left"].contains($0.type) && $0.string("room") == living })
+    #expect(!texts.contains { $0.type == "user_left" })
+    for node in nodes {
+      try eventually("presence is whole") { try node.inspect("presence/\(dying)")["users"]?.asInt == 2 }
+      #expect(try node.inspect("presence/\(living)")["users"]?.asInt == 2)
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import Testing
+
+@testable import Realtime
+
+@Suite("Hub, what a client may do")
+struct AllowanceTests {
+  private func flood(_ client: Client, _ count: Int) -> Int {
+    (0..<count).count { _ in client.send(#"{"type":"ping"}"#).first?.string("code") == "rate_limited" }
+  }
+
+  @Test("closes with 4429 whoever goes on after a thousand refusals in ten seconds, and nobody who is slower")
+  func persistence() {
+    let bench = HubBench { $0.operationsPerSecond = 10 }
+    let (ann, bob) = (bench.open("ann"), bench.open("bob"))
+    // Ninety refusals a second for half a minute are answered, each of them.
+    for _ in 0..<30 {
+      #expect(flood(bob, 99) >= 88)
+      bench.clock.milliseconds += 1000
+    }
+    #expect(bench.closes[bob.target] == nil)
+    #expect(flood(ann, 1010) == 1000)
+    #expect(bench.closes[ann.target] == nil)
+    #expect(flood(ann, 1) == 0)
+    #expect(bench.closes[ann.target] == 4429)
+    #expect(bench.hub.counters.refusals[.operations] > 1000)
+  }
+
+  @Test("counts what cannot be read, and answers it with rate_limited too")
+  func malformed() {
+    let bench = HubBench { $0.operationsPerSecond = 2 }
+    let ann = bench.open("ann")
+    #expect(ann.send("{").first?.string("code") == "bad_request")
+    #expect(ann.send("{").first?.string("code") == "bad_request")
+    #expect(ann.send("{").first?.string("code") == "rate_limited")
+    #expect(ann.send(#"{"type":"ping","id":"p"}"#).first?.string("id") == "p")
+  }
+
+  @Test("refuses more bytes a second than it may, but never a first message that is within max-message")
+  func bytes() {
+    let bench = HubBench {
+      $0.bytesPerSecond = 100
+      $0.messageBytesMax = 1000
+    }
+    let ann = bench.open("ann")
+    let long = #"{"type":"ping","pad":""# + String(repeating: "x", count: 900) + #""}"#
+    #expect(ann.send(long).first?.type == "pong")
+    #expect(ann.send(long).first?.string("code") == "rate_limited")
+    bench.clock.milliseconds += 5000
+    #expect(ann.send(long).first?.string("code") == "rate_limited")
+    // What was refused was not charged.
+    #expect(ann.send(#"{"type":"ping"}"#).first?.type == "pong")
+    bench.clock.milliseconds += 6000
+    #expect(ann.send(long).first?.type == "pong")
+    #expect(bench.hub.counters.refusals[.bytes] == 2)
+  }
+
+  @Test("takes so many publishes a second in a room from all clients together, in other rooms as many again")
+  func roomRate() {
+    let bench = HubBench { $0.roomPublishesPerSecond = 3 }
+    let (ann, bob) = (bench.open("ann"), bench.open("bob"))
+    for client in [ann, bob] {
+      client.join("r")
+      client.join("q")
+    }
+    func publish(_ client: Client, _ room: String) -> String? {
+      client.send(#"{"type":"message","room":"\#(room)","id":"\#(UInt64.random(in: 0 ... .max))"}"#)
+        .first { $0.type == "ack" || $0.type == "error" }.flatMap { $0.string("code") ?? $0.type }
+    }
+    #expect([ann, bob, ann, bob].map { publish($0, "r") } == ["ack", "ack", "ack", "rate_limited"])
+    #expect(publish(bob, "q") == "ack")
+    bench.clock.milliseconds += 1000
+    #expect(publish(bob, "r") == "ack")
+    #expect(bench.hub.counters.refusals[.roomPublishes] == 1)
+  }
+
+  @Test("closes a user's connection over the limit with 4429, keeps the others, and has room when one has gone")
+  func perUser() {
+    let bench = HubBench { $0.connectionsPerUser = 2 }
+    let first = bench.open("ann")
+    _ = bench.open("ann")
+    let third = bench.open("ann")
+    #expect(bench.closes == [third.target: 4429])
+    bench.hub.close(third.session)
+    #expect(first.send(#"{"type":"ping"}"#).first?.type == "pong")
+    bench.hub.close(first.session)
+    let fourth = bench.open("ann")
+    #expect(bench.closes[fourth.target] == nil)
+    #expect(bench.closes[bench.open("bob").target] == nil)
+    #expect(bench.hub.counters.refusals[.connectionsPerUser] == 1)
+  }
+
+  @Test("a limit that nobody has set spares local addresses; one that was set counts them")
+  func local() {
+    let standard = Ceiling(5, sparesLocal: true)
+    #expect(standard.value(isLocal: true) == 0)
+    #expect(standard.value(isLocal: false) == 5)
+    #expect(Ceiling(5, sparesLocal: false).value(isLocal: true) == 5)
+    #expect(Ceiling(0, sparesLocal: false).value(isLocal: false) == 0)
+  }
+
+  @Test("a bucket gives nothing for a clock that was set back, and never more than its burst")
+  func bucket() {
+    var bucket = TokenBucket(rate: 2, now: 10_000)
+    let first = [
+      bucket.take(2, at: 10_000), bucket.take(at: 9000), bucket.take(at: 9400), bucket.take(at: 9900),
+    ]
+    #expect(first == [true, false, false, true])
+    let later = [bucket.take(3, at: 99_999_999), bucket.take(2, at: 99_999_999)]
+    #expect(later == [false, true])
+    var unlimited = TokenBucket(rate: 0, now: 0)
+    let taken = (0..<1000).count { _ in unlimited.take(at: 0) }
+    #expect(taken == 1000)
+  }
+}

@@ -1,0 +1,106 @@
+import AddressCore
+import Realtime
+import Settings
+import Testing
+
+@testable import Server
+
+@Suite("Guards of a node, pure")
+struct GuardValueTests {
+  private func address(_ text: String) throws -> IPAddress { try #require(IPAddress(text)) }
+
+  @Test("counts connections for each IPv4 address and each IPv6 /64, and forgets who has gone")
+  func tally() throws {
+    var tally = AddressTally(max: 2)
+    let (a, b) = (try address("203.0.113.1"), try address("203.0.113.2"))
+    let four = [tally.admit(a), tally.admit(a), tally.admit(a), tally.admit(b)]
+    #expect(four == [true, true, false, true])
+    let six = try ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::3"].map { tally.admit(try address($0)) }
+    #expect(six == [true, true, false, true])
+    tally.release(a)
+    let again = [tally.admit(a), tally.admit(a)]
+    #expect(again == [true, false])
+    for _ in 0..<2 { tally.release(a) }
+    for _ in 0..<2 { tally.release(b) }
+    #expect(tally.subscriberCount == 2)
+    let crowd = (0..<10_000).count { tally.admit(IPAddress(v4: $0)) }
+    #expect(crowd == 10_000)
+    for last: UInt32 in 0..<10_000 { tally.release(IPAddress(v4: last)) }
+    tally.shrink()
+    #expect(tally.subscriberCount == 2)
+  }
+
+  @Test("gives back the guesses of the admin token one by one, and shares one count among those beyond its memory")
+  func guesses() throws {
+    var guesses = AdminGuesses(perMinute: 3, now: 0)
+    let (a, b) = (try address("203.0.113.1"), try address("203.0.113.2"))
+    for _ in 0..<3 {
+      #expect(guesses.wait(a, at: 0) == 0)
+      guesses.note(a, at: 0)
+    }
+    #expect((19_000...20_001).contains(guesses.wait(a, at: 0)))
+    #expect(guesses.wait(b, at: 0) == 0)
+    #expect(guesses.wait(a, at: 20_001) == 0)
+    guesses.note(a, at: 20_001)
+    #expect(guesses.wait(a, at: 20_001) > 0)
+    #expect(guesses.wait(a, at: 10_000_000) == 0)
+    // A guesser with a network full of addresses.
+    for n: UInt32 in 0..<10_000 { guesses.note(IPAddress(v4: n), at: 20_002) }
+    #expect(guesses.wait(IPAddress(v4: 20_000), at: 20_002) > 0)
+    #expect(guesses.wait(a, at: 20_002) > 0)
+    // An hour later everybody has his guesses again.
+    #expect(guesses.wait(IPAddress(v4: 20_000), at: 3_600_000) == 0)
+    guesses.note(IPAddress(v4: 20_000), at: 3_600_000)
+    #expect(guesses.wait(IPAddress(v4: 20_001), at: 3_600_000) == 0)
+    var unlimited = AdminGuesses(perMinute: 0, now: 0)
+    for _ in 0..<1000 { unlimited.note(a, at: 0) }
+    #expect(unlimited.wait(a, at: 0) == 0)
+  }
+
+  @Test("lets a burst of one second's worth of handshakes through, then as many as time brings")
+  func gate() {
+    var gate = HandshakeGate(Ceiling(10, sparesLocal: true), now: 0)
+    let atOnce = (0..<20).count { _ in gate.admit(isLocal: false, at: 0) }
+    let later = (0..<20).count { _ in gate.admit(isLocal: false, at: 500) }
+    let local = (0..<20).count { _ in gate.admit(isLocal: true, at: 500) }
+    #expect([atOnce, later, local] == [10, 5, 20])
+  }
+
+  @Test("reports refusals at once, and then once a minute with what has come together")
+  func report() {
+    var report = RefusalReport()
+    var totals: [LimitName: UInt64] = [:]
+    func take(_ now: UInt64) -> [String] {
+      report.take(at: now) { totals[$0, default: 0] }.map { "\($0.limit.label) \($0.count)" }
+    }
+    #expect(take(0) == [])
+    totals[.operations] = 3
+    #expect(take(1000) == ["rate 3"])
+    totals[.operations] = 7
+    totals[.handshakes] = 1
+    #expect(take(60_999) == [])
+    #expect(take(61_000) == ["handshake-rate 1", "rate 4"])
+    #expect(take(500_000) == [])
+  }
+
+  @Test("says what about the settings is not fit for the internet, and nothing about those that are")
+  func exposure() {
+    var settings = ServerSettings()
+    #expect(Exposure.warnings(settings).contains { $0.contains("auth=none") })
+    #expect(Exposure.warnings(settings).contains { $0.contains("no TLS") })
+    settings.host = "127.0.0.1"
+    #expect(Exposure.warnings(settings).count == 1)
+    settings.host = "0.0.0.0"
+    settings.authentication = .jwt
+    settings.adminToken = "short"
+    settings.apiKey = "0123456789abcdef0123456789abcdef"
+    settings.trustedProxies = ["10.0.0.0/8"]
+    settings.echo = true
+    let warnings = Exposure.warnings(settings)
+    #expect(warnings.count == 2 && warnings.contains { $0.contains("admin-token") }, "\(warnings)")
+    #expect(!warnings.contains { $0.contains("short") })
+    settings.adminToken = nil
+    settings.echo = false
+    #expect(Exposure.warnings(settings).isEmpty)
+  }
+}
