@@ -7,14 +7,16 @@
 #   make lint
 #   make bench       beside nchan, node ws and a plain send loop; rewrites docs/benchmarks.md (25 minutes, two idle cores)
 #   make fuzz        libFuzzer over everything that reads bytes from outside; FUZZ_SECONDS=60 in all
+#   make faults      real clusters under seeded faults, judged by their clients; FAULT_SECONDS=1800 in all, SEED=7 to repeat
 #   make sanitize    the Swift tests but for the clusters' under AddressSanitizer, then under ThreadSanitizer
 #   make conformance the Autobahn test suite, 517 cases in 10 minutes; CASES=fast for half a minute (needs Python 2.7)
 #   make flat        counts instructions: a cost that grows with members, rooms or connections fails (needs valgrind)
 #   make release     the optimised program, .build/release/roost
 
-.PHONY: run test test-swift test-browser lint build fuzz sanitize conformance flat release bench check deps
+.PHONY: run test test-swift test-browser lint build fuzz faults sanitize conformance flat release bench check deps
 
 FILTER ?= .
+FAULT_SECONDS ?= 1800
 SWIFT_FILES = Package.swift Sources Tests
 
 # What the build and the tests need of Debian, and a program or header of each, by which to tell that it is there.
@@ -43,6 +45,9 @@ build:
 
 fuzz: check
 	@bash Tests/Fuzz/run.sh
+
+faults: check
+	FAULT_SECONDS=$(FAULT_SECONDS) $(if $(SEED),SEED=$(SEED)) swift test --filter FaultTests
 
 sanitize: check
 	@bash Tests/sanitize.sh

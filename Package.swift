@@ -89,6 +89,8 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "ClusterTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore"], swiftSettings: strict),
+    .testTarget(
+      name: "FaultTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore"], swiftSettings: strict),
     .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: strict),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: strict),
     .testTarget(name: "BenchTests", dependencies: ["Bench", "Settings", "LoopCore"], swiftSettings: strict),

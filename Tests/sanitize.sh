@@ -8,7 +8,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-skip=${SKIP:-ClusterTests}
+skip=${SKIP:-ClusterTests|FaultTests}
 # Without it a report hangs in the runtime's own printing of stacks.
 export SWIFT_BACKTRACE=enable=no
 # A leak at the end of a process is none: a node keeps its tables until it ends.

@@ -45,6 +45,17 @@ public enum Limits {
   /// under way reads them from history.
   public static let heldBytesMax = 4 * 1024 * 1024
 
+  /// Notices of a room that are held while its users are read. Beyond it all are dropped, and the users are read again.
+  public static let heldNoticesMax = 1000
+
+  /// Milliseconds from the return of a broker until what members were told of each other is compared with what it knows:
+  /// longer than nodes take to notice that it has forgotten them, so that nobody is said to have left for that.
+  public static let presenceCompareMilliseconds: UInt64 = 3000
+
+  /// The same after a broker has forgotten who is there: as long as a node has to assert its members before it counts
+  /// as dead.
+  public static let presenceAssertMilliseconds: UInt64 = 6000
+
   /// Bytes of recent messages kept for clients that resume. Beyond it the next resume reads history again.
   public static let recallBytesMax = 8 * 1024 * 1024
 

@@ -96,7 +96,19 @@ struct NameTable<Value: Named> {
     for (i, value) in old.0.enumerated() { if let value { place(value, old.1[i]) } }
   }
 
-  private func hash(_ name: Span<UInt8>) -> UInt64 {
+  private func hash(_ name: Span<UInt8>) -> UInt64 { NameHash.of(name, seed: seed) }
+
+  private func isSame(_ a: [UInt8], _ b: Span<UInt8>) -> Bool {
+    guard a.count == b.count else { return false }
+    for i in 0..<b.count where a[i] != b[i] { return false }
+    return true
+  }
+}
+
+/// Hashes names, eight bytes at a time; without the seed nobody can foresee which collide.
+enum NameHash {
+  @inline(__always)
+  static func of(_ name: Span<UInt8>, seed: UInt64) -> UInt64 {
     var state = seed ^ UInt64(truncatingIfNeeded: name.count)
     var i = 0
     while i < name.count {
@@ -111,11 +123,5 @@ struct NameTable<Value: Named> {
     }
     let product = state.multipliedFullWidth(by: 0xD6E8_FEB8_6659_FD93)
     return product.high ^ product.low
-  }
-
-  private func isSame(_ a: [UInt8], _ b: Span<UInt8>) -> Bool {
-    guard a.count == b.count else { return false }
-    for i in 0..<b.count where a[i] != b[i] { return false }
-    return true
   }
 }

@@ -1,11 +1,13 @@
 import Realtime
 
-/// Keeps what could not be told to Redis while it was away and must not be forgotten: arrivals and departures.
+/// Keeps what could not be told to Redis while it was away and must not be forgotten: arrivals, departures, rooms that ended.
 struct Backlog {
   enum Entry {
     case connect(Member)
     case disconnect(Member)
     case leave(room: [UInt8], Member)
+    /// No member of a room is on this node any more.
+    case delist(room: [UInt8])
   }
 
   private(set) var entries: [Entry] = []

@@ -40,7 +40,7 @@ final class LeaseKeeper {
     let report = makeReport()
     let isFirst = isFirst
     let answer: ScriptRunner.Handler = { [weak self] reply in self?.answered(reply) }
-    scripts.run(.renew, keys: 4, parts: 9, answer) { [keys, node] writer in
+    scripts.run(.renew, keys: 4, parts: 10, answer) { [keys, node] writer in
       writer.bulk(keys.leases)
       writer.bulk(keys.report, node, "")
       writer.bulk(keys.swept)
@@ -50,6 +50,7 @@ final class LeaseKeeper {
       writer.bulk(report)
       writer.bulk(isFirst)
       writer.bulk(RedisLimits.sweptMarkMilliseconds)
+      writer.bulk(RedisLimits.claimMilliseconds)
     }
   }
 

@@ -14,6 +14,19 @@ extension RedisBroker {
     return members.filter { !leavingNodes.contains($0.node) || !present.contains($0.user) }
   }
 
+  public func users(room: [UInt8], _ reply: @escaping BrokerReply<[[UInt8]]>) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    let answer: PendingReplies.Handler = { names in
+      guard let names, names.kind == .array else { return reply(.failure(.unavailable)) }
+      reply(.success((0..<names.count).map { names[$0].copy }))
+    }
+    commands.request(answer) { writer in
+      writer.command(parts: 2)
+      writer.bulk("HKEYS")
+      writer.bulk(keys.room, room, "}:users")
+    }
+  }
+
   public func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
     readMembers(keys.user, user, "}:connections") { [weak self] result in
       reply(result.map { members in members.filter { self?.leavingNodes.contains($0.node) != true } })

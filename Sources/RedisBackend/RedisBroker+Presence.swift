@@ -5,7 +5,9 @@ extension RedisBroker {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     list(room)
     let isDue = ledger.isMetaDue(room, now: loop.now)
+    enterings.enter(room: room, member.name)
     let answer: ScriptRunner.Handler = { [weak self] answer in
+      if self?.enterings.answered(room: room, member.name) == true { self?.leave(room: room, member) }
       guard let answer, answer.count == 2, let position = answer[0].position else {
         self?.undoEntry(room: room, member)
         return reply(.failure(.unavailable))
@@ -30,6 +32,7 @@ extension RedisBroker {
 
   public func leave(room: [UInt8], _ member: Member) {
     guard isAvailable else { return remember(.leave(room: room, member)) }
+    enterings.leave(room: room, member.name)
     let answer: ScriptRunner.Handler = { [weak self] answer in
       if answer == nil { self?.remember(.leave(room: room, member)) }
     }
@@ -58,11 +61,16 @@ extension RedisBroker {
     }
   }
 
-  /// Takes a room without local members out of the node's list. When Redis is away it stays there: a room in the list
-  /// without members costs a sweep one look.
-  func delist(_ room: [UInt8]) {
-    guard listedRooms.remove(room) != nil, isAvailable else { return }
-    commands.request({ _ in }) { writer in
+  /// Takes a room without local members out of the node's list.
+  func delist(_ room: [UInt8]) { if listedRooms.remove(room) != nil { unlist(room) } }
+
+  /// Does it in Redis, now or when it is back.
+  func unlist(_ room: [UInt8]) {
+    guard isAvailable else { return remember(.delist(room: room)) }
+    let answer: PendingReplies.Handler = { [weak self] answer in
+      if answer == nil { self?.remember(.delist(room: room)) }
+    }
+    commands.request(answer) { writer in
       writer.command(parts: 3)
       writer.bulk("ZREM")
       writer.bulk(keys.node, node, "}:rooms")

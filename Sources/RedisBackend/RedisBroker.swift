@@ -29,6 +29,8 @@ public final class RedisBroker: Broker, TickParticipant {
   let watcher: MapWatcher?
   let log: Log
 
+  /// Notices are published and not kept.
+  public let losesNotices = true
   /// Whether the lease was taken and commands are taken, by some master at least.
   public internal(set) var isAvailable = false
   /// Whether the lease stands.
@@ -60,6 +62,8 @@ public final class RedisBroker: Broker, TickParticipant {
   var hasToldRefusal = false
   /// How often a subscribed connection was replaced because it brought nothing, or not all that it should.
   public internal(set) var deafSubscriptionsTotal: UInt64 = 0
+  /// Members whose entering was not answered yet.
+  var enterings = EnteringLedger()
   /// Rooms known to stand in the node's list of rooms.
   var listedRooms: Set<[UInt8]> = []
   /// Channels wanted before it was known which master holds them.
@@ -307,6 +311,7 @@ public final class RedisBroker: Broker, TickParticipant {
       case .connect(let member): connect(member)
       case .disconnect(let member): disconnect(member)
       case .leave(let room, let member): leave(room: room, member)
+      case .delist(let room): if !listedRooms.contains(room) { unlist(room) }
       }
     }
   }

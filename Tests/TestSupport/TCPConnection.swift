@@ -2,7 +2,8 @@ import Glibc
 
 /// A TCP connection to this machine, blocking with deadlines. Closed when the object goes.
 package final class TCPConnection {
-  private var descriptor: Int32
+  /// The socket, for `poll`; -1 once it is closed.
+  package private(set) var descriptor: Int32
 
   /// Connects to 127.0.0.1.
   ///

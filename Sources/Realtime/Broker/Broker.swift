@@ -129,6 +129,8 @@ public protocol Broker: AnyObject {
   /// Ends in order, and leaves the members that this node still has in their rooms for so many milliseconds: users who are
   /// back on another node by then have not left. Answers when that is done or failed.
   func handOver(forMilliseconds grace: Int, _ reply: @escaping () -> Void)
+  /// Whether notices may be lost or said twice, so that the listener has to remember what it was told.
+  var losesNotices: Bool { get }
   /// Whether a publish would be taken now; with several masters, in some room.
   var isAvailable: Bool { get }
   /// Whether nothing is out of reach.
@@ -181,6 +183,8 @@ public protocol Broker: AnyObject {
   func leave(room: [UInt8], _ member: Member)
   /// Lists a room's members on live nodes.
   func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>)
+  /// Lists a room's users by name, those of dead nodes too until they have been said to have left.
+  func users(room: [UInt8], _ reply: @escaping BrokerReply<[[UInt8]]>)
   /// Starts hearing what is sent to a user: its first connection is here.
   func subscribe(user: [UInt8])
   /// Stops hearing what is sent to a user: its last connection here is gone.

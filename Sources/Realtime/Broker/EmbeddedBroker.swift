@@ -4,6 +4,8 @@
 public final class EmbeddedBroker: Broker {
   public weak var listener: (any BrokerListener)?
   public let isAvailable = true
+  /// One process: what happens is said once.
+  public let losesNotices = false
 
   private let nodeID: [UInt8]
   private let retention: Retention
@@ -178,6 +180,10 @@ public final class EmbeddedBroker: Broker {
 
   public func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
     reply(.success(rooms[room]?.members(of: nodeID) ?? []))
+  }
+
+  public func users(room: [UInt8], _ reply: @escaping BrokerReply<[[UInt8]]>) {
+    reply(.success(rooms[room]?.users ?? []))
   }
 
   /// One node hears all its users anyway.

@@ -94,6 +94,7 @@ extension Hub {
           session: id, id: answerID, userCount: entry.userCount, entered: entry.position, since: since))
       self.markDirty(room)
     }
+    readAttendance(of: room)
   }
 
   /// Enters the room's presence, or where the rule keeps none, asks where the room is.
@@ -115,7 +116,7 @@ extension Hub {
   }
 
   /// Answers `unavailable` and forgets the join, unless the client was in the room before it asked again.
-  private func abandonJoin(_ id: SlabID, _ room: Room, _ answerID: [UInt8]?) {
+  func abandonJoin(_ id: SlabID, _ room: Room, _ answerID: [UInt8]?) {
     if let index = sessions[id.index].subscriptionIndex(room), sessions[id.index].subscriptions[index].place == nil {
       depart(id.index, from: sessions[id.index].subscriptions.remove(at: index))
     }
@@ -128,6 +129,7 @@ extension Hub {
   /// Lets in whoever has waited long enough. Called at the end of a tick, right behind the room's batch.
   func admitArrivals(to room: Room) {
     guard room.phase == .live, let position = room.stream?.position else { return }
+    guard room.attendance != nil || !broker.losesNotices else { return }
     var waiting: [Room.Arrival] = []
     swap(&waiting, &room.arrivals)
     for arrival in waiting where sessions.contains(arrival.session) {

@@ -21,17 +21,6 @@ extension Hub: BrokerListener {
     }
   }
 
-  public func heard(room name: Span<UInt8>, notice: Span<UInt8>) {
-    guard let room = rooms.find(name), let envelope = Envelope(notice) else { return }
-    let origin = localSession(named: notice.extracting(envelope.origin))
-    let batch = openBatch(of: room, membersOnly: !room.wildcards.isEmpty)
-    let user = notice.extracting(envelope.user)
-    batch.append(.text, offset: 0, origin: origin, acceptedAt: 0) {
-      Push.presenceChange(joined: envelope.kind == .userJoined, roomJSON: room.nameJSON, userJSON: user, to: &$0)
-    }
-    capBatch(of: room)
-  }
-
   /// Appends a message that is next in the room's stream to its batch, and to what resuming clients are given.
   func append(_ envelope: Span<UInt8>, at offset: UInt64, to room: Room) {
     guard let parsed = Envelope(envelope) else { return }
@@ -175,6 +164,7 @@ extension Hub: BrokerListener {
   }
 
   public func brokerRestored(where isAffected: RoomFilter?) {
+    comparePresence(in: Limits.presenceCompareMilliseconds)
     announceUnheard()
     refreshRevocations {}
     reconciling += 1
@@ -222,6 +212,9 @@ extension Hub: BrokerListener {
   }
 
   public func presenceLost(announce: Bool) {
+    comparePresence(in: Limits.presenceAssertMilliseconds)
+    // What forgot the members has likely forgotten the rooms too: without a message nobody would tell.
+    reconcile(nil) {}
     for index in 0..<sessions.end where sessions.isOccupied(index) {
       guard let member = member(index) else { continue }
       broker.connect(member)

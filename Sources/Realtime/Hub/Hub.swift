@@ -88,6 +88,8 @@ public final class Hub {
   var waitingRooms: [Room] = []
   var recallingRooms: [Room] = []
   var recoveringRooms = 0
+  /// Milliseconds at which presence is compared with the broker; 0: not at all.
+  var presenceDueAt: UInt64 = 0
   var spareBatches: [RoomBatch] = []
   /// Bytes that rooms keep for members who are behind.
   public internal(set) var lagBytes = 0
@@ -250,6 +252,7 @@ extension Hub {
     }
     lingering.removeFirst(ended)
     expireWildcards(at: now)
+    comparePresence(at: now)
     counters.rooms = rooms.count
     recallingRooms.removeAll { room in
       if let recall = room.recall, recall.expiresAt <= now { room.recall = nil }

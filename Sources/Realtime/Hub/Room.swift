@@ -73,6 +73,11 @@ final class Room: Named {
   var recoveries = 0
   /// Whether subscriptions were renewed while the room was entering: the position it enters at may be behind already.
   var mustCompare = false
+  /// Who is there, as the local members were told; nil until it was read.
+  var attendance: Attendance?
+  /// Whether it is being read. Notices of that time are held.
+  var isReadingAttendance = false
+  var heldNotices: [[UInt8]] = []
   /// Joins that came before the subscription stood.
   var joinsWaiting: [() -> Void] = []
   /// What may still be published here by way of this node; nil until it counts.

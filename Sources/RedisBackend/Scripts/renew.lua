@@ -1,12 +1,16 @@
 -- Renews a node's lease and tells whose lease has run out: the one upkeep of presence, at constant cost.
 -- KEYS  1 leases  2 the node's report  3 swept  4 leaving
 -- ARGV  1 node  2 lease ms  3 report  4 whether this is the first renewal of this process: 0 or 1  5 mark life ms
+--       6 how long after a mark its sweeper may still be at work, ms
 -- Reply standing (0 held, 1 forgotten, 2 swept), nodes whose lease has run out, nodes that have handed over
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local standing = 0
-if redis.call('ZREM', KEYS[3], ARGV[1]) == 1 then
+local mark = redis.call('ZSCORE', KEYS[3], ARGV[1])
+if mark then
   standing = 2
+  -- A young mark stays: its sweeper may yet remove what is asserted now, and may die before it marks again.
+  if tonumber(mark) <= now - ARGV[6] then redis.call('ZREM', KEYS[3], ARGV[1]) end
 elseif not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
   standing = 1
 end

@@ -3,8 +3,8 @@
 -- ARGV  1 node  2 whether the node swept itself: 0 or 1
 -- Reply 1
 if ARGV[2] == '1' then
+  -- The mark stays: whoever set it may still be sweeping, under the feet of a new process with the same id.
   redis.call('ZREM', KEYS[1], ARGV[1])
-  redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('ZREM', KEYS[4], ARGV[1])
   redis.call('DEL', KEYS[2])
   return 1

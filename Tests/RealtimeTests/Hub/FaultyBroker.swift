@@ -10,7 +10,10 @@ final class FaultyBroker: Broker, BrokerListener {
   var isQueuing = false
   /// Whether publications are lost on their way to the hub.
   var isLosing = false
+  /// Whether the next thing that is asked for is done, and the hub told that it failed.
+  var losesNextAnswer = false
   private(set) var isAvailable = true
+  let losesNotices = true
 
   private var inner: EmbeddedBroker
   private let historySize: Int
@@ -58,15 +61,27 @@ final class FaultyBroker: Broker, BrokerListener {
   func forget() {
     goAway()
     hearings = []
+    empty()
+    isAvailable = true
+    listener?.presenceLost(announce: false)
+    listener?.brokerRestored(where: nil)
+  }
+
+  /// Loses everything that it knew while its connections stand, as a Redis that is flushed.
+  func flush() {
+    empty()
+    listener?.presenceLost(announce: false)
+  }
+
+  private func empty() {
     life += 1
     inner = FaultyBroker.makeInner(life, historySize, rules, clock)
     inner.listener = self
     for room in subscribed { inner.subscribe(room: room) { _ in } }
     for prefix in prefixes { inner.subscribe(prefix: prefix) { _ in } }
     for user in heardUsers { inner.subscribe(user: user) }
-    isAvailable = true
-    listener?.presenceLost(announce: false)
-    listener?.brokerRestored(where: nil)
+    // The other node has noticed too, and asserts its members.
+    for member in elsewhere { inner.enter(room: Array("r".utf8), member, announce: true) { _ in } }
   }
 
   /// Publishes as another node would. Returns the message's position.
@@ -79,6 +94,32 @@ final class FaultyBroker: Broker, BrokerListener {
     inner.publish(RoomMessage(room: Array(room.utf8), envelope: envelope, dedupe: nil)) { position = try? $0.get() }
     guard let position else { throw BrokerError.unavailable }
     return position
+  }
+
+  /// Members of room r on another node.
+  private var elsewhere: [Member] = []
+
+  /// Has a user of another node enter room r, or leave it.
+  func moveElsewhere(_ user: String) {
+    let room = Array("r".utf8)
+    if let index = elsewhere.firstIndex(where: { $0.user == Array(user.utf8) }) {
+      inner.leave(room: room, elsewhere.remove(at: index))
+    } else {
+      let member = Member(
+        name: Array("n2-\(user)".utf8), node: Array("n2".utf8), user: Array(user.utf8), transport: .websocket,
+        address: [], since: clock(), info: nil)
+      elsewhere.append(member)
+      inner.enter(room: room, member, announce: true) { _ in }
+    }
+  }
+
+  /// The users of room r.
+  var users: Set<String> {
+    var users: Set<String> = []
+    inner.users(room: Array("r".utf8)) {
+      if case .success(let names) = $0 { users = Set(names.map { String(decoding: $0, as: UTF8.self) }) }
+    }
+    return users
   }
 
   /// Forgets what is older than its time.
@@ -101,6 +142,8 @@ final class FaultyBroker: Broker, BrokerListener {
     guard isAvailable else { return later { reply(.failure(.unavailable)) } }
     var result: Result<Value, BrokerError> = .failure(.unavailable)
     ask { result = $0 }
+    if losesNextAnswer { result = .failure(.unavailable) }
+    losesNextAnswer = false
     later { reply(result) }
   }
 
@@ -151,6 +194,9 @@ final class FaultyBroker: Broker, BrokerListener {
   func leave(room: [UInt8], _ member: Member) { inner.leave(room: room, member) }
   func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
     answer(reply) { inner.members(room: room, $0) }
+  }
+  func users(room: [UInt8], _ reply: @escaping BrokerReply<[[UInt8]]>) {
+    answer(reply) { inner.users(room: room, $0) }
   }
   func subscribe(user: [UInt8]) {
     heardUsers.insert(user)

@@ -2,7 +2,8 @@ import Testing
 
 @testable import Realtime
 
-/// A client that checks what it is told: every offset once, in order, and every hole announced.
+/// A client that checks what it is told: every offset once, in order, every hole announced; everybody's coming and
+/// going in turns.
 final class Witness {
   let client: Client
   private(set) var position: (epoch: String, offset: Int)?
@@ -13,7 +14,18 @@ final class Witness {
   /// What it read at each place.
   private(set) var read: [String: Int] = [:]
 
-  init(_ client: Client) { self.client = client }
+  /// Who is there, as far as it was told since it joined.
+  private(set) var told: [String: Bool] = [:]
+  /// Who was there, as the room's other members had been told, when it joined.
+  private(set) var known: [String: Bool] = [:]
+
+  /// Whether it may miss that somebody came or went: what a slow reader is spared, notices are among.
+  private let missesNotices: Bool
+
+  init(_ client: Client, missesNotices: Bool = false) {
+    self.client = client
+    self.missesNotices = missesNotices
+  }
 
   func join(resuming: Bool) {
     askedSince = resuming ? position : nil
@@ -44,7 +56,11 @@ final class Witness {
       }
       position?.offset = last
     case "error": isJoining = false
-    case "left", "user_joined", "user_left", "degraded", "restored", "ack": break
+    case "user_joined", "user_left":
+      guard !missesNotices, let user = text.string("user") else { break }
+      if told[user] == (text.type == "user_joined") { complaints.append("said twice: \(text)") }
+      told[user] = text.type == "user_joined"
+    case "left", "degraded", "restored", "ack": break
     default: complaints.append("unexpected: \(text)")
     }
   }
@@ -59,6 +75,10 @@ final class Witness {
       if (isRecovered != nil) != (askedSince != nil) { complaints.append("recovered unasked: \(text)") }
       isJoining = false
       isJoined = true
+      told = [:]
+      let room = Array("r".utf8)
+      let attendance = client.bench.hub.rooms.find(room.span)?.attendance ?? Attendance()
+      for user in SimulationTests.users { known[user] = attendance.contains(Array(user.utf8).span) }
     } else if isRecovered != false || !isJoined {
       complaints.append("an unasked joined must say recovered false, to a member: \(text)")
     }
@@ -73,6 +93,9 @@ final class Witness {
 
 @Suite("Hub, simulated broker")
 struct SimulationTests {
+  /// Users of another node, who come and go.
+  fileprivate static let users = ["far0", "far1", "far2"]
+
   /// One life of a room with faults: who joins, leaves, publishes, and which channel goes on next is drawn from `seed`.
   private func simulate(seed: UInt64) throws {
     var random = SeededGenerator(seed: seed)
@@ -93,7 +116,8 @@ struct SimulationTests {
       case 80..<83: bench.broker.isLosing.toggle()
       case 83: bench.broker.goAway()
       case 84..<87: if !bench.broker.isAvailable { bench.broker.comeBack() }
-      case 87: bench.broker.forget()
+      case 87: if Bool.random(using: &random) { bench.broker.forget() } else { bench.broker.flush() }
+      case 91..<96: bench.broker.moveElsewhere(SimulationTests.users.randomElement(using: &random) ?? "")
       case 88..<91:
         bench.clock.milliseconds += 700
         bench.hub.expire()
@@ -128,6 +152,11 @@ struct SimulationTests {
       for (place, number) in witness.read {
         #expect(read[place] == nil || read[place] == number, "seed \(seed): two messages at \(place)")
         read[place] = number
+      }
+      for user in SimulationTests.users where witness.isJoined {
+        let isThere = bench.broker.users.contains(user)
+        guard let told = witness.told[user] ?? witness.known[user] else { continue }
+        #expect(told == isThere, "seed \(seed): \(user) is \(isThere ? "there" : "gone")")
       }
       guard witness.isJoined, let position = bench.broker.position(of: "r") else { continue }
       #expect(witness.position?.offset == Int(position.offset), "seed \(seed): not everything arrived")

@@ -1,0 +1,111 @@
+import Testing
+
+/// The checker itself: a history with one fault of each kind, and what must be said of it.
+@Suite("Faults, the checker")
+struct CheckerTests {
+  private let epoch = "5f00"
+
+  private func place(_ offset: Int, _ epoch: String = "5f00") -> Place { Place(epoch: epoch, offset: offset) }
+
+  private func records(_ facts: [(String, Fact)]) -> [Record] {
+    facts.enumerated().map { Record(at: $0 * 10, who: $1.0, fact: $1.1) }
+  }
+
+  private func complaints(_ facts: [(String, Fact)], historySize: Int = 5000) -> [String] {
+    StreamCheck(records(facts), historySize: historySize).violations.map(\.promise)
+  }
+
+  /// A member that has joined at the beginning of a room.
+  private func member(_ name: String) -> [(String, Fact)] {
+    [
+      (name, .opened(node: "n0")), (name, .joining(room: "r")),
+      (name, .joined(room: "r", place(0), since: nil, recovered: nil)),
+    ]
+  }
+
+  private func message(_ name: String, _ offset: Int, _ body: String, _ epoch: String = "5f00") -> (String, Fact) {
+    (name, .message(room: "r", place(offset, epoch), body: body))
+  }
+
+  private func notice(_ name: String, _ user: String, _ hasJoined: Bool) -> (String, Fact) {
+    (name, .notice(room: "r", user: user, hasJoined: hasJoined))
+  }
+
+  @Test("finds nothing in a history without faults")
+  func clean() {
+    let facts =
+      member("a") + member("b") + [
+        ("a", .sent(room: "r", body: "m1", echo: true)), message("a", 1, "m1"), message("b", 1, "m1"),
+        ("a", .acked(room: "r", body: "m1", place(1))), ("b", .closed(byServer: false, why: "cut")),
+        message("a", 2, "m2"), ("b", .joined(room: "r", place(2), since: place(1), recovered: true)),
+        message("b", 2, "m2"),
+      ]
+    #expect(complaints(facts).isEmpty)
+  }
+
+  @Test("finds a hole that nobody was told of, and allows one's own message that was not wanted back")
+  func hole() {
+    #expect(complaints(member("a") + [message("a", 1, "m1"), message("a", 3, "m3")]).count == 1)
+    let own: [(String, Fact)] =
+      [("a", .sent(room: "r", body: "m1", echo: false))] + member("a") + member("b")
+      + [message("b", 1, "m1"), message("b", 2, "m2"), message("a", 2, "m2")]
+    #expect(complaints(own).isEmpty)
+  }
+
+  @Test("finds a message told twice, a repetition, two orders, and an ack of what never came")
+  func order() {
+    #expect(complaints(member("a") + [message("a", 1, "m1"), message("a", 1, "m1")]).count == 1)
+    #expect(complaints(member("a") + [message("a", 1, "m1"), message("a", 2, "m1")]).count == 1)
+    let two = member("a") + member("b") + [message("a", 1, "m1"), message("b", 1, "m2")]
+    #expect(complaints(two).contains { $0.hasPrefix("two messages") })
+    #expect(complaints([("a", .acked(room: "r", body: "m1", place(1)))]).count == 1)
+  }
+
+  @Test("finds a loss that history could have prevented, and allows one that it could not")
+  func loss() {
+    let gap = member("a") + [message("a", 1, "m1"), ("a", .gap(room: "r", from: 2, to: 9)), message("a", 10, "m")]
+    #expect(complaints(gap).count == 1)
+    let short =
+      member("a") + [message("a", 1, "m1"), ("a", .gap(room: "r", from: 2, to: 9))]
+      + (10...30).map { message("a", $0, "m\($0)") }
+    #expect(complaints(short, historySize: 20).isEmpty)
+    let resumed: [(String, Fact)] =
+      member("a") + [
+        message("a", 1, "m1"), ("a", .closed(byServer: false, why: "cut")),
+        ("a", .joined(room: "r", place(9), since: place(1), recovered: false)),
+      ]
+    #expect(complaints(resumed).count == 1)
+  }
+
+  @Test("finds a new epoch without a loss of data, and an old one that comes back")
+  func epochs() {
+    let renewed = member("a") + [("a", .renewed(room: "r", place(0, "5f01"))), message("a", 1, "m1", "5f01")]
+    #expect(complaints(renewed).count == 1)
+    let flushed: [(String, Fact)] = [("-", .fault("FLUSHALL", losesData: true))] + renewed
+    #expect(complaints(flushed).isEmpty)
+    #expect(complaints(flushed + [("a", .renewed(room: "r", place(0)))]).count == 1)
+  }
+
+  @Test("finds a hang-up of a node that lives, and an error other than unavailable")
+  func hangUp() {
+    #expect(complaints(member("a") + [("a", .closed(byServer: true, why: "end"))]).count == 1)
+    let killed: [(String, Fact)] = [("-", .fault("kill -9 node 0, …", losesData: false))]
+    #expect(complaints(member("a") + killed + [("a", .closed(byServer: true, why: "end"))]).isEmpty)
+    #expect(complaints([("a", .refused(code: "unavailable")), ("a", .refused(code: "internal"))]).count == 1)
+  }
+
+  @Test("finds a coming that is told twice, one that is not told, and a leaving that is believed too long")
+  func presence() {
+    let users = ["a": "a", "b": "b"]
+    func complaints(_ facts: [(String, Fact)]) -> Int { PresenceCheck(records(facts), users: users).violations.count }
+    let told = member("a") + member("b") + [notice("a", "b", true)]
+    #expect(complaints(told) == 0)
+    #expect(complaints(member("a") + member("b")) == 1)
+    #expect(complaints(told + [notice("a", "b", true)]) == 1)
+    #expect(complaints(told + [("b", .closed(byServer: false, why: "cut"))]) == 1)
+    #expect(complaints(told + [("b", .closed(byServer: false, why: "cut")), notice("a", "b", false)]) == 0)
+    // Whoever was there before needs no word, and none may come.
+    #expect(complaints(member("b") + member("a") + [notice("b", "a", true)]) == 0)
+    #expect(complaints(member("b") + member("a") + [notice("b", "a", true), notice("a", "b", true)]) == 1)
+  }
+}

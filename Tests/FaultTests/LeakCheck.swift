@@ -1,0 +1,57 @@
+import TestSupport
+
+/// Looks for what is left behind once all clients are gone.
+struct LeakCheck {
+  private let bed: Testbed
+
+  init(_ bed: Testbed) { self.bed = bed }
+
+  /// A node's memory may grow by so much: buffers and tables that it keeps for the next crowd. In bytes.
+  private static let memoryGrowthMax = 32.0 * 1024 * 1024
+  /// Descriptors that may come and go at any time: a link that is being made again, this check's own request.
+  private static let descriptorsGrowthMax = 4.0
+
+  func findings() -> [String] {
+    do {
+      return try channels() + keys() + nodes()
+    } catch { return ["cannot be looked at: \(error)"] }
+  }
+
+  /// Channels of rooms and users that somebody still hears.
+  private func channels() throws -> [String] {
+    try words(bed.redis.command("PUBSUB CHANNELS")).filter { $0.contains(":{r:") || $0.contains(":{u:") }
+      .map { "a subscription is left: \($0)" }
+  }
+
+  /// Keys of members and connections, and keys without an end.
+  private func keys() throws -> [String] {
+    var findings: [String] = []
+    for key in try words(bed.redis.command("KEYS *")).filter({ $0.hasPrefix("roost:") }) {
+      if [":members", ":users", ":connections", ":rooms"].contains(where: { key.hasSuffix("}" + $0) }) {
+        findings.append("a key is left: \(key)")
+      } else if !key.hasPrefix("roost:{nodes}:"), try bed.redis.command("PTTL \(key)").hasPrefix(":-1") {
+        findings.append("a key has no end: \(key)")
+      }
+    }
+    return findings
+  }
+
+  private func nodes() throws -> [String] {
+    var findings: [String] = []
+    for seat in bed.seats {
+      guard let node = seat.process else { continue }
+      if try node.metric(#"roost_connections{transport="websocket"}"#) > 0 { findings.append("connections are left") }
+      if try node.metric("roost_rooms") > 0 { findings.append("rooms are left") }
+      let grown = try node.metric("process_resident_memory_bytes") - seat.memoryAtStart
+      if grown > LeakCheck.memoryGrowthMax { findings.append("\(seat.id) has grown by \(Int(grown)) bytes") }
+      let opened = try node.metric("process_open_fds") - seat.descriptorsAtStart
+      if opened > LeakCheck.descriptorsGrowthMax { findings.append("\(seat.id) has \(opened) more descriptors") }
+    }
+    return findings
+  }
+
+  /// The bulk strings of a reply.
+  private func words(_ reply: String) -> [String] {
+    reply.split(whereSeparator: \.isNewline).map(String.init).filter { !"$*+:-".contains($0.prefix(1)) }
+  }
+}

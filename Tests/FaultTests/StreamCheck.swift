@@ -1,0 +1,202 @@
+/// Judges what clients saw of rooms' messages: one order everywhere, nothing twice, nothing lost unsaid, nothing said
+/// to be lost that could have been had.
+struct StreamCheck {
+  private(set) var violations: [Violation] = []
+
+  /// A client in a room.
+  private struct Seat: Hashable {
+    let who: String
+    let room: String
+  }
+
+  /// Where in a room something was.
+  private struct Spot: Hashable {
+    let room: String
+    let place: Place
+  }
+
+  /// Messages that a client did not get: told so, or not at all.
+  private struct Missing {
+    let seat: Seat
+    let epoch: String
+    let offsets: ClosedRange<Int>
+    let isTold: Bool
+    let index: Int
+  }
+
+  private let records: [Record]
+  private let historySize: Int
+  /// Where a client is in a room that it is in.
+  private var positions: [Seat: Place] = [:]
+  private var newestEpoch: [Seat: String] = [:]
+  private var bodies: [Spot: String] = [:]
+  private var spots: [String: [Spot]] = [:]
+  private var seen: Set<Spot> = []
+  /// Who wrote a body without wanting it back.
+  private var unechoed: [String: String] = [:]
+  private var missing: [Missing] = []
+  /// The highest offset known of an epoch, growing with time.
+  private var tops: [String: [(at: Int, offset: Int)]] = [:]
+  private var epochs: [String: [String]] = [:]
+  /// When an epoch was first seen, in milliseconds.
+  private var begunAt: [String: Int] = [:]
+  private var lossesSoFar = 0
+  private var nodeKilledAt = Int.min / 2
+
+  init(_ records: [Record], historySize: Int) {
+    self.records = records
+    self.historySize = historySize
+    for index in records.indices { look(at: records[index], index) }
+    judgeRepetitions()
+    judgeAcks()
+    for hole in missing { judge(hole) }
+  }
+
+  private mutating func complain(_ promise: String, _ index: Int) {
+    violations.append(
+      Violation(promise: promise, who: records[index].who, room: records[index].room, index: index))
+  }
+
+  // MARK: One record after the other
+
+  private mutating func look(at record: Record, _ index: Int) {
+    switch record.fact {
+    case .sent(_, let body, let echo): if !echo { unechoed[body] = record.who }
+    case .acked(let room, let body, let place): know(body, at: Spot(room: room, place: place), index)
+    case .refused(let code): if code != "unavailable" { complain("refused with \(code)", index) }
+    case .closed(let byServer, let why):
+      positions = positions.filter { $0.key.who != record.who }
+      if byServer, record.at > nodeKilledAt + 2000 { complain("the server hung up: \(why)", index) }
+    case .left(let room): positions[Seat(who: record.who, room: room)] = nil
+    case .joined(let room, let place, let since, let recovered):
+      joined(Seat(who: record.who, room: room), place, since, recovered, index)
+    case .renewed(let room, let place):
+      let seat = Seat(who: record.who, room: room)
+      if positions[seat]?.epoch == place.epoch { complain("renewed within an epoch", index) }
+      move(seat, to: place, index)
+    case .message(let room, let place, let body):
+      let seat = Seat(who: record.who, room: room)
+      advance(seat, to: place.offset - 1, isTold: false, index)
+      positions[seat] = place
+      know(body, at: Spot(room: room, place: place), index)
+      seen.insert(Spot(room: room, place: place))
+    case .gap(let room, let from, let to):
+      let seat = Seat(who: record.who, room: room)
+      advance(seat, to: from - 1, isTold: false, index)
+      advance(seat, to: to, isTold: true, index)
+    case .fault(let text, let losesData):
+      if losesData { lossesSoFar += 1 }
+      if text.hasPrefix("kill -9 node") { nodeKilledAt = record.at }
+    case .nonsense(let what): complain(what, index)
+    default: break
+    }
+  }
+
+  private mutating func joined(_ seat: Seat, _ place: Place, _ since: Place?, _ recovered: Bool?, _ index: Int) {
+    guard let since else { return move(seat, to: place, index) }
+    if recovered == true {
+      if since.epoch != place.epoch || since.offset > place.offset { complain("recovered from \(since)?", index) }
+      return move(seat, to: since, index)
+    }
+    if since.epoch == place.epoch {
+      if since.offset >= place.offset { complain("not recovered, though nothing was missed", index) }
+      positions[seat] = since
+      advance(seat, to: place.offset, isTold: true, index)
+    }
+    move(seat, to: place, index)
+  }
+
+  /// Puts a client somewhere else in a room.
+  private mutating func move(_ seat: Seat, to place: Place, _ index: Int) {
+    if let newest = newestEpoch[seat], Place.isLater(newest, than: place.epoch) {
+      complain("went back to an epoch that was over", index)
+    }
+    newestEpoch[seat] = place.epoch
+    positions[seat] = place
+    know(place.epoch, of: seat.room, index)
+    raise(place, index)
+  }
+
+  /// Moves a client forward over messages that it did not get.
+  private mutating func advance(_ seat: Seat, to offset: Int, isTold: Bool, _ index: Int) {
+    guard let position = positions[seat] else { return complain("heard outside of a stay", index) }
+    if offset < position.offset { return complain("behind its own position \(position)", index) }
+    positions[seat] = Place(epoch: position.epoch, offset: offset)
+    guard offset > position.offset else { return }
+    missing.append(
+      Missing(
+        seat: seat, epoch: position.epoch, offsets: (position.offset + 1)...offset, isTold: isTold, index: index))
+  }
+
+  private mutating func know(_ body: String, at spot: Spot, _ index: Int) {
+    if let other = bodies[spot] {
+      if other != body { complain("two messages at \(spot.place): \(other) and \(body)", index) }
+      return
+    }
+    bodies[spot] = body
+    spots[body, default: []].append(spot)
+    know(spot.place.epoch, of: spot.room, index)
+    raise(spot.place, index)
+  }
+
+  /// Every epoch but the first of a room needs a loss that came before.
+  private mutating func know(_ epoch: String, of room: String, _ index: Int) {
+    guard !epochs[room, default: []].contains(epoch) else { return }
+    epochs[room, default: []].append(epoch)
+    begunAt[epoch] = records[index].at
+    if epochs[room]!.count > lossesSoFar + 1 { complain("a new epoch, though nothing was lost", index) }
+  }
+
+  private mutating func raise(_ place: Place, _ index: Int) {
+    if let top = tops[place.epoch]?.last, top.offset >= place.offset { return }
+    tops[place.epoch, default: []].append((records[index].at, place.offset))
+  }
+
+  // MARK: At the end
+
+  private mutating func judgeRepetitions() {
+    for (body, places) in spots where places.count > 1 {
+      // Whoever repeats after Redis has lost everything publishes again: the id was lost too.
+      let isWithinEpoch = Set(places.map(\.place.epoch)).count < places.count
+      guard isWithinEpoch || lossesSoFar == 0 else { continue }
+      let index = records.lastIndex { if case .message(_, _, body) = $0.fact { true } else { false } }
+      violations.append(
+        Violation(
+          promise: "\(body) was published \(places.count) times: \(places.map(\.place))", who: "-",
+          room: places[0].room, index: index))
+    }
+  }
+
+  /// What was acked last must have been seen by somebody, unless history was too short for everyone.
+  private mutating func judgeAcks() {
+    guard historySize > 1000 else { return }
+    for index in records.indices {
+      guard case .acked(let room, let body, let place) = records[index].fact else { continue }
+      guard !epochs[room, default: []].contains(where: { Place.isLater($0, than: place.epoch) }) else { continue }
+      if !seen.contains(Spot(room: room, place: place)) { complain("\(body) was acked and never seen", index) }
+    }
+  }
+
+  private mutating func judge(_ hole: Missing) {
+    if hole.isTold { return judgeTold(hole) }
+    for offset in hole.offsets {
+      let body = bodies[Spot(room: hole.seat.room, place: Place(epoch: hole.epoch, offset: offset))]
+      // Its own message does not come back to whoever did not want it.
+      if let body, unechoed[body] == hole.seat.who { continue }
+      complain("missed \(offset) without being told", hole.index)
+    }
+  }
+
+  /// What history still held must not be called lost. History is known to be so far only two seconds later.
+  private mutating func judgeTold(_ hole: Missing) {
+    let top = tops[hole.epoch]?.last { $0.at <= records[hole.index].at + 2000 }?.offset ?? 0
+    guard top - hole.offsets.lowerBound < historySize - 1 else { return }
+    // The epoch was over before its history could be read: the next one was seen soon after.
+    let at = records[hole.index].at
+    let isOver = epochs[hole.seat.room, default: []].contains {
+      Place.isLater($0, than: hole.epoch) && begunAt[$0, default: .max] < at + 5000
+    }
+    guard !isOver else { return }
+    complain("\(hole.offsets) were called lost, and history held \(historySize) up to \(top)", hole.index)
+  }
+}

@@ -1,0 +1,114 @@
+import Testing
+
+@testable import Realtime
+
+@Suite("Who is in a room, as its members were told")
+struct AttendanceTests {
+  private func name(_ number: Int) -> [UInt8] { Array("user-\(number)".utf8) }
+
+  @Test("does what a set does, through growth, removals and compaction")
+  func likeASet() {
+    var random = SeededGenerator(seed: 7)
+    for limit in [4, 9, 40, 2000] {
+      var attendance = Attendance()
+      var set: Set<[UInt8]> = []
+      for _ in 0..<(limit * 20) {
+        let user = name(Int.random(in: 0..<limit, using: &random))
+        if Bool.random(using: &random) {
+          let isNew = attendance.insert(user.span)
+          #expect(isNew == set.insert(user).inserted)
+        } else {
+          let wasThere = attendance.remove(user.span)
+          #expect(wasThere == (set.remove(user) != nil))
+        }
+      }
+      #expect(attendance.count == set.count)
+      var all: Set<[UInt8]> = []
+      attendance.forEach { all.insert($0) }
+      #expect(all == set)
+      for number in 0..<limit {
+        let user = name(number)
+        let isThere = attendance.contains(user.span)
+        #expect(isThere == set.contains(user))
+      }
+    }
+  }
+
+  @Test("takes nobody for a user")
+  func nobody() {
+    var attendance = Attendance([])
+    let none: [UInt8] = []
+    let user = name(1)
+    let isNew = attendance.insert(none.span)
+    let wasThere = attendance.remove(user.span)
+    #expect(!isNew && !wasThere && attendance.count == 0)
+  }
+}
+
+@Suite("Hub, notices that are lost or said twice")
+struct NoticeTests {
+  @Test("tells a coming once, however often it is said")
+  func saidTwice() {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    ann.join()
+    bench.broker.moveElsewhere("far")
+    #expect(ann.take().map(\.type) == ["user_joined"])
+    // The other node asserts its member again.
+    bench.broker.forget()
+    #expect(!ann.take().contains { $0.type == "user_joined" })
+  }
+
+  @Test("tells of the new epoch when everything was forgotten, though no link broke and nobody publishes")
+  func flushed() throws {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    ann.join()
+    ann.publish(#""n":1"#)
+    bench.broker.flush()
+    let renewed = try #require(ann.take().first { $0.type == "joined" })
+    #expect(renewed.int("offset") == 0 && renewed.json["recovered"]?.asBool == false)
+    #expect(bench.broker.users == ["ann"])
+  }
+
+  @Test("tells after an outage who has left and who has come meanwhile, each once")
+  func outage() {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    bench.broker.moveElsewhere("gone")
+    ann.join()
+    bench.broker.goAway()
+    bench.broker.moveElsewhere("gone")
+    bench.broker.moveElsewhere("new")
+    bench.broker.comeBack()
+    _ = ann.take()
+    bench.clock.milliseconds += Limits.presenceCompareMilliseconds
+    bench.hub.expire()
+    let told = ann.take().map { "\($0.type ?? "") \($0.string("user") ?? "")" }
+    #expect(told == ["user_left gone", "user_joined new"])
+    bench.clock.milliseconds += 60_000
+    bench.hub.expire()
+    #expect(ann.take().isEmpty)
+  }
+
+  @Test("lets a new member in only when it is known who is there")
+  func admission() {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    bench.broker.isQueuing = true
+    ann.post(#"{"type":"join","room":"r"}"#)
+    bench.broker.answerNext()
+    bench.broker.answerNext()
+    #expect(ann.take().isEmpty)
+    // Heard of while the list of users is on its way: there before the answer to the join.
+    bench.broker.moveElsewhere("far")
+    bench.broker.hearNext()
+    bench.broker.hearNext()
+    #expect(ann.take().isEmpty)
+    bench.broker.answerNext()
+    #expect(ann.take().map(\.type) == ["joined"])
+    bench.broker.moveElsewhere("far")
+    bench.broker.hearNext()
+    #expect(ann.take().map(\.type) == ["user_left"])
+  }
+}
