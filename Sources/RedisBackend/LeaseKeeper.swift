@@ -54,6 +54,9 @@ final class LeaseKeeper {
     }
   }
 
+  /// Renews now, unless a renewal is under way.
+  func renewSoon() { if timer != nil { renew() } }
+
   /// Makes the next renewal a first one: there is no presence that could have been lost.
   func startOver() { isFirst = true }
 

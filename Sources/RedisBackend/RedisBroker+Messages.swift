@@ -41,9 +41,13 @@ extension RedisBroker {
       return Position(epoch: epoch, offset: UInt64(answer.integer))
     }
     guard let position = answer.position else { return nil }
-    ledger.learn(position.epoch, of: room)
+    learn(position.epoch, of: room)
     return position
   }
+
+  /// Notes a room's epoch. A new one in a room that was known may mean that Redis has lost everything, the lease too: asked
+  /// for at once, it is taken again before this node can die with members that nobody would sweep.
+  func learn(_ epoch: Epoch, of room: [UInt8]) { if ledger.learn(epoch, of: room) { renewSoon() } }
 
   public func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) { hear(keys.roomChannel(room), reply) }
 

@@ -12,6 +12,7 @@ extension RedisBroker {
         self?.undoEntry(room: room, member)
         return reply(.failure(.unavailable))
       }
+      self?.learn(position.epoch, of: room)
       reply(.success(RoomEntry(position: position, userCount: answer[1].integer)))
     }
     scripts.run(.enter, keys: 4, parts: 12, answer) { [keys, configuration] writer in

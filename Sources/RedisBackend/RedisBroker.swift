@@ -154,6 +154,8 @@ public final class RedisBroker: Broker, TickParticipant {
   public func shrink() {
     for shard in masters.shards { shard.shrink() }
     ledger.shrink()
+    // A set does not shrink by itself.
+    if listedRooms.capacity > 64, listedRooms.capacity > listedRooms.count * 4 { listedRooms = Set(Array(listedRooms)) }
   }
 
   // MARK: Metrics
@@ -301,6 +303,9 @@ public final class RedisBroker: Broker, TickParticipant {
 
   /// Whether a node's lease was found run out: what it left behind must not show.
   func isDead(_ node: [UInt8]) -> Bool { expiredNodes.contains(node) }
+
+  /// Renews the lease without waiting for its time.
+  func renewSoon() { if isAvailable { lease.renewSoon() } }
 
   // MARK: Presence kept for later
 

@@ -60,12 +60,13 @@ struct RoomLedger {
     return rooms[room, default: Entry()].renewMeta(now, metaPeriod)
   }
 
-  /// Notes the room's epoch.
-  mutating func learn(_ epoch: Epoch, of room: [UInt8]) {
-    guard rooms[room] != nil else { return }
+  /// Notes the room's epoch. Returns whether another one was known.
+  mutating func learn(_ epoch: Epoch, of room: [UInt8]) -> Bool {
+    guard let known = rooms[room]?.epoch else { return false }
     var text: [UInt8] = []
     epoch.append(to: &text)
     rooms[room]?.epoch = text
+    return !known.isEmpty && known != text
   }
 
   /// Forgets, once in a period, the rooms that were not used for as long; all of them when they are too many.

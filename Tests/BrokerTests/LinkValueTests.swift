@@ -35,8 +35,9 @@ import Testing
     let ledger = Box(RoomLedger(metaMilliseconds: 10, logMilliseconds: 1))
     let epoch = try #require(Epoch(0xAB))
     #expect(ledger({ $0.publish(in: bytes("a"), now: 0) }).epoch.isEmpty)
-    ledger.value.learn(epoch, of: bytes("a"))
-    ledger.value.learn(epoch, of: bytes("never used"))
+    let isOther = ledger.value.learn(epoch, of: bytes("a"))
+    let isOtherOfNone = ledger.value.learn(epoch, of: bytes("never used"))
+    #expect(!isOther && !isOtherOfNone)
     #expect(ledger({ $0.publish(in: bytes("a"), now: 1) }).epoch == bytes("ab"))
     #expect(ledger.value.count == 1)
     for n in 0..<100 { _ = ledger({ $0.publish(in: bytes("r\(n)"), now: 2) }) }

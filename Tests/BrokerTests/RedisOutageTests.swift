@@ -124,6 +124,20 @@ struct RedisOutageTests {
     #expect(node.heard.lost == 0)
   }
 
+  @Test("takes its lease again at once when a room's new epoch tells that everything was lost")
+  func noticedLoss() throws {
+    try node.subscribe()
+    _ = try node.enter(node.member("ann"))
+    _ = try node.publish("before")
+    // A publish for each flush: the lease stands long before its next renewal is due, time after time.
+    for _ in 0..<5 {
+      server.run("FLUSHALL")
+      _ = try node.publish("after")
+      #expect(drive([node], within: 1.5) { server.run("ZCARD", "roost:{nodes}:leases") == "1" })
+    }
+    #expect(drive([node]) { node.heard.presenceLost.count >= 5 })
+  }
+
   @Test("lets no member enter behind its own leaving, though the script of entering alone was forgotten")
   func overtakenEntry() throws {
     try node.subscribe()
