@@ -58,12 +58,12 @@ public final class RedisBroker: Broker, TickParticipant {
   /// What was sent under an id and not answered.
   var retries = RetryQueue()
   var isRetryTimerSet = false
-  /// Members whose entering was not answered yet.
-  var enterings = EnteringLedger()
   /// Whether the log says already that Redis refuses patterns.
   var hasToldRefusal = false
   /// How often a subscribed connection was replaced because it brought nothing, or not all that it should.
   public internal(set) var deafSubscriptionsTotal: UInt64 = 0
+  /// Members whose entering was not answered yet.
+  var enterings = EnteringLedger()
   /// Rooms known to stand in the node's list of rooms.
   var listedRooms: Set<[UInt8]> = []
   /// Channels wanted before it was known which master holds them.
@@ -154,6 +154,8 @@ public final class RedisBroker: Broker, TickParticipant {
   public func shrink() {
     for shard in masters.shards { shard.shrink() }
     ledger.shrink()
+    // A set does not shrink by itself.
+    if listedRooms.capacity > 64, listedRooms.capacity > listedRooms.count * 4 { listedRooms = Set(Array(listedRooms)) }
   }
 
   // MARK: Metrics

@@ -154,6 +154,12 @@ final class RedisLink: EventHandler {
     wake()
   }
 
+  /// Gives back the memory that a burst of commands took.
+  func shrink() {
+    if output.unsentCount == 0 { output = OutputBuffer() }
+    if pending.isEmpty { pending = PendingReplies() }
+  }
+
   /// Asks for a tick when this tick's write has been made already.
   func wake() {
     if flushedAt == loop.now { loop.tickAgain() }

@@ -72,6 +72,8 @@ final class Shard {
   func shrink() {
     subscriptions.shrink()
     patterns.shrink()
+    commands.shrink()
+    subscriber.shrink()
   }
 
   /// Sends what this tick has gathered.

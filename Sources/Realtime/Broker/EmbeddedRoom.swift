@@ -60,6 +60,8 @@ final class EmbeddedRoom {
     lastUse = now
   }
 
+  var users: [[UInt8]] { Array(Set(presences.keys.map(\.connection.user))) }
+
   func members(of node: [UInt8]) -> [Member] {
     presences.map { key, since in key.connection.member(of: node, since: since) }
   }

@@ -93,6 +93,8 @@ extension Hub {
         Room.Arrival(
           session: id, id: answerID, userCount: entry.userCount, entered: entry.position, since: since))
       self.markDirty(room)
+      // A read that failed while this one was entering has abandoned only those who had entered.
+      self.readAttendance(of: room)
     }
     readAttendance(of: room)
   }
@@ -129,7 +131,7 @@ extension Hub {
   /// Lets in whoever has waited long enough. Called at the end of a tick, right behind the room's batch.
   func admitArrivals(to room: Room) {
     guard room.phase == .live, let position = room.stream?.position else { return }
-    guard room.attendance != nil || !broker.losesNotices else { return }
+    guard room.attendance != nil || !hasAttendance(room) else { return }
     var waiting: [Room.Arrival] = []
     swap(&waiting, &room.arrivals)
     for arrival in waiting where sessions.contains(arrival.session) {

@@ -47,10 +47,13 @@ extension Hub {
 
   // MARK: Attendance
 
+  /// Whether a room needs to know who was announced: where notices may be lost, and anybody is announced at all.
+  func hasAttendance(_ room: Room) -> Bool { broker.losesNotices && room.rule.hasPresence }
+
   /// Reads who is in a room, before its first local member is let in: from then on every change is told.
   /// Asked for right behind the entering, so that it costs no round trip of its own.
   func readAttendance(of room: Room) {
-    guard broker.losesNotices, room.attendance == nil, !room.isReadingAttendance else { return }
+    guard hasAttendance(room), room.attendance == nil, !room.isReadingAttendance else { return }
     room.isReadingAttendance = true
     broker.users(room: room.name) { [weak self] result in
       guard let self, self.isKnown(room) else { return }

@@ -234,7 +234,7 @@ struct LagTests {
   private func simulate(seed: UInt64, _ rule: RoomRule) throws {
     var random = SeededGenerator(seed: seed)
     let bench = makeBench(rule, historySize: 8)
-    let witnesses = (0..<4).map { Witness(bench.open("user\($0)"), getsAllNotices: false) }
+    let witnesses = (0..<4).map { Witness(bench.open("user\($0)"), missesNotices: true) }
     bench.broker.isQueuing = true
     for n in 1...400 {
       let witness = witnesses[Int.random(in: 0..<witnesses.count, using: &random)]

@@ -19,12 +19,12 @@ final class Witness {
   /// Who was there, as the room's other members had been told, when it joined.
   private(set) var known: [String: Bool] = [:]
 
-  /// Whether it gets every notice: who is behind in a room that spares slow readers loses some with what is dropped.
-  private let getsAllNotices: Bool
+  /// Whether it may miss that somebody came or went: what a slow reader is spared, notices are among.
+  private let missesNotices: Bool
 
-  init(_ client: Client, getsAllNotices: Bool = true) {
+  init(_ client: Client, missesNotices: Bool = false) {
     self.client = client
-    self.getsAllNotices = getsAllNotices
+    self.missesNotices = missesNotices
   }
 
   func join(resuming: Bool) {
@@ -57,8 +57,8 @@ final class Witness {
       position?.offset = last
     case "error": isJoining = false
     case "user_joined", "user_left":
-      guard let user = text.string("user") else { break }
-      if getsAllNotices, told[user] == (text.type == "user_joined") { complaints.append("said twice: \(text)") }
+      guard !missesNotices, let user = text.string("user") else { break }
+      if told[user] == (text.type == "user_joined") { complaints.append("said twice: \(text)") }
       told[user] = text.type == "user_joined"
     case "left", "degraded", "restored", "ack": break
     default: complaints.append("unexpected: \(text)")
@@ -165,6 +165,8 @@ struct SimulationTests {
 
   @Test("loses nothing unsaid, repeats nothing and keeps one order, whatever the broker does (500 seeds)")
   func manySeeds() throws {
+    // These found joins that were never answered.
+    for seed in [3385, 14_802] as [UInt64] { try simulate(seed: seed) }
     let start = UInt64.random(in: 0..<1_000_000)
     for seed in start..<(start + 500) { try simulate(seed: seed) }
   }
