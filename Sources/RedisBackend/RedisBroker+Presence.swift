@@ -62,8 +62,12 @@ extension RedisBroker {
     }
   }
 
-  /// Takes a room without local members out of the node's list.
-  func delist(_ room: [UInt8]) { if listedRooms.remove(room) != nil { unlist(room) } }
+  /// Takes a room without local members out of the node's list. Asked for even when the room is not known to be listed:
+  /// what was listed before presence was forgotten, or by a command whose answer got lost, may stand there all the same.
+  func delist(_ room: [UInt8]) {
+    listedRooms.remove(room)
+    unlist(room)
+  }
 
   /// Does it in Redis, now or when it is back.
   func unlist(_ room: [UInt8]) {
