@@ -58,7 +58,13 @@ struct CheckerTests {
     #expect(complaints(member("a") + [message("a", 1, "m1"), message("a", 2, "m1")]).count == 1)
     let two = member("a") + member("b") + [message("a", 1, "m1"), message("b", 1, "m2")]
     #expect(complaints(two).contains { $0.hasPrefix("two messages") })
-    #expect(complaints([("a", .acked(room: "r", body: "m1", place(1)))]).count == 1)
+    #expect(complaints(member("b") + [("a", .acked(room: "r", body: "m1", place(1)))]).count == 1)
+    // Nobody else was there, and who came later could not resume.
+    let late: [(String, Fact)] = [
+      ("a", .acked(room: "r", body: "m1", place(1))),
+      ("b", .joined(room: "r", place(1), since: nil, recovered: nil)),
+    ]
+    #expect(complaints(late).isEmpty)
   }
 
   @Test("finds a loss that history could have prevented, and allows one that it could not")

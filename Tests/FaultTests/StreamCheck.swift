@@ -167,14 +167,37 @@ struct StreamCheck {
     }
   }
 
-  /// What was acked last must have been seen by somebody, unless history was too short for everyone.
+  /// What was acked last must have been seen by somebody who was in the room by then, unless history was too short for
+  /// everyone. Who came later and was told that it could not resume is owed nothing.
   private mutating func judgeAcks() {
     guard historySize > 1000 else { return }
+    let entries = entries()
     for index in records.indices {
       guard case .acked(let room, let body, let place) = records[index].fact else { continue }
       guard !epochs[room, default: []].contains(where: { Place.isLater($0, than: place.epoch) }) else { continue }
+      let isOwed = entries[Spot(room: room, place: Place(epoch: place.epoch, offset: 0)), default: []].contains {
+        $0.who != records[index].who && $0.offset < place.offset
+      }
+      guard isOwed else { continue }
       if !seen.contains(Spot(room: room, place: place)) { complain("\(body) was acked and never seen", index) }
     }
+  }
+
+  /// Who entered each epoch of a room, and behind which offset.
+  private func entries() -> [Spot: [(who: String, offset: Int)]] {
+    var entries: [Spot: [(who: String, offset: Int)]] = [:]
+    for record in records {
+      switch record.fact {
+      case .joined(let room, let place, let since, let recovered):
+        let start = recovered == true ? since?.offset ?? place.offset : place.offset
+        entries[Spot(room: room, place: Place(epoch: place.epoch, offset: 0)), default: []].append((record.who, start))
+      case .renewed(let room, let place):
+        entries[Spot(room: room, place: Place(epoch: place.epoch, offset: 0)), default: []]
+          .append((record.who, place.offset))
+      default: continue
+      }
+    }
+    return entries
   }
 
   private mutating func judge(_ hole: Missing) {
