@@ -77,7 +77,7 @@ struct RedisLinkFaultTests {
     #expect(node.heard.restored == 0)
     proxy.heal()
     #expect(drive([node], within: 10) { isBack() })
-    _ = try node.publish("after")
+    _ = try node.publish("after", dedupe: "test:after")
     #expect(drive([node]) { node.heard.messages.map(\.envelope) == ["after"] })
   }
 
@@ -96,7 +96,7 @@ struct RedisLinkFaultTests {
   @Test("publishes once, and acknowledges, what has an id and whose answer was lost with the connection")
   func lostAnswer() throws {
     try node.subscribe()
-    _ = try node.publish("first")
+    _ = try node.publish("first", dedupe: "test:first")
     var answers: [Result<Position, BrokerError>] = []
     try losingAnswers {
       for n in 1...3 {
@@ -108,7 +108,7 @@ struct RedisLinkFaultTests {
     #expect(drive([node], within: 10) { answers.count == 3 })
     #expect(answers.map { try? $0.get().offset } == [2, 3, 4])
     #expect(drive([node]) { isBack() })
-    _ = try node.publish("last")
+    _ = try node.publish("last", dedupe: "test:last")
     #expect(drive([node]) { node.heard.messages.count == 5 })
     #expect(node.heard.messages.map(\.envelope) == ["first", "m1", "m2", "m3", "last"])
   }
@@ -125,7 +125,7 @@ struct RedisLinkFaultTests {
     #expect(drive([node], within: 10) { answer != nil && sent != nil })
     #expect(answer == .failure(.uncertain) && sent == .failure(.uncertain))
     #expect(drive([node]) { isBack() })
-    #expect(try node.publish("next").offset == 2)
+    #expect(try node.publish("next", dedupe: "test:next").offset == 2)
     #expect(drive([node]) { node.heard.messages.map(\.envelope) == ["m", "next"] })
   }
 
@@ -142,7 +142,7 @@ struct RedisLinkFaultTests {
     proxy.cut(said: "n1-commands")
     #expect(drive([node], within: 10) { answer == .success(1) })
     #expect(drive([node]) { isBack() })
-    _ = try node.publish("fence")
+    _ = try node.publish("fence", dedupe: "test:fence")
     #expect(node.heard.direct.count == 1)
   }
 
