@@ -22,6 +22,8 @@ final class LeaseKeeper {
   private let node: [UInt8]
   private let makeReport: () -> [UInt8]
   private var isFirst = true
+  /// Whether the connection died before a renewal was answered.
+  private var isAnswerLost = false
   private var timer: EventLoop.TimerID?
 
   init(
@@ -67,10 +69,17 @@ final class LeaseKeeper {
   }
 
   private func answered(_ reply: Reply?) {
-    guard let reply, reply.count == 3, let standing = Standing(rawValue: reply[0].integer) else { return refused() }
+    guard let reply else {
+      isAnswerLost = true
+      return refused()
+    }
+    guard reply.count == 3, let standing = Standing(rawValue: reply[0].integer) else { return refused() }
+    // The answer that was lost may have said so, and Redis says it once.
+    let wasToldBefore = isAnswerLost && !isFirst && standing == .held
+    isAnswerLost = false
     isFirst = false
     schedule()
-    renewed(standing, others(reply[1]), others(reply[2]))
+    renewed(wasToldBefore ? .swept : standing, others(reply[1]), others(reply[2]))
   }
 
   private func others(_ nodes: Reply) -> [[UInt8]] { (0..<nodes.count).map { nodes[$0].copy }.filter { $0 != node } }

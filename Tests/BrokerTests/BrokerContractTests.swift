@@ -270,7 +270,8 @@ struct BrokerContractTests {
     #expect(try node.publish("1", in: name).offset == 1)
     #expect(try node.publish("2", in: "a").offset == 1)
     #expect(drive([node]) { node.heard.messages.count == 2 && node.heard.notices.count == 1 })
-    #expect(node.heard.messages.map(\.room) == [name, "a"])
+    // Rooms of different masters have no order between them.
+    #expect(node.heard.messages.map(\.room).sorted() == [name, "a"].sorted())
     #expect(node.heard.notices.first?.room == name)
     #expect(try node.rooms().rooms.map(\.name) == [bytes(name)])
     #expect(try node.members(name).first?.user == bytes(name))

@@ -146,6 +146,19 @@ struct RedisLinkFaultTests {
     #expect(node.heard.direct.count == 1)
   }
 
+  @Test("asserts its presence again when the answer is lost that said that it was forgotten")
+  func lostStanding() throws {
+    _ = try node.enter(node.member("ann"))
+    proxy.treat(.toClient, .swallow, said: "n1-commands")
+    server.run("FLUSHALL")
+    // The next renewal takes the lease again, and says that it was not there.
+    #expect(drive([node], within: 10) { server.run("ZCARD", "roost:{nodes}:leases") == "1" })
+    proxy.heal()
+    proxy.cut(said: "n1-commands")
+    #expect(drive([node], within: 10) { !node.heard.presenceLost.isEmpty })
+    #expect(drive([node], within: 10) { isBack() })
+  }
+
   @Test("answers what waits to be sent again when the broker ends")
   func endsWithRetries() throws {
     var answer: Result<Position, BrokerError>?

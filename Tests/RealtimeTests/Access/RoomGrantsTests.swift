@@ -37,7 +37,7 @@ struct RoomGrantsTests {
       }
       return name.first == first && slow(glob.dropFirst(), name.dropFirst())
     }
-    let seed = UInt64.random(in: 0..<1_000_000)
+    let seed = firstSeed()
     var random = SeededGenerator(seed: seed)
     for _ in 0..<3000 {
       let glob = (0..<Int.random(in: 0...6, using: &random)).map { _ in Array("ab*".utf8).randomElement(using: &random)!
@@ -80,7 +80,7 @@ struct RoomGrantsTests {
 
   @Test("covers a wildcard exactly when it covers every name that the wildcard matches")
   func wildcards() {
-    let seed = UInt64.random(in: 0..<1_000_000)
+    let seed = firstSeed()
     var random = SeededGenerator(seed: seed)
     let alphabet = Array("ab*".utf8)
     let tails = [[], [1], [2], [1, 2], [2, 1], [1, 1, 2]].map { (tail: [Int]) in tail.map { alphabet[$0 - 1] } }

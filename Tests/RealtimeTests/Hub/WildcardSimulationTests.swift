@@ -142,7 +142,7 @@ struct WildcardSimulationTests {
 
   @Test("loses nothing unsaid, repeats nothing and keeps every room's order through wildcards (300 seeds)")
   func manySeeds() throws {
-    let start = UInt64.random(in: 0..<1_000_000)
+    let start = firstSeed()
     for seed in start..<(start + 300) { try simulate(seed: seed) }
   }
 }
