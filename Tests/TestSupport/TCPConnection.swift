@@ -14,10 +14,9 @@ package final class TCPConnection {
     if var receiveBytes {
       setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &receiveBytes, socklen_t(MemoryLayout<Int32>.size))
     }
+    // The object is whole by now: when this throws, `deinit` closes the socket.
     guard SocketAddress.loopback(port, { connect(descriptor, $0, $1) }) == 0 else {
-      let code = errno
-      close(descriptor)
-      throw TestFailure("cannot connect to port \(port): errno \(code)")
+      throw TestFailure("cannot connect to port \(port): errno \(errno)")
     }
     var one: Int32 = 1
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
