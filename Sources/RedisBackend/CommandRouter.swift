@@ -32,6 +32,8 @@ final class CommandRouter {
   private var waitingBytes = 0
   private var commandCount: UInt64 = 0
   private var isTimerSet = false
+  /// Told that a command is about to be sent: what was gathered goes first.
+  var willSend: () -> Void = {}
   /// Told that the map is out of date.
   var mapIsStale: () -> Void = {}
 
@@ -42,6 +44,7 @@ final class CommandRouter {
 
   /// Sends a command. `reply` gets the answer, or nil when nobody in reach holds its key, or the link is full or dies first.
   func request(_ reply: @escaping PendingReplies.Handler, _ write: (inout CommandWriter) -> Void) {
+    willSend()
     guard masters.isSharded else {
       guard let shard = masters.shards.first else { return reply(nil) }
       return shard.commands.request(reply, write)

@@ -16,22 +16,13 @@ extension RedisBroker {
 
   private func publishOnce(_ message: RoomMessage, _ reply: @escaping (Position?) -> Void) {
     let dues = ledger.publish(in: message.room, now: loop.now)
-    let retention = message.retention ?? configuration.retention
-    let keyCount = message.dedupe == nil ? 2 : 3
-    let parts = keyCount + 4 + (dues.isLogDue ? 1 : 0) + (dues.isMetaDue ? 1 : 0)
-    let answer: ScriptRunner.Handler = { [weak self] answer in
+    if batch.isEmpty { masters.shards.first?.commands.wake() }
+    batch.append(
+      PublishBatch.Message(
+        room: message.room, envelope: message.envelope, dedupe: message.dedupe, dues: dues,
+        retention: message.retention ?? configuration.retention)
+    ) { [weak self] answer in
       reply(answer.flatMap { self?.publishedPosition($0, room: message.room, epoch: dues.epoch) })
-    }
-    scripts.run(.publish, keys: keyCount, parts: parts, answer) { [keys, configuration] writer in
-      writer.bulk(keys.room, message.room, "}:meta")
-      writer.bulk(keys.room, message.room, "}:log")
-      if let dedupe = message.dedupe { writer.bulk(keys.room, message.room + Array("}:id:".utf8) + dedupe, "") }
-      writer.bulk(keys.room, message.room, "}:ch")
-      writer.bulk(message.envelope)
-      writer.bulk(dues.epoch)
-      writer.bulk(-max(1, retention.messagesMax))
-      if dues.isLogDue { writer.bulk(retention.logMilliseconds) }
-      if dues.isMetaDue { writer.bulk(configuration.metaMilliseconds) }
     }
   }
 
@@ -221,9 +212,4 @@ extension RedisConfiguration {
     let longest = max(historyTTLMilliseconds, rules.retentionMillisecondsMax)
     return max(RedisLimits.metaMilliseconds, 2 * (longest + RedisLimits.logSlackMilliseconds))
   }
-}
-
-extension Retention {
-  /// Life of a room's log after the last message.
-  fileprivate var logMilliseconds: Int { milliseconds + RedisLimits.logSlackMilliseconds }
 }

@@ -21,6 +21,7 @@ public final class RedisBroker: Broker, TickParticipant {
   let masters: Masters
   let commands: CommandRouter
   let scripts: ScriptRunner
+  let batch: PublishBatch
   let lease: LeaseKeeper
   let sweeper: Sweeper
   /// With sentinels: what finds the master.
@@ -114,6 +115,8 @@ public final class RedisBroker: Broker, TickParticipant {
     }
     commands = CommandRouter(loop: loop, masters: masters)
     scripts = ScriptRunner(road: commands, isSharded: isSharded, log: log)
+    batch = PublishBatch(
+      scripts: scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, isSharded: isSharded)
     sweeper = Sweeper(road: commands, scripts: scripts, keys: keys)
     lease = LeaseKeeper(loop: loop, scripts: scripts, keys: keys, node: nodeID) { myself.report() }
     myself.broker = self
@@ -146,6 +149,7 @@ public final class RedisBroker: Broker, TickParticipant {
     lease.refused = { [weak self] in self?.leaseRefused() }
     sweeper.swept = { [weak self] in self?.expiredNodes.remove($0) }
     watcher?.found = { [weak self] in self?.adopt($0) }
+    commands.willSend = { [batch] in batch.close() }
     commands.mapIsStale = { [weak self] in self?.watcher?.refresh() }
     homeless.insert(keys.everyone)
   }
@@ -250,6 +254,7 @@ public final class RedisBroker: Broker, TickParticipant {
   public func tickEnds() {
     finder?.flush()
     watcher?.flush()
+    batch.close()
     for shard in masters.shards { shard.flush() }
   }
 

@@ -57,6 +57,13 @@ public enum RedisLimits {
   static let metaRefreshMilliseconds = 60_000
   /// A node refreshes a room's log at most once in this time.
   static let logRefreshMilliseconds = 1_000
+  /// A node has Redis cut a room's log with every so many of its publishes, and with every refresh of it: the log holds up
+  /// to one message less than this more than it should for every node that publishes there.
+  static let publishesPerTrim = 16
+  /// Publishes of one tick that share a script: Redis serves others after them, and more would not make one cheaper.
+  static let batchMessagesMax = 32
+  /// A batch that has grown to this is sent at once. In bytes.
+  static let batchBytesMax = 64 << 10
   /// Added to the history's TTL: it covers the refresh that was left out.
   static let logSlackMilliseconds = 2_000
   /// Rooms remembered with their epoch and as refreshed. Beyond it all are forgotten, and refreshed once more than needed.

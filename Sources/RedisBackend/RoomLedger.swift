@@ -10,6 +10,8 @@ struct RoomLedger {
     /// Whether the life of the counter, and that of the log, is due.
     var isMetaDue = false
     var isLogDue = false
+    /// Whether the log is to be cut to its size: every `RedisLimits.publishesPerTrim`, and whenever its life is due.
+    var isTrimDue = false
   }
 
   private struct Entry {
@@ -17,12 +19,16 @@ struct RoomLedger {
     /// Nanoseconds of the monotonic clock.
     var metaDue: UInt64 = 0
     var logDue: UInt64 = 0
+    var untrimmed = 0
 
     mutating func publish(_ now: UInt64, _ metaPeriod: UInt64, _ logPeriod: UInt64) -> Dues {
       let isMetaDue = renewMeta(now, metaPeriod)
       let isLogDue = isMetaDue || now >= logDue
       if isLogDue { logDue = now + logPeriod }
-      return Dues(epoch: epoch, isMetaDue: isMetaDue, isLogDue: isLogDue)
+      untrimmed += 1
+      let isTrimDue = isLogDue || untrimmed >= RedisLimits.publishesPerTrim
+      if isTrimDue { untrimmed = 0 }
+      return Dues(epoch: epoch, isMetaDue: isMetaDue, isLogDue: isLogDue, isTrimDue: isTrimDue)
     }
 
     mutating func renewMeta(_ now: UInt64, _ period: UInt64) -> Bool {

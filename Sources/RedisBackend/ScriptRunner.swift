@@ -102,7 +102,8 @@ final class ScriptRunner {
     }
   }
 
-  private func finish(_ script: Script, _ answer: Reply?, _ reply: @escaping Handler) {
+  /// Hands an answer on, or nil for an error, which is told.
+  func finish(_ script: Script, _ answer: Reply?, _ reply: @escaping Handler) {
     guard let answer, answer.isError else { return reply(answer) }
     let text = RedisLink.refusal(of: "EVALSHA (\(script))", answer)
     if text != lastError { log(.warning, "Redis: \(text)") }

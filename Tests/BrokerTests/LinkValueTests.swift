@@ -30,6 +30,19 @@ import Testing
     #expect(ledger({ $0.isMetaDue(bytes("c"), now: 11_000_000) }) == true)
   }
 
+  @Test("has a room's log cut with every sixteenth publish, and whenever its life is refreshed")
+  func trims() {
+    let ledger = Box(RoomLedger(metaMilliseconds: 10, logMilliseconds: 1))
+    func isTrimmed(_ milliseconds: UInt64) -> Bool {
+      ledger({ $0.publish(in: bytes("a"), now: milliseconds * 1_000_000) }).isTrimDue
+    }
+    #expect(isTrimmed(0))
+    for cut in 1...32 { #expect(isTrimmed(0) == (cut % RedisLimits.publishesPerTrim == 0)) }
+    #expect(!isTrimmed(0))
+    #expect(isTrimmed(1))
+    #expect(!isTrimmed(1))
+  }
+
   @Test("remembers a room's epoch while the room is used, and forgets what nobody uses")
   func epochs() throws {
     let ledger = Box(RoomLedger(metaMilliseconds: 10, logMilliseconds: 1))

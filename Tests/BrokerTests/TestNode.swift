@@ -18,6 +18,7 @@ final class Recorder: BrokerListener {
   var compared: [String] = []
   var presenceLost: [Bool] = []
   var onPresenceLost: () -> Void = {}
+  var onNotice: () -> Void = {}
 
   func heard(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
     messages.append((text(room), position, text(envelope)))
@@ -25,6 +26,7 @@ final class Recorder: BrokerListener {
   func heard(room: Span<UInt8>, notice: Span<UInt8>) {
     let parsed = Envelope(notice)
     notices.append((text(room), parsed?.kind, parsed.map { text(notice.extracting($0.user)) } ?? ""))
+    onNotice()
   }
   func heard(user: Span<UInt8>, envelope: Span<UInt8>) { direct.append((text(user), text(envelope))) }
   func heardByEveryone(envelope: Span<UInt8>) { everyone.append(text(envelope)) }

@@ -1,47 +1,73 @@
--- Gives a message its offset, keeps it, and has every subscribed node hear it. The hot path: every command and every
--- argument costs, and so does every number made into text.
--- KEYS  1 meta  2 log  3 dedupe (only when the message carries an id)
--- ARGV  1 channel  2 envelope  3 epoch as the node knows it, or empty  4 index of the oldest entry to keep, from the end
---       5 log TTL ms (only when due)  6 meta TTL ms (only when due, with 5)
--- Reply the offset when the node's epoch is right, else EPOCH:OFFSET; for an id that is repeated within 5 min the
---       first EPOCH:OFFSET
-local meta, log, dedupe, epoch, call = KEYS[1], KEYS[2], KEYS[3], ARGV[3], redis.call
-if dedupe then
-  local first = call('GET', dedupe)
-  if first then return first end
-end
+-- Gives messages their offsets, keeps them, and has every subscribed node hear them: one message, or those of a tick, for
+-- to begin a script costs as much as one message in it. The hot path: every command, every argument and every piece of
+-- text that is made costs, so the common case is spelled out, and '1' is text because a number would be printed.
+-- KEYS  for each message: meta, log, and dedupe when the message carries an id
+-- ARGV  for each message: channel; envelope; epoch as the node knows it, or empty; and what else is to be done, or empty:
+--       `d` for a dedupe key, then, when due, SIZE of the log, its TTL in ms, and the meta's, each behind a space
+-- Reply for one message the offset when the node's epoch is right, else EPOCH:OFFSET; for an id that is repeated within
+--       5 min the first EPOCH:OFFSET. For several messages an array of that, with an error for a message of which the
+--       keys hold something else
+local keys, args, call, try = KEYS, ARGV, redis.call, redis.pcall
+local replies, n, k = nil, 0, 0
 
--- The counter is a field named like its epoch, so counting also compares: a wrong epoch counts from 1, which is looked into.
-local offset = call('HINCRBY', meta, epoch, 1)
-if offset == 1 and call('HGET', meta, 'epoch') ~= epoch then
-  call('HDEL', meta, epoch)
-  epoch = call('HGET', meta, 'epoch')
-  if epoch then
-    offset = call('HINCRBY', meta, epoch, 1)
-  else
-    -- The counter was lost, or never was.
-    local t = call('TIME')
-    epoch = string.format('%x', t[1] * 1000000 + t[2])
-    call('HSET', meta, 'epoch', epoch, epoch, 1)
-    call('DEL', log)
-    -- A day, until the next refresh says better: no key may stay for ever.
-    call('PEXPIRE', meta, 86400000)
+for a = 1, #args, 4 do
+  local meta, log, dedupe, envelope, known, more = keys[k + 1], keys[k + 2], nil, args[a + 1], args[a + 2], args[a + 3]
+  local size, logTTL, metaTTL, reply
+  k = k + 2
+  if more ~= '' then
+    if string.byte(more) == 100 then
+      k = k + 1
+      dedupe = keys[k]
+      reply = try('GET', dedupe)
+    end
+    if #more > 1 then size, logTTL, metaTTL = string.match(more, ' (%S+) ?(%S*) ?(%S*)') end
   end
-end
 
-if call('RPUSH', log, ARGV[2]) == 1 then
-  call('PEXPIRE', log, 86400000)
-elseif offset % 16 == 0 then
-  -- Cutting costs as much as keeping, so not every message pays for it; the log holds up to 15 more than it should.
-  call('LTRIM', log, ARGV[4], -1)
-end
+  if not reply then
+    -- The counter is a field named like its epoch, so counting also compares: a wrong epoch counts from 1, which is looked into.
+    local epoch, offset = known, try('HINCRBY', meta, known, '1')
+    if offset == 1 and call('HGET', meta, 'epoch') ~= epoch then
+      call('HDEL', meta, epoch)
+      epoch = call('HGET', meta, 'epoch')
+      if epoch then
+        offset = call('HINCRBY', meta, epoch, '1')
+      else
+        -- The counter was lost, or never was.
+        local t = call('TIME')
+        epoch = string.format('%x', t[1] * 1000000 + t[2])
+        call('HSET', meta, 'epoch', epoch, epoch, '1')
+        call('DEL', log)
+        -- A day, until the next refresh says better: no key may stay for ever.
+        call('PEXPIRE', meta, '86400000')
+      end
+    end
+    local length = type(offset) == 'number' and try('RPUSH', log, envelope) or offset
+    if type(length) == 'number' then
+      if length == 1 then
+        call('PEXPIRE', log, '86400000')
+      elseif size then
+        -- Cutting costs as much as keeping, so not every message pays for it.
+        call('LTRIM', log, size, '-1')
+      end
+      local text = string.format('%d', offset)
+      call('PUBLISH', args[a], epoch .. ':' .. text .. ' ' .. envelope)
+      if dedupe then call('SET', dedupe, epoch .. ':' .. text, 'PX', '300000') end
+      if logTTL and logTTL ~= '' then
+        call('PEXPIRE', log, logTTL)
+        if metaTTL ~= '' then call('PEXPIRE', meta, metaTTL) end
+      end
+      reply = epoch == known and offset or epoch .. ':' .. text
+    else
+      reply = length
+    end
+  end
 
-local text = string.format('%d', offset)
-call('PUBLISH', ARGV[1], epoch .. ':' .. text .. ' ' .. ARGV[2])
-if dedupe then call('SET', dedupe, epoch .. ':' .. text, 'PX', 300000) end
-if ARGV[5] then
-  call('PEXPIRE', log, ARGV[5])
-  if ARGV[6] then call('PEXPIRE', meta, ARGV[6]) end
+  if n == 0 then
+    -- What keeps the first message from being published and is not about its keys keeps them all.
+    if #args == 4 or (type(reply) == 'table' and not string.find(reply.err, 'WRONGTYPE', 1, true)) then return reply end
+    replies = {}
+  end
+  n = n + 1
+  replies[n] = reply
 end
-if epoch ~= ARGV[3] then return epoch .. ':' .. text end
-return offset
+return replies
