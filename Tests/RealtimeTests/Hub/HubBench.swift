@@ -57,6 +57,20 @@ final class HubBench: Delivery {
     settle()
   }
 
+  /// Gives the hub all that waits at the broker, and all that comes of it: in turns a publication and an answer, or an
+  /// answer and a publication. `step` is done after each pair.
+  func exchangeAll(answersFirst: Bool = false, _ step: () throws -> Void) rethrows {
+    while !broker.answers.isEmpty || !broker.hearings.isEmpty {
+      if answersFirst { broker.answerNext() }
+      broker.hearNext()
+      if !answersFirst { broker.answerNext() }
+      try step()
+    }
+  }
+
+  /// Gives the hub all that waits at the broker, and all that comes of it.
+  func exchangeAll() { exchangeAll {} }
+
   /// Makes a client's socket take one more batch and then nothing.
   func stop(_ client: Client) { stuck.insert(client.target) }
 

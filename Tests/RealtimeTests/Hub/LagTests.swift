@@ -261,10 +261,7 @@ struct LagTests {
     bench.broker.isLosing = false
     bench.broker.comeBack()
     for _ in 0..<40 {
-      while !bench.broker.answers.isEmpty || !bench.broker.hearings.isEmpty {
-        bench.broker.hearNext()
-        bench.broker.answerNext()
-      }
+      bench.exchangeAll()
       for witness in witnesses {
         bench.drain(witness.client)
         witness.look()

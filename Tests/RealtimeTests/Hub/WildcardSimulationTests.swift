@@ -110,9 +110,7 @@ struct WildcardSimulationTests {
     bench.broker.comeBack()
     for _ in 0..<20 {
       var steps = 0
-      while !bench.broker.answers.isEmpty || !bench.broker.hearings.isEmpty {
-        bench.broker.hearNext()
-        bench.broker.answerNext()
+      try bench.exchangeAll {
         steps += 1
         try #require(steps < 5000, "seed \(seed): the hub does not come to rest")
       }
