@@ -35,9 +35,10 @@ let package = Package(
 
     .target(name: "LoopCore", dependencies: ["CSystem", "COpenSSL"], swiftSettings: strict),
     .target(name: "Compression", dependencies: ["CZlib"], swiftSettings: strict),
+    .target(name: "Transfers", dependencies: ["CCurl"], swiftSettings: strict),
     .target(name: "Realtime", dependencies: ["JSONCore"], swiftSettings: strict),
     .target(
-      name: "Tokens", dependencies: ["Realtime", "LoopCore", "JSONCore", "CCurl"], swiftSettings: strict),
+      name: "Tokens", dependencies: ["Realtime", "LoopCore", "JSONCore", "Transfers", "CCurl"], swiftSettings: strict),
     .target(name: "Settings", dependencies: ["AddressCore", "JSONCore"], swiftSettings: strict),
     .target(
       name: "RedisBackend", dependencies: ["Realtime", "LoopCore", "JSONCore", "CHiredis"],
@@ -51,7 +52,7 @@ let package = Package(
       resources: [.embedInCode("Pages")], swiftSettings: strict),
     .target(
       name: "Commands",
-      dependencies: ["Settings", "JSONCore", "LoopCore", "WebSocketCore", "HTTPCore", "CCurl"],
+      dependencies: ["Settings", "JSONCore", "LoopCore", "WebSocketCore", "HTTPCore", "Transfers", "CCurl"],
       swiftSettings: strict),
     .target(
       name: "Bench",
