@@ -27,16 +27,17 @@ let package = Package(
     .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"]), .brew(["curl"])]),
     .systemLibrary(name: "CSystem"),
 
-    // Pure protocol code: no sockets, no clocks, no imports.
+    // Pure code, most of it of protocols: no sockets, no clocks, no imports.
     .target(name: "AddressCore", swiftSettings: strict),
     .target(name: "JSONCore", swiftSettings: strict),
     .target(name: "HTTPCore", swiftSettings: strict),
     .target(name: "WebSocketCore", swiftSettings: strict),
+    .target(name: "TimeCore", swiftSettings: strict),
 
-    .target(name: "LoopCore", dependencies: ["CSystem", "COpenSSL"], swiftSettings: strict),
+    .target(name: "LoopCore", dependencies: ["TimeCore", "CSystem", "COpenSSL"], swiftSettings: strict),
     .target(name: "Compression", dependencies: ["CZlib"], swiftSettings: strict),
     .target(name: "Transfers", dependencies: ["CCurl"], swiftSettings: strict),
-    .target(name: "Realtime", dependencies: ["JSONCore"], swiftSettings: strict),
+    .target(name: "Realtime", dependencies: ["JSONCore", "TimeCore"], swiftSettings: strict),
     .target(
       name: "Tokens", dependencies: ["Realtime", "LoopCore", "JSONCore", "Transfers", "CCurl"], swiftSettings: strict),
     .target(name: "Settings", dependencies: ["AddressCore", "JSONCore"], swiftSettings: strict),
