@@ -130,16 +130,7 @@ struct SimulationTests {
     bench.broker.isLosing = false
     bench.broker.comeBack()
     var steps = 0
-    for _ in 0..<40 {
-      try bench.exchangeAll {
-        steps += 1
-        // A peaceful broker is asked a few things for each room and client, not thousands.
-        try #require(steps < 5000, "seed \(seed): the hub does not come to rest")
-      }
-      for witness in witnesses { witness.look() }
-      bench.clock.milliseconds += 300
-      bench.hub.expire()
-    }
+    for _ in 0..<40 { try bench.rest(seed: seed, &steps) { for witness in witnesses { witness.look() } } }
     judge(witnesses, bench, seed)
   }
 
