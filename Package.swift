@@ -27,17 +27,19 @@ let package = Package(
     .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"]), .brew(["curl"])]),
     .systemLibrary(name: "CSystem"),
 
-    // Pure protocol code: no sockets, no clocks, no imports.
+    // Pure code, most of it of protocols: no sockets, no clocks, no imports.
     .target(name: "AddressCore", swiftSettings: strict),
     .target(name: "JSONCore", swiftSettings: strict),
     .target(name: "HTTPCore", swiftSettings: strict),
     .target(name: "WebSocketCore", swiftSettings: strict),
+    .target(name: "TimeCore", swiftSettings: strict),
 
-    .target(name: "LoopCore", dependencies: ["CSystem", "COpenSSL"], swiftSettings: strict),
+    .target(name: "LoopCore", dependencies: ["TimeCore", "CSystem", "COpenSSL"], swiftSettings: strict),
     .target(name: "Compression", dependencies: ["CZlib"], swiftSettings: strict),
-    .target(name: "Realtime", dependencies: ["JSONCore"], swiftSettings: strict),
+    .target(name: "Transfers", dependencies: ["CCurl"], swiftSettings: strict),
+    .target(name: "Realtime", dependencies: ["JSONCore", "TimeCore"], swiftSettings: strict),
     .target(
-      name: "Tokens", dependencies: ["Realtime", "LoopCore", "JSONCore", "CCurl"], swiftSettings: strict),
+      name: "Tokens", dependencies: ["Realtime", "LoopCore", "JSONCore", "Transfers", "CCurl"], swiftSettings: strict),
     .target(name: "Settings", dependencies: ["AddressCore", "JSONCore"], swiftSettings: strict),
     .target(
       name: "RedisBackend", dependencies: ["Realtime", "LoopCore", "JSONCore", "CHiredis"],
@@ -50,7 +52,8 @@ let package = Package(
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
     .target(
-      name: "Commands", dependencies: ["Settings", "JSONCore", "LoopCore", "WebSocketCore", "HTTPCore", "CCurl"],
+      name: "Commands",
+      dependencies: ["Settings", "JSONCore", "LoopCore", "WebSocketCore", "HTTPCore", "Transfers", "CCurl"],
       swiftSettings: strict),
     .target(
       name: "Bench",
@@ -69,32 +72,37 @@ let package = Package(
         "AddressCore", "HTTPCore", "WebSocketCore", "Compression", "JSONCore", "Realtime", "RedisBackend", "Settings",
         "Server", "Tokens",
       ], path: "Tests/FuzzTargets", swiftSettings: strict),
+    // Seeds and what is drawn from them, for tests of every level: pure.
+    .target(name: "Randomness", path: "Tests/Randomness", swiftSettings: strict),
     // Counted by `make flat`: the hub without sockets.
     .executableTarget(
       name: "flatcost", dependencies: ["Realtime"], path: "Tests/flat/driver", swiftSettings: strict),
-    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets", "Randomness"], swiftSettings: strict),
     .testTarget(name: "AddressCoreTests", dependencies: ["AddressCore"], swiftSettings: strict),
-    .testTarget(name: "JSONCoreTests", dependencies: ["JSONCore"], swiftSettings: strict),
-    .testTarget(name: "SettingsTests", dependencies: ["Settings", "JSONCore"], swiftSettings: strict),
-    .testTarget(name: "RealtimeTests", dependencies: ["Realtime", "JSONCore"], swiftSettings: strict),
+    .testTarget(name: "JSONCoreTests", dependencies: ["JSONCore", "Randomness"], swiftSettings: strict),
+    .testTarget(name: "SettingsTests", dependencies: ["Settings", "JSONCore", "Randomness"], swiftSettings: strict),
+    .testTarget(name: "RealtimeTests", dependencies: ["Realtime", "JSONCore", "Randomness"], swiftSettings: strict),
     .testTarget(
-      name: "BrokerTests", dependencies: ["Realtime", "RedisBackend", "LoopCore", "TestSupport"], swiftSettings: strict),
+      name: "BrokerTests", dependencies: ["Realtime", "RedisBackend", "LoopCore", "TestSupport", "Randomness"],
+      swiftSettings: strict),
     .testTarget(
-      name: "TokensTests", dependencies: ["Tokens", "Realtime", "LoopCore", "JSONCore", "TestSupport"],
+      name: "TokensTests", dependencies: ["Tokens", "Realtime", "LoopCore", "JSONCore", "TestSupport", "Randomness"],
       swiftSettings: strict),
     .testTarget(name: "LoopCoreTests", dependencies: ["LoopCore", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "ServerTests",
-      dependencies: ["roost", "Server", "Compression", "TestSupport", "JSONCore", "WebSocketCore"],
+      dependencies: ["roost", "Server", "Compression", "TestSupport", "JSONCore", "WebSocketCore", "Randomness"],
       swiftSettings: strict),
     .testTarget(
       name: "ClusterTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore"], swiftSettings: strict),
     .testTarget(
-      name: "FaultTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore"], swiftSettings: strict),
+      name: "FaultTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore", "Randomness"],
+      swiftSettings: strict),
     .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: strict),
-    .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: strict),
+    .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore", "Randomness"], swiftSettings: strict),
     .testTarget(name: "BenchTests", dependencies: ["Bench", "Settings", "LoopCore"], swiftSettings: strict),
-    .testTarget(name: "WebSocketCoreTests", dependencies: ["WebSocketCore", "JSONCore"], swiftSettings: strict),
+    .testTarget(
+      name: "WebSocketCoreTests", dependencies: ["WebSocketCore", "JSONCore", "Randomness"], swiftSettings: strict),
     .testTarget(
       name: "CommandsTests", dependencies: ["Commands", "JSONCore", "LoopCore", "roost"], swiftSettings: strict),
   ],

@@ -1,13 +1,10 @@
 import CCurl
+import Transfers
 
 /// Talks to the admin endpoint of one node, one request after the other over one connection.
 final class AdminClient {
   /// Bytes of an answer; a longer one is refused rather than filling the memory.
   private static let answerBytesMax = 64 << 20
-
-  private final class Answer {
-    var bytes: [UInt8] = []
-  }
 
   private let handle: UnsafeMutableRawPointer
   private let url: ServerURL
@@ -56,31 +53,15 @@ final class AdminClient {
 
   private func perform(_ path: String) throws(CommandFailure) -> [UInt8] {
     _ = roost_curl_set_string(handle, CURLOPT_URL, "\(url.text)/admin/\(path)")
-    let answer = Answer()
-    // Safe because `answer` lives until after curl_easy_perform, the only time that the pointer is used.
-    _ = roost_curl_set_writer(handle, AdminClient.collect, Unmanaged.passUnretained(answer).toOpaque())
-    let code = withExtendedLifetime(answer) { curl_easy_perform(handle) }
-    guard code == CURLE_OK else { throw unreachable(code) }
-    try AdminAnswer.check(status: roost_curl_status(handle), body: answer.bytes, from: url, hasToken: hasToken)
-    return answer.bytes
-  }
-
-  private static let collect: roost_curl_writer = { bytes, size, count, context in
-    guard let bytes, let context else { return 0 }
-    // Safe because `perform` passed an Answer that it keeps alive.
-    let answer = Unmanaged<Answer>.fromOpaque(context).takeUnretainedValue()
-    // Anything but the full count makes libcurl give up with CURLE_WRITE_ERROR.
-    guard answer.bytes.count + size * count <= AdminClient.answerBytesMax else { return 0 }
-    // Safe because libcurl passes `size * count` bytes that live through this call.
-    answer.bytes.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: size * count))
-    return size * count
-  }
-
-  private func unreachable(_ code: CURLcode) -> CommandFailure {
-    // Safe because curl_easy_strerror returns a static NUL-terminated string, copied at once.
-    let reason = String(cString: curl_easy_strerror(code))
-    return CommandFailure(
-      ExitStatus.unavailable,
-      "cannot reach \(url.text): \(reason); start a node there, or name another by --url or ROOST_URL")
+    let body: [UInt8]
+    do throws(TransferFault) {
+      body = try Transfer.perform(handle, bytesMax: AdminClient.answerBytesMax)
+    } catch {
+      throw CommandFailure(
+        ExitStatus.unavailable,
+        "cannot reach \(url.text): \(error); start a node there, or name another by --url or ROOST_URL")
+    }
+    try AdminAnswer.check(status: roost_curl_status(handle), body: body, from: url, hasToken: hasToken)
+    return body
   }
 }

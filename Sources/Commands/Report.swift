@@ -73,27 +73,7 @@ enum Report {
   /// Writes a value on one line as JSON again.
   private static func json(_ value: JSONValue) -> String {
     var writer = JSONWriter()
-    write(value, to: &writer)
+    writer.value(value)
     return String(decoding: writer.finish(), as: UTF8.self)
-  }
-
-  private static func write(_ value: JSONValue, to writer: inout JSONWriter) {
-    switch value {
-    case .null: writer.null()
-    case .bool(let value): writer.bool(value)
-    case .number(let digits): writer.raw(digits)
-    case .string(let text): writer.string(text)
-    case .array(let elements):
-      writer.beginArray()
-      for element in elements { write(element, to: &writer) }
-      writer.endArray()
-    case .object(let members):
-      writer.beginObject()
-      for member in members {
-        writer.key(bytes: member.key.span)
-        write(member.value, to: &writer)
-      }
-      writer.endObject()
-    }
   }
 }

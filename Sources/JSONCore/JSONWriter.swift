@@ -112,6 +112,28 @@ public struct JSONWriter: Sendable {
   /// Writes one value, or several members or elements with commas between them, that are valid JSON already.
   public mutating func raw(_ text: [UInt8]) { raw(text.span) }
 
+  /// Writes a tree as ``JSONValue/parse(_:depthMax:)`` has read it: numbers with the digits of their text, members in
+  /// their order. Calls itself as deep as the tree is.
+  public mutating func value(_ tree: JSONValue) {
+    switch tree {
+    case .null: null()
+    case .bool(let isTrue): bool(isTrue)
+    case .number(let digits): raw(digits)
+    case .string(let text): string(text)
+    case .array(let elements):
+      beginArray()
+      for element in elements { value(element) }
+      endArray()
+    case .object(let members):
+      beginObject()
+      for member in members {
+        key(bytes: member.key.span)
+        value(member.value)
+      }
+      endObject()
+    }
+  }
+
   private mutating func literal(_ text: StaticString) {
     separate()
     bytes.append(text)

@@ -31,15 +31,7 @@ public final class TLSClientContext {
       }
     }
     guard let certificatePath, let keyPath else { return }
-    guard SSL_CTX_use_certificate_chain_file(context, certificatePath) == 1 else {
-      throw TLSError("cannot read the certificate \(certificatePath)")
-    }
-    guard SSL_CTX_use_PrivateKey_file(context, keyPath, SSL_FILETYPE_PEM) == 1 else {
-      throw TLSError("cannot read the key \(keyPath)")
-    }
-    guard SSL_CTX_check_private_key(context) == 1 else {
-      throw TLSError("the key \(keyPath) does not belong to the certificate \(certificatePath)")
-    }
+    try TLSCertificate(chainPath: certificatePath, keyPath: keyPath).load(into: context)
   }
 
   deinit { SSL_CTX_free(context) }

@@ -32,15 +32,7 @@ public final class TLSContext {
     _ = roost_ctx_set_min_version(context, TLS1_2_VERSION)
     roost_ctx_set_mode(context)
     SSL_CTX_set_options(context, roost_op_server_defaults())
-    guard SSL_CTX_use_certificate_chain_file(context, certificatePath) == 1 else {
-      throw TLSError("cannot read the certificate \(certificatePath)")
-    }
-    guard SSL_CTX_use_PrivateKey_file(context, keyPath, SSL_FILETYPE_PEM) == 1 else {
-      throw TLSError("cannot read the key \(keyPath)")
-    }
-    guard SSL_CTX_check_private_key(context) == 1 else {
-      throw TLSError("the key \(keyPath) does not belong to the certificate \(certificatePath)")
-    }
+    try TLSCertificate(chainPath: certificatePath, keyPath: keyPath).load(into: context)
     // Resumption needs an id context as soon as sessions are cached.
     let name: [UInt8] = Array("roost".utf8)
     SSL_CTX_set_session_id_context(context, name, UInt32(name.count))

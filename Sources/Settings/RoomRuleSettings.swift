@@ -110,17 +110,21 @@ extension Option where Target == RoomRuleSettings {
   fileprivate static func optionalDuration(
     _ key: String, _ path: WritableKeyPath<Target, Int?> & Sendable, _ range: ClosedRange<Int>
   ) -> Self {
-    let required = Option<Holder>.duration(key, \.value, range, "")
-    return Self(key, form: .text, placeholder: "DURATION", help: "", defaultText: { _ in nil }) { rule, text in
-      Holder.pass(text, through: required, to: &rule[keyPath: path])
-    }
+    optional(.text, .duration(key, \.value, range, ""), path)
   }
 
   fileprivate static func optionalSize(
     _ key: String, _ path: WritableKeyPath<Target, Int?> & Sendable, _ range: ClosedRange<Int>
   ) -> Self {
-    let required = Option<Holder>.size(key, \.value, range, "")
-    return Self(key, form: .size, placeholder: "SIZE", help: "", defaultText: { _ in nil }) { rule, text in
+    optional(.size, .size(key, \.value, range, ""), path)
+  }
+
+  private static func optional(
+    _ form: Form, _ required: Option<Holder>, _ path: WritableKeyPath<Target, Int?> & Sendable
+  ) -> Self {
+    Self(
+      required.key, form: form, placeholder: required.placeholder, help: "", defaultText: { _ in nil }
+    ) { rule, text in
       Holder.pass(text, through: required, to: &rule[keyPath: path])
     }
   }

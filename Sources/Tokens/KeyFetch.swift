@@ -1,5 +1,6 @@
 import CCurl
 import LoopCore
+import Transfers
 
 /// Where a set of keys is published.
 enum KeyLocation: Sendable, CustomStringConvertible {
@@ -33,10 +34,6 @@ struct FetchedKeys: Sendable {
 
 /// Gets a set of keys, from disk or by HTTP. Blocks: for helper threads, and for the start.
 enum KeyFetch {
-  private final class Body {
-    var bytes: [UInt8] = []
-  }
-
   static func run(_ location: KeyLocation) -> Result<FetchedKeys, KeyFault> {
     switch location {
     case .file(let path):
@@ -63,29 +60,14 @@ enum KeyFetch {
     _ = roost_curl_set_long(handle, CURLOPT_TIMEOUT_MS, TokenLimits.fetchMilliseconds)
     _ = roost_curl_set_long(handle, CURLOPT_CONNECTTIMEOUT_MS, TokenLimits.connectMilliseconds)
     _ = roost_curl_set_long(handle, CURLOPT_NOSIGNAL, 1)
-    let body = Body()
-    // Safe because `body` lives until after curl_easy_perform, the only time that the pointer is used.
-    _ = roost_curl_set_writer(handle, collect, Unmanaged.passUnretained(body).toOpaque())
-    let code = withExtendedLifetime(body) { curl_easy_perform(handle) }
-    guard code == CURLE_OK else {
-      // Safe because curl_easy_strerror returns a static NUL-terminated string, copied at once.
-      let reason = code == CURLE_WRITE_ERROR ? "more than 256 KiB" : String(cString: curl_easy_strerror(code))
-      return .failure(KeyFault(reason))
+    do throws(TransferFault) {
+      let bytes = try Transfer.perform(handle, bytesMax: TokenLimits.keysBytesMax)
+      let status = roost_curl_status(handle)
+      guard status == 200 else { return .failure(KeyFault("HTTP status \(status)")) }
+      return .success(FetchedKeys(bytes: bytes, maxAge: maxAge(handle)))
+    } catch {
+      return .failure(KeyFault(error.isTooLong ? "more than 256 KiB" : error.description))
     }
-    let status = roost_curl_status(handle)
-    guard status == 200 else { return .failure(KeyFault("HTTP status \(status)")) }
-    return .success(FetchedKeys(bytes: body.bytes, maxAge: maxAge(handle)))
-  }
-
-  private static let collect: roost_curl_writer = { bytes, size, count, context in
-    guard let bytes, let context else { return 0 }
-    // Safe because `get` passed a Body that it keeps alive.
-    let body = Unmanaged<Body>.fromOpaque(context).takeUnretainedValue()
-    // Anything but the full count makes libcurl give up with CURLE_WRITE_ERROR.
-    guard body.bytes.count + size * count <= TokenLimits.keysBytesMax else { return 0 }
-    // Safe because libcurl passes `size * count` bytes that live through this call.
-    body.bytes.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: size * count))
-    return size * count
   }
 
   /// `Cache-Control: max-age` in milliseconds (RFC 9111 section 5.2.2.1), or nil.

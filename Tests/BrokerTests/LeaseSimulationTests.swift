@@ -1,3 +1,4 @@
+import Randomness
 import Testing
 
 @testable import RedisBackend
@@ -72,8 +73,7 @@ struct LeaseSimulationTests {
 
   @Test("leaves in Redis exactly the members of living nodes within ten seconds of the last fault (3,000 seeds)")
   func manySeeds() {
-    let start = firstSeed()
-    for seed in start..<(start + 3000) {
+    for seed in seeds(3000) {
       var life = Life(seed: seed)
       for _ in 0..<600 { life.step() }
       life.rest()

@@ -1,3 +1,4 @@
+import Randomness
 import Testing
 
 @testable import RedisBackend
@@ -8,8 +9,7 @@ struct LivenessTests {
 
   @Test("takes a link for dead after the silence that is allowed and not before, whatever came earlier (2,000 seeds)")
   func manySeeds() {
-    let start = firstSeed()
-    for seed in start..<(start + 2000) {
+    for seed in seeds(2000) {
       var random = SeededGenerator(seed: seed)
       var liveness = Liveness()
       /// Looks in a row at which an answer was owed at the look before too, and nothing was heard in between.

@@ -1,3 +1,5 @@
+import Randomness
+
 /// What is done to a cluster while clients use it.
 enum Fault: Equatable, CustomStringConvertible {
   /// What the nodes keep their state in.

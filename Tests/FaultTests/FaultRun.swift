@@ -1,5 +1,6 @@
 import Glibc
 import JSONCore
+import Randomness
 import TestSupport
 
 /// One run: a cluster, its clients, a schedule of faults drawn from a seed, and what came of it.

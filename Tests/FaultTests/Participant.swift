@@ -1,3 +1,4 @@
+import Randomness
 import TestSupport
 
 /// A user's client: keeps a connection, stays in its rooms, remembers where it is in each, publishes with ids, and

@@ -1,4 +1,5 @@
 import HTTPCore
+import Server
 import WebSocketCore
 
 /// Judges opening handshakes and reads the answer as a client would (RFC 6455 section 4, RFC 7692 section 7.1).
@@ -10,7 +11,7 @@ enum HandshakeTarget {
     var parser = RequestParser()
     var cursor = 0
     guard case .request(let head) = parser.next(in: input.span, from: &cursor) else { return }
-    let request = handshake(head)
+    let request = Handshake.Request(head)
     switch Handshake.judge(request, deflate: true, subprotocols: subprotocols) {
     case .rejected(let rejection):
       try require([400, 405, 426].contains(rejection.status), "a handshake is refused with 400, 405 or 426")
@@ -46,19 +47,5 @@ enum HandshakeTarget {
     let extras = (acceptance.deflate == nil ? 0 : 1) + (acceptance.subprotocol == nil ? 0 : 1)
     try require(
       response.status == 101 && response.headers.count == 3 + extras, "no line of the answer is the client's")
-  }
-
-  private static func handshake(_ head: RequestHead) -> Handshake.Request {
-    let method = head.methodName
-    var request = Handshake.Request(
-      method: method.indices.map { method[$0] }, versionMajor: 1, versionMinor: head.versionMinor)
-    request.host = head.headerList("Host")
-    request.upgrade = head.headerList("Upgrade")
-    request.connection = head.headerList("Connection")
-    request.key = head.headerList("Sec-WebSocket-Key")
-    request.version = head.headerList("Sec-WebSocket-Version")
-    request.extensions = head.headerList("Sec-WebSocket-Extensions")
-    request.protocols = head.headerList("Sec-WebSocket-Protocol")
-    return request
   }
 }

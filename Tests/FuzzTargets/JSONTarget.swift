@@ -21,7 +21,7 @@ enum JSONTarget {
       let value = try JSONValue.parse(text.span, depthMax: JSONScanner.depthMax)
       try require(isValid, "what is read as a tree is a valid text")
       var writer = JSONWriter()
-      write(value, to: &writer)
+      writer.value(value)
       let written = writer.finish()
       let again = try? JSONValue.parse(written.span, depthMax: JSONScanner.depthMax)
       try require(again == value, "what is written is read as the same")
@@ -103,26 +103,6 @@ enum JSONTarget {
       return true
     } catch {
       return false
-    }
-  }
-
-  private static func write(_ value: JSONValue, to writer: inout JSONWriter) {
-    switch value {
-    case .null: writer.null()
-    case .bool(let bool): writer.bool(bool)
-    case .number(let digits): writer.raw(digits.span)
-    case .string(let bytes): writer.string(bytes)
-    case .array(let elements):
-      writer.beginArray()
-      for element in elements { write(element, to: &writer) }
-      writer.endArray()
-    case .object(let members):
-      writer.beginObject()
-      for member in members {
-        writer.key(bytes: member.key.span)
-        write(member.value, to: &writer)
-      }
-      writer.endObject()
     }
   }
 }

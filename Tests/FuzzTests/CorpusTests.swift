@@ -1,5 +1,6 @@
 import Foundation
 import FuzzTargets
+import Randomness
 import Testing
 
 /// Repeats the fuzzer's known inputs, and a few thousand new ones that are the same in every run.
@@ -42,20 +43,5 @@ struct CorpusTests {
     return try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted().map { name in
       (name, [UInt8](try Data(contentsOf: folder.appending(path: name))))
     }
-  }
-}
-
-/// The same numbers for the same seed (SplitMix64).
-private struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

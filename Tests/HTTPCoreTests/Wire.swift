@@ -1,3 +1,5 @@
+import Randomness
+
 @testable import HTTPCore
 
 /// Gives the text of bytes.
@@ -63,32 +65,7 @@ func parsedHead(_ text: String) -> RequestHead? {
 /// Cuts bytes into single ones.
 func single(_ bytes: [UInt8]) -> [[UInt8]] { bytes.map { [$0] } }
 
-/// Generates the same numbers for the same seed (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
-  /// Cuts bytes into pieces of random lengths, some of them empty.
-  mutating func cut(_ bytes: [UInt8], longest: Int) -> [[UInt8]] {
-    var pieces: [[UInt8]] = []
-    var start = 0
-    while start < bytes.count {
-      let end = min(bytes.count, start + Int.random(in: 0...longest, using: &self))
-      pieces.append(Array(bytes[start..<end]))
-      start = end
-    }
-    return pieces
-  }
-
+extension SeededGenerator {
   /// Overwrites some bytes, half of them with bytes that mean something to a parser.
   mutating func mutate(_ bytes: [UInt8]) -> [UInt8] {
     var bytes = bytes

@@ -1,4 +1,5 @@
 import Foundation
+import Randomness
 import Testing
 
 @testable import JSONCore
@@ -59,7 +60,7 @@ struct JSONFuzzTests {
     var random = SeededGenerator(seed: seed)
     for _ in 0..<5000 {
       let length = Int.random(in: 0...60, using: &random)
-      let bytes = (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) }
+      let bytes = random.bytes(length)
       _ = try? JSONScanner.validate(bytes.span)
       _ = try? JSONValue.parse(bytes.span)
       var inBraces = Array("{\"a\":\"".utf8)

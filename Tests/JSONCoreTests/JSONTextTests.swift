@@ -1,3 +1,4 @@
+import Randomness
 import Testing
 
 @testable import JSONCore
@@ -106,6 +107,18 @@ struct JSONTextTests {
     second.beginArray()
     second.endArray()
     #expect(String(decoding: second.finish(), as: UTF8.self) == "data: []")
+  }
+
+  @Test("the writer writes a tree as it was read, between other values too")
+  func writesTrees() throws {
+    let text = #"{"a":[null,true,false,1.50e2,-0,[],{}],"é\"":{"a":"x\\y","a":12345678901234567890},"":""}"#
+    var writer = JSONWriter()
+    writer.beginArray()
+    writer.integer(1)
+    writer.value(try JSONValue.parse(Array(text.utf8).span))
+    writer.value(.null)
+    writer.endArray()
+    #expect(String(decoding: writer.finish(), as: UTF8.self) == "[1,\(text),null]")
   }
 
   @Test("every finite double is written as valid JSON that reads back", arguments: [41] as [UInt64])

@@ -1,21 +1,7 @@
+import Randomness
 import TestSupport
 import Testing
 import WebSocketCore
-
-/// SplitMix64: the same seed gives the same run on every machine.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
 
 @Suite("One node, hostile peers")
 struct HostileTests {
@@ -50,7 +36,7 @@ struct HostileTests {
     var bytes: [UInt8] = []
     switch Int.random(in: 0..<5, using: &random) {
     case 0:
-      bytes = (0..<Int.random(in: 1...2000, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+      bytes = random.bytes(Int.random(in: 1...2000, using: &random))
     case 1: bytes = mutate(head, &random)
     default:
       bytes = head

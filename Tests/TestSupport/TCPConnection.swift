@@ -43,21 +43,8 @@ package final class TCPConnection {
 
   /// Sends all of the bytes.
   package func send(_ bytes: [UInt8], within seconds: Double = 10) throws {
-    let deadline = Deadline(within: seconds)
-    var sent = 0
-    while sent < bytes.count {
-      // Safe because the pointer is used only inside the closure and stays within the array.
-      let count = bytes.withUnsafeBytes {
-        Glibc.send(descriptor, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
-      }
-      if count > 0 {
-        sent += count
-      } else if errno == EAGAIN {
-        guard wait(for: POLLOUT, until: deadline) else { throw TestFailure("sent \(sent) of \(bytes.count) bytes") }
-      } else if errno != EINTR {
-        throw TestFailure("cannot send: errno \(errno)")
-      }
-    }
+    let sent = try sendSome(bytes[...], within: seconds)
+    guard sent == bytes.count else { throw TestFailure("sent \(sent) of \(bytes.count) bytes") }
   }
 
   /// Sends as much as the socket takes, waiting no longer than this for it to take more. Returns how many bytes it took.

@@ -1,4 +1,5 @@
 import JSONCore
+import Randomness
 import TestSupport
 import Testing
 
@@ -12,7 +13,7 @@ struct SignatureTests {
     let key = try vector.key()
     let token = try CompactToken(Array(vector.token.utf8).span)
     #expect(key.isValid(token), "\(vector.section)")
-    var random = SeededBits(seed: 7515)
+    var random = SeededGenerator(seed: 7515)
     for _ in 0..<64 {
       let broken = Forge.resigned(vector.token) {
         $0[Int(random.next() % UInt64($0.count))] ^= 1 << (random.next() % 8)
@@ -130,20 +131,5 @@ struct SignatureTests {
       let fault = #expect(throws: KeyFault.self) { try PublicKey.readAll(pem: text) }
       #expect(fault?.description.contains(word) == true, "\(fault?.description ?? "none")")
     }
-  }
-}
-
-/// The same numbers for the same seed (SplitMix64).
-struct SeededBits: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
   }
 }

@@ -1,4 +1,5 @@
 import JSONCore
+import Randomness
 import Testing
 
 @testable import WebSocketCore

@@ -71,32 +71,3 @@ func read(_ pieces: [[UInt8]], _ reader: MessageReader = server()) -> [Seen] {
 
 /// Cuts bytes into single ones.
 func single(_ bytes: [UInt8]) -> [[UInt8]] { bytes.map { [$0] } }
-
-/// Generates the same numbers for the same seed (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
-  /// Cuts bytes into pieces of random lengths, some of them empty.
-  mutating func cut(_ bytes: [UInt8], longest: Int) -> [[UInt8]] {
-    var pieces: [[UInt8]] = []
-    var start = 0
-    while start < bytes.count {
-      let end = min(bytes.count, start + Int.random(in: 0...longest, using: &self))
-      pieces.append(Array(bytes[start..<end]))
-      start = end
-    }
-    return pieces
-  }
-
-  mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) } }
-}

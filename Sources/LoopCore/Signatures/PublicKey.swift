@@ -5,22 +5,14 @@ public final class PublicKey {
   /// Bits of the smallest RSA key taken (RFC 7518 section 3.3).
   public static let rsaBitsMin: Int32 = 2048
 
+  private let key: OwnedKey
   /// What the key is.
-  public let kind: KeyKind
-  private let key: OpaquePointer
+  public var kind: KeyKind { key.kind }
 
   /// Takes over a key of OpenSSL's, also when it throws.
   init(owning key: OpaquePointer) throws(KeyFault) {
-    do throws(KeyFault) {
-      kind = try KeyKind(of: key)
-    } catch {
-      EVP_PKEY_free(key)
-      throw error
-    }
-    self.key = key
+    self.key = try OwnedKey(key)
   }
-
-  deinit { EVP_PKEY_free(key) }
 
   /// Checks a signature of a token: for ECDSA both numbers one behind the other, as RFC 7518 section 3.4 has them.
   /// An algorithm that is not for this kind of key checks nothing.
@@ -31,13 +23,8 @@ public final class PublicKey {
       ERR_clear_error()
     }
     var parameters: OpaquePointer?
-    guard EVP_DigestVerifyInit(context, &parameters, algorithm.digest, nil, key) == 1 else { return false }
-    if algorithm.isPSS {
-      // RFC 7518 section 3.5: the salt is as long as the hash.
-      guard EVP_PKEY_CTX_set_rsa_padding(parameters, RSA_PKCS1_PSS_PADDING) == 1,
-        EVP_PKEY_CTX_set_rsa_pss_saltlen(parameters, RSA_PSS_SALTLEN_DIGEST) == 1
-      else { return false }
-    }
+    guard EVP_DigestVerifyInit(context, &parameters, algorithm.digest, nil, key.pointer) == 1 else { return false }
+    guard algorithm.setPadding(parameters) else { return false }
     var signature = signature
     if let count = kind.ecdsaNumberBytes {
       guard let der = ECDSASignature.der(fromRaw: signature, numberBytes: count) else { return false }
@@ -88,49 +75,5 @@ extension PublicKey {
       throw KeyFault.openSSL("x is no Ed25519 key of 32 bytes (RFC 8037 section 2)")
     }
     try self.init(owning: key)
-  }
-}
-
-extension KeyKind {
-  /// Asks OpenSSL what a key is; throws when it is nothing that signs tokens.
-  init(of key: OpaquePointer) throws(KeyFault) {
-    switch EVP_PKEY_get_base_id(key) {
-    case EVP_PKEY_RSA:
-      let bits = EVP_PKEY_get_bits(key)
-      guard bits >= PublicKey.rsaBitsMin else {
-        throw KeyFault("an RSA key has \(bits) bits; expected at least \(PublicKey.rsaBitsMin) (RFC 7518 section 3.3)")
-      }
-      self = .rsa
-    case EVP_PKEY_ED25519: self = .ed25519
-    case EVP_PKEY_EC:
-      var name = [CChar](repeating: 0, count: 64)
-      EVP_PKEY_get_group_name(key, &name, name.count, nil)
-      let group = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-      guard let kind = [KeyKind.p256, .p384, .p521].first(where: { $0.groupName == group }) else {
-        throw KeyFault("the curve \(group) is not one of P-256, P-384 and P-521")
-      }
-      self = kind
-    default: throw KeyFault("the key is not RSA, ECDSA or Ed25519")
-    }
-  }
-
-  /// OpenSSL's name of the curve; nil for keys of another kind.
-  var groupName: String? {
-    switch self {
-    case .p256: "prime256v1"
-    case .p384: "secp384r1"
-    case .p521: "secp521r1"
-    case .secret, .rsa, .ed25519: nil
-    }
-  }
-
-  /// Bytes of each number of a signature and of each coordinate (RFC 7518 section 3.4); nil for keys of another kind.
-  var ecdsaNumberBytes: Int? {
-    switch self {
-    case .p256: 32
-    case .p384: 48
-    case .p521: 66
-    case .secret, .rsa, .ed25519: nil
-    }
   }
 }

@@ -38,7 +38,15 @@ public enum SignatureAlgorithm: String, CaseIterable, Sendable {
   }
 
   /// Whether RSA signs with the padding of RFC 8017 section 8.1 rather than that of section 8.2.
-  var isPSS: Bool { self == .ps256 || self == .ps384 || self == .ps512 }
+  private var isPSS: Bool { self == .ps256 || self == .ps384 || self == .ps512 }
+
+  /// Sets the padding of a signature that is about to be made or checked; false when OpenSSL refuses.
+  func setPadding(_ parameters: OpaquePointer?) -> Bool {
+    guard isPSS else { return true }
+    // RFC 7518 section 3.5: the salt is as long as the hash.
+    return EVP_PKEY_CTX_set_rsa_padding(parameters, RSA_PKCS1_PSS_PADDING) == 1
+      && EVP_PKEY_CTX_set_rsa_pss_saltlen(parameters, RSA_PSS_SALTLEN_DIGEST) == 1
+  }
 
   /// The hash of what is signed; nil for Ed25519, which has its own.
   var digest: OpaquePointer? {

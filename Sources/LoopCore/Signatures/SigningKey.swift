@@ -2,9 +2,9 @@ import COpenSSL
 
 /// A private key that signs tokens. Confined to the thread that created it.
 public final class SigningKey {
+  private let key: OwnedKey
   /// What the key is.
-  public let kind: KeyKind
-  private let key: OpaquePointer
+  public var kind: KeyKind { key.kind }
 
   /// Reads the first private key of a PEM text; one that is encrypted is refused, because nobody is asked for a password.
   public init(pem: [UInt8]) throws(KeyFault) {
@@ -15,16 +15,8 @@ public final class SigningKey {
     guard let key = PEM_read_bio_PrivateKey(source, nil, { _, _, _, _ in -1 }, nil) else {
       throw KeyFault.openSSL("it holds no private key that can be read without a password")
     }
-    do throws(KeyFault) {
-      kind = try KeyKind(of: key)
-    } catch {
-      EVP_PKEY_free(key)
-      throw error
-    }
-    self.key = key
+    self.key = try OwnedKey(key)
   }
-
-  deinit { EVP_PKEY_free(key) }
 
   /// The usual algorithm for this kind of key.
   public var algorithm: SignatureAlgorithm {
@@ -43,12 +35,8 @@ public final class SigningKey {
     guard algorithm.keyKind == kind, let context = EVP_MD_CTX_new() else { return nil }
     defer { EVP_MD_CTX_free(context) }
     var parameters: OpaquePointer?
-    guard EVP_DigestSignInit(context, &parameters, algorithm.digest, nil, key) == 1 else { return nil }
-    if algorithm.isPSS {
-      guard EVP_PKEY_CTX_set_rsa_padding(parameters, RSA_PKCS1_PSS_PADDING) == 1,
-        EVP_PKEY_CTX_set_rsa_pss_saltlen(parameters, RSA_PSS_SALTLEN_DIGEST) == 1
-      else { return nil }
-    }
+    guard EVP_DigestSignInit(context, &parameters, algorithm.digest, nil, key.pointer) == 1 else { return nil }
+    guard algorithm.setPadding(parameters) else { return nil }
     var count = 0
     guard EVP_DigestSign(context, nil, &count, message, message.count) == 1 else { return nil }
     var signature = [UInt8](repeating: 0, count: count)

@@ -127,7 +127,7 @@ public final class EmbeddedBroker: Broker {
   private func deliver(_ envelope: [UInt8], to audience: Audience) -> Int {
     switch audience {
     case .user(let name):
-      let count = connectionList(name).count
+      let count = connections(of: name).reduce(0) { count, _ in count + 1 }
       if count > 0 { listener?.heard(user: name.span, envelope: envelope.span) }
       return count
     case .everyone:
@@ -205,16 +205,19 @@ public final class EmbeddedBroker: Broker {
     if userConnections[member.user] === connection {
       userConnections[member.user] = connection.next
     } else {
-      connectionList(member.user).first { $0.next === connection }?.next = connection.next
+      connections(of: member.user).first { $0.next === connection }?.next = connection.next
     }
   }
 
-  private func connectionList(_ user: [UInt8]) -> [EmbeddedConnection] {
-    Array(sequence(first: userConnections[user]) { $0?.next }.lazy.prefix { $0 != nil }.compactMap { $0 })
+  private func connections(of user: [UInt8]) -> UnfoldSequence<EmbeddedConnection, EmbeddedConnection?> {
+    sequence(state: userConnections[user]) { next in
+      defer { next = next?.next }
+      return next
+    }
   }
 
   public func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    reply(.success(connectionList(user).map { $0.member(of: nodeID) }))
+    reply(.success(connections(of: user).map { $0.member(of: nodeID) }))
   }
 
   public func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>) {

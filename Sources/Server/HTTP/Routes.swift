@@ -113,7 +113,7 @@ final class Routes: RequestRouter {
   private func openWebSocket(_ request: Request, echo: Bool) {
     guard passesGate(request) else { return }
     let acceptance: Handshake.Acceptance
-    switch Handshake.judge(Routes.handshake(request.head), deflate: node.settings.compression) {
+    switch Handshake.judge(Handshake.Request(request.head), deflate: node.settings.compression) {
     case .rejected(let rejection):
       var response = ErrorResponse.make(status: rejection.status, String(describing: rejection.reason))
       for (name, value) in rejection.headers where !Routes.isConnectionHeader(name) { response.addHeader(name, value) }
@@ -148,19 +148,6 @@ final class Routes: RequestRouter {
     response.addHeader("Retry-After", Array(String(Int.random(in: HandshakeGate.retrySeconds)).utf8).span)
     answer(request, response)
     return false
-  }
-
-  private static func handshake(_ head: RequestHead) -> Handshake.Request {
-    var request = Handshake.Request(
-      method: [UInt8](copying: head.methodName), versionMajor: 1, versionMinor: head.versionMinor)
-    request.host = head.headerList("Host")
-    request.upgrade = head.headerList("Upgrade")
-    request.connection = head.headerList("Connection")
-    request.key = head.headerList("Sec-WebSocket-Key")
-    request.version = head.headerList("Sec-WebSocket-Version")
-    request.extensions = head.headerList("Sec-WebSocket-Extensions")
-    request.protocols = head.headerList("Sec-WebSocket-Protocol")
-    return request
   }
 
   /// The response writer sets `Connection` by itself.

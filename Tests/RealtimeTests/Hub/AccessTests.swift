@@ -108,11 +108,7 @@ struct AccessTests {
       ann.post(#"{"type":"message","room":"a","id":"m"}"#)
       for _ in 0..<steps { bench.broker.answerNext() }
       ann.post(#"{"type":"auth","token":"1"}"#)
-      while !bench.broker.answers.isEmpty || !bench.broker.hearings.isEmpty {
-        bench.broker.answerNext()
-        bench.broker.hearNext()
-        bench.settle()
-      }
+      bench.exchangeAll(answersFirst: true) { bench.settle() }
       bench.broker.isQueuing = false
       let texts = ann.take()
       #expect(texts.contains { $0.string("id") == "j" && $0.string("code") == "forbidden" }, "\(steps): \(texts)")

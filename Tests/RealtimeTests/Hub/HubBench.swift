@@ -1,4 +1,5 @@
 import JSONCore
+import Testing
 
 @testable import Realtime
 
@@ -55,6 +56,33 @@ final class HubBench: Delivery {
     timers.removeAll { $0.at <= clock.milliseconds }
     for timer in due { timer.action() }
     settle()
+  }
+
+  /// Gives the hub all that waits at the broker, and all that comes of it: in turns a publication and an answer, or an
+  /// answer and a publication. `step` is done after each pair.
+  func exchangeAll(answersFirst: Bool = false, _ step: () throws -> Void) rethrows {
+    while !broker.answers.isEmpty || !broker.hearings.isEmpty {
+      if answersFirst { broker.answerNext() }
+      broker.hearNext()
+      if !answersFirst { broker.answerNext() }
+      try step()
+    }
+  }
+
+  /// Gives the hub all that waits at the broker, and all that comes of it.
+  func exchangeAll() { exchangeAll {} }
+
+  /// Lives a round of the peace that ends a simulation: empties the broker's channels, has everybody `look`, and lets time
+  /// pass. `steps` counts the pairs of answers and publications.
+  func rest(seed: UInt64, _ steps: inout Int, _ look: () -> Void) throws {
+    try exchangeAll {
+      steps += 1
+      // A peaceful broker is asked a few things for each room and client, not thousands.
+      try #require(steps < 5000, "seed \(seed): the hub does not come to rest")
+    }
+    look()
+    clock.milliseconds += 300
+    hub.expire()
   }
 
   /// Makes a client's socket take one more batch and then nothing.

@@ -4,13 +4,6 @@ import Testing
 
 @Suite("Hub, back-pressure on publishers")
 struct InFlightTests {
-  private func answerAll(_ bench: HubBench) {
-    while !bench.broker.answers.isEmpty || !bench.broker.hearings.isEmpty {
-      bench.broker.hearNext()
-      bench.broker.answerNext()
-    }
-  }
-
   @Test("reads no further from a connection with too many publishes unanswered, and again when half are answered")
   func count() {
     let bench = HubBench()
@@ -27,7 +20,7 @@ struct InFlightTests {
     #expect(bench.paused == [ann.target])
     bench.broker.answerNext()
     #expect(bench.paused.isEmpty)
-    answerAll(bench)
+    bench.exchangeAll()
     #expect(bob.take().filter { $0.type == "message" }.count == Limits.inFlightMax)
     #expect(bench.hub.bytesInFlight == 0)
     #expect(bench.hub.counters.readsPaused == 1)
@@ -44,17 +37,17 @@ struct InFlightTests {
     #expect(bench.paused.isEmpty)
     ann.post(#"{"type":"direct","to":"ann","text":"\#(text)"}"#)
     #expect(bench.paused == [ann.target])
-    answerAll(bench)
+    bench.exchangeAll()
     #expect(bench.paused.isEmpty)
     for kind in ["presence", "history", "join"] {
       for _ in 0..<Limits.inFlightMax { ann.post(#"{"type":"\#(kind)","room":"r"}"#) }
       #expect(bench.paused == [ann.target], "\(kind)")
-      answerAll(bench)
+      bench.exchangeAll()
       #expect(bench.paused.isEmpty, "\(kind)")
     }
     for _ in 0..<Limits.inFlightMax { ann.post(#"{"type":"broadcast","n":1}"#) }
     #expect(bench.paused == [ann.target])
-    answerAll(bench)
+    bench.exchangeAll()
     #expect(bench.hub.bytesInFlight == 0)
   }
 
@@ -69,7 +62,7 @@ struct InFlightTests {
     #expect(bench.paused == [ann.target])
     bench.settle()
     for _ in 0..<20 {
-      answerAll(bench)
+      bench.exchangeAll()
       bench.settle()
     }
     #expect(bench.paused.isEmpty)
@@ -108,7 +101,7 @@ struct InFlightTests {
     bench.hub.close(ann.session)
     bench.hub.close(bob.session)
     #expect(bench.hub.paused.isEmpty)
-    answerAll(bench)
+    bench.exchangeAll()
     #expect(bench.hub.bytesInFlight == 0)
   }
 
@@ -121,7 +114,7 @@ struct InFlightTests {
     bench.broker.goAway()
     for _ in 0..<Limits.inFlightMax { ann.post(#"{"type":"message","room":"r"}"#) }
     #expect(bench.paused == [ann.target])
-    answerAll(bench)
+    bench.exchangeAll()
     #expect(bench.paused.isEmpty)
     #expect(ann.take().filter { $0.string("code") == "unavailable" }.count == Limits.inFlightMax)
   }

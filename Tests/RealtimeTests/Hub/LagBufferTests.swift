@@ -1,3 +1,4 @@
+import Randomness
 import Testing
 
 @testable import Realtime
@@ -42,8 +43,7 @@ struct LagBufferTests {
 
   @Test("behaves like a list that is searched from its beginning, over random operations (200 seeds)")
   func model() {
-    let start = firstSeed()
-    for seed in start..<(start + 200) {
+    for seed in seeds(200) {
       var random = SeededGenerator(seed: seed)
       var buffer = LagBuffer()
       var model: [(sequence: UInt64, offset: UInt64, key: String?)] = []

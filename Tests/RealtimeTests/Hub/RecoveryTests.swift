@@ -155,11 +155,7 @@ struct RecoveryTests {
     bench.settle()
     // One answer is awaited before all are served, however many resume; a second only where the first began later.
     #expect((1...2).contains(bench.broker.answers.count))
-    while !bench.broker.answers.isEmpty || !bench.broker.hearings.isEmpty {
-      bench.broker.answerNext()
-      bench.broker.hearNext()
-      bench.settle()
-    }
+    bench.exchangeAll(answersFirst: true) { bench.settle() }
     for (n, client) in returning.enumerated() {
       let texts = client.take().filter { $0.type != "user_joined" }
       #expect(texts.first?.json["recovered"]?.asBool == true)

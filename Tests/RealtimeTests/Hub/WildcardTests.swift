@@ -155,11 +155,7 @@ struct WildcardTests {
         try bench.broker.publishElsewhere("news", "\"n\":\(n)")
         if n % 2 == 0 { bench.broker.hearNext() }
       }
-      while !bench.broker.answers.isEmpty || !bench.broker.hearings.isEmpty {
-        bench.broker.hearNext()
-        bench.broker.answerNext()
-        bench.settle()
-      }
+      bench.exchangeAll { bench.settle() }
       bench.clock.milliseconds += 1000
       bench.hub.expire()
       #expect(messages(ann) == (1...5).map { "news@\($0)" }, "after \(steps) answers")

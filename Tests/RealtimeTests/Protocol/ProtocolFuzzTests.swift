@@ -1,4 +1,5 @@
 import JSONCore
+import Randomness
 import Testing
 
 @testable import Realtime
@@ -72,7 +73,7 @@ struct ProtocolFuzzTests {
       } catch {
         if !isJSON { #expect(error.code == .badRequest && error.id == nil, "seed \(seed) round \(round)") }
       }
-      let noise = (0..<Int.random(in: 0...8, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+      let noise = random.bytes(Int.random(in: 0...8, using: &random))
       if let envelope = try? BinaryEnvelope(parsing: ([1] + noise).span) {
         #expect(envelope.payload.upperBound == noise.count + 1)
       }

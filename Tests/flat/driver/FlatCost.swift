@@ -67,17 +67,15 @@ private final class Bench: Delivery {
       let session = open("u\(index)")
       for room in index..<min(index + 100, idleRooms) { send(#"{"type":"join","room":"idle\#(room)"}"#, from: session) }
     }
-    let (ann, bob) = (open("ann"), open("bob"))
-    for session in [ann, bob] { send(#"{"type":"join","room":"r"}"#, from: session) }
-    measured(times) {
-      send(#"{"type":"message","room":"r","text":"hello"}"#, from: ann)
-      hub.expire()
-      broker.expire()
-    }
+    publishBetweenTwo(times: times)
   }
 
   func publish(besideIdle connections: Int, times: Int) {
     fill("elsewhere", members: connections)
+    publishBetweenTwo(times: times)
+  }
+
+  private func publishBetweenTwo(times: Int) {
     let (ann, bob) = (open("ann"), open("bob"))
     for session in [ann, bob] { send(#"{"type":"join","room":"r"}"#, from: session) }
     measured(times) {
