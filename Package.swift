@@ -57,7 +57,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Bench",
-      dependencies: ["WebSocketCore", "LoopCore", "HTTPCore", "JSONCore", "Settings", "CSystem"],
+      dependencies: ["WebSocketCore", "Compression", "LoopCore", "HTTPCore", "JSONCore", "Settings", "CSystem"],
       swiftSettings: strict),
     .executableTarget(name: "roost", dependencies: ["Server", "Commands", "Bench"], swiftSettings: strict),
 

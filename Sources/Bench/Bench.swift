@@ -89,7 +89,7 @@ public enum Bench {
   static func drive(
     _ load: any Load, _ loop: EventLoop, _ settings: BenchSettings, _ give: (Generator) -> Void
   ) -> String? {
-    let generator = Generator(loop, load)
+    let generator = Generator(loop, load, isCompressed: settings.isCompressed)
     give(generator)
     generator.openAll(concurrency: settings.concurrency)
     if generator.failure == nil { loop.run() }

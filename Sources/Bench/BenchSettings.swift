@@ -23,6 +23,8 @@ struct BenchSettings: Sendable {
   /// Processes whose CPU time and memory are the server's.
   var processes: [String] = []
   var port = 0
+  /// Whether permessage-deflate is asked for.
+  var isCompressed = false
   var isJSON = false
 
   /// Where publishers and members connect, once the options were read.
@@ -124,6 +126,7 @@ extension BenchSettings {
       .duration("warmUp", \.warmUpMilliseconds, 0...600_000, "time before measuring begins, where messages flow"),
       .integer("seconds", \.seconds, 1...3600, "seconds that are measured"),
       .integer("concurrency", \.concurrency, 1...4096, "handshakes under way at a time while connections are opened"),
+      .flag("deflate", \.isCompressed, "ask for permessage-deflate; a server that declines ends the run"),
       .flag("json", \.isJSON, "print one JSON object instead of a table"),
     ]
   }

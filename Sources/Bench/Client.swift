@@ -22,12 +22,16 @@ struct Client {
   var awaited: UInt32 = 0
   /// Nanoseconds of the monotonic clock at which connecting began.
   var startedAt: UInt64 = 0
-  var reader = Client.freshReader
+  var reader = Client.freshReader(deflate: false)
   /// Reads the answer to the handshake; nil afterwards.
   var answer: ResponseParser?
   var outgoing: [UInt8] = []
   /// Bytes of `outgoing` that are sent.
   var sent = 0
 
-  static var freshReader: MessageReader { MessageReader(role: .client, messageBytesMax: 17 << 20, deflate: false) }
+  static let messageBytesMax = 17 << 20
+
+  static func freshReader(deflate: Bool) -> MessageReader {
+    MessageReader(role: .client, messageBytesMax: messageBytesMax, deflate: deflate)
+  }
 }

@@ -1,3 +1,4 @@
+import Compression
 import HTTPCore
 import LoopCore
 import WebSocketCore
@@ -19,6 +20,8 @@ final class Generator: EventHandler, TickParticipant {
   private var dirty: [Int] = []
   private let sources = (1...200).compactMap { Address(numericHost: "127.0.1.\($0)", port: 0) }
   private var sourcesUsed = 0
+  /// With permessage-deflate: one pair for all connections, for no context outlives a message (RFC 7692 section 7.1.1).
+  private let compression: (deflater: MessageDeflater, inflater: MessageInflater)?
   private var random = SplitMix(state: Clock.monotonicNanoseconds())
   /// What ended the run before its time.
   private(set) var failure: String?
@@ -27,9 +30,10 @@ final class Generator: EventHandler, TickParticipant {
   private var pendingCount = 0
   private var pendingMax = 0
 
-  init(_ loop: EventLoop, _ load: any Load) {
+  init(_ loop: EventLoop, _ load: any Load, isCompressed: Bool = false) {
     self.loop = loop
     self.load = load
+    compression = isCompressed ? (MessageDeflater(windowBits: 15), MessageInflater()) : nil
     clientCount = load.clientCount
     clients = .allocate(capacity: clientCount)
     clients.initialize(repeating: Client(), count: clientCount)
@@ -114,9 +118,12 @@ final class Generator: EventHandler, TickParticipant {
     client.pointee.stage = .upgrading
     client.pointee.answer = ResponseParser(bodyBytesMax: 1 << 16)
     // The sample key of RFC 6455 section 1.3: its answer is known without hashing.
+    let offer =
+      compression == nil
+      ? "" : "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
     let request = """
       GET \(target) HTTP/1.1\r\nHost: \(url.authority)\r\nUpgrade: websocket\r\nConnection: Upgrade\r
-      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n
+      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\(offer)\r\n
       """
     client.pointee.outgoing.append(contentsOf: request.utf8)
     watch(index)
@@ -131,9 +138,9 @@ final class Generator: EventHandler, TickParticipant {
     while true {
       switch client.pointee.reader.next(in: bytes, from: &cursor) {
       case .needMore: return
-      case .message(_, _, let payload):
+      case .message(_, let isCompressed, let payload):
         guard client.pointee.stage == .open else { continue }
-        payload.withSpan(in: bytes) { load.received(index, $0, at: now) }
+        payload.withSpan(in: bytes) { take($0, isCompressed, of: index, at: now) }
       case .ping(let payload): payload.withSpan(in: bytes) { send(.pong, $0, on: index) }
       case .pong: break
       case .close(let code, _): return acceptClose(index, code)
@@ -142,6 +149,14 @@ final class Generator: EventHandler, TickParticipant {
       // The load may have reset the connection.
       if client.pointee.stage == .vacant { return }
     }
+  }
+
+  private func take(_ payload: Span<UInt8>, _ isCompressed: Bool, of index: Int, at now: UInt64) {
+    guard isCompressed, let inflater = compression?.inflater else { return load.received(index, payload, at: now) }
+    guard let message = try? inflater.inflate(payload, bytesMax: Client.messageBytesMax) else {
+      return fail("connection \(index): the server sent what is no deflate stream")
+    }
+    load.received(index, message.span, at: now)
   }
 
   /// Reads the answer to the handshake; true once the connection speaks WebSocket (RFC 6455 section 4.1).
@@ -162,6 +177,12 @@ final class Generator: EventHandler, TickParticipant {
         fail("connection \(index): the handshake was answered with \(response.status)")
         return false
       }
+      let extensions = response.headers.combined("Sec-WebSocket-Extensions") ?? []
+      guard compression == nil || extensions.starts(with: "permessage-deflate".utf8) else {
+        fail("the server does not agree to permessage-deflate")
+        return false
+      }
+      client.pointee.reader = Client.freshReader(deflate: compression != nil)
       client.pointee.answer = nil
       client.pointee.stage = .open
       load.opened(index)
@@ -175,7 +196,11 @@ final class Generator: EventHandler, TickParticipant {
   func send(_ opcode: Opcode, _ payload: Span<UInt8>, on index: Int) {
     // RFC 6455 section 10.3 wants keys that nobody can foresee, against confused intermediaries. Here there are none.
     let key = MaskingKey(random.next())
-    FrameWriter.appendMaskedFrame(opcode, key: key, payload: payload, to: &clients[index].outgoing)
+    if opcode == .text || opcode == .binary, let small = compression?.deflater.deflate(payload) {
+      FrameWriter.appendMaskedFrame(opcode, rsv1: true, key: key, payload: small.span, to: &clients[index].outgoing)
+    } else {
+      FrameWriter.appendMaskedFrame(opcode, key: key, payload: payload, to: &clients[index].outgoing)
+    }
     markDirty(index)
   }
 

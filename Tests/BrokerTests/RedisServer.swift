@@ -1,64 +1,37 @@
-import Glibc
 import LoopCore
 import TestSupport
 
 @testable import RedisBackend
 
-/// A redis-server of a test's own on a free port, without persistence: killed, paused and restarted at will.
+/// A redis-server of a test's own, and a connection that runs commands on it.
 final class RedisServer {
-  let port: UInt16
-  private let arguments: [String]
-  private var process: pid_t = 0
+  private let process: RedisProcess
   private let loop: EventLoop
   private let resolver: Resolver
   private var link: RedisLink?
 
-  init(_ extraArguments: [String] = []) throws {
+  init(_ arguments: [String] = []) throws {
     loop = try EventLoop()
     resolver = try Resolver(loop)
-    port = try FreePort.find()
-    let plain = ["redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    arguments = plain + extraArguments
-    try start()
+    process = try RedisProcess(arguments)
   }
 
-  deinit { kill() }
+  deinit { disconnect() }
 
-  func start() throws {
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
-    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
-    var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
-    defer { argv.forEach { free($0) } }
-    argv.append(nil)
-    // A process group of its own, which ends with the test run at the latest.
-    var attributes = posix_spawnattr_t()
-    posix_spawnattr_init(&attributes)
-    defer { posix_spawnattr_destroy(&attributes) }
-    posix_spawnattr_setpgroup(&attributes, 0)
-    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
-    guard posix_spawnp(&process, "redis-server", &actions, &attributes, argv, environ) == 0 else {
-      throw Failure.cannotStart
-    }
-    Undertaker.watch(process)
-    guard run("PING") == "PONG" else { throw Failure.cannotStart }
-  }
+  var port: UInt16 { process.port }
+
+  /// Starts it again, empty, on the same port.
+  func start() throws { try process.restart() }
 
   /// Ends the process at once; everything it held is lost.
   func kill() {
     disconnect()
-    guard process > 0 else { return }
-    Glibc.kill(process, SIGKILL)
-    var status: Int32 = 0
-    waitpid(process, &status, 0)
-    Undertaker.forget(process)
-    process = 0
+    process.kill()
   }
 
-  func pause() { Glibc.kill(process, SIGSTOP) }
-  func resume() { Glibc.kill(process, SIGCONT) }
+  /// Stops it from answering, with its connections open.
+  func pause() { process.pause() }
+  func resume() { process.resume() }
 
   /// Runs a command and returns its reply as text: an array's parts joined by line feeds, nil for null or a failure.
   @discardableResult
@@ -124,6 +97,4 @@ final class RedisServer {
     default: reply.text
     }
   }
-
-  enum Failure: Error { case cannotStart }
 }

@@ -1,21 +1,40 @@
-/// A connection of the embedded broker, one object however many rooms it is in.
+/// A connection of the embedded broker, one object however many rooms it is in. There are as many as connections, so what
+/// few have costs the others one word, and the object fits a block of 64 bytes.
 final class EmbeddedConnection: Named {
+  /// What most connections lack.
+  private final class Rest {
+    var info: [UInt8]?
+    var next: EmbeddedConnection?
+  }
+
   let name: [UInt8]
   let user: [UInt8]
-  let address: [UInt8]
-  let info: [UInt8]?
-  let since: UInt64
+  private let address: [UInt8]
+  /// Milliseconds since 1970, and the transport in the lowest byte.
+  private let sinceAndTransport: UInt64
+  private var rest: Rest?
+
   /// The same user's next connection: most users have one, which costs no array.
-  var next: EmbeddedConnection?
-  let transport: Transport
+  var next: EmbeddedConnection? {
+    get { rest?.next }
+    set {
+      if rest == nil, newValue != nil { rest = Rest() }
+      rest?.next = newValue
+    }
+  }
+
+  private var since: UInt64 { sinceAndTransport >> 8 }
+  // Safe because the byte was made of a transport.
+  private var transport: Transport { Transport(rawValue: UInt8(truncatingIfNeeded: sinceAndTransport))! }
 
   init(_ member: Member) {
     name = member.name
     user = member.user
     address = member.address
-    info = member.info
-    since = member.since
-    transport = member.transport
+    sinceAndTransport = member.since << 8 | UInt64(member.transport.rawValue)
+    guard let info = member.info else { return }
+    rest = Rest()
+    rest?.info = info
   }
 
   /// What it was made of; the node is the same for all and kept once.
@@ -23,7 +42,8 @@ final class EmbeddedConnection: Named {
   /// - Parameter since: when it entered a room; nil: when it connected.
   func member(of node: [UInt8], since entered: UInt64? = nil) -> Member {
     Member(
-      name: name, node: node, user: user, transport: transport, address: address, since: entered ?? since, info: info)
+      name: name, node: node, user: user, transport: transport, address: address, since: entered ?? since,
+      info: rest?.info)
   }
 }
 
