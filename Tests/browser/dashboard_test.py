@@ -247,6 +247,7 @@ class Suite:
         page.click("#sign-out")
         page.wait_for_selector("#entry:not([hidden])")
         assert page.is_hidden("#dashboard") and page.is_hidden("#warnings")
+        assert page.locator("tbody tr, #warnings li").count() == 0
         assert page.evaluate("sessionStorage.length") == 0
         page.reload()
         page.wait_for_selector("#entry:not([hidden])")

@@ -232,7 +232,9 @@ def main():
         servers = []
         try:
             eventually(lambda: is_listening(redis_port))
-            servers.append(Server(folder, "--redis", f"redis://127.0.0.1:{redis_port}", "--max-queue", "64m"))
+            # History for all of it: on a machine that stalls the pause may be an outage, which only history bridges.
+            servers.append(Server(
+                folder, "--redis", f"redis://127.0.0.1:{redis_port}", "--max-queue", "64m", "--history-size", "20000"))
             for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
                 publish_through_a_pause(check, servers[0], redis, version, "many small messages", 5000, 0)
                 publish_through_a_pause(check, servers[0], redis, version, "more than sockets hold", 10_000, 2000)

@@ -38,7 +38,7 @@ export function takeTokenFromAddress() {
   if (!query.has('token') && !fragment.has('token')) return;
   query.delete('token');
   fragment.delete('token');
-  const rest = (mark, parameters) => (parameters.size ? `${mark}${parameters}` : '');
+  const rest = (mark, parameters) => (String(parameters) ? `${mark}${parameters}` : '');
   history.replaceState(null, '', location.pathname + rest('?', query) + rest('#', fragment));
   if (given) token.set(given);
 }

@@ -1,6 +1,6 @@
 // The dashboard: what the admin endpoint tells, asked again every two seconds while somebody looks.
 import { Refusal, ask, escape, part, takeTokenFromAddress, token } from './admin.js';
-import { forgetRates, showNodes, showWarnings } from './nodes.js';
+import { clearNodes, forgetRates, showNodes, showWarnings } from './nodes.js';
 import { fill, format, setNote, setText } from './table.js';
 
 const PERIOD_MS = 2000;
@@ -62,7 +62,9 @@ function signOut(trouble) {
   token.forget();
   answeredAt = null;
   $('sign-out').hidden = true;
-  $('warnings').hidden = true;
+  clearNodes();
+  fill(body('rooms'), [], () => '', () => []);
+  clearDetail();
   setState('out', 'Signed out');
   showEntry(trouble);
   tick();
@@ -128,6 +130,7 @@ function note(element, refusal) {
 async function refreshRooms() {
   const query = new URLSearchParams({ limit: ROOMS_ON_A_PAGE, prefix });
   const shown = cursors;
+  const mine = session;
   const cursor = cursors.at(-1);
   if (cursor !== null) query.set('cursor', cursor);
   let answer;
@@ -137,7 +140,8 @@ async function refreshRooms() {
   } catch (refusal) {
     return note($('rooms-trouble'), refusal);
   }
-  if (shown !== cursors) return undefined; // somebody has turned the page meanwhile
+  // Somebody has turned the page meanwhile, or signed out.
+  if (shown !== cursors || mine !== session) return undefined;
   const chosen = detail?.kind === 'room' ? detail.name : null;
   fill(body('rooms'), answer.rooms, (room) => room.room, ({ room, members }) => [
     { text: room, href: `#room=${escape(room)}`, className: 'name', current: room === chosen },
@@ -171,15 +175,20 @@ function choose() {
   setText($('detail-kind'), detail ? { room: 'Room', user: 'User' }[detail.kind] : 'Who is where');
   setText($('detail-name'), detail?.name ?? '');
   $('detail-hint').hidden = detail !== null;
-  $('detail-body').hidden = true;
   $('history-part').hidden = detail?.kind !== 'room';
-  setNote($('detail-trouble'), null);
-  for (const id of ['presence', 'history']) fill(body(id), [], (item) => item, () => []);
+  clearDetail();
   poll();
+}
+
+function clearDetail() {
+  $('detail-body').hidden = true;
+  setNote($('detail-trouble'), null);
+  for (const id of ['presence', 'history']) fill(body(id), [], () => '', () => []);
 }
 
 async function refreshDetail() {
   const asked = detail;
+  const mine = session;
   if (!asked) return;
   const isRoom = asked.kind === 'room';
   let name;
@@ -193,7 +202,7 @@ async function refreshDetail() {
     ask(`${isRoom ? 'presence' : 'users'}/${name}`),
     isRoom ? ask(`history/${name}?limit=${MESSAGES_SHOWN}`, true) : null,
   ]);
-  if (asked !== detail) return;
+  if (asked !== detail || mine !== session) return;
   note($('detail-trouble'), presence.reason);
   note($('history-trouble'), messages.reason);
   $('detail-body').hidden = presence.reason !== undefined;

@@ -11,6 +11,20 @@ const samples = new Map(); // by node: its last two reports
 /** After a time of not looking: a rate over it would be of no moment. */
 export function forgetRates() { samples.clear(); }
 
+/** Leaves nothing of what was shown in the page. */
+export function clearNodes() {
+  samples.clear();
+  warningsOf.clear();
+  fill($('nodes').tBodies[0], [], () => '', () => []);
+  for (const [id, trend] of trends) {
+    setText($(id), '–');
+    trend.clear();
+  }
+  $('warnings').hidden = true;
+  $('warnings').querySelector('ul').replaceChildren();
+  $('warnings').querySelector('ul').content = null;
+}
+
 /** Remembers a report and returns messages a second since the one before; NaN without two. */
 function rates(node) {
   const now = performance.now();

@@ -57,7 +57,7 @@ function put(row, index, cell) {
   if (cell.href) {
     text.href = cell.href;
     text.dir = 'auto';
-    if (cell.current) text.ariaCurrent = 'true';
+    if (cell.current) text.setAttribute('aria-current', 'true');
   }
   const parts = [text];
   for (const mark of cell.marks ?? []) parts.push(' ', make('span', mark.isBad ? 'mark bad' : 'mark', mark.text));
@@ -77,6 +77,11 @@ export class Trend {
     svg.setAttribute('aria-hidden', 'true');
     this.line = svg.appendChild(document.createElementNS(svg.namespaceURI, 'polyline'));
     element.after(svg);
+  }
+
+  clear() {
+    this.values = [];
+    this.line.removeAttribute('points');
   }
 
   add(value) {
