@@ -1,7 +1,7 @@
 // The dashboard: what the admin endpoint tells, asked again every two seconds while somebody looks.
 import { Refusal, ask, escape, part, takeTokenFromAddress, token } from './admin.js';
 import { clearNodes, forgetRates, showNodes, showWarnings } from './nodes.js';
-import { fill, format, setNote, setText } from './table.js';
+import { fill, format, seen, setNote, setText } from './table.js';
 
 const PERIOD_MS = 2000;
 const PERIOD_MAX_MS = 30_000;
@@ -173,7 +173,7 @@ function chosenInAddress() {
 function choose() {
   detail = chosenInAddress();
   setText($('detail-kind'), detail ? { room: 'Room', user: 'User' }[detail.kind] : 'Who is where');
-  setText($('detail-name'), detail?.name ?? '');
+  setText($('detail-name'), seen(detail?.name ?? ''));
   $('detail-hint').hidden = detail !== null;
   $('history-part').hidden = detail?.kind !== 'room';
   clearDetail();

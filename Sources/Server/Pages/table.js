@@ -19,6 +19,13 @@ export function setNote(element, text) {
   element.hidden = !text;
 }
 
+const UNSEEN = /[\p{Cc}\u061c\u200b\u200e\u200f\u202a-\u202e\u2028\u2029\u2060\u2066-\u2069\ufeff]/gu;
+
+/** Writes out what cannot be seen: a name that turns its own letters around would pass for another. */
+export function seen(text) {
+  return text.replace(UNSEEN, (c) => `‹U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}›`);
+}
+
 /**
  * Makes the rows of a table body be those of `items`. Rows keep their element from one time to the next, so that the
  * keyboard's place and a selection in them survive.
@@ -52,8 +59,8 @@ function put(row, index, cell) {
   element.content = content;
   element.className = cell.className ?? '';
   element.title = cell.title ?? '';
-  // A name that is written from right to left, or pretends to be, does not turn its neighbours around.
-  const text = make(cell.href ? 'a' : 'bdi', '', cell.text);
+  // A name that is written from right to left does not turn its neighbours around.
+  const text = make(cell.href ? 'a' : 'bdi', '', seen(cell.text));
   if (cell.href) {
     text.href = cell.href;
     text.dir = 'auto';
@@ -61,7 +68,7 @@ function put(row, index, cell) {
   }
   const parts = [text];
   for (const mark of cell.marks ?? []) parts.push(' ', make('span', mark.isBad ? 'mark bad' : 'mark', mark.text));
-  if (cell.aside) parts.push(' ', make('bdi', 'aside', cell.aside));
+  if (cell.aside) parts.push(' ', make('bdi', 'aside', seen(cell.aside)));
   element.replaceChildren(...parts);
 }
 
@@ -93,7 +100,7 @@ export class Trend {
   }
 }
 
-const whole = new Intl.NumberFormat();
+const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
 const mebibytes = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
