@@ -35,6 +35,7 @@ add() {
 }
 
 add python3 Tests/tls/tls_test.py
+add python3 Tests/tls/pressure_test.py
 add bash Tests/browser/run.sh
 
 # Said again at the end, where one looks first.

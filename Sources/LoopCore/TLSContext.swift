@@ -111,7 +111,10 @@ public final class TLSSession {
     reason = String(cString: text)
   }
 
-  /// Reads once into `buffer`. Ask again until it would block: OpenSSL may hold more than the socket shows.
+  /// Whether OpenSSL holds bytes that can be read and that the socket shows no more.
+  public var holdsBytes: Bool { SSL_pending(session) > 0 }
+
+  /// Reads one record at most into `buffer`. Ask again until it would block, or `holdsBytes` says no.
   public func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
     ERR_clear_error()
     let count = SSL_read(session, buffer.baseAddress, Int32(clamping: buffer.count))

@@ -267,7 +267,10 @@ struct GuardTests {
     try client.send(#"{"type":"auth","token":"message-secret""#)
     _ = try client.expect("error")
     let headers = ["Authorization: Bearer bearer-secret", "Cookie: roost_token=cookie-secret"]
-    for target in ["/nothing", "/admin/nodes", "/admin/no-such", "/metrics", "/readyz", "/ws", "/%zz"] {
+    for target in [
+      "/nothing", "/admin/", "/admin/dashboard.js", "/admin/nodes", "/admin/no-such", "/metrics", "/readyz", "/ws",
+      "/%zz",
+    ] {
       for method in ["GET", "POST"] {
         seen += try server.http.ask(method, target + "?token=query-secret", headers: headers).description
       }

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Error, sync_playwright
 
 PAGES = Path(__file__).resolve().parents[2] / "Sources/Server/Pages"
-FILES = {"roost.js": "text/javascript", "chat.js": "text/javascript", "chat.css": "text/css", "chat.html": "text/html",
-         "favicon.svg": "image/svg+xml"}
+FILES = {"roost.js": "text/javascript", "chat.js": "text/javascript", "chat.css": "text/css", "page.css": "text/css",
+         "chat.html": "text/html", "favicon.svg": "image/svg+xml"}
 POLICY = "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; frame-ancestors 'self'"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]

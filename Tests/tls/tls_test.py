@@ -3,54 +3,17 @@
 Starts and ends its own server. ROOST_BINARY names the program (default .build/debug/roost). Ends with 'N passed, N failed'.
 """
 
-import base64
 import http.client
-import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
 import tempfile
-import time
 
-BINARY = os.environ.get("ROOST_BINARY", ".build/debug/roost")
-passed = failed = 0
+from node import BINARY, Checks, connect, context, eventually, free_port, is_listening, make_certificate, open_websocket, \
+    read_until
 
-
-def check(name, condition, detail=""):
-    global passed, failed
-    passed, failed = passed + bool(condition), failed + (not condition)
-    print("ok     " if condition else "FAILED ", name, "" if condition else detail, flush=True)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def make_certificate(folder, name):
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{folder}/key.pem", "-out",
-         f"{folder}/cert.pem", "-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost"],
-        check=True, capture_output=True)
-
-
-def context(version=None, alpn=("http/1.1",)):
-    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    c.check_hostname = False
-    c.verify_mode = ssl.CERT_NONE
-    if version:
-        c.minimum_version = c.maximum_version = version
-    if alpn:
-        c.set_alpn_protocols(list(alpn))
-    return c
-
-
-def connect(port, c, session=None):
-    raw = socket.create_connection(("127.0.0.1", port), timeout=10)
-    return c.wrap_socket(raw, server_hostname="localhost", session=session)
+check = Checks()
 
 
 def common_name(port):
@@ -62,43 +25,6 @@ def common_name(port):
 
 def frame(opcode, payload):
     return bytes([0x80 | opcode, 0x80 | len(payload)]) + b"\0\0\0\0" + payload
-
-
-def open_websocket(port, user):
-    s = connect(port, context())
-    key = base64.b64encode(os.urandom(16)).decode()
-    s.sendall(
-        f"GET /ws?user={user} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
-    read_until(s, b'"welcome"')
-    return s
-
-
-def read_until(s, wanted):
-    seen = b""
-    while wanted not in seen:
-        more = s.recv(65536)
-        if not more:
-            raise EOFError(seen)
-        seen += more
-    return seen
-
-
-def eventually(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def is_listening(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        return True
-    except OSError:
-        return False
 
 
 def run(folder, port, redirect, server):
@@ -130,14 +56,14 @@ def run(folder, port, redirect, server):
               answer.status == 301 and answer.getheader("Location") == f"https://127.0.0.1:{port}/a?b=c",
               answer.getheader("Location"))
 
-    ann, bob = open_websocket(port, "ann"), open_websocket(port, "bob")
+    ann, bob = open_websocket(port, "ann")[0], open_websocket(port, "bob")[0]
     for s in (ann, bob):
         s.sendall(frame(1, b'{"type":"join","room":"r"}'))
         read_until(s, b'"joined"')
     # A message to oneself, the goodbye and the end of the connection in one record: nothing may be delivered to what
     # is gone.
     for i in range(20):
-        s = open_websocket(port, "hasty")
+        s, _ = open_websocket(port, "hasty")
         s.sendall(frame(1, b'{"type":"join","room":"r","id":"j"}'))
         read_until(s, b'"joined"')
         s.sendall(frame(1, b'{"type":"message","room":"r","echo":true,"n":1}') + frame(8, b"\x03\xe8"))
@@ -174,8 +100,7 @@ def main():
         finally:
             server.terminate()
             check("ends with 0", server.wait(20) == 0)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(failed > 0)
+    sys.exit(check.end())
 
 
 main()

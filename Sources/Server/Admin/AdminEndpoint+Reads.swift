@@ -72,6 +72,8 @@ extension AdminEndpoint {
   /// How open the node that answers is: its authentication, and what is not fit for the internet.
   private func writeExposure(_ writer: inout JSONWriter) {
     guard let node else { return }
+    writer.key("node")
+    writer.string(node.id)
     writer.key("auth")
     writer.string(node.settings.authentication.rawValue)
     writer.key("warnings")

@@ -74,7 +74,7 @@ extension ConnectionTable {
       guard connections.contains(id), !connections[id.index].isPaused else { continue }
       updateInterest(id.index)
       // What OpenSSL holds already is no event of the socket.
-      if connections[id.index].tls != nil { read(id.index) }
+      if connections[id.index].tls?.holdsBytes == true { read(id.index) }
     }
   }
 }

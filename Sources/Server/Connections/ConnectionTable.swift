@@ -168,22 +168,31 @@ final class ConnectionTable: EventHandler, TickParticipant {
     if !readiness.isDisjoint(with: [.read, .readHangUp, .hangUp]) { read(index) }
   }
 
-  /// Reads once; under TLS until OpenSSL holds nothing more, because the socket would not tell of it.
+  /// Reads as much as one read of a plain socket takes, however many TLS records that is; the rest at the next tick, so
+  /// that no sender keeps the others waiting, nor its own answers. What OpenSSL holds is always read, because the socket
+  /// would not tell of it.
   func read(_ index: UInt32) {
+    guard !isHeldBack(index) else { return }
     let id = connections.id(at: index)
-    var isRepeating = true
-    while isRepeating, connections.contains(id), !isHeldBack(index) {
-      isRepeating = connections[index].tls != nil
+    var count = 0
+    repeat {
       switch connections[index].tls?.receive(into: buffer) ?? Socket.receive(connections[index].socket, into: buffer) {
-      case .bytes(let count):
+      case .bytes(let received):
+        count += received
         connections[index].lastHeard = wheel.tick
         // Whoever sends anything is alive, a pong or not.
         connections[index].pingedAt = nil
-        consume(id, UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+        consume(id, UnsafeMutableRawBufferPointer(rebasing: buffer[..<received]))
       case .wouldBlock: return
       case .end, .failed: return drop(index)
       }
-    }
+    } while connections.contains(id) && !isHeldBack(index) && mayHoldMore(index, read: count)
+  }
+
+  /// Whether to read once more in this tick: a record of TLS is 16 KiB at most (RFC 8446 section 5.1).
+  private func mayHoldMore(_ index: UInt32, read count: Int) -> Bool {
+    guard let tls = connections[index].tls else { return false }
+    return count < ConnectionTable.readBytes || tls.holdsBytes
   }
 
   /// Feeds bytes to whatever stage the connection is in, which may change in the middle of them.

@@ -1,31 +1,65 @@
 import HTTPCore
 
-/// A file that is built into the binary: the chat page and the browser client.
+/// A file that is built into the binary: the chat page, the browser client, the dashboard.
 struct Page {
   private let contentType: StaticString
   private let bytes: [UInt8]
+  private var policy = Page.publicPolicy
+  private var isStorable = true
+
+  private static let html: StaticString = "text/html; charset=utf-8"
+  private static let css: StaticString = "text/css; charset=utf-8"
+  private static let javaScript: StaticString = "text/javascript; charset=utf-8"
+
+  /// Nothing but the node's own files may run on its pages, and no other site may frame them.
+  private static let publicPolicy: StaticString =
+    "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; frame-ancestors 'self'"
+
+  /// The dashboard holds the admin token while it is open: nobody frames it, no form leaves it, and where browsers know
+  /// trusted types no text becomes markup, whatever the page's own code does.
+  private static let dashboardPolicy: StaticString =
+    """
+    default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'none'; \
+    base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'
+    """
 
   /// The page at `path`, or nil.
   static func find(_ path: String) -> Page? {
     switch path {
-    case "/": Page(contentType: "text/html; charset=utf-8", bytes: PackageResources.chat_html)
-    case "/chat.css": Page(contentType: "text/css; charset=utf-8", bytes: PackageResources.chat_css)
-    case "/chat.js": Page(contentType: "text/javascript; charset=utf-8", bytes: PackageResources.chat_js)
-    case "/roost.js": Page(contentType: "text/javascript; charset=utf-8", bytes: PackageResources.roost_js)
+    case "/": Page(contentType: html, bytes: PackageResources.chat_html)
+    case "/page.css": Page(contentType: css, bytes: PackageResources.page_css)
+    case "/chat.css": Page(contentType: css, bytes: PackageResources.chat_css)
+    case "/chat.js": Page(contentType: javaScript, bytes: PackageResources.chat_js)
+    case "/roost.js": Page(contentType: javaScript, bytes: PackageResources.roost_js)
     case "/favicon.svg": Page(contentType: "image/svg+xml", bytes: PackageResources.favicon_svg)
     default: nil
     }
   }
 
-  /// Nothing but the node's own files may run on its pages, and nobody may frame them.
+  /// The dashboard's file at `path`, below `/admin/`, or nil. None holds a secret: they need no token.
+  static func findDashboard(_ path: String) -> Page? {
+    switch path {
+    case "/admin/": dashboard(html, PackageResources.dashboard_html)
+    case "/admin/dashboard.css": dashboard(css, PackageResources.dashboard_css)
+    case "/admin/dashboard.js": dashboard(javaScript, PackageResources.dashboard_js)
+    case "/admin/admin.js": dashboard(javaScript, PackageResources.admin_js)
+    case "/admin/nodes.js": dashboard(javaScript, PackageResources.nodes_js)
+    case "/admin/table.js": dashboard(javaScript, PackageResources.table_js)
+    default: nil
+    }
+  }
+
+  private static func dashboard(_ contentType: StaticString, _ bytes: [UInt8]) -> Page {
+    // A cache would keep the token with the address when it stands there.
+    Page(contentType: contentType, bytes: bytes, policy: dashboardPolicy, isStorable: false)
+  }
+
   func response() -> Response {
     var response = Response(status: 200, contentType: contentType, body: bytes)
-    response.addHeader("Cache-Control", "no-cache")
+    if isStorable { response.addHeader("Cache-Control", "no-cache") } else { response.forbidStoring() }
     response.addHeader("X-Content-Type-Options", "nosniff")
     response.addHeader("Referrer-Policy", "no-referrer")
-    response.addHeader(
-      "Content-Security-Policy",
-      "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; frame-ancestors 'self'")
+    response.addHeader("Content-Security-Policy", policy)
     return response
   }
 }

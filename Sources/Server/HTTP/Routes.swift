@@ -63,7 +63,7 @@ final class Routes: RequestRouter {
       }
     default:
       if Routes.isAdmin(request.head.path), !node.hasOwnAdminPort || request.entrance == .admin {
-        admin.answer(request)
+        routeAdmin(request, path)
       } else if let page = Page.find(path) {
         get(request) { page.response() }
       } else {
@@ -74,6 +74,28 @@ final class Routes: RequestRouter {
 
   private static func isAdmin(_ path: [UInt8]) -> Bool {
     path.starts(with: Array("/admin/".utf8)) || path.elementsEqual("/admin".utf8)
+  }
+
+  private func routeAdmin(_ request: Request, _ path: String) {
+    if path == "/admin" {
+      get(request) { Routes.slashed(request.head) }
+    } else if let page = Page.findDashboard(path) {
+      get(request) { page.response() }
+    } else {
+      admin.answer(request)
+    }
+  }
+
+  /// The dashboard's addresses are relative to its folder, as is this one (RFC 9110 section 10.2.2), so that a proxy may
+  /// serve it below another path. Not to be stored, for the query may hold the token.
+  private static func slashed(_ head: RequestHead) -> Response {
+    var location = Array("admin/".utf8)
+    if head.rawQuery.count > 0 { location.append(UInt8(ascii: "?")) }
+    location.append(copying: head.rawQuery)
+    var response = Response(status: 308)
+    response.addHeader("Location", location.span)
+    response.forbidStoring()
+    return response
   }
 
   private func answer(_ request: Request, _ response: Response) { table.respond(request.connection, response) }

@@ -50,6 +50,9 @@ extension Node {
   func report() -> [UInt8] {
     var writer = JSONWriter()
     writer.beginObject()
+    // Others read it later: rates need to know when.
+    writer.key("time")
+    writer.unsigned(Clock.wallMilliseconds())
     writer.key("version")
     writer.string(Node.version)
     writer.key("uptime")

@@ -1,0 +1,293 @@
+// The dashboard: what the admin endpoint tells, asked again every two seconds while somebody looks.
+import { Refusal, ask, escape, part, takeTokenFromAddress, token } from './admin.js';
+import { clearNodes, forgetRates, showNodes, showWarnings } from './nodes.js';
+import { fill, format, seen, setNote, setText } from './table.js';
+
+const PERIOD_MS = 2000;
+const PERIOD_MAX_MS = 30_000;
+const WORK_SHARE = 4; // the pause is at least this many times what the answers took: looking must not be a load
+const LATE_MS = 4000; // an answer that takes longer is called late
+const ROOMS_ON_A_PAGE = 50;
+const CONNECTIONS_SHOWN_MAX = 500;
+const MESSAGES_SHOWN = 20;
+const TEXT_SHOWN_MAX = 500;
+const FILTER_PAUSE_MS = 250;
+
+const $ = (id) => document.getElementById(id);
+const body = (id) => $(id).tBodies[0];
+
+let timer = 0;
+let session = 0; // counts sign-ins, so that an answer to the one before is not shown
+let askedAt = null; // when the questions under way were asked
+let answeredAt = null;
+let again = false;
+let detail = null;
+let prefix = ''; // of the rooms that are shown
+let cursors = [null]; // of the pages of rooms up to the one that is shown
+
+// --- The state of it all ---
+
+function setState(name, text) {
+  $('status').dataset.state = name;
+  setText($('state'), text);
+  $('dashboard').classList.toggle('old', name !== 'live' && name !== 'paused');
+}
+
+function showEntry(trouble) {
+  $('entry').hidden = false;
+  $('dashboard').hidden = true;
+  setNote($('trouble'), trouble);
+  $('token').focus();
+}
+
+function showDashboard() {
+  if ($('dashboard').hidden) setNote($('trouble'), null);
+  $('entry').hidden = true;
+  $('dashboard').hidden = false;
+  $('sign-out').hidden = false;
+}
+
+function tick() {
+  const now = performance.now();
+  const age = answeredAt === null ? null : Math.floor((now - answeredAt) / 1000);
+  setText($('age'), age === null ? '' : age === 0 ? '· as of now' : `· as of ${format.duration(age)} ago`);
+  if (askedAt !== null && now - askedAt > LATE_MS && $('status').dataset.state === 'live') {
+    setState('waiting', 'Waiting for the node');
+  }
+}
+
+function signOut(trouble) {
+  session += 1;
+  clearTimeout(timer);
+  token.forget();
+  answeredAt = null;
+  $('sign-out').hidden = true;
+  clearNodes();
+  fill(body('rooms'), [], () => '', () => []);
+  clearDetail();
+  setState('out', 'Signed out');
+  showEntry(trouble);
+  tick();
+}
+
+/** Tells what went wrong; returns how long to wait before asking again. */
+function fail(refusal) {
+  if (refusal.kind === 'wait') {
+    const seconds = Math.ceil(refusal.waitMs / 1000);
+    setState('waiting', `${refusal.message} Next try in ${seconds} s`);
+  } else {
+    setState('away', `${refusal.message} Trying again`);
+  }
+  if (answeredAt === null) showEntry($('state').textContent);
+  return Math.max(PERIOD_MS, refusal.waitMs);
+}
+
+/** Asks for everything that is shown, and plans the next time. Once at a time. */
+async function poll() {
+  clearTimeout(timer);
+  if (document.hidden || !token.get()) return;
+  if (askedAt !== null) {
+    again = true;
+    return;
+  }
+  again = false;
+  askedAt = performance.now();
+  const mine = session;
+  let wait = PERIOD_MS;
+  try {
+    // Alone and first: a wrong token is one guess, not four.
+    const nodes = await ask('nodes');
+    if (mine === session) {
+      answeredAt = performance.now();
+      showNodes(nodes);
+      showWarnings(nodes);
+      setState('live', 'Live');
+      showDashboard();
+      await Promise.all([refreshRooms(), refreshDetail()]);
+    }
+    wait = Math.min(PERIOD_MAX_MS, Math.max(PERIOD_MS, WORK_SHARE * (performance.now() - askedAt)));
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    if (mine === session) {
+      if (error.kind === 'token') signOut(error.message);
+      else wait = fail(error);
+    }
+  } finally {
+    askedAt = null;
+    tick();
+    timer = setTimeout(poll, again ? 0 : wait);
+  }
+}
+
+/** What only one part of the page cannot get is said there; anything else concerns all of it. */
+function note(element, refusal) {
+  if (refusal && refusal.kind !== 'refused') throw refusal;
+  setNote(element, refusal?.message);
+}
+
+// --- Rooms ---
+
+async function refreshRooms() {
+  const query = new URLSearchParams({ limit: ROOMS_ON_A_PAGE, prefix });
+  const shown = cursors;
+  const mine = session;
+  const cursor = cursors.at(-1);
+  if (cursor !== null) query.set('cursor', cursor);
+  let answer;
+  try {
+    answer = await ask(`rooms?${query}`);
+    if (shown === cursors) note($('rooms-trouble'), null);
+  } catch (refusal) {
+    return note($('rooms-trouble'), refusal);
+  }
+  // Somebody has turned the page meanwhile, or signed out.
+  if (shown !== cursors || mine !== session) return undefined;
+  const chosen = detail?.kind === 'room' ? detail.name : null;
+  fill(body('rooms'), answer.rooms, (room) => room.room, ({ room, members }) => [
+    { text: room, href: `#room=${escape(room)}`, className: 'name', current: room === chosen },
+    { text: format.count(members), className: 'number' },
+  ], ({ room }) => (room === chosen ? 'chosen' : ''));
+  $('rooms-empty').hidden = answer.rooms.length > 0;
+  $('pages').hidden = cursors.length === 1 && !answer.cursor;
+  setText($('page'), `Page ${cursors.length}`);
+  $('previous').disabled = cursors.length === 1;
+  $('next').disabled = !answer.cursor;
+  $('next').cursor = answer.cursor;
+  return undefined;
+}
+
+function turnTo(pages) {
+  prefix = $('filter').value;
+  cursors = pages;
+  poll();
+}
+
+// --- A room, or a user ---
+
+function chosenInAddress() {
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  const kind = ['room', 'user'].find((name) => fragment.get(name));
+  return kind ? { kind, name: fragment.get(kind) } : null;
+}
+
+function choose() {
+  detail = chosenInAddress();
+  setText($('detail-kind'), detail ? { room: 'Room', user: 'User' }[detail.kind] : 'Who is where');
+  setText($('detail-name'), seen(detail?.name ?? ''));
+  $('detail-hint').hidden = detail !== null;
+  $('history-part').hidden = detail?.kind !== 'room';
+  clearDetail();
+  poll();
+}
+
+function clearDetail() {
+  $('detail-body').hidden = true;
+  setNote($('detail-trouble'), null);
+  for (const id of ['presence', 'history']) fill(body(id), [], () => '', () => []);
+}
+
+async function refreshDetail() {
+  const asked = detail;
+  const mine = session;
+  if (!asked) return;
+  const isRoom = asked.kind === 'room';
+  let name;
+  try {
+    name = part(asked.name);
+  } catch (refusal) {
+    note($('detail-trouble'), refusal);
+    return;
+  }
+  const [presence, messages] = await Promise.allSettled([
+    ask(`${isRoom ? 'presence' : 'users'}/${name}`),
+    isRoom ? ask(`history/${name}?limit=${MESSAGES_SHOWN}`, true) : null,
+  ]);
+  if (asked !== detail || mine !== session) return;
+  note($('detail-trouble'), presence.reason);
+  note($('history-trouble'), messages.reason);
+  $('detail-body').hidden = presence.reason !== undefined;
+  if (presence.value) showPresence(asked, presence.value);
+  if (messages.value) showHistory(messages.value);
+}
+
+const shorten = (text) => (text.length > TEXT_SHOWN_MAX ? `${text.slice(0, TEXT_SHOWN_MAX)}…` : text);
+
+function showPresence({ kind, name }, answer) {
+  const members = kind === 'room' ? answer.members : [{ user: name, connections: answer.connections }];
+  const rows = members.flatMap(({ user, info, connections }) =>
+    connections.map((connection) => ({ ...connection, user, info })));
+  const connections = `${format.count(answer.count)} ${answer.count === 1 ? 'connection' : 'connections'}`;
+  const users = `${format.count(answer.users)} ${answer.users === 1 ? 'user' : 'users'}, `;
+  const cut = rows.length > CONNECTIONS_SHOWN_MAX ? `; the first ${CONNECTIONS_SHOWN_MAX} are shown` : '';
+  setText($('detail-summary'), `${kind === 'room' ? users : ''}${connections}${cut}`);
+  const now = Date.now();
+  fill(body('presence'), rows.slice(0, CONNECTIONS_SHOWN_MAX), (row) => row.id, (row) => [
+    {
+      text: row.user, className: 'name', href: `#user=${escape(row.user)}`,
+      aside: row.info === undefined ? undefined : shorten(JSON.stringify(row.info)),
+    },
+    { text: row.id, className: 'exact' },
+    { text: row.node, className: 'name' },
+    { text: row.transport },
+    { text: row.address, className: 'exact' },
+    { text: format.duration((now - row.since) / 1000), className: 'number', title: format.moment(row.since) },
+  ]);
+}
+
+function showHistory({ messages }) {
+  const newest = messages.slice(-MESSAGES_SHOWN).reverse();
+  fill(body('history'), newest, (message) => message.offset, (message) => {
+    const { type, room, user, offset, ts, ...rest } = message;
+    return [
+      { text: String(offset), className: 'number' },
+      { text: format.time(ts), className: 'time', title: format.moment(ts) },
+      user === null ? { text: 'server', className: 'aside' } : { text: user, className: 'name' },
+      { text: shorten(JSON.stringify(rest)), className: 'exact body' },
+    ];
+  });
+  $('history-empty').hidden = newest.length > 0;
+}
+
+// --- Beginning ---
+
+$('sign-in').addEventListener('submit', (event) => {
+  event.preventDefault();
+  token.set($('token').value);
+  $('token').value = '';
+  session += 1;
+  setNote($('trouble'), null);
+  setState('waiting', 'Signing in');
+  poll();
+});
+$('sign-out').addEventListener('click', () => signOut(null));
+$('previous').addEventListener('click', () => turnTo(cursors.slice(0, -1)));
+$('next').addEventListener('click', () => turnTo([...cursors, $('next').cursor]));
+$('filter-form').addEventListener('submit', (event) => event.preventDefault());
+let filterTimer = 0;
+$('filter').addEventListener('input', () => {
+  clearTimeout(filterTimer);
+  filterTimer = setTimeout(() => turnTo([null]), FILTER_PAUSE_MS);
+});
+$('user-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  location.hash = `user=${escape($('user').value)}`;
+});
+window.addEventListener('hashchange', () => {
+  choose();
+  $('detail-title').focus();
+});
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) {
+    clearTimeout(timer);
+    if (answeredAt !== null) setState('paused', 'Paused');
+    return;
+  }
+  forgetRates();
+  poll();
+});
+
+takeTokenFromAddress();
+setInterval(tick, 1000);
+choose();
+if (token.get()) setState('waiting', 'Signing in');
+else showEntry(null);

@@ -1,0 +1,353 @@
+"""The dashboard in real Chromium, on real nodes: what it shows, what it hides, and what it says when it cannot.
+
+    ROOST_URL_A=http://127.0.0.1:8080 ROOST_URL_B=http://127.0.0.1:8081 ROOST_ADMIN_TOKEN=secret python dashboard_test.py
+
+The two nodes form a cluster and have auth=none. SCREENSHOTS names a folder for pictures. The last line is
+'N passed, N failed'; the exit status is 1 after a failure.
+"""
+
+import sys
+import threading
+import time
+import traceback
+import urllib.error
+import urllib.request
+from urllib.parse import quote, urlsplit
+
+from playwright.sync_api import Error, sync_playwright
+
+from chat_test import ADMIN_TOKEN, CHROMIUM, FLAGS, ROOM, URL_A, URL_B, WAIT_MS, Person
+from cut import Relay
+
+HOSTILE = '<img src=x onerror="window.interpreted = true">'
+LIVE = '#status[data-state="live"]'
+# A browser reports failed requests by itself; a page cannot prevent that.
+REPORTED = "Failed to load resource"
+
+
+class Dashboard(Person):
+    """A page with the dashboard, which counts the questions that it asks."""
+
+    def __init__(self, browser, base=URL_A, **options):
+        super().__init__(browser, base, **options)
+        self.asked = 0
+        self.page.add_init_script("""addEventListener('securitypolicyviolation',
+          (event) => { (window.violations ??= []).push(event.violatedDirective + ' ' + event.blockedURI); });""")
+        self.page.on("request", self._count)
+
+    def _count(self, request):
+        self.asked += "authorization" in request.headers
+
+    def _console(self, message):
+        if message.type == "error" and not message.text.startswith(REPORTED):
+            self.errors.append(message.text)
+
+    def enter(self, fragment=""):
+        self.page.goto(f"{self.base}/admin/?token={quote(ADMIN_TOKEN)}{fragment}")
+        self.page.wait_for_selector(LIVE)
+        return self
+
+    def until(self, script):
+        # Not wait_for_function: it evaluates text in the page, which trusted types forbid.
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while not self.page.evaluate(script):
+            assert time.monotonic() < deadline, script
+            self.page.wait_for_timeout(50)
+
+    def row(self, table, text):
+        return self.page.locator(f"#{table} tbody tr", has_text=text)
+
+    def choose(self, room):
+        self.page.locator("#rooms a", has_text=room).click()
+
+    def close(self):
+        assert self.page.evaluate("window.violations") is None, self.page.evaluate("window.violations")
+        self.context.close()
+        assert not self.errors, self.errors
+
+
+class Member(Person):
+    """A page that holds connections of the client library: one for each user, in any rooms."""
+
+    def __init__(self, browser, base):
+        super().__init__(browser, base)
+        self.page.goto(f"{base}/favicon.svg")
+        self.page.goto(base)
+
+    def join(self, user, *rooms):
+        self.page.evaluate("""async ([user, rooms]) => {
+          const { Roost } = await import('/roost.js');
+          const roost = new Roost('/ws', { user }).connect();
+          (window.roosts ??= {})[user] = roost;
+          for (const room of rooms) await roost.join(room);
+        }""", [user, rooms])
+        return self
+
+    def send(self, user, room, **members):
+        return self.page.evaluate("([user, room, members]) => roosts[user].send(room, members)", [user, room, members])
+
+
+class Suite:
+    """Steps that build on each other, in this order."""
+
+    def __init__(self, browser):
+        self.browser = browser
+        self.board = Dashboard(browser)
+        self.member = Member(browser, URL_B).join("ann", ROOM).join("bob", ROOM)
+
+    def the_token_of_the_address_opens_it_and_leaves_the_address(self):
+        page = self.board.enter("#room=" + ROOM).page
+        assert page.url == f"{URL_A}/admin/#room={ROOM}", page.url
+        assert page.evaluate("[history.length, localStorage.length, document.cookie]")[1:] == [0, ""]
+        assert page.is_hidden("#entry")
+
+    def a_reload_keeps_it_open(self):
+        self.board.page.reload()
+        self.board.page.wait_for_selector(LIVE)
+
+    def both_nodes_are_shown(self):
+        nodes = self.board.page.locator("#nodes tbody tr")
+        assert nodes.count() == 2
+        for cells in nodes.all():
+            assert cells.locator("td").nth(0).text_content()[0].isdigit()
+            assert "MiB" in cells.text_content()
+        assert self.board.row("nodes", "answers").count() == 1
+        assert self.board.page.text_content("#total-nodes") == "2"
+
+    def what_is_unsafe_is_said_loudly_for_every_node(self):
+        warnings = self.board.page.locator("#warnings[role=alert]")
+        assert warnings.is_visible()
+        item = warnings.locator("li", has_text="auth=none: anyone may connect under any name")
+        assert item.count() == 1
+        assert item.locator("b").text_content() == "Nodes a, b:"
+        assert self.board.row("nodes", "auth=none").count() == 2
+
+    def a_room_shows_who_is_there_and_what_was_said(self):
+        self.member.send("ann", ROOM, text="first")
+        self.member.send("bob", ROOM, text="second", big=7)
+        for user in ("ann", "bob"):
+            row = self.board.row("presence", user)
+            row.wait_for()
+            cells = row.locator("td").all_text_contents()
+            assert cells[1:4] == ["b", "websocket", "127.0.0.1"], cells
+        assert self.board.page.text_content("#detail-summary") == "2 users, 2 connections"
+        self.board.row("history", "second").wait_for()
+        texts = self.board.page.locator("#history tbody td.body").all_text_contents()
+        assert texts == ['{"text":"second","big":7}', '{"text":"first"}'], texts
+        self.board.picture("dashboard")
+
+    def numbers_that_javascript_would_round_are_shown_as_they_are(self):
+        request = urllib.request.Request(
+            f"{URL_A}/admin/publish", data=b'{"room":"%s","data":{"n":12345678901234567890}}' % ROOM.encode(),
+            headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+        urllib.request.urlopen(request, timeout=10).close()
+        self.board.row("history", '{"n":12345678901234567890}').wait_for()
+        assert self.board.row("history", "12345678901234567890").locator("td").nth(1).text_content() == "server"
+
+    def rates_follow_what_is_sent(self):
+        self.member.page.evaluate("room => { window.stream = setInterval(() => roosts.ann.send(room, {n: 1}), 20); }", ROOM)
+        self.board.until("Number(document.querySelector('#total-in').textContent) > 5")
+        self.member.page.evaluate("clearInterval(stream)")
+        self.board.until("document.querySelector('#total-in').textContent === '0'")
+
+    def the_keyboard_keeps_its_place_when_the_page_is_refreshed(self):
+        link = self.board.page.locator("#rooms a", has_text=ROOM)
+        link.focus()
+        asked = self.board.asked
+        while self.board.asked < asked + 9:
+            self.board.page.wait_for_timeout(50)
+        assert link.evaluate("e => e === document.activeElement")
+
+    def hostile_names_and_messages_stay_text(self):
+        room = f"{HOSTILE}{ROOM}"
+        self.member.join(HOSTILE, room, "..").send(HOSTILE, room, text=HOSTILE, **{HOSTILE: HOSTILE})
+        page = self.board.page
+        self.board.choose(room)
+        self.board.row("presence", HOSTILE).wait_for()
+        self.board.row("history", "onerror").wait_for()
+        assert page.text_content("#detail-name") == room
+        assert page.locator("#rooms a", has_text=HOSTILE).text_content() == room
+        assert page.evaluate("window.interpreted") is None
+        assert page.locator("main img, main script").count() == 0
+        self.board.picture("dashboard-hostile")
+        # Turned around by its first character this would read as somebody else's name.
+        self.member.join("\u202eevil", room)
+        self.board.row("presence", "‹U+202E›evil").wait_for()
+        # A dot or two are a step in a path, however they are escaped.
+        page.locator("#rooms a:text-is('..')").click()
+        page.locator("#detail-trouble", has_text="A browser cannot ask for this name").wait_for()
+        assert page.is_hidden("#detail-body")
+
+    def a_user_is_found(self):
+        page = self.board.page
+        page.fill("#user", "bob")
+        page.press("#user", "Enter")
+        self.board.row("presence", "bob").wait_for()
+        assert page.text_content("#detail-title").split() == ["User", "bob"]
+        assert page.text_content("#detail-summary") == "1 connection"
+        assert page.is_hidden("#history-part")
+        page.go_back()
+        page.locator("#detail-kind:text-is('Room')").wait_for()
+
+    def rooms_are_filtered_and_turned_page_by_page(self):
+        page = self.board.page
+        self.member.join("reader", *[f"many:{n:02}" for n in range(60)])
+        page.fill("#filter", "many:")
+        shown = "[...document.querySelectorAll('#rooms tbody a')].map((a) => a.textContent)"
+        self.board.until(f"{shown}.length === 50 && {shown}.every((name) => name.startsWith('many:'))")
+        first = page.evaluate(shown)
+        assert page.is_disabled("#previous")
+        page.click("#next")
+        self.board.until(f"{shown}.length === 10")
+        assert sorted(first + page.evaluate(shown)) == [f"many:{n:02}" for n in range(60)]
+        assert page.is_disabled("#next")
+        page.click("#previous")
+        self.board.until(f"{shown}.length === 50")
+        assert page.evaluate(shown) == first
+        page.fill("#filter", "nobody is here")
+        page.wait_for_selector("#rooms-empty:not([hidden])")
+        page.fill("#filter", "")
+        page.locator("#rooms a", has_text=ROOM).first.wait_for()
+
+    def nothing_is_asked_while_nobody_looks(self):
+        board = Dashboard(self.browser)
+        board.page.clock.install()
+        board.enter()
+        board.page.evaluate("""() => {
+          window.away = true;
+          Object.defineProperty(document, 'hidden', { get: () => away });
+          document.dispatchEvent(new Event('visibilitychange'));
+        }""")
+        assert board.page.text_content("#state") == "Paused"
+        board.page.wait_for_load_state("networkidle")
+        asked = board.asked
+        board.page.clock.run_for(60_000)
+        assert board.asked == asked
+        board.page.evaluate("away = false; document.dispatchEvent(new Event('visibilitychange'));")
+        board.page.wait_for_selector(LIVE)
+        assert board.asked > asked
+        board.close()
+
+    def a_wrong_token_is_told_and_tried_once(self):
+        board = Dashboard(self.browser)
+        page = board.page
+        page.goto(f"{URL_A}/admin")
+        assert page.url == f"{URL_A}/admin/"
+        page.wait_for_selector("#token")
+        assert board.asked == 0
+        board.picture("dashboard-entry")
+        page.fill("#token", "wrong ✗")
+        page.press("#token", "Enter")
+        page.locator("#trouble", has_text="not the admin token").wait_for()
+        assert page.evaluate("sessionStorage.length") == 0
+        assert page.is_hidden("#dashboard")
+        page.wait_for_timeout(2500)  # longer than a turn
+        assert board.asked == 1, board.asked
+        page.fill("#token", ADMIN_TOKEN)
+        page.click("#sign-in button")
+        page.wait_for_selector(LIVE)
+        assert page.input_value("#token") == ""
+        page.click("#sign-out")
+        page.wait_for_selector("#entry:not([hidden])")
+        assert page.is_hidden("#dashboard") and page.is_hidden("#warnings")
+        assert page.locator("tbody tr, #warnings li").count() == 0
+        assert page.evaluate("sessionStorage.length") == 0
+        page.reload()
+        page.wait_for_selector("#entry:not([hidden])")
+        board.close()
+
+    def a_node_that_is_away_is_told_and_awaited(self):
+        target = urlsplit(URL_B)
+        relay = Relay(target.hostname, target.port)
+        board = Dashboard(self.browser, f"http://127.0.0.1:{relay.port}").enter()
+        relay.cut()
+        board.page.wait_for_selector('#status[data-state="away"]')
+        assert "does not answer" in board.page.text_content("#state")
+        assert board.page.is_visible("#nodes")
+        board.until("/as of [1-9]/.test(document.querySelector('#age').textContent)")
+        relay.mend()
+        board.page.wait_for_selector(LIVE)
+        board.close()
+
+    def too_many_guesses_are_told_and_waited_for(self):
+        wrong = urllib.request.Request(f"{URL_B}/admin/nodes", headers={"Authorization": "Bearer wrong"})
+        is_over = threading.Event()
+
+        def guess():
+            while not is_over.is_set():
+                try:
+                    urllib.request.urlopen(wrong, timeout=10).close()
+                except urllib.error.HTTPError as error:
+                    error.close()
+                    time.sleep(0.1 if error.code == 429 else 0)
+
+        guesser = threading.Thread(target=guess)
+        guesser.start()
+        board = Dashboard(self.browser, URL_B)
+        try:
+            board.page.goto(f"{URL_B}/admin/")
+            board.page.wait_for_selector("#token")
+            board.page.evaluate("token => sessionStorage.setItem('roost.adminToken', token)", ADMIN_TOKEN)
+            trouble = board.page.locator("#trouble", has_text="Too many wrong tokens from this address. Next try in")
+            deadline = time.monotonic() + WAIT_MS / 1000
+            # Every second one token may be tried: the page may be let in, wholly or with its first question.
+            while not trouble.is_visible():
+                assert time.monotonic() < deadline
+                board.page.reload()
+                board.page.wait_for_selector(f'{LIVE}, #state:has-text("Too many wrong tokens")')
+        finally:
+            is_over.set()
+            guesser.join()
+        board.page.wait_for_selector(LIVE)
+        assert board.page.is_hidden("#trouble") and board.page.is_visible("#dashboard")
+        board.close()
+
+    def it_fits_a_phone_and_the_dark(self):
+        board = Dashboard(self.browser, viewport={"width": 390, "height": 844}, color_scheme="dark").enter(f"#room={ROOM}")
+        board.row("presence", "ann").wait_for()
+        assert board.page.evaluate("document.documentElement.scrollWidth") <= 390
+        light = self.board.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert board.page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+        board.picture("dashboard-phone-dark")
+        board.close()
+
+    def every_control_has_a_name_and_every_table_its_heads(self):
+        unnamed = self.board.page.evaluate("""[...document.querySelectorAll('input, button, [role=region]')].filter((e) =>
+          !e.labels?.length && !e.textContent.trim() && !e.ariaLabel && !e.ariaLabelledByElements?.length)
+          .map((e) => e.outerHTML)""")
+        assert not unnamed, unnamed
+        heads = self.board.page.evaluate("""[...document.querySelectorAll('#dashboard table')].map((table) =>
+          table.tHead.querySelectorAll('th[scope=col]').length)""")
+        assert heads == [10, 2, 6, 4], heads
+        assert self.board.page.locator("tbody tr > :first-child:not(th[scope=row])").count() == 0
+
+    def no_page_logged_an_error_or_broke_its_policy(self):
+        self.board.close()
+
+    def steps(self):
+        return [getattr(self, name) for name, value in vars(Suite).items()
+                if callable(value) and not name.startswith("_") and name != "steps"]
+
+
+def main():
+    passed = failed = 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        suite = Suite(browser)
+        for step in suite.steps():
+            name = step.__name__.replace("_", " ")
+            try:
+                step()
+                passed += 1
+                print(f"ok      {name}", flush=True)
+            except (AssertionError, Error, OSError):
+                failed += 1
+                print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
+                suite.board.picture(f"failed-{step.__name__}")
+        browser.close()
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
