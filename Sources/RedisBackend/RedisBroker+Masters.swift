@@ -20,6 +20,7 @@ extension RedisBroker {
     if shard.subscriber.phase == .open, shard.subscriber.endpoint != shard.commands.endpoint {
       shard.subscriber.fail("the master is now at \(shard.commands.endpoint)")
     }
+    identify(shard)
     scripts.load(into: shard.commands) { [weak self] in self?.served(shard) }
   }
 
@@ -27,9 +28,12 @@ extension RedisBroker {
     guard !isStopping else { return }
     shard.isServing = true
     shard.look()
-    let endpoint = shard.commands.endpoint
-    if shard.isSuccessor || (shard.servedEndpoint != nil && shard.servedEndpoint != endpoint) { mustConfirm = true }
-    (shard.servedEndpoint, shard.isSuccessor) = (endpoint, false)
+    // Nobody who does not say which process it is can be known to be the same.
+    if shard.isSuccessor || (shard.hasServed && (shard.run == nil || shard.run != shard.servedRun)) {
+      mustConfirm = true
+      shard.mustAudit = true
+    }
+    (shard.servedRun, shard.hasServed, shard.isSuccessor) = (shard.run, true, false)
     if masters.isSharded { shard.commands.confirm() }
     if isOverflowDue || (!hasCleanStart && leaseShard?.isServing == true) {
       takePresenceBack()
@@ -40,6 +44,7 @@ extension RedisBroker {
     replay()
     resendUncertain()
     if mustAssert || mustConfirm { forgetPresence(announce: mustAssert) }
+    auditPresence()
     settle(shard)
   }
 

@@ -46,8 +46,11 @@ public final class RedisBroker: Broker, TickParticipant {
   /// Whether a master was replaced by one that may not know the last of this node's presence.
   var mustConfirm = false
   var isTakingBack = false
+  /// Whether what another master says of this node's members is being looked at.
+  var isAuditing = false
 
   var backlog = Backlog()
+  var departures = RecentDepartures()
   private var expiredNodes: Set<[UInt8]> = []
   /// When the lease was last renewed, and from when on a lease that has run out means a dead node. In nanoseconds.
   private var renewedAt: UInt64 = 0
@@ -158,6 +161,7 @@ public final class RedisBroker: Broker, TickParticipant {
   public func shrink() {
     for shard in masters.shards { shard.shrink() }
     ledger.shrink()
+    departures.expire(loop.now)
     // A set does not shrink by itself.
     if listedRooms.capacity > 64, listedRooms.capacity > listedRooms.count * 4 { listedRooms = Set(Array(listedRooms)) }
   }
@@ -283,6 +287,7 @@ public final class RedisBroker: Broker, TickParticipant {
     if standing != .held || mustAssert || mustConfirm {
       forgetPresence(announce: standing == .swept || (standing == .held && mustAssert))
     }
+    auditPresence()
     if isNew { for shard in masters.shards { settle(shard) } }
     say(lost: false)
     for dead in expired { sweeper.sweep(dead: dead) }
