@@ -7,6 +7,7 @@ import Realtime
 extension RedisBroker {
   /// Asks a master which process it is: a promoted replica, or a Redis that was restarted, is another.
   func identify(_ shard: Shard) {
+    shard.run = nil
     let answer: PendingReplies.Handler = { [weak shard] reply in shard?.run = reply.flatMap(RedisBroker.run) }
     shard.commands.request(answer) { writer in
       writer.command(parts: 2)
@@ -105,7 +106,7 @@ extension RedisBroker {
     var (left, isComplete) = (rooms.count, true)
     guard left > 0 else { return done(true) }
     for room in rooms {
-      audit(room, cursor: [0x30]) { isDone in
+      audit(room) { isDone in
         isComplete = isComplete && isDone
         left -= 1
         if left == 0 { done(isComplete) }
@@ -113,23 +114,50 @@ extension RedisBroker {
     }
   }
 
-  private func audit(_ room: [UInt8], cursor: [UInt8], _ done: @escaping (Bool) -> Void) {
-    let read: ScriptRunner.Handler = { [weak self] reply in
-      guard let self, let reply, reply.count % 2 == 1 else { return done(false) }
-      for i in stride(from: 1, to: reply.count, by: 2) where !isHere(reply[i].copy, in: room) {
-        guard let member = MemberCodec.decode(name: reply[i].copy, reply[i + 1].bytes) else { continue }
+  /// Reads the names of a room's members at once, as comparing what was told reads its users: a tenth of what picking
+  /// this node's by a script costs Redis.
+  private func audit(_ room: [UInt8], _ done: @escaping (Bool) -> Void) {
+    let read: PendingReplies.Handler = { [weak self] names in
+      guard let self, let names, names.kind == .array else { return done(false) }
+      let gone = (0..<names.count).filter { self.isOwn(names[$0].bytes) }.map { names[$0].copy }
+        .filter { !self.isHere($0, in: room) }
+      takeOut(gone[...], of: room) { [weak self] isComplete in
+        if isComplete, let self, !listedRooms.contains(room) { strike(room) }
+        done(isComplete)
+      }
+    }
+    commands.request(read) { [keys] writer in
+      writer.command(parts: 2)
+      writer.bulk("HKEYS")
+      writer.bulk(keys.room, room, "}:members")
+    }
+  }
+
+  /// Whether a connection's name is one that this node gives.
+  private func isOwn(_ name: Span<UInt8>) -> Bool {
+    guard name.count > node.count + 1, name[node.count] == 0x2D else { return false }
+    for i in 0..<node.count where name[i] != node[i] { return false }
+    for i in (node.count + 1)..<name.count where name[i] == 0x2D { return false }
+    return true
+  }
+
+  /// Takes members out that are not here, chunk by chunk, once Redis has said which users they stand for.
+  private func takeOut(_ names: ArraySlice<[UInt8]>, of room: [UInt8], _ done: @escaping (_ isComplete: Bool) -> Void) {
+    let chunk = names.prefix(RedisLimits.sweepChunk)
+    guard !chunk.isEmpty else { return done(true) }
+    let read: PendingReplies.Handler = { [weak self] values in
+      guard let self, let values, values.count == chunk.count else { return done(false) }
+      for (i, name) in chunk.enumerated() where values[i].kind == .string && !isHere(name, in: room) {
+        guard let member = MemberCodec.decode(name: name, values[i].bytes) else { continue }
         leave(room: room, member)
       }
-      let next = reply[0].copy
-      guard next == [0x30] else { return audit(room, cursor: next, done) }
-      if !listedRooms.contains(room) { strike(room) }
-      done(true)
+      takeOut(names.dropFirst(chunk.count), of: room, done)
     }
-    scripts.run(.nodeMembers, keys: 1, parts: 4, read) { [keys, node] writer in
+    commands.request(read) { [keys] writer in
+      writer.command(parts: 2 + chunk.count)
+      writer.bulk("HMGET")
       writer.bulk(keys.room, room, "}:members")
-      writer.bulk(node)
-      writer.bulk(cursor)
-      writer.bulk(RedisLimits.sweepChunk)
+      for name in chunk { writer.bulk(name) }
     }
   }
 

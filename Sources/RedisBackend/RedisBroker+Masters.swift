@@ -35,7 +35,7 @@ extension RedisBroker {
     }
     (shard.servedRun, shard.hasServed, shard.isSuccessor) = (shard.run, true, false)
     if masters.isSharded { shard.commands.confirm() }
-    if isOverflowDue || (!hasCleanStart && leaseShard?.isServing == true) {
+    if !hasCleanStart, leaseShard?.isServing == true {
       takePresenceBack()
     } else if hasCleanStart, leaseShard === shard {
       lease.renew()
@@ -47,9 +47,6 @@ extension RedisBroker {
     auditPresence()
     settle(shard)
   }
-
-  /// Whether the whole presence must be taken back, and can be: every master is there.
-  private var isOverflowDue: Bool { backlog.hasOverflowed && masters.shards.allSatisfy(\.isServing) }
 
   func commandsClosed(_ shard: Shard) {
     shard.mustCompare = true
@@ -85,7 +82,7 @@ extension RedisBroker {
     }
     if let refusal { leaseShard?.commands.fail(refusal) }
     loop.after(milliseconds: RedisLimits.mapMilliseconds) { [weak self] in
-      guard let self, !isStopping, leaseShard?.isServing == true, !hasCleanStart || isOverflowDue else { return }
+      guard let self, !isStopping, leaseShard?.isServing == true, !hasCleanStart else { return }
       takePresenceBack()
     }
   }

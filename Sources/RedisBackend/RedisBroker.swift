@@ -267,7 +267,6 @@ public final class RedisBroker: Broker, TickParticipant {
   private func renewed(_ standing: LeaseKeeper.Standing, expired: [[UInt8]], leaving: [[UInt8]]) {
     guard !isStopping else { return }
     let isNew = !isAvailable
-    if isNew, backlog.hasOverflowed { return takePresenceBack() }
     let outage = loop.now - renewedAt
     if outage >= UInt64(RedisLimits.outageMilliseconds + RedisLimits.renewalMilliseconds) * 1_000_000 {
       trustsLeasesAt = loop.now + UInt64(RedisLimits.returnMilliseconds) * 1_000_000
@@ -302,10 +301,6 @@ public final class RedisBroker: Broker, TickParticipant {
       isTakingBack = false
       guard isComplete else { return presenceIsStuck() }
       hasCleanStart = true
-      if backlog.hasOverflowed {
-        _ = backlog.takeAll()
-        mustAssert = true
-      }
       lease.startOver()
       lease.renew()
     }
@@ -321,6 +316,12 @@ public final class RedisBroker: Broker, TickParticipant {
 
   /// Tells Redis what happened while it was away, in the order in which it happened.
   func replay() {
+    if backlog.hasOverflowed {
+      // More happened than was kept: everything is looked at, once everybody is there.
+      guard masters.areServing else { return }
+      mustConfirm = true
+      for shard in masters.shards { shard.mustAudit = true }
+    }
     for entry in backlog.takeAll() {
       switch entry {
       case .connect(let member): connect(member)

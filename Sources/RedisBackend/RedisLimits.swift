@@ -48,7 +48,8 @@ public enum RedisLimits {
   static let sweepChunk = 100
   /// How long `stop` waits for Redis.
   static let stopMilliseconds = 3_000
-  /// Departures and arrivals kept while Redis is away. Beyond it the node takes its whole presence back and asserts anew.
+  /// Departures and arrivals kept while Redis is away. Beyond it the node asserts its presence anew and looks for
+  /// who has left, as after a failover.
   public static let backlogMax = 10_000
   /// How long a node in a cluster remembers who has left, to say it again to a promoted replica that lacks it: as long as a
   /// replica may have lost touch and still be promoted, with a `cluster-node-timeout` of up to 5 s.

@@ -1,7 +1,7 @@
 /// The scripts, each a file that opens with its KEYS and ARGV.
 enum Script: Int, CaseIterable {
   case publish, position, compare, history, enter, leave, renew, liveNodes, sweepBegin, sweepRoom, sweepEnd, sendOnce
-  case revoke, handOver, nodeMembers
+  case revoke, handOver
 
   var source: [UInt8] {
     switch self {
@@ -18,7 +18,6 @@ enum Script: Int, CaseIterable {
     case .sweepEnd: PackageResources.sweep_end_lua
     case .sendOnce: PackageResources.send_once_lua
     case .handOver: PackageResources.hand_over_lua
-    case .nodeMembers: PackageResources.node_members_lua
     case .revoke: PackageResources.revoke_lua
     }
   }

@@ -44,7 +44,12 @@ struct SecureRedisTests {
       .filter { $0.contains("name=roost-n") }
     #expect(lines.count >= 4)
     for line in lines { #expect(line.contains("user=roost"), "\(line)") }
-    let refused = try process.command("ACL LOG")
+    try expectNoRefusal(process.port)
+  }
+
+  /// That nobody was refused, neither with a password nor with a command.
+  private func expectNoRefusal(_ port: UInt16) throws {
+    let refused = try RedisProcess.command("ACL LOG", port: port)
     #expect(refused.hasPrefix("*0"), "\(refused)")
   }
 
@@ -62,6 +67,7 @@ struct SecureRedisTests {
     for client in [ann, bob] { try client.expect("restored", within: 20) }
     try useAll(nodes, ann, bob, room: "after")
     try expectUser(trio.replica)
+    for port in trio.ports { try expectNoRefusal(port) }
     #expect(try nodes[0].inspect("presence/r")["users"]?.asInt == 2)
     #expect(try !ann.settle().contains { $0.type == "user_left" })
   }

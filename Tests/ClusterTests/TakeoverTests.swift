@@ -21,6 +21,21 @@ struct PresenceTakeoverTests {
     }
   }
 
+  /// Waits until the nodes have compared what they told with what is there, which comes last and must find nothing to
+  /// say.
+  ///
+  /// - Parameters:
+  ///   - process: one that nobody has joined a room on since it began, or was promoted.
+  ///   - reads: one for each room of each node, and one before for each room in the list of each node.
+  private func awaitComparison(on process: RedisProcess, reads: Int) throws {
+    try eventually("what was told is compared", within: 20) {
+      let line = try process.command("INFO commandstats").split(whereSeparator: \.isNewline)
+        .first { $0.hasPrefix("cmdstat_hkeys:calls=") }
+      let calls = line?.dropFirst("cmdstat_hkeys:calls=".count).prefix { $0.isNumber }
+      return (calls.flatMap { Int($0) } ?? 0) >= reads
+    }
+  }
+
   @Test("behind sentinels: who left just before the master died is gone, who came is there, each told once")
   func sentinel() throws {
     let trio = try SentinelTrio()
@@ -52,7 +67,7 @@ struct PresenceTakeoverTests {
       #expect(try node.inspect("users/comes")["count"]?.asInt == 1)
     }
     #expect(try trio.replica.command("HKEYS roost:{r:r}:users").contains("leaves") == false)
-    // Comparing what was told with what is there comes last; it must find nothing to say.
+    try awaitComparison(on: trio.replica, reads: 5)
     try late.ask(#""type":"leave","room":"r""#)
     try listener.expect("user_left") { $0.string("user") == "comes" }
     #expect(notices(try listener.settle()).isEmpty)
@@ -93,6 +108,7 @@ struct PresenceTakeoverTests {
       try eventually("presence is right") { try users(node, room) == ["listener"] }
       try eventually("the connection is gone") { try node.inspect("users/\(ghost)")["count"]?.asInt == 0 }
     }
+    try awaitComparison(on: replica, reads: 2)
     #expect(notices(try listener.settle()).isEmpty)
   }
 
@@ -117,6 +133,7 @@ struct PresenceTakeoverTests {
       try eventually("presence is right") { try users(node, room) == ["u1", "u2"] }
       #expect(try users(node, other) == ["u1", "u2"])
     }
+    try awaitComparison(on: cluster.masters[victim], reads: 4)
     for client in clients {
       let texts = try client.settle()
       #expect(notices(texts).isEmpty)

@@ -40,6 +40,8 @@ package final class RedisProcess {
         [
           "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
           "/tmp",
+          // A replica would leave what it was sent in a file, from which the next process begins.
+          "--dbfilename", "roost-test-\(port).rdb", "--repl-diskless-load", "swapdb",
         ] + arguments)
     } catch { throw TestFailure("redis-server is missing (apt-get install redis-server): \(error)") }
     _ = try process.line(with: "Ready to accept connections")

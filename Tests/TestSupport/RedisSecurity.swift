@@ -27,7 +27,7 @@ package struct RedisSecurity: Sendable {
     tls-ca-cert-file \(certificates.authority)
     tls-auth-clients yes
     tls-replication yes
-    user roost on >s3cret +sentinel|get-master-addr-by-name
+    user roost on >s3cret +sentinel|get-master-addr-by-name +client|setname
 
     """
   }
