@@ -44,8 +44,9 @@ extension RedisBroker {
     }
   }
 
-  /// Whether Redis may hold members of this node that have left, in rooms that only the node's list names.
-  var isAuditDue: Bool { isAuditing || masters.shards.contains(where: \.mustAudit) }
+  /// Whether Redis may hold members of this node that have left, in rooms that only the node's list names. A master that is
+  /// away again holds nobody's list up for as long as that lasts.
+  var isAuditDue: Bool { isAuditing || masters.shards.contains { $0.mustAudit && $0.isServing } }
 
   /// Says again who has left lately. Whoever is back under the same name has entered since.
   private func repeatDepartures(where isAffected: (_ key: [UInt8]) -> Bool) {
