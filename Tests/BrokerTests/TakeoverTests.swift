@@ -86,6 +86,7 @@ struct TakeoverTests {
     _ = try nodes[0].enter(ann)
     try detachReplica()
     _ = try nodes[0].enter(bob)
+    #expect(drive(nodes, within: 15) { nodes[1].heard.notices(.userJoined).count == 2 })
     nodes[0].heard.onPresenceLost = { [nodes] in
       for member in [ann, bob] { nodes[0].broker.enter(room: bytes("r"), member, announce: false) { _ in } }
     }
