@@ -34,8 +34,15 @@ package final class RedisClusterProcesses {
   }
 
   deinit {
-    for process in masters + replicas { unlink("/tmp/roost-test-nodes-\(process.port).conf") }
+    for process in masters + replicas {
+      // One that lives would write its file again.
+      process.kill()
+      unlink("/tmp/\(RedisClusterProcesses.file("\(process.port)"))")
+    }
   }
+
+  /// What a process of the cluster remembers of it. Other runs of the tests, also those that were killed, have others.
+  private static func file(_ port: String) -> String { "roost-test-nodes-\(getpid())-\(port).conf" }
 
   /// For `--redis`.
   package var url: String {
@@ -115,7 +122,7 @@ package final class RedisClusterProcesses {
     let secure = security.map { $0.arguments(["+cluster|slots", "+asking"]) + ["--tls-cluster", "yes"] } ?? []
     return try RedisProcess(
       secure + [
-        "--cluster-enabled", "yes", "--cluster-config-file", "roost-test-nodes-PORT.conf", "--cluster-port", "PORT2",
+        "--cluster-enabled", "yes", "--cluster-config-file", file("PORT"), "--cluster-port", "PORT2",
         "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor",
         "0",
         "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1",
