@@ -29,6 +29,7 @@ struct Inspection {
     var left = settings.limit ?? .max
     var rooms: [JSONValue] = []
     var cursor: String?
+    var isComplete = true
     repeat {
       var path = "rooms?limit=\(min(left, 1000))"
       if let prefix = settings.prefix { path += "&prefix=\(Self.segment(prefix))" }
@@ -38,11 +39,12 @@ struct Inspection {
       if settings.json { Output.line(body) }
       rooms += page.entries.prefix(left)
       left -= min(left, page.entries.count)
+      if page.answer["incomplete"]?.asBool == true { isComplete = false }
       let next = page.answer["cursor"]?.asString
       // A server that repeats itself must not hold us for ever.
       cursor = next == cursor ? nil : next
     } while cursor != nil && left > 0
-    if !settings.json { Output.text(Report.rooms(rooms)) }
+    if !settings.json { Output.text(Report.rooms(rooms, isComplete: isComplete)) }
   }
 
   private func show(_ body: [UInt8], _ report: ([UInt8], UInt64) throws(CommandFailure) -> String)

@@ -20,10 +20,11 @@ enum Report {
     return table.text + "\(room): \(users), \(PlainText.count(connectionCount, "connection"))\n"
   }
 
-  static func rooms(_ rooms: [JSONValue]) -> String {
+  static func rooms(_ rooms: [JSONValue], isComplete: Bool = true) -> String {
     var table = TextTable([.text("ROOM"), .number("USERS")])
     for room in rooms { table.append([text(room["room"]), number(room["members"])]) }
-    return table.text + PlainText.count(rooms.count, "room") + "\n"
+    let remark = isComplete ? "" : "; those of a Redis master that is out of reach are missing"
+    return table.text + PlainText.count(rooms.count, "room") + remark + "\n"
   }
 
   static func nodes(_ body: [UInt8], now: UInt64) throws(CommandFailure) -> String {

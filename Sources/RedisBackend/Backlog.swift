@@ -11,7 +11,7 @@ struct Backlog {
   }
 
   private(set) var entries: [Entry] = []
-  /// Whether more happened than is kept: the node's presence must be taken back as a whole and asserted anew.
+  /// Whether more happened than is kept: the node's presence must be asserted anew and looked at as a whole.
   private(set) var hasOverflowed = false
 
   mutating func append(_ entry: Entry) {

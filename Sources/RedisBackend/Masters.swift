@@ -94,6 +94,7 @@ final class Masters {
     shard.commands.endpoint = endpoint
     shard.subscriber.endpoint = endpoint
     shard.isSuccessor = hasMap
+    shard.hasServed = false
     shard.mustCompare = true
     shards.append(shard)
     shard.start()

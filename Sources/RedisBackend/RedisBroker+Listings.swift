@@ -97,8 +97,11 @@ extension RedisBroker {
     }
   }
 
-  /// Reads one page of every node's list and merges them.
-  private func listRooms(_ nodes: [[UInt8]], _ range: RoomRange, _ reply: @escaping BrokerReply<RoomListing>) {
+  /// Reads one page of every node's list and merges them. In a cluster what a master that is away holds is left out, and
+  /// the listing says so.
+  private func listRooms(
+    _ nodes: [[UInt8]], _ range: RoomRange, isComplete: Bool = true, _ reply: @escaping BrokerReply<RoomListing>
+  ) {
     var merge = RoomMerge(limit: range.limit)
     var left = nodes.count
     guard left > 0 else { return reply(.success(RoomListing(rooms: [], next: nil))) }
@@ -108,19 +111,24 @@ extension RedisBroker {
         if let names, names.kind == .array {
           merge.add((0..<names.count).map { names[$0].copy })
         } else {
-          merge.hasFailed = true
+          merge.failures += 1
         }
         guard left == 0 else { return }
-        guard let self, !merge.hasFailed else { return reply(.failure(.unavailable)) }
+        guard let self, merge.failures == 0 || (masters.isSharded && merge.failures < nodes.count) else {
+          return reply(.failure(.unavailable))
+        }
         let (names, next) = merge.finish()
         countUsers(of: names) { counts in
-          guard let counts else { return reply(.failure(.unavailable)) }
+          let isWhole = merge.failures == 0 && !counts.contains(nil)
+          guard isWhole || self.masters.isSharded else { return reply(.failure(.unavailable)) }
           // A room stays in a node's list for a moment after its last member; a page of nothing else is passed over.
-          let rooms = zip(names, counts).filter { $0.1 > 0 }.map { (name: $0.0, userCount: $0.1) }
+          let rooms = zip(names, counts).map { (name: $0.0, userCount: $0.1 ?? 0) }.filter { $0.userCount > 0 }
+          let isComplete = isComplete && isWhole
           if rooms.isEmpty, let next {
-            return self.listRooms(nodes, RoomRange(prefix: range.prefix, cursor: next, limit: range.limit), reply)
+            let rest = RoomRange(prefix: range.prefix, cursor: next, limit: range.limit)
+            return self.listRooms(nodes, rest, isComplete: isComplete, reply)
           }
-          reply(.success(RoomListing(rooms: rooms, next: next)))
+          reply(.success(RoomListing(rooms: rooms, next: next, isComplete: isComplete)))
         }
       }
       commands.request(answer) { writer in
@@ -137,8 +145,8 @@ extension RedisBroker {
     }
   }
 
-  /// Reads the number of users of each room, pipelined.
-  private func countUsers(of rooms: [[UInt8]], _ reply: @escaping ([Int]?) -> Void) {
+  /// Reads the number of users of each room, pipelined; nil for those that could not be read.
+  private func countUsers(of rooms: [[UInt8]], _ reply: @escaping ([Int?]) -> Void) {
     guard !rooms.isEmpty else { return reply([]) }
     var counts = [Int?](repeating: nil, count: rooms.count)
     var left = rooms.count
@@ -147,9 +155,7 @@ extension RedisBroker {
         left -= 1
         // Several masters answer in any order.
         if let count, count.kind == .integer { counts[index] = count.integer }
-        guard left == 0 else { return }
-        let known = counts.compactMap(\.self)
-        reply(known.count == rooms.count ? known : nil)
+        if left == 0 { reply(counts) }
       }
       commands.request(answer) { writer in
         writer.command(parts: 2)

@@ -20,6 +20,7 @@ extension RedisBroker {
     if shard.subscriber.phase == .open, shard.subscriber.endpoint != shard.commands.endpoint {
       shard.subscriber.fail("the master is now at \(shard.commands.endpoint)")
     }
+    identify(shard)
     scripts.load(into: shard.commands) { [weak self] in self?.served(shard) }
   }
 
@@ -27,11 +28,14 @@ extension RedisBroker {
     guard !isStopping else { return }
     shard.isServing = true
     shard.look()
-    let endpoint = shard.commands.endpoint
-    if shard.isSuccessor || (shard.servedEndpoint != nil && shard.servedEndpoint != endpoint) { mustConfirm = true }
-    (shard.servedEndpoint, shard.isSuccessor) = (endpoint, false)
+    // Nobody who does not say which process it is can be known to be the same.
+    if shard.isSuccessor || (shard.hasServed && (shard.run == nil || shard.run != shard.servedRun)) {
+      mustConfirm = true
+      shard.mustAudit = true
+    }
+    (shard.servedRun, shard.hasServed, shard.isSuccessor) = (shard.run, true, false)
     if masters.isSharded { shard.commands.confirm() }
-    if isOverflowDue || (!hasCleanStart && leaseShard?.isServing == true) {
+    if !hasCleanStart, leaseShard?.isServing == true {
       takePresenceBack()
     } else if hasCleanStart, leaseShard === shard {
       lease.renew()
@@ -40,11 +44,9 @@ extension RedisBroker {
     replay()
     resendUncertain()
     if mustAssert || mustConfirm { forgetPresence(announce: mustAssert) }
+    auditPresence()
     settle(shard)
   }
-
-  /// Whether the whole presence must be taken back, and can be: every master is there.
-  private var isOverflowDue: Bool { backlog.hasOverflowed && masters.shards.allSatisfy(\.isServing) }
 
   func commandsClosed(_ shard: Shard) {
     shard.mustCompare = true
@@ -80,7 +82,7 @@ extension RedisBroker {
     }
     if let refusal { leaseShard?.commands.fail(refusal) }
     loop.after(milliseconds: RedisLimits.mapMilliseconds) { [weak self] in
-      guard let self, !isStopping, leaseShard?.isServing == true, !hasCleanStart || isOverflowDue else { return }
+      guard let self, !isStopping, leaseShard?.isServing == true, !hasCleanStart else { return }
       takePresenceBack()
     }
   }

@@ -33,6 +33,7 @@ extension RedisBroker {
 
   public func leave(room: [UInt8], _ member: Member) {
     guard isAvailable else { return remember(.leave(room: room, member)) }
+    if masters.isSharded { departures.append(.leave(room: room, member), now: loop.now) }
     enterings.leave(room: room, member.name)
     let answer: ScriptRunner.Handler = { [weak self] answer in
       if answer == nil { self?.remember(.leave(room: room, member)) }
@@ -69,9 +70,15 @@ extension RedisBroker {
     unlist(room)
   }
 
-  /// Does it in Redis, now or when it is back.
+  /// Does it in Redis, now or when it is back. A room that may hold members who have left stays in the list until it has
+  /// been looked at.
   func unlist(_ room: [UInt8]) {
-    guard isAvailable else { return remember(.delist(room: room)) }
+    guard isAvailable, !isAuditDue else { return remember(.delist(room: room)) }
+    strike(room)
+  }
+
+  /// Takes a room out of the node's list in Redis.
+  func strike(_ room: [UInt8]) {
     let answer: PendingReplies.Handler = { [weak self] answer in
       if answer == nil { self?.remember(.delist(room: room)) }
     }
@@ -100,6 +107,7 @@ extension RedisBroker {
   /// Takes a connection's registration back, in the other order.
   public func disconnect(_ member: Member) {
     guard isAvailable else { return remember(.disconnect(member)) }
+    if masters.isSharded { departures.append(.disconnect(member), now: loop.now) }
     deleteField(keys.user, member.user, member.name) { _ in }
     deleteField(keys.node, node, member.name) { [weak self] isDeleted in
       if !isDeleted { self?.remember(.disconnect(member)) }

@@ -46,8 +46,11 @@ public final class RedisBroker: Broker, TickParticipant {
   /// Whether a master was replaced by one that may not know the last of this node's presence.
   var mustConfirm = false
   var isTakingBack = false
+  /// Whether what another master says of this node's members is being looked at.
+  var isAuditing = false
 
   var backlog = Backlog()
+  var departures = RecentDepartures()
   private var expiredNodes: Set<[UInt8]> = []
   /// When the lease was last renewed, and from when on a lease that has run out means a dead node. In nanoseconds.
   private var renewedAt: UInt64 = 0
@@ -158,6 +161,7 @@ public final class RedisBroker: Broker, TickParticipant {
   public func shrink() {
     for shard in masters.shards { shard.shrink() }
     ledger.shrink()
+    departures.expire(loop.now)
     // A set does not shrink by itself.
     if listedRooms.capacity > 64, listedRooms.capacity > listedRooms.count * 4 { listedRooms = Set(Array(listedRooms)) }
   }
@@ -263,7 +267,6 @@ public final class RedisBroker: Broker, TickParticipant {
   private func renewed(_ standing: LeaseKeeper.Standing, expired: [[UInt8]], leaving: [[UInt8]]) {
     guard !isStopping else { return }
     let isNew = !isAvailable
-    if isNew, backlog.hasOverflowed { return takePresenceBack() }
     let outage = loop.now - renewedAt
     if outage >= UInt64(RedisLimits.outageMilliseconds + RedisLimits.renewalMilliseconds) * 1_000_000 {
       trustsLeasesAt = loop.now + UInt64(RedisLimits.returnMilliseconds) * 1_000_000
@@ -283,6 +286,7 @@ public final class RedisBroker: Broker, TickParticipant {
     if standing != .held || mustAssert || mustConfirm {
       forgetPresence(announce: standing == .swept || (standing == .held && mustAssert))
     }
+    auditPresence()
     if isNew { for shard in masters.shards { settle(shard) } }
     say(lost: false)
     for dead in expired { sweeper.sweep(dead: dead) }
@@ -297,10 +301,6 @@ public final class RedisBroker: Broker, TickParticipant {
       isTakingBack = false
       guard isComplete else { return presenceIsStuck() }
       hasCleanStart = true
-      if backlog.hasOverflowed {
-        _ = backlog.takeAll()
-        mustAssert = true
-      }
       lease.startOver()
       lease.renew()
     }
@@ -316,6 +316,12 @@ public final class RedisBroker: Broker, TickParticipant {
 
   /// Tells Redis what happened while it was away, in the order in which it happened.
   func replay() {
+    if backlog.hasOverflowed {
+      // More happened than was kept: everything is looked at, once everybody is there.
+      guard masters.areServing else { return }
+      mustConfirm = true
+      for shard in masters.shards { shard.mustAudit = true }
+    }
     for entry in backlog.takeAll() {
       switch entry {
       case .connect(let member): connect(member)

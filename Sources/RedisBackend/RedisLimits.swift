@@ -48,8 +48,14 @@ public enum RedisLimits {
   static let sweepChunk = 100
   /// How long `stop` waits for Redis.
   static let stopMilliseconds = 3_000
-  /// Departures and arrivals kept while Redis is away. Beyond it the node takes its whole presence back and asserts anew.
+  /// Departures and arrivals kept while Redis is away. Beyond it the node asserts its presence anew and looks for
+  /// who has left, as after a failover.
   public static let backlogMax = 10_000
+  /// How long a node in a cluster remembers who has left, to say it again to a promoted replica that lacks it: as long as a
+  /// replica may have lost touch and still be promoted, with a `cluster-node-timeout` of up to 5 s.
+  static let departureMilliseconds = 60_000
+  /// Departures remembered so; the oldest are forgotten beyond it. About 3 MB.
+  static let departuresMax = 10_000
 
   /// Life of a room's counter after the last use. A day outlives every client that would come back with a position.
   static let metaMilliseconds = 86_400_000

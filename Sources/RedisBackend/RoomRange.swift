@@ -28,7 +28,8 @@ struct RoomRange {
 struct RoomMerge {
   private let limit: Int
   private var names: Set<[UInt8]> = []
-  var hasFailed = false
+  /// Pages that could not be read.
+  var failures = 0
 
   init(limit: Int) { self.limit = limit }
 

@@ -30,8 +30,13 @@ final class Shard {
   var isSuccessor = false
   /// Whether the server said that a channel is no longer, or not, its own.
   var hasStrays = false
-  /// Where it was when it last served.
-  var servedEndpoint: RedisEndpoint?
+  /// The process that the command link has reached, and the one that served last; nil: not known.
+  var run: [UInt8]?
+  var servedRun: [UInt8]?
+  /// Whether it served before, wherever it was.
+  var hasServed = false
+  /// Whether its master may hold members of this node that have left.
+  var mustAudit = false
 
   private var subscriptions = Subscriptions<BrokerReply<Void>>()
   /// Patterns of channels; sharded channels have none.

@@ -40,6 +40,12 @@ final class Recorder: BrokerListener {
     presenceLost.append(announce)
     onPresenceLost()
   }
+  /// Names of connections that have gone, and rooms that all have left: all others are here.
+  var gone: Set<String> = []
+  var roomsLeft: Set<String> = []
+  func isHere(_ connection: Span<UInt8>, in room: [UInt8]?) -> Bool {
+    !gone.contains(text(connection)) && !(room.map { roomsLeft.contains(String(decoding: $0, as: UTF8.self)) } ?? false)
+  }
   func nodeReport() -> [UInt8] { bytes(#"{"rooms":1}"#) }
 
   func notices(_ kind: Envelope.Kind) -> [String] { notices.filter { $0.kind == kind }.map(\.user) }

@@ -101,6 +101,85 @@ struct ShardedRedisTests {
   }
 
   @Test(
+    "goes on in rooms whose slot moves to a master that joined when all nodes ran already, and tells nobody anything")
+  func newMaster() throws {
+    let cluster = try RedisClusterProcesses()
+    let nodes = try nodes(cluster)
+    let (publisher, listener) = (try nodes[0].connect("publisher"), try nodes[1].connect("listener"))
+    let (moving, staying) = (try cluster.room(on: 0), try cluster.room(on: 1))
+    for room in [moving, staying] { for client in [publisher, listener] { try client.join(room) } }
+    for room in [moving, staying] { try publisher.expect("user_joined") { $0.string("room") == room } }
+    for n in 1...10 { for room in [moving, staying] { try publish(n, in: room, by: publisher) } }
+    let fresh = try cluster.addMaster()
+    // The slot of the leases moves as well: it decides who lives.
+    let keys = ["roost:{r:\(moving)}:ch", "roost:{nodes}:leases"]
+    for (key, first) in zip(keys, [11, 21]) {
+      let (slot, source) = (try cluster.slot(of: key), try cluster.master(of: key))
+      try cluster.beginMigration(of: slot, from: source, to: fresh)
+      for n in first..<(first + 5) {
+        try publisher.send(#"{"type":"message","room":"\#(moving)","id":"\#(moving)-\#(n)","n":\#(n)}"#)
+        try publish(n, in: staying, by: publisher)
+      }
+      try cluster.finishMigration(of: slot, to: fresh)
+      for n in first..<(first + 5) {
+        let answer = try publisher.take("an answer to \(n)") { "\($0)".contains(#""id":"\#(moving)-\#(n)""#) }
+        #expect("\(answer)".contains(#""type":"ack""#))
+      }
+      for n in (first + 5)..<(first + 10) { for room in [moving, staying] { try publish(n, in: room, by: publisher) } }
+    }
+    var texts: [Received] = []
+    try eventually("all messages are here") {
+      texts += try listener.settle()
+      return numbers(texts, in: moving).count >= 30 && numbers(texts, in: staying).count >= 30
+    }
+    for room in [moving, staying] { #expect(numbers(texts, in: room) == Array(1...30)) }
+    #expect(types(texts).isSubset(of: ["message"]), "\(types(texts))")
+    #expect(types(try publisher.settle()).isSubset(of: ["ack"]))
+    #expect(try cluster.masters[fresh].command("PUBSUB SHARDNUMSUB roost:{r:\(moving)}:ch").contains(":2"))
+    for node in nodes {
+      #expect(try node.http.get("/readyz").status == 200)
+      #expect(try node.inspect("presence/\(moving)")["users"]?.asInt == 2)
+      #expect(try node.inspect("nodes")["nodes"]?.asArray?.count == 2)
+    }
+    // Whoever dies now is found by the leases at their new place.
+    nodes[0].process.kill()
+    for room in [moving, staying] {
+      try listener.expect("user_left", within: 15) { $0.string("room") == room && $0.string("user") == "publisher" }
+    }
+    #expect(try listener.settle().isEmpty)
+  }
+
+  @Test("lists the rooms of the masters in reach while one is away, and says that some are missing")
+  func partialListing() throws {
+    let cluster = try RedisClusterProcesses()
+    let leases = try cluster.master(of: "roost:{nodes}:leases")
+    let victim = (leases + 1) % 3
+    // The node's own list must not be on the master that goes.
+    let id = try (0..<200).lazy.map { "n\($0)" }.first { try cluster.master(of: "roost:{n:\($0)}:rooms") != victim }
+    let node = try RoostProcess(["--node-id", id ?? "", "--redis", cluster.url, "--workers", "1"])
+    try node.awaitReady()
+    let client = try node.connect("ann")
+    let rooms = try (0..<3).map { try cluster.room(on: $0) }
+    for room in rooms { try client.join(room) }
+    let whole = try node.inspect("rooms")
+    #expect(whole["rooms"]?.asArray?.compactMap { $0["room"]?.asString } == rooms.sorted())
+    #expect(whole["incomplete"] == nil)
+    cluster.masters[victim].kill()
+    try client.expect("degraded")
+    let rest = rooms.indices.filter { $0 != victim }.map { rooms[$0] }.sorted()
+    for path in ["rooms", "presence"] {
+      let partial = try node.inspect(path)
+      #expect(partial["rooms"]?.asArray?.compactMap { $0["room"]?.asString } == rest)
+      #expect(partial["incomplete"]?.asBool == true)
+    }
+    let table = try RoostProcess.run([
+      "rooms", "--url", "http://127.0.0.1:\(node.port)", "--admin-token", RoostProcess.adminToken,
+    ])
+    #expect(table.end == .exited(0))
+    #expect(table.output.contains("2 rooms; those of a Redis master that is out of reach are missing"))
+  }
+
+  @Test(
     "keeps the rooms of other masters going when one is killed, and recovers its rooms on the replica",
     arguments: [false, true])
   func deadMaster(holdsLeases: Bool) throws {

@@ -45,6 +45,9 @@ import Testing
   @Test("says so when there is nothing to show")
   func nothing() throws {
     #expect(Report.rooms([]) == "0 rooms\n")
+    #expect(
+      Report.rooms([], isComplete: false)
+        == "0 rooms; those of a Redis master that is out of reach are missing\n")
     let body = Array(#"{"user":"ann","connections":[],"count":0}"#.utf8)
     #expect(try Report.user(body, now: 0) == "ann: 0 connections\n")
   }

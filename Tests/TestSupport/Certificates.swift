@@ -44,7 +44,7 @@ package final class Certificates: Sendable {
 
   /// What a redis-server is told to speak TLS on `port` with a certificate of this authority.
   package func redisArguments(
-    port: UInt16, _ pair: (certificate: String, key: String)? = nil, asksForClients: Bool = false
+    port: some CustomStringConvertible, _ pair: (certificate: String, key: String)? = nil, asksForClients: Bool = false
   ) -> [String] {
     let pair = pair ?? server
     return [

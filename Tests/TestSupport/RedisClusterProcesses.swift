@@ -2,27 +2,27 @@ import Glibc
 
 /// A Redis Cluster of three masters, each with a replica if asked for, that notices a dead master within about a second.
 package final class RedisClusterProcesses {
-  package let masters: [RedisProcess]
+  /// Those at the start, and behind them those that have joined.
+  package private(set) var masters: [RedisProcess]
   package let replicas: [RedisProcess]
   /// The first and the last slot of each master, at the start.
   package static let slots = [0...5460, 5461...10922, 10923...16383]
+  private let security: RedisSecurity?
 
-  package init(replicated: Bool = false) throws {
-    masters = try (0..<3).map { _ in try RedisClusterProcesses.node() }
-    replicas = try (0..<(replicated ? 3 : 0)).map { _ in try RedisClusterProcesses.node() }
+  /// - Parameter security: nil: everything is plain, and open to everybody.
+  package init(replicated: Bool = false, _ security: RedisSecurity? = nil) throws {
+    self.security = security
+    masters = try (0..<3).map { _ in try RedisClusterProcesses.node(security) }
+    replicas = try (0..<(replicated ? 3 : 0)).map { _ in try RedisClusterProcesses.node(security) }
     for (index, master) in masters.enumerated() {
       let slots = RedisClusterProcesses.slots[index]
       try RedisClusterProcesses.order(master, "CLUSTER ADDSLOTSRANGE \(slots.lowerBound) \(slots.upperBound)")
       try RedisClusterProcesses.order(master, "CLUSTER SET-CONFIG-EPOCH \(index + 1)")
     }
     for other in (masters + replicas).dropFirst() {
-      // The bus port is the second one that each process was given.
-      try RedisClusterProcesses.order(masters[0], "CLUSTER MEET 127.0.0.1 \(other.port) \(other.secondPort)")
+      try meet(other)
     }
-    let count = masters.count + replicas.count
-    try eventually("all know each other", within: 15) { [masters, replicas] in
-      try (masters + replicas).allSatisfy { try $0.command("CLUSTER INFO").contains("cluster_known_nodes:\(count)") }
-    }
+    try awaitAcquaintance()
     for (replica, master) in zip(replicas, masters) {
       let id = try master.command("CLUSTER MYID").split(whereSeparator: \.isNewline)[1]
       try eventually("a replica knows its master") { try replica.command("CLUSTER REPLICATE \(id)").hasPrefix("+OK") }
@@ -34,11 +34,45 @@ package final class RedisClusterProcesses {
   }
 
   deinit {
-    for process in masters + replicas { unlink("/tmp/roost-test-nodes-\(process.port).conf") }
+    for process in masters + replicas {
+      // One that lives would write its file again.
+      process.kill()
+      unlink("/tmp/\(RedisClusterProcesses.file("\(process.port)"))")
+    }
   }
 
+  /// What a process of the cluster remembers of it. Other runs of the tests, also those that were killed, have others.
+  private static func file(_ port: String) -> String { "roost-test-nodes-\(getpid())-\(port).conf" }
+
   /// For `--redis`.
-  package var url: String { "redis+cluster://\(masters.map { "127.0.0.1:\($0.port)" }.joined(separator: ","))" }
+  package var url: String {
+    RedisSecurity.prefix("cluster", security) + masters.map { "127.0.0.1:\(port(of: $0))" }.joined(separator: ",")
+  }
+
+  /// Has a fresh master without slots join. Returns its index.
+  package func addMaster() throws -> Int {
+    masters.append(try RedisClusterProcesses.node(security))
+    try meet(masters[masters.count - 1])
+    try awaitAcquaintance()
+    let fresh = masters[masters.count - 1]
+    try eventually("the cluster works for it") { try fresh.command("CLUSTER INFO").contains("cluster_state:ok") }
+    return masters.count - 1
+  }
+
+  /// Where clients reach a process.
+  private func port(of process: RedisProcess) -> UInt16 { security == nil ? process.port : process.thirdPort }
+
+  private func meet(_ other: RedisProcess) throws {
+    // The bus port is the second one that each process was given.
+    try RedisClusterProcesses.order(masters[0], "CLUSTER MEET 127.0.0.1 \(port(of: other)) \(other.secondPort)")
+  }
+
+  private func awaitAcquaintance() throws {
+    let count = masters.count + replicas.count
+    try eventually("all know each other", within: 15) { [masters, replicas] in
+      try (masters + replicas).allSatisfy { try $0.command("CLUSTER INFO").contains("cluster_known_nodes:\(count)") }
+    }
+  }
 
   /// The slot of a key.
   package func slot(of key: String) throws -> Int {
@@ -68,7 +102,7 @@ package final class RedisClusterProcesses {
       .filter { $0.hasPrefix("roost") }
     for key in keys {
       try RedisClusterProcesses.order(
-        masters[source], "MIGRATE 127.0.0.1 \(masters[target].port) \"\(key)\" 0 5000")
+        masters[source], "MIGRATE 127.0.0.1 \(port(of: masters[target])) \"\(key)\" 0 5000")
     }
   }
 
@@ -84,13 +118,15 @@ package final class RedisClusterProcesses {
     String(try masters[index].command("CLUSTER MYID").split(whereSeparator: \.isNewline)[1])
   }
 
-  private static func node() throws -> RedisProcess {
-    try RedisProcess([
-      "--cluster-enabled", "yes", "--cluster-config-file", "roost-test-nodes-PORT.conf", "--cluster-port", "PORT2",
-      "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor",
-      "0",
-      "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1",
-    ])
+  private static func node(_ security: RedisSecurity?) throws -> RedisProcess {
+    let secure = security.map { $0.arguments(["+cluster|slots", "+asking"]) + ["--tls-cluster", "yes"] } ?? []
+    return try RedisProcess(
+      secure + [
+        "--cluster-enabled", "yes", "--cluster-config-file", file("PORT"), "--cluster-port", "PORT2",
+        "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor",
+        "0",
+        "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1",
+      ])
   }
 
   private static func order(_ process: RedisProcess, _ command: String) throws {

@@ -5,20 +5,24 @@ package final class RedisProcess {
   package let port: UInt16
   package private(set) var process: ChildProcess
 
-  /// What PORT2 stood for.
+  /// What PORT2 and PORT3 stood for.
   package let secondPort: UInt16
+  package let thirdPort: UInt16
   private let arguments: [String]
 
-  /// - Parameter arguments: more of what `redis-server` understands; PORT stands for its port, PORT2 for another free one.
+  /// - Parameter arguments: more of what `redis-server` understands; PORT stands for its port, PORT2 and PORT3 for other
+  ///   free ones.
   package init(_ arguments: [String] = []) throws {
     // Another test may have taken the port that was free a moment ago.
     var attempts = 5
     while true {
-      let (free, second) = (try FreePort.find(), try FreePort.find())
-      let given = arguments.map { $0.replacing("PORT2", with: "\(second)").replacing("PORT", with: "\(free)") }
+      let (free, second, third) = (try FreePort.find(), try FreePort.find(), try FreePort.find())
+      let given = arguments.map {
+        $0.replacing("PORT2", with: "\(second)").replacing("PORT3", with: "\(third)").replacing("PORT", with: "\(free)")
+      }
       do {
         process = try RedisProcess.start(free, given)
-        (port, secondPort, self.arguments) = (free, second, given)
+        (port, secondPort, thirdPort, self.arguments) = (free, second, third, given)
         return
       } catch {
         attempts -= 1
@@ -36,6 +40,8 @@ package final class RedisProcess {
         [
           "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
           "/tmp",
+          // A replica would leave what it was sent in a file, from which the next process begins.
+          "--dbfilename", "roost-test-\(port).rdb", "--repl-diskless-load", "swapdb",
         ] + arguments)
     } catch { throw TestFailure("redis-server is missing (apt-get install redis-server): \(error)") }
     _ = try process.line(with: "Ready to accept connections")

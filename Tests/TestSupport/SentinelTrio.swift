@@ -8,19 +8,27 @@ package final class SentinelTrio {
   package let master: RedisProcess
   package let replica: RedisProcess
   package let ports: [UInt16]
+  private let securePorts: [UInt16]
+  private let security: RedisSecurity?
   private var sentinels: [ChildProcess] = []
   private var files: [String] = []
 
-  package init() throws {
-    master = try RedisProcess()
-    replica = try RedisProcess([
-      "--replicaof", "127.0.0.1 \(master.port)", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1",
-    ])
+  /// - Parameter security: nil: everything is plain, and open to everybody.
+  package init(_ security: RedisSecurity? = nil) throws {
+    self.security = security
+    let secure = security?.arguments(["+role"]) ?? []
+    master = try RedisProcess(secure)
+    replica = try RedisProcess(
+      secure + [
+        "--replicaof", "127.0.0.1 \(SentinelTrio.port(of: master, security))", "--repl-diskless-sync-delay", "0",
+        "--repl-ping-replica-period", "1",
+      ])
     ports = try (0..<3).map { _ in try FreePort.find() }
+    securePorts = try (0..<3).map { _ in try FreePort.find() }
     try eventually("the replica is in step") { [master] in
       try master.command("INFO replication").contains("state=online")
     }
-    for port in ports { try start(port) }
+    for index in 0..<3 { try start(index) }
     try eventually("the sentinels know each other and the replica") { [ports] in
       try ports.allSatisfy { port in
         let known = try RedisProcess.command("SENTINEL CKQUORUM main", port: port).contains("OK 3 usable")
@@ -33,7 +41,13 @@ package final class SentinelTrio {
 
   /// For `--redis`.
   package var url: String {
-    "redis+sentinel://\(ports.map { "127.0.0.1:\($0)" }.joined(separator: ","))/\(SentinelTrio.name)"
+    let hosts = (security == nil ? ports : securePorts).map { "127.0.0.1:\($0)" }.joined(separator: ",")
+    return "\(RedisSecurity.prefix("sentinel", security))\(hosts)/\(SentinelTrio.name)"
+  }
+
+  /// Where clients reach a process.
+  package static func port(of process: RedisProcess, _ security: RedisSecurity? = nil) -> UInt16 {
+    security == nil ? process.port : process.thirdPort
   }
 
   /// Kills one of the sentinels.
@@ -45,13 +59,15 @@ package final class SentinelTrio {
     return reply.split(whereSeparator: \.isNewline).compactMap { UInt16($0) }.last
   }
 
-  private func start(_ port: UInt16) throws {
+  private func start(_ index: Int) throws {
+    let port = ports[index]
     let path = "/tmp/roost-test-sentinel-\(port).conf"
     let text = """
       port \(port)
       bind 127.0.0.1
       dir /tmp
-      sentinel monitor main 127.0.0.1 \(master.port) 2
+      \(security?.lines(port: securePorts[index]) ?? "")
+      sentinel monitor main 127.0.0.1 \(SentinelTrio.port(of: master, security)) 2
       sentinel down-after-milliseconds main 1000
       sentinel failover-timeout main 4000
 

@@ -94,10 +94,13 @@ public struct RoomListing {
   public var rooms: [(name: [UInt8], userCount: Int)]
   /// The name to continue after, or nil at the end.
   public var next: [UInt8]?
+  /// Whether no room was left out because what knows it is out of reach.
+  public var isComplete: Bool
 
-  public init(rooms: [(name: [UInt8], userCount: Int)], next: [UInt8]?) {
+  public init(rooms: [(name: [UInt8], userCount: Int)], next: [UInt8]?, isComplete: Bool = true) {
     self.rooms = rooms
     self.next = next
+    self.isComplete = isComplete
   }
 }
 
@@ -197,7 +200,7 @@ public protocol Broker: AnyObject {
   func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>)
   /// Finds one connection by its name, or nil.
   func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>)
-  /// Lists rooms whose name begins with `prefix`, after `cursor`, at most `limit`.
+  /// Lists rooms whose name begins with `prefix`, after `cursor`, at most `limit`. Of several masters those in reach answer.
   func rooms(prefix: [UInt8], after cursor: [UInt8]?, limit: Int, _ reply: @escaping BrokerReply<RoomListing>)
   /// Lists the live nodes, ascending by id.
   func nodes(_ reply: @escaping BrokerReply<[NodeEntry]>)
@@ -248,6 +251,9 @@ public protocol BrokerListener: AnyObject {
   /// The broker has forgotten who is connected here (restarted empty, or took this node for dead): assert every
   /// connection and member again. `announce`: others were told that they left, so tell them that they are back.
   func presenceLost(announce: Bool)
+  /// Whether a connection of this node is there, and in the room if one is named. What the broker holds of others is to go:
+  /// it was told that they left, and has forgotten it.
+  func isHere(_ connection: Span<UInt8>, in room: [UInt8]?) -> Bool
   /// Makes the node's report for its lease: one JSON object.
   func nodeReport() -> [UInt8]
 }

@@ -225,5 +225,14 @@ extension Hub: BrokerListener {
     }
   }
 
+  public func isHere(_ connection: Span<UInt8>, in room: [UInt8]?) -> Bool {
+    // Whoever a drain has closed stays in presence until the broker hands them over.
+    guard !isHandingOver else { return true }
+    guard let session = localSession(named: connection) else { return false }
+    guard let room else { return true }
+    guard let room = rooms.find(room.span), room.rule.hasPresence else { return false }
+    return sessions[session.index].subscriptionIndex(room) != nil
+  }
+
   public func nodeReport() -> [UInt8] { makeReport() }
 }

@@ -47,6 +47,9 @@ extension AdminEndpoint {
         writer.endArray()
         writer.key("cursor")
         if let next = listing.next { writer.string(next) } else { writer.null() }
+        guard !listing.isComplete else { return }
+        writer.key("incomplete")
+        writer.bool(true)
       }
     }
   }

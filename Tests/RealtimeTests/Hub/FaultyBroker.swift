@@ -247,6 +247,7 @@ final class FaultyBroker: Broker, BrokerListener {
   func subscriptionsLost(where isAffected: RoomFilter?) {}
   func brokerRestored(where isAffected: RoomFilter?) {}
   func presenceLost(announce: Bool) {}
+  func isHere(_ connection: Span<UInt8>, in room: [UInt8]?) -> Bool { listener?.isHere(connection, in: room) ?? true }
   func nodeReport() -> [UInt8] { listener?.nodeReport() ?? [] }
 
   private func copy(_ span: Span<UInt8>) -> [UInt8] { span.withUnsafeBufferPointer { Array($0) } }

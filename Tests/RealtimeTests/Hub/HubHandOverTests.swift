@@ -32,4 +32,30 @@ struct HubHandOverTests {
     clients[3].publish(#""echo":true,"n":1"#)
     #expect(clients[2].take().isEmpty)
   }
+
+  @Test("knows who is here and in which room, but counts whoever was handed over as present")
+  func isHere() throws {
+    let bench = HubBench { $0.rules = RoomRules([(RoomGlob(Array("quiet".utf8)), RoomRule(hasPresence: false))]) }
+    let (ann, bob) = (bench.open("ann"), bench.open("bob"))
+    for client in [ann, bob] { client.join() }
+    ann.join("quiet")
+    let names = [ann, bob].map { bench.hub.connectionName($0.session) }
+    func isHere(_ name: [UInt8], in room: String?) -> Bool {
+      bench.hub.isHere(name.span, in: room.map { Array($0.utf8) })
+    }
+    #expect(isHere(names[0], in: nil) && isHere(names[0], in: "r"))
+    #expect(!isHere(names[0], in: "elsewhere") && !isHere(names[0], in: "quiet"))
+    #expect(!isHere(Array("n1-zz".utf8), in: nil) && !isHere(Array("n2-1".utf8), in: nil))
+    ann.send(#"{"type":"leave","room":"r"}"#)
+    bench.hub.close(bob.session)
+    #expect(isHere(names[0], in: nil) && !isHere(names[0], in: "r"))
+    #expect(!isHere(names[1], in: nil) && !isHere(names[1], in: "r"))
+    // The place of one that has gone is another's now, under another name.
+    let cid = bench.open("cid")
+    cid.join()
+    #expect(!isHere(names[1], in: "r"))
+    bench.hub.isHandingOver = true
+    bench.hub.close(cid.session)
+    #expect(isHere(bench.hub.connectionName(cid.session), in: "r"))
+  }
 }

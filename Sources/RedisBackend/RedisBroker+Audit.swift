@@ -1,0 +1,187 @@
+import Realtime
+
+// What another master says of this node's members, compared with what there is. A replica that was promoted lacks the last
+// that its master was told, and a Redis that was restarted from a file lacks more: members whose entering it lacks are
+// asserted again, members whose leaving it lacks are found here and taken out.
+
+extension RedisBroker {
+  /// Asks a master which process it is: a promoted replica, or a Redis that was restarted, is another.
+  func identify(_ shard: Shard) {
+    shard.run = nil
+    let answer: PendingReplies.Handler = { [weak shard] reply in shard?.run = reply.flatMap(RedisBroker.run) }
+    shard.commands.request(answer) { writer in
+      writer.command(parts: 2)
+      writer.bulk("INFO")
+      writer.bulk("server")
+    }
+  }
+
+  /// Reads the `run_id` of INFO. Nil for a refusal, and where there is none.
+  private static func run(_ reply: Reply) -> [UInt8]? {
+    guard reply.kind == .string else { return nil }
+    let key = Array("run_id:".utf8)
+    let line = reply.copy.split { $0 == 0x0D || $0 == 0x0A }.first { $0.starts(with: key) }
+    return line.map { Array($0.dropFirst(key.count)) }
+  }
+
+  /// Takes out of Redis what it holds of this node that is not here, on the masters that were taken over. Works in chunks;
+  /// what cannot be reached is looked at again with the next renewal.
+  func auditPresence() {
+    let audited = masters.shards.filter { $0.mustAudit && $0.isServing }
+    guard !isAuditing, !isStopping, isAvailable, !audited.isEmpty else { return }
+    isAuditing = true
+    for shard in audited { shard.mustAudit = false }
+    let isAffected: (_ key: [UInt8]) -> Bool = { [masters] key in
+      masters.shard(of: key).map { owner in audited.contains { $0 === owner } } ?? false
+    }
+    repeatDepartures(where: isAffected)
+    auditRooms(after: nil, where: isAffected) { [weak self] isComplete in
+      guard let self else { return }
+      isAuditing = false
+      if !isComplete { for shard in audited { shard.mustAudit = true } }
+      // Rooms that were to be taken out of the list have waited.
+      if isAvailable { replay() }
+    }
+  }
+
+  /// Whether Redis may hold members of this node that have left, in rooms that only the node's list names. A master that is
+  /// away again holds nobody's list up for as long as that lasts.
+  var isAuditDue: Bool { isAuditing || masters.shards.contains { $0.mustAudit && $0.isServing } }
+
+  /// Says again who has left lately. Whoever is back under the same name has entered since.
+  private func repeatDepartures(where isAffected: (_ key: [UInt8]) -> Bool) {
+    let departures = departures.take(now: loop.now) { entry in
+      switch entry {
+      case .leave(let room, _): isAffected(keys.roomChannel(room))
+      case .disconnect(let member): isAffected(keys.userChannel(member.user))
+      case .connect, .delist: false
+      }
+    }
+    for departure in departures {
+      switch departure {
+      case .leave(let room, let member): if !isHere(member.name, in: room) { leave(room: room, member) }
+      case .disconnect(let member): if !isHere(member.name, in: nil) { disconnect(member) }
+      case .connect, .delist: break
+      }
+    }
+  }
+
+  /// Whether a connection is here, and in the room if one is named. Without anybody to ask it is believed.
+  private func isHere(_ connection: [UInt8], in room: [UInt8]?) -> Bool {
+    listener?.isHere(connection.span, in: room) ?? true
+  }
+
+  // MARK: Rooms
+
+  /// Goes through the node's list of rooms, which holds every room that had members of this node when the list was what
+  /// the master knows.
+  private func auditRooms(
+    after cursor: [UInt8]?, where isAffected: @escaping ([UInt8]) -> Bool, _ done: @escaping (Bool) -> Void
+  ) {
+    let range = RoomRange(prefix: [], cursor: cursor, limit: RedisLimits.sweepChunk)
+    let listed: PendingReplies.Handler = { [weak self] reply in
+      guard let self, let reply, reply.kind == .array else { return done(false) }
+      let rooms = (0..<reply.count).map { reply[$0].copy }
+      audit(rooms.filter { isAffected(self.keys.roomChannel($0)) }) { [weak self] isComplete in
+        guard let self, isComplete else { return done(false) }
+        guard let last = rooms.last, rooms.count >= RedisLimits.sweepChunk else {
+          return isAffected(keys.probeChannel(node)) ? auditConnections(cursor: [0x30], done) : done(true)
+        }
+        auditRooms(after: last, where: isAffected, done)
+      }
+    }
+    commands.request(listed) { [keys, node] writer in
+      writer.command(parts: 7)
+      writer.bulk("ZRANGEBYLEX")
+      writer.bulk(keys.node, node, "}:rooms")
+      writer.bulk(range.lower)
+      writer.bulk(range.upper)
+      writer.bulk("LIMIT")
+      writer.bulk(0)
+      writer.bulk(range.limit)
+    }
+  }
+
+  /// Looks at rooms, pipelined. Answers once, when the last is done.
+  private func audit(_ rooms: [[UInt8]], _ done: @escaping (_ isComplete: Bool) -> Void) {
+    var (left, isComplete) = (rooms.count, true)
+    guard left > 0 else { return done(true) }
+    for room in rooms {
+      audit(room) { isDone in
+        isComplete = isComplete && isDone
+        left -= 1
+        if left == 0 { done(isComplete) }
+      }
+    }
+  }
+
+  /// Reads the names of a room's members at once, as comparing what was told reads its users: a tenth of what picking
+  /// this node's by a script costs Redis.
+  private func audit(_ room: [UInt8], _ done: @escaping (Bool) -> Void) {
+    let read: PendingReplies.Handler = { [weak self] names in
+      guard let self, let names, names.kind == .array else { return done(false) }
+      let gone = (0..<names.count).filter { self.isOwn(names[$0].bytes) }.map { names[$0].copy }
+        .filter { !self.isHere($0, in: room) }
+      takeOut(gone[...], of: room) { [weak self] isComplete in
+        if isComplete, let self, !listedRooms.contains(room) { strike(room) }
+        done(isComplete)
+      }
+    }
+    commands.request(read) { [keys] writer in
+      writer.command(parts: 2)
+      writer.bulk("HKEYS")
+      writer.bulk(keys.room, room, "}:members")
+    }
+  }
+
+  /// Whether a connection's name is one that this node gives.
+  private func isOwn(_ name: Span<UInt8>) -> Bool {
+    guard name.count > node.count + 1, name[node.count] == 0x2D else { return false }
+    for i in 0..<node.count where name[i] != node[i] { return false }
+    for i in (node.count + 1)..<name.count where name[i] == 0x2D { return false }
+    return true
+  }
+
+  /// Takes members out that are not here, chunk by chunk, once Redis has said which users they stand for.
+  private func takeOut(_ names: ArraySlice<[UInt8]>, of room: [UInt8], _ done: @escaping (_ isComplete: Bool) -> Void) {
+    let chunk = names.prefix(RedisLimits.sweepChunk)
+    guard !chunk.isEmpty else { return done(true) }
+    let read: PendingReplies.Handler = { [weak self] values in
+      guard let self, let values, values.count == chunk.count else { return done(false) }
+      for (i, name) in chunk.enumerated() where values[i].kind == .string && !isHere(name, in: room) {
+        guard let member = MemberCodec.decode(name: name, values[i].bytes) else { continue }
+        leave(room: room, member)
+      }
+      takeOut(names.dropFirst(chunk.count), of: room, done)
+    }
+    commands.request(read) { [keys] writer in
+      writer.command(parts: 2 + chunk.count)
+      writer.bulk("HMGET")
+      writer.bulk(keys.room, room, "}:members")
+      for name in chunk { writer.bulk(name) }
+    }
+  }
+
+  // MARK: Connections
+
+  private func auditConnections(cursor: [UInt8], _ done: @escaping (_ isComplete: Bool) -> Void) {
+    let scanned: PendingReplies.Handler = { [weak self] reply in
+      guard let self, let reply, reply.count == 2 else { return done(false) }
+      let fields = reply[1]
+      for i in stride(from: 0, to: fields.count - 1, by: 2) where !isHere(fields[i].copy, in: nil) {
+        guard let member = MemberCodec.decode(name: fields[i].copy, fields[i + 1].bytes) else { continue }
+        disconnect(member)
+      }
+      let next = reply[0].copy
+      if next == [0x30] { done(true) } else { auditConnections(cursor: next, done) }
+    }
+    commands.request(scanned) { [keys, node] writer in
+      writer.command(parts: 5)
+      writer.bulk("HSCAN")
+      writer.bulk(keys.node, node, "}:connections")
+      writer.bulk(cursor)
+      writer.bulk("COUNT")
+      writer.bulk(RedisLimits.sweepChunk)
+    }
+  }
+}

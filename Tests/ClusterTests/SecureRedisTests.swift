@@ -1,0 +1,113 @@
+import JSONCore
+import TestSupport
+import Testing
+
+/// Node processes on a Redis that speaks TLS, wants a certificate, and gives them no right more than they need, behind
+/// sentinels and in a cluster.
+@Suite("TLS and access with several Redises", .serialized)
+struct SecureRedisTests {
+  private func nodes(_ url: String, _ security: RedisSecurity) throws -> [RoostProcess] {
+    let nodes = try (1...2).map {
+      try RoostProcess(["--node-id", "n\($0)", "--redis", url, "--workers", "1"] + security.flags)
+    }
+    for node in nodes { try node.awaitReady() }
+    return nodes
+  }
+
+  /// Publishes `n` in a room, again and again with the same id until it is acked.
+  private func publish(_ n: Int, in room: String, by client: WebSocketClient) throws {
+    try eventually("message \(n) is taken in \(room)", within: 25) {
+      try client.send(#"{"type":"message","room":"\#(room)","id":"\#(room)-\#(n)","n":\#(n)}"#)
+      let answer = try client.take("an answer to \(n)") { "\($0)".contains(#""id":"\#(room)-\#(n)""#) }
+      return "\(answer)".contains(#""type":"ack""#)
+    }
+  }
+
+  /// Uses everything that a node does, in a room of its own and across two nodes.
+  private func useAll(_ nodes: [RoostProcess], _ ann: WebSocketClient, _ bob: WebSocketClient, room: String) throws {
+    for client in [ann, bob] { try client.join(room) }
+    for n in 1...10 { try publish(n, in: room, by: ann) }
+    for n in 1...10 { try bob.expect("message") { $0.string("room") == room && $0.int("n") == n } }
+    #expect(try bob.ask(#""type":"direct","to":"ann","n":2"#).int("delivered") == 1)
+    try ann.expect("direct")
+    #expect(try ann.ask(#""type":"history","room":"\#(room)","limit":3"#)["messages"]?.asArray?.count == 3)
+    for node in nodes {
+      #expect(try node.inspect("presence/\(room)")["users"]?.asInt == 2)
+      #expect(try node.inspect("nodes")["nodes"]?.asArray?.count == 2)
+      #expect(try node.inspect("rooms")["rooms"]?.asArray?.isEmpty == false)
+    }
+  }
+
+  /// What every connection of the nodes says of itself to a process of Redis.
+  private func expectUser(_ process: RedisProcess) throws {
+    let lines = try process.command("CLIENT LIST").split(whereSeparator: \.isNewline)
+      .filter { $0.contains("name=roost-n") }
+    #expect(lines.count >= 4)
+    for line in lines { #expect(line.contains("user=roost"), "\(line)") }
+    try expectNoRefusal(process.port)
+  }
+
+  /// That nobody was refused, neither with a password nor with a command.
+  private func expectNoRefusal(_ port: UInt16) throws {
+    let refused = try RedisProcess.command("ACL LOG", port: port)
+    #expect(refused.hasPrefix("*0"), "\(refused)")
+  }
+
+  @Test("behind sentinels: works over TLS as an ACL user, and goes on after a failover")
+  func sentinel() throws {
+    let security = try RedisSecurity()
+    let trio = try SentinelTrio(security)
+    let nodes = try nodes(trio.url, security)
+    let (ann, bob) = (try nodes[0].connect("ann"), try nodes[1].connect("bob"))
+    try useAll(nodes, ann, bob, room: "r")
+    try expectUser(trio.master)
+    trio.master.kill()
+    for n in 11...20 { try publish(n, in: "r", by: ann) }
+    #expect(try trio.masterPort() == SentinelTrio.port(of: trio.replica, security))
+    for client in [ann, bob] { try client.expect("restored", within: 20) }
+    try useAll(nodes, ann, bob, room: "after")
+    try expectUser(trio.replica)
+    for port in trio.ports { try expectNoRefusal(port) }
+    #expect(try nodes[0].inspect("presence/r")["users"]?.asInt == 2)
+    #expect(try !ann.settle().contains { $0.type == "user_left" })
+  }
+
+  @Test("in a cluster: works over TLS as an ACL user, follows a slot that moves, and goes on after a master's death")
+  func cluster() throws {
+    let security = try RedisSecurity()
+    let cluster = try RedisClusterProcesses(replicated: true, security)
+    let nodes = try nodes(cluster.url, security)
+    let (ann, bob) = (try nodes[0].connect("ann"), try nodes[1].connect("bob"))
+    let rooms = try (0..<3).map { try cluster.room(on: $0) }
+    for room in rooms { try useAll(nodes, ann, bob, room: room) }
+    for master in cluster.masters { try expectUser(master) }
+    let slot = try cluster.slot(of: "roost:{r:\(rooms[0])}:ch")
+    try cluster.beginMigration(of: slot, from: 0, to: 1)
+    try ann.send(#"{"type":"message","room":"\#(rooms[0])","id":"moving","n":11}"#)
+    try cluster.finishMigration(of: slot, to: 1)
+    _ = try ann.take("an answer") { "\($0)".contains(#""id":"moving""#) && "\($0)".contains("ack") }
+    try bob.expect("message") { $0.string("room") == rooms[0] && $0.int("n") == 11 }
+    cluster.masters[2].kill()
+    for n in 11...20 { try publish(n, in: rooms[2], by: ann) }
+    for client in [ann, bob] { try client.expect("restored", within: 25) }
+    for room in rooms {
+      for n in 21...25 { try publish(n, in: room, by: bob) }
+      try ann.expect("message") { $0.string("room") == room && $0.int("n") == 25 }
+      for node in nodes { #expect(try node.inspect("presence/\(room)")["users"]?.asInt == 2) }
+    }
+    try expectUser(cluster.replicas[2])
+    #expect(try !ann.settle().contains { $0.type == "user_left" })
+  }
+
+  @Test("says what is wrong when sentinels or a cluster's nodes want a certificate that it does not show")
+  func withoutCertificate() throws {
+    let security = try RedisSecurity()
+    let trio = try SentinelTrio(security)
+    let node = try RoostProcess([
+      "--redis", trio.url, "--workers", "1", "--redis-ca", security.certificates.authority,
+    ])
+    _ = try node.process.line(with: "--redis-cert")
+    #expect(try node.http.get("/readyz").status == 503)
+    #expect(!node.process.output.contains("s3cret"))
+  }
+}
