@@ -8,16 +8,18 @@ package final class RedisProcess {
   /// What PORT2 stood for.
   package let secondPort: UInt16
   private let arguments: [String]
+  private let environment: [String: String]
 
   /// - Parameter arguments: more of what `redis-server` understands; PORT stands for its port, PORT2 for another free one.
-  package init(_ arguments: [String] = []) throws {
+  package init(_ arguments: [String] = [], environment: [String: String] = [:]) throws {
+    self.environment = environment
     // Another test may have taken the port that was free a moment ago.
     var attempts = 5
     while true {
       let (free, second) = (try FreePort.find(), try FreePort.find())
       let given = arguments.map { $0.replacing("PORT2", with: "\(second)").replacing("PORT", with: "\(free)") }
       do {
-        process = try RedisProcess.start(free, given)
+        process = try RedisProcess.start(free, given, environment)
         (port, secondPort, self.arguments) = (free, second, given)
         return
       } catch {
@@ -29,14 +31,16 @@ package final class RedisProcess {
 
   package var url: String { "redis://127.0.0.1:\(port)" }
 
-  private static func start(_ port: UInt16, _ arguments: [String]) throws -> ChildProcess {
+  private static func start(
+    _ port: UInt16, _ arguments: [String], _ environment: [String: String]
+  ) throws -> ChildProcess {
     let process: ChildProcess
     do {
       process = try ChildProcess(
         [
           "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
           "/tmp",
-        ] + arguments)
+        ] + arguments, environment: environment)
     } catch { throw TestFailure("redis-server is missing (apt-get install redis-server): \(error)") }
     _ = try process.line(with: "Ready to accept connections")
     return process
@@ -48,7 +52,7 @@ package final class RedisProcess {
   /// Starts it again, empty, on the same port.
   package func restart() throws {
     kill()
-    process = try RedisProcess.start(port, arguments)
+    process = try RedisProcess.start(port, arguments, environment)
   }
 
   /// Stops it from answering, with its connections open.
