@@ -287,6 +287,18 @@ public final class RedisBroker: Broker, TickParticipant {
     if isNew { for shard in masters.shards { settle(shard) } }
     say(lost: false)
     for dead in expired { sweeper.sweep(dead: dead) }
+    checkMaster()
+  }
+
+  /// Asks the sentinels, with every renewal, whether the master is still the one. A master that was replaced while it said
+  /// nothing, or by order, takes commands for many seconds more, all of which will be lost.
+  private func checkMaster() {
+    finder?.find { [weak self] found in
+      guard let self, !isStopping, case .success(let endpoint) = found, let link = masters.shards.first?.commands,
+        link.phase == .open, link.endpoint != endpoint
+      else { return }
+      link.fail("the sentinels have made \(endpoint) the master")
+    }
   }
 
   /// Takes nobody for dead until every living node has had time to renew its lease.

@@ -31,6 +31,9 @@ package final class RedisProcess {
 
   package var url: String { "redis://127.0.0.1:\(port)" }
 
+  /// What a replica writes when it begins to follow its master. Another server must not take it for its own.
+  private static func file(_ port: UInt16) -> String { "roost-test-\(port).rdb" }
+
   private static func start(
     _ port: UInt16, _ arguments: [String], _ environment: [String: String]
   ) throws -> ChildProcess {
@@ -39,7 +42,7 @@ package final class RedisProcess {
       process = try ChildProcess(
         [
           "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
-          "/tmp",
+          "/tmp", "--dbfilename", file(port), "--rdb-del-sync-files", "yes",
         ] + arguments, environment: environment)
     } catch { throw TestFailure("redis-server is missing (apt-get install redis-server): \(error)") }
     _ = try process.line(with: "Ready to accept connections")
@@ -52,6 +55,7 @@ package final class RedisProcess {
   /// Starts it again, empty, on the same port.
   package func restart() throws {
     kill()
+    unlink("/tmp/" + RedisProcess.file(port))
     process = try RedisProcess.start(port, arguments, environment)
   }
 
