@@ -27,6 +27,7 @@ struct ClockTests {
   func forward() throws {
     let clients = try nodes.enumerated().map { try $1.connect("u\($0 + 1)") }
     for client in clients { try client.join("r") }
+    try clients[0].expect("user_joined")
     try clients[0].publish("r", #""end":"before""#)
     try clients[1].expect("message") { $0.string("end") == "before" }
     let before = try lease("n1")
