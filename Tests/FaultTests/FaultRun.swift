@@ -73,6 +73,11 @@ final class FaultRun {
     while !bed.isPeaceful { try turn() }
     for participant in participants { participant.isCalm = true }
     try converge()
+    // What is right with a master that was replaced may be wrong with its successor.
+    if bed.topology == .sentinel {
+      try turns(milliseconds: StreamCheck.splitMilliseconds)
+      try converge()
+    }
     try turns(milliseconds: 500)
     let streams = StreamCheck(chronicle.records, historySize: bed.historySize).violations
     let presence = PresenceCheck(chronicle.records, users: users).violations

@@ -26,7 +26,7 @@ struct StreamCheck {
 
   /// How long nodes may disagree about who is the master after a replaced one goes on: they ask every two seconds, and a
   /// sentinel has a second to answer.
-  private static let splitMilliseconds = 5000
+  static let splitMilliseconds = 5000
 
   private let records: [Record]
   private let historySize: Int
