@@ -1,5 +1,3 @@
-import Randomness
-
 /// What is done to a cluster while clients use it.
 enum Fault: Equatable, CustomStringConvertible {
   /// What the nodes keep their state in.

@@ -1,3 +1,5 @@
+import Randomness
+
 extension Fault {
   /// The kinds of faults that a topology can have, drawn with equal chances.
   enum Kind: String, CaseIterable {

@@ -49,14 +49,17 @@ struct StreamCheck {
   private var historyLostAt: [Int] = []
   /// When a message was first seen at a place, in milliseconds.
   private var knownAt: [Spot: Int] = [:]
-  /// Until when two servers may take themselves for the master.
-  private var splitUntil = Int.min / 2
+  /// From when on two servers may have taken themselves for the master.
+  private var splitAt: [Int] = []
+  /// Places that two messages were given.
+  private var collisions: [(spot: Spot, promise: String, index: Int)] = []
   private var nodeKilledAt = Int.min / 2
 
   init(_ records: [Record], historySize: Int) {
     self.records = records
     self.historySize = historySize
     for index in records.indices { look(at: records[index], index) }
+    judgeCollisions()
     judgeRepetitions()
     judgeAcks()
     for hole in missing { judge(hole) }
@@ -100,7 +103,7 @@ struct StreamCheck {
       if text.hasPrefix("kill -9 node") { nodeKilledAt = record.at }
     case .healed(let text):
       if text.hasPrefix("SIGSTOP master") || text.hasPrefix("failover as it is") {
-        splitUntil = record.at + StreamCheck.splitMilliseconds
+        splitAt.append(record.at)
       }
     case .nonsense(let what): complain(what, index)
     default: break
@@ -123,7 +126,7 @@ struct StreamCheck {
 
   /// Puts a client somewhere else in a room.
   private mutating func move(_ seat: Seat, to place: Place, _ index: Int) {
-    let isSplit = records[index].at < splitUntil
+    let isSplit = wasSplit(at: records[index].at)
     if let newest = newestEpoch[seat], isLater(newest, than: place.epoch, in: seat.room), !isSplit {
       complain("went back to an epoch that was over", index)
     }
@@ -146,7 +149,9 @@ struct StreamCheck {
 
   private mutating func know(_ body: String, at spot: Spot, _ index: Int) {
     if let other = bodies[spot] {
-      if other != body { complain("two messages at \(spot.place): \(other) and \(body)", index) }
+      if other != body {
+        collisions.append((spot, "two messages at \(spot.place): \(other) and \(body)", index))
+      }
       return
     }
     bodies[spot] = body
@@ -164,6 +169,10 @@ struct StreamCheck {
     if epochs[room]!.count > lossesSoFar + 1 { complain("a new epoch, though nothing was lost", index) }
   }
 
+  private func wasSplit(at moment: Int) -> Bool {
+    splitAt.contains { $0 <= moment && moment < $0 + StreamCheck.splitMilliseconds }
+  }
+
   /// Whether an epoch of a room was first seen after another. Their names tell nothing: the clock of Redis may be set back.
   private func isLater(_ one: String, than other: String, in room: String) -> Bool {
     let known = epochs[room, default: []]
@@ -177,6 +186,15 @@ struct StreamCheck {
   }
 
   // MARK: At the end
+
+  /// Two masters count on from the same number. Whoever was with the one that lost learns it by a new epoch.
+  private mutating func judgeCollisions() {
+    for (spot, promise, index) in collisions {
+      let isOver = epochs[spot.room, default: []].contains { isLater($0, than: spot.place.epoch, in: spot.room) }
+      if wasSplit(at: records[index].at), isOver { continue }
+      complain(promise, index)
+    }
+  }
 
   private mutating func judgeRepetitions() {
     for (body, places) in spots where places.count > 1 {
