@@ -7,7 +7,7 @@
 #   make lint
 #   make bench       beside nchan, node ws and a plain send loop; rewrites docs/benchmarks.md (25 minutes, two idle cores)
 #   make fuzz        libFuzzer over everything that reads bytes from outside; FUZZ_SECONDS=60 in all
-#   make faults      real clusters under seeded faults, judged by their clients; FAULT_SECONDS=1800 in all, SEED=7 to repeat
+#   make faults      real clusters, sentinels, clocks under seeded faults; FAULT_SECONDS=1800 in all, SEED=7 to repeat
 #   make sanitize    the Swift tests but for the clusters' under AddressSanitizer, then under ThreadSanitizer
 #   make conformance the Autobahn test suite, 517 cases in 10 minutes; CASES=fast for half a minute (needs Python 2.7)
 #   make flat        counts instructions: a cost that grows with members, rooms or connections fails (needs valgrind)

@@ -18,6 +18,8 @@ let package = Package(
     .executable(name: "roost", targets: ["roost"]),
     // For the fuzzer, a package of its own because it needs every module built with its instrumentation.
     .library(name: "FuzzTargets", targets: ["FuzzTargets"]),
+    // For tests, which preload it into other programs: it sets their clocks.
+    .library(name: "FalseClock", type: .dynamic, targets: ["FalseClock"]),
   ],
   targets: [
     // System libraries, each an apt package with a line in the README saying why.
@@ -66,6 +68,7 @@ let package = Package(
       name: "TestSupport", dependencies: ["WebSocketCore", "Compression", "JSONCore", "LoopCore"],
       path: "Tests/TestSupport",
       swiftSettings: strict),
+    .target(name: "FalseClock", path: "Tests/FalseClock"),
     .target(
       name: "FuzzTargets",
       dependencies: [

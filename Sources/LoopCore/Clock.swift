@@ -16,4 +16,10 @@ public enum Clock {
     clock_gettime(CLOCK_REALTIME, &t)
     return UInt64(t.tv_sec) &* 1000 &+ UInt64(t.tv_nsec) / 1_000_000
   }
+
+  /// Milliseconds since 1970 as the wall clock had them when this was asked first, counted on by the monotonic clock:
+  /// for deadlines. Whoever sets the clock moves none of them.
+  public static func steadyMilliseconds() -> UInt64 { monotonicNanoseconds() / 1_000_000 &+ steadyOffset }
+
+  private static let steadyOffset = wallMilliseconds() &- monotonicNanoseconds() / 1_000_000
 }

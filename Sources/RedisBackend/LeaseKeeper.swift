@@ -13,6 +13,9 @@ final class LeaseKeeper {
 
   /// Told of every renewal: how the lease stood, whose has run out, and who has handed over.
   var renewed: (Standing, _ expired: [[UInt8]], _ leaving: [[UInt8]]) -> Void = { _, _, _ in }
+  /// Told before `renewed` when the clock of Redis was set forward since the last renewal: leases may have run out
+  /// though their nodes live.
+  var clockJumped: () -> Void = {}
   /// Told when a renewal was refused: this Redis does not serve.
   var refused: () -> Void = {}
 
@@ -24,7 +27,10 @@ final class LeaseKeeper {
   private var isFirst = true
   /// Whether the connection died before a renewal was answered.
   private var isAnswerLost = false
+  private var drift = ClockDrift(toleranceMilliseconds: RedisLimits.clockJumpMilliseconds)
   private var timer: EventLoop.TimerID?
+  /// When the last renewal was sent, in nanoseconds.
+  private var sentAt: UInt64 = 0
 
   init(
     loop: EventLoop, scripts: ScriptRunner, keys: RedisKeys, node: [UInt8], makeReport: @escaping () -> [UInt8]
@@ -39,10 +45,11 @@ final class LeaseKeeper {
   /// Renews now and from then on. After `startOver` the next renewal takes the lease without asking how it stood.
   func renew() {
     pause()
+    sentAt = loop.now
     let report = makeReport()
     let isFirst = isFirst
     let answer: ScriptRunner.Handler = { [weak self] reply in self?.answered(reply) }
-    scripts.run(.renew, keys: 4, parts: 10, answer) { [keys, node] writer in
+    scripts.run(.renew, keys: 4, parts: 11, answer) { [keys, node] writer in
       writer.bulk(keys.leases)
       writer.bulk(keys.report, node, "")
       writer.bulk(keys.swept)
@@ -53,6 +60,7 @@ final class LeaseKeeper {
       writer.bulk(isFirst)
       writer.bulk(RedisLimits.sweptMarkMilliseconds)
       writer.bulk(RedisLimits.claimMilliseconds)
+      writer.bulk(RedisLimits.handOverMillisecondsMax)
     }
   }
 
@@ -73,21 +81,32 @@ final class LeaseKeeper {
       isAnswerLost = true
       return refused()
     }
-    guard reply.count == 3, let standing = Standing(rawValue: reply[0].integer) else { return refused() }
-    // The answer that was lost may have said so, and Redis says it once.
-    let wasToldBefore = isAnswerLost && !isFirst && standing == .held
+    guard reply.count == 4, let standing = Standing(rawValue: reply[0].integer) else { return refused() }
+    let known = LeaseKeeper.standing(standing, isFirst: isFirst, isAnswerLost: isAnswerLost)
     isAnswerLost = false
     isFirst = false
     schedule()
-    renewed(wasToldBefore ? .swept : standing, others(reply[1]), others(reply[2]))
+    if drift.isAhead(reply[3].integer, at: loop.now) { clockJumped() }
+    renewed(known, others(reply[1]), others(reply[2]))
+  }
+
+  /// How the lease stands, given that an answer may have been lost before this one: it may have told of a sweep, and
+  /// Redis tells that once. A first renewal has nothing that could have been lost.
+  static func standing(_ told: Standing, isFirst: Bool, isAnswerLost: Bool) -> Standing {
+    isAnswerLost && !isFirst && told == .held ? .swept : told
   }
 
   private func others(_ nodes: Reply) -> [[UInt8]] { (0..<nodes.count).map { nodes[$0].copy }.filter { $0 != node } }
 
+  /// Sets the time of the next renewal, counted from when this one was sent: after an answer that has waited, because this
+  /// process was stopped, the lease may have run out already. It is then renewed in the same tick, before anything that
+  /// this tick enters in Redis could be left behind by a death.
   private func schedule() {
     pause()
     let jitter = RedisLimits.renewalMilliseconds * RedisLimits.renewalJitterPercent / 100
     let wait = RedisLimits.renewalMilliseconds + Int.random(in: -jitter...jitter)
-    timer = loop.after(milliseconds: wait) { [weak self] in self?.renew() }
+    let passed = Int((loop.now - sentAt) / 1_000_000)
+    guard passed < wait else { return renew() }
+    timer = loop.after(milliseconds: wait - passed) { [weak self] in self?.renew() }
   }
 }

@@ -120,7 +120,7 @@ public final class RedisBroker: Broker, TickParticipant {
     scripts = ScriptRunner(road: commands, isSharded: isSharded, log: log)
     batch = PublishBatch(
       scripts: scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, isSharded: isSharded)
-    sweeper = Sweeper(road: commands, scripts: scripts, keys: keys)
+    sweeper = Sweeper(loop: loop, road: commands, scripts: scripts, keys: keys)
     lease = LeaseKeeper(loop: loop, scripts: scripts, keys: keys, node: nodeID) { myself.report() }
     myself.broker = self
     wire()
@@ -150,6 +150,7 @@ public final class RedisBroker: Broker, TickParticipant {
   private func wire() {
     lease.renewed = { [weak self] in self?.renewed($0, expired: $1, leaving: $2) }
     lease.refused = { [weak self] in self?.leaseRefused() }
+    lease.clockJumped = { [weak self] in self?.distrustLeases() }
     sweeper.swept = { [weak self] in self?.expiredNodes.remove($0) }
     watcher?.found = { [weak self] in self?.adopt($0) }
     commands.willSend = { [batch] in batch.close() }
@@ -269,7 +270,7 @@ public final class RedisBroker: Broker, TickParticipant {
     let isNew = !isAvailable
     let outage = loop.now - renewedAt
     if outage >= UInt64(RedisLimits.outageMilliseconds + RedisLimits.renewalMilliseconds) * 1_000_000 {
-      trustsLeasesAt = loop.now + UInt64(RedisLimits.returnMilliseconds) * 1_000_000
+      distrustLeases()
     }
     renewedAt = loop.now
     // After an outage the others' leases have run out like ours: they are given time to come back.
@@ -290,6 +291,23 @@ public final class RedisBroker: Broker, TickParticipant {
     if isNew { for shard in masters.shards { settle(shard) } }
     say(lost: false)
     for dead in expired { sweeper.sweep(dead: dead) }
+    checkMaster()
+  }
+
+  /// Asks the sentinels, with every renewal, whether the master is still the one. A master that was replaced while it said
+  /// nothing, or by order, takes commands for many seconds more, all of which will be lost.
+  private func checkMaster() {
+    finder?.find { [weak self] found in
+      guard let self, !isStopping, case .success(let endpoint) = found, let link = masters.shards.first?.commands,
+        link.phase == .open, link.endpoint != endpoint
+      else { return }
+      link.fail("the sentinels have made \(endpoint) the master")
+    }
+  }
+
+  /// Takes nobody for dead until every living node has had time to renew its lease.
+  private func distrustLeases() {
+    trustsLeasesAt = loop.now + UInt64(RedisLimits.returnMilliseconds) * 1_000_000
   }
 
   /// Removes all that Redis has of this node, then begins with a fresh lease.

@@ -38,10 +38,19 @@ public enum RedisLimits {
   static let renewalJitterPercent = 10
   /// After an outage of at least this time leases may have run out because nobody could renew them.
   static let outageMilliseconds = 2_000
+  /// What the clock of Redis may run ahead between two renewals before it counts as set forward: the leases of living
+  /// nodes may have run out. A lease that was renewed on time stands longer than this and the slowest answer together.
+  static let clockJumpMilliseconds = 2_000
+  /// For how long a node may hand its members over at most: the upper end of the setting `leave-grace`.
+  static let handOverMillisecondsMax = 600_000
   /// How long a lease that has run out then means nothing: every node is back by the longest backoff and a renewal.
   static let returnMilliseconds = 4_000
   /// How long a sweeper that began keeps others from the same node, before they take it for dead too.
   static let claimMilliseconds = 3_000
+  /// How long a sweeper goes on under one claim. It then claims again, so that a sweeper which was stopped removes nothing
+  /// of a node that has come back and was told so. With `silenceMilliseconds` for a step to arrive, a step is never later
+  /// than `claimMilliseconds` behind its claim.
+  static let claimTrustMilliseconds = 1_000
   /// How long a returning node can learn that it was swept. Later it is told that it was forgotten.
   static let sweptMarkMilliseconds = 3_600_000
   /// Rooms, connections or members in one command of a sweep.

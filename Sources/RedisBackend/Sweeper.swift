@@ -1,3 +1,4 @@
+import LoopCore
 import Realtime
 
 /// Removes what a dead node left behind: its members from every room, its connections from every user.
@@ -8,13 +9,17 @@ final class Sweeper {
   private let road: CommandRouter
   private let scripts: ScriptRunner
   private let keys: RedisKeys
-  private var sweeping: Set<[UInt8]> = []
+  /// The nodes being swept, and when each was claimed last, in nanoseconds.
+  private var claims: [[UInt8]: UInt64] = [:]
   /// What Redis said when it refused a step of a sweep; nil: it never did.
   private(set) var refusal: String?
   /// Told when a dead node has been swept wholly.
   var swept: (_ node: [UInt8]) -> Void = { _ in }
 
-  init(road: CommandRouter, scripts: ScriptRunner, keys: RedisKeys) {
+  private let loop: EventLoop
+
+  init(loop: EventLoop, road: CommandRouter, scripts: ScriptRunner, keys: RedisKeys) {
+    self.loop = loop
     self.road = road
     self.scripts = scripts
     self.keys = keys
@@ -22,23 +27,41 @@ final class Sweeper {
 
   /// Sweeps a node whose lease has run out, unless somebody else is at it.
   func sweep(dead node: [UInt8]) {
-    guard sweeping.insert(node).inserted else { return }
-    let claimed: ScriptRunner.Handler = { [weak self] reply in
-      guard let self, reply?.integer == 1 else {
-        self?.sweeping.remove(node)
+    guard claims[node] == nil else { return }
+    claim(node, isFirst: true) { [weak self] isClaimed in
+      guard let self, isClaimed else {
+        self?.claims[node] = nil
         return
       }
       sweepRooms(of: node, isOwn: false) { [weak self] isComplete in
-        self?.sweeping.remove(node)
+        self?.claims[node] = nil
         if isComplete { self?.swept(node) }
       }
     }
-    scripts.run(.sweepBegin, keys: 2, parts: 4, claimed) { [keys] writer in
+  }
+
+  /// Claims a node, or claims it again. Answers false when it must not be swept, or not any more.
+  private func claim(_ node: [UInt8], isFirst: Bool, _ done: @escaping (_ isClaimed: Bool) -> Void) {
+    // The claim is as old as the question: its answer may have been long on its way.
+    claims[node] = loop.now
+    scripts.run(.sweepBegin, keys: 2, parts: 5, { done($0?.integer == 1) }) { [keys] writer in
       writer.bulk(keys.leases)
       writer.bulk(keys.swept)
       writer.bulk(node)
       writer.bulk(RedisLimits.claimMilliseconds)
+      writer.bulk(!isFirst)
     }
+  }
+
+  /// Goes on under the claim there is, or under a new one. A sweep of this node itself needs none.
+  private func whileClaimed(_ node: [UInt8], _ body: @escaping (_ isClaimed: Bool) -> Void) {
+    if isClaimFresh(node) { body(true) } else { claim(node, isFirst: false, body) }
+  }
+
+  /// Whether steps of a sweep may be sent: a dead node may be back by now, and may have asserted what they would remove.
+  private func isClaimFresh(_ node: [UInt8]) -> Bool {
+    guard let claimedAt = claims[node] else { return true }
+    return loop.now < claimedAt + UInt64(RedisLimits.claimTrustMilliseconds) * 1_000_000
   }
 
   /// Takes back the presence and the lease of this node itself, or of an earlier process with its id.
@@ -56,10 +79,13 @@ final class Sweeper {
         return sweepConnections(of: node, cursor: [0x30], isOwn, done)
       }
       let rooms = (0..<reply.count).map { reply[$0].copy }
-      sweep(node, from: rooms) { [weak self] swept in
-        guard let self else { return done(false) }
-        if !swept.isEmpty { forget(rooms: swept, of: node) }
-        sweepRooms(of: node, isOwn: isOwn, passedOver: passedOver + rooms.count - swept.count, done)
+      whileClaimed(node) { [weak self] isClaimed in
+        guard let self, isClaimed else { return done(false) }
+        sweep(node, from: rooms) { [weak self] swept in
+          guard let self else { return done(false) }
+          if !swept.isEmpty { forget(rooms: swept, of: node) }
+          sweepRooms(of: node, isOwn: isOwn, passedOver: passedOver + rooms.count - swept.count, done)
+        }
       }
     }
     road.request(listed) { writer in
@@ -104,7 +130,11 @@ final class Sweeper {
     let swept: ScriptRunner.Handler = { [weak self] reply in
       guard let self, let reply else { return done(false) }
       let next = reply.copy
-      if next == [0x30] { done(true) } else { sweep(node, from: room, cursor: next, done) }
+      if next == [0x30] { return done(true) }
+      whileClaimed(node) { [weak self] isClaimed in
+        guard let self, isClaimed else { return done(false) }
+        sweep(node, from: room, cursor: next, done)
+      }
     }
     scripts.run(.sweepRoom, keys: 2, parts: 6, swept) { [keys] writer in
       writer.bulk(keys.room, room, "}:members")
@@ -122,6 +152,7 @@ final class Sweeper {
     let scanned: PendingReplies.Handler = { [weak self] reply in
       guard let self, let reply, accept(reply, "HSCAN"), reply.count == 2 else { return done(false) }
       let next = reply[0].copy
+      guard isClaimFresh(node) else { return done(false) }
       delete(reply[1], of: node) { [weak self] isComplete in
         guard let self else { return done(false) }
         let isComplete = isComplete && wasComplete

@@ -24,6 +24,7 @@ struct ModelRedis {
       if mark <= now - RedisLimits.claimMilliseconds { swept[node] = nil }
     } else if leases[node] == nil {
       standing = .forgotten
+      if !isFirst { swept[node] = now }
     }
     if isFirst { standing = .held }
     leases[node] = now + RedisLimits.leaseMilliseconds
@@ -31,9 +32,9 @@ struct ModelRedis {
   }
 
   /// sweep_begin.lua
-  mutating func beginSweep(_ node: String) -> Bool {
+  mutating func beginSweep(_ node: String, isFirst: Bool) -> Bool {
     guard let end = leases[node], end < now else { return false }
-    if let claimed = swept[node], claimed > now - RedisLimits.claimMilliseconds { return false }
+    if isFirst, let claimed = swept[node], claimed > now - RedisLimits.claimMilliseconds { return false }
     swept[node] = now
     return true
   }
@@ -85,7 +86,12 @@ struct ModelRedis {
 /// A node's part in presence, one command at a time: every step is one script, so that those of several nodes interleave
 /// as they may in Redis.
 struct ModelNode {
-  enum Task { case renew, sweepOwn, beginSweep(String), sweep(String), assert([String]) }
+  enum Task {
+    case renew, sweepOwn, beginSweep(String), assert([String])
+    /// The answer to a renewal is on its way.
+    case answer(LeaseKeeper.Standing, expired: [String])
+    case sweep(String, claimedAt: Int)
+  }
 
   let id: String
   /// Its connections in the room, with their users.
@@ -101,6 +107,8 @@ struct ModelNode {
   private var backlog: [String] = []
   /// Whether an assertion broke off.
   private var mustAssert = false
+  /// Whether the link died before a renewal was answered.
+  private var isAnswerLost = false
   private var renewAt = Int.max
   /// When its lease was renewed last, in virtual milliseconds.
   private(set) var renewedAt = 0
@@ -112,6 +120,7 @@ struct ModelNode {
     isAvailable = false
     renewAt = .max
     mustAssert = mustAssert || tasks.contains { if case .assert = $0 { true } else { false } }
+    isAnswerLost = isAnswerLost || tasks.contains { if case .answer = $0 { true } else { false } }
     tasks = isLinked ? [hasCleanStart ? .renew : .sweepOwn] : []
   }
 
@@ -123,7 +132,26 @@ struct ModelNode {
     let name = "\(id)-\(arrivals)"
     connections[name] = user
     redis.enter(name, user)
+    renewIfDue(&redis)
   }
+
+  /// A renewal that is due leaves in the write that brings the entering: a process that was stopped does both in the tick in
+  /// which it goes on, so nobody sees the one without the other.
+  private mutating func renewIfDue(_ redis: inout ModelRedis) {
+    for place in tasks.indices.reversed() {
+      guard case .answer(let standing, let expired) = tasks[place], redis.now >= nextRenewal else { continue }
+      tasks.remove(at: place)
+      renewed(standing, expired, &redis)
+    }
+    let place = tasks.firstIndex { if case .renew = $0 { true } else { false } }
+    guard redis.now >= renewAt || place != nil else { return }
+    if let place { tasks.remove(at: place) }
+    renewAt = .max
+    renew(&redis)
+  }
+
+  /// Counted from when the last renewal was sent.
+  private var nextRenewal: Int { renewedAt + RedisLimits.renewalMilliseconds }
 
   mutating func disconnect(_ name: String, _ redis: inout ModelRedis) {
     guard isAlive, !isStopped, connections.removeValue(forKey: name) != nil else { return }
@@ -147,9 +175,19 @@ struct ModelNode {
       redis.endSweep(id, isOwn: true)
       (hasCleanStart, isFirst) = (true, true)
       tasks.insert(.renew, at: 0)
-    case .beginSweep(let dead): if redis.beginSweep(dead) { tasks.append(.sweep(dead)) }
-    case .sweep(let dead):
-      if redis.sweepOne(dead) { tasks.append(.sweep(dead)) } else { redis.endSweep(dead, isOwn: false) }
+    case .answer(let standing, let expired): renewed(standing, expired, &redis)
+    case .beginSweep(let dead):
+      if redis.beginSweep(dead, isFirst: true) { tasks.append(.sweep(dead, claimedAt: redis.now)) }
+    case .sweep(let dead, var claimedAt):
+      if redis.now >= claimedAt + RedisLimits.claimTrustMilliseconds {
+        guard redis.beginSweep(dead, isFirst: false) else { break }
+        claimedAt = redis.now
+        tasks.insert(.sweep(dead, claimedAt: claimedAt), at: 0)
+      } else if redis.sweepOne(dead) {
+        tasks.append(.sweep(dead, claimedAt: claimedAt))
+      } else {
+        redis.endSweep(dead, isOwn: false)
+      }
     case .assert(var names):
       let name = names.removeFirst()
       if let user = connections[name] { redis.enter(name, user) }
@@ -159,17 +197,22 @@ struct ModelNode {
 
   private mutating func renew(_ redis: inout ModelRedis) {
     let answer = redis.renew(id, isFirst: isFirst)
-    isFirst = false
     renewedAt = redis.now
-    renewAt = redis.now + RedisLimits.renewalMilliseconds
+    tasks.insert(.answer(answer.standing, expired: answer.expired), at: 0)
+  }
+
+  private mutating func renewed(_ standing: LeaseKeeper.Standing, _ expired: [String], _ redis: inout ModelRedis) {
+    let standing = LeaseKeeper.standing(standing, isFirst: isFirst, isAnswerLost: isAnswerLost)
+    (isFirst, isAnswerLost) = (false, false)
+    renewAt = nextRenewal
     if !isAvailable {
       isAvailable = true
       for name in backlog { redis.leave(name) }
       backlog = []
     }
-    let isDue = answer.standing != .held || mustAssert
+    let isDue = standing != .held || mustAssert
     mustAssert = false
     if isDue, !connections.isEmpty { tasks.append(.assert(connections.keys.sorted())) }
-    for dead in answer.expired where dead != id { tasks.append(.beginSweep(dead)) }
+    for dead in expired where dead != id { tasks.append(.beginSweep(dead)) }
   }
 }

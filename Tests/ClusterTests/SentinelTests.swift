@@ -87,6 +87,30 @@ struct SentinelTests {
     #expect(try listener.expect("message") { $0.int("n") == 5 }.int("offset") == 1)
   }
 
+  @Test("follows the sentinels to another master though the old one goes on taking commands")
+  func orderedFailover() throws {
+    let trio = try SentinelTrio()
+    let nodes = try nodes(trio)
+    let clients = try nodes.map { try $0.connect("listener") }
+    for client in clients { try client.join("r") }
+    #expect(try RedisProcess.command("SENTINEL FAILOVER main", port: trio.ports[0]).hasPrefix("+"))
+    try eventually("the sentinels have another master", within: 15) {
+      try trio.masterPort() == trio.replica.port
+    }
+    // They demote the old master ten seconds later, and this test ends before.
+    try eventually("every node has both its connections to the new master", within: 15) {
+      try ["-commands", "-subscriber"].allSatisfy { end in
+        let list = try trio.replica.command("CLIENT LIST")
+        return ["n1", "n2"].allSatisfy { list.contains("name=roost-\($0)\(end)") }
+      }
+    }
+    for node in nodes {
+      _ = try node.process.line(with: "the sentinels have made 127.0.0.1:\(trio.replica.port) the master")
+    }
+    try publish(1, by: clients[0])
+    try clients[1].expect("message") { $0.int("n") == 1 }
+  }
+
   @Test("finds the master while one sentinel is dead, and says which master no sentinel knows")
   func sentinels() throws {
     let trio = try SentinelTrio()

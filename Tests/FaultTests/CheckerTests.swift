@@ -87,7 +87,7 @@ struct CheckerTests {
   func epochs() {
     let renewed = member("a") + [("a", .renewed(room: "r", place(0, "5f01"))), message("a", 1, "m1", "5f01")]
     #expect(complaints(renewed).count == 1)
-    let flushed: [(String, Fact)] = [("-", .fault("FLUSHALL", losesData: true))] + renewed
+    let flushed: [(String, Fact)] = [("-", .fault("FLUSHALL", loses: .everything))] + renewed
     #expect(complaints(flushed).isEmpty)
     #expect(complaints(flushed + [("a", .renewed(room: "r", place(0)))]).count == 1)
   }
@@ -95,7 +95,7 @@ struct CheckerTests {
   @Test("finds a hang-up of a node that lives, and an error other than unavailable")
   func hangUp() {
     #expect(complaints(member("a") + [("a", .closed(byServer: true, why: "end"))]).count == 1)
-    let killed: [(String, Fact)] = [("-", .fault("kill -9 node 0, …", losesData: false))]
+    let killed: [(String, Fact)] = [("-", .fault("kill -9 node 0, …", loses: .nothing))]
     #expect(complaints(member("a") + killed + [("a", .closed(byServer: true, why: "end"))]).isEmpty)
     #expect(complaints([("a", .refused(code: "unavailable")), ("a", .refused(code: "internal"))]).count == 1)
   }

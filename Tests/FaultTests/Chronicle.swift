@@ -6,11 +6,6 @@ struct Place: Hashable, CustomStringConvertible {
   let offset: Int
 
   var description: String { "\(epoch):\(offset)" }
-
-  /// Whether an epoch began after another: epochs are times in hexadecimal without leading zeros.
-  static func isLater(_ one: String, than other: String) -> Bool {
-    one.utf8.count == other.utf8.count ? one > other : one.utf8.count > other.utf8.count
-  }
 }
 
 /// Something that was done or seen. All of it happens on one thread, so the order of records is an order of events.
@@ -37,7 +32,7 @@ enum Fact {
   case notice(room: String, user: String, hasJoined: Bool)
   /// This node lost Redis, or has it back.
   case degraded(Bool)
-  case fault(String, losesData: Bool)
+  case fault(String, loses: Fault.Loss)
   case healed(String)
   /// What breaks the protocol itself.
   case nonsense(String)

@@ -1,9 +1,29 @@
-import Randomness
-
 /// What is done to a cluster while clients use it.
 enum Fault: Equatable, CustomStringConvertible {
   /// What the nodes keep their state in.
-  enum Topology: CaseIterable { case single }
+  enum Topology: String, CaseIterable {
+    /// One Redis, with a proxy in between for each node.
+    case single
+    /// One Redis and nodes whose wall clocks may be set.
+    case clocks
+    /// A master and its replica, watched by three sentinels.
+    case sentinel
+    /// A Redis Cluster: three masters, each with a replica.
+    case cluster
+
+    /// Whether the nodes reach Redis through proxies.
+    var isProxied: Bool { self == .single || self == .clocks }
+    /// Whether a replica may take a master's place.
+    var isReplicated: Bool { self == .sentinel || self == .cluster }
+  }
+
+  /// What of Redis' knowledge is lost, or may be.
+  enum Loss: Equatable {
+    case nothing
+    /// What lives for minutes: the messages of rooms and the ids of what was published. Counters and members stay.
+    case history
+    case everything
+  }
 
   /// kill -9, and a new process after a while: with the id of the old one, or with another.
   case killNode(Int, back: Int, sameID: Bool)
@@ -30,6 +50,16 @@ enum Fault: Equatable, CustomStringConvertible {
   case cutWithin(node: Int, afterBytes: Int)
   /// Clients lose their connections without a word and come back with their positions.
   case cutClients(count: Int)
+  /// The wall clock of Redis, or of a node, is set by so many seconds, and stays so.
+  case setRedisClock(seconds: Int)
+  case setNodeClock(Int, seconds: Int)
+  /// A replica takes its master's place by order: once it has all that the master has, or as it is.
+  case failOver(shard: Int, isSettled: Bool)
+  /// kill -9 of a master for long enough that its replica takes its place, and back as the replica.
+  case killMaster(shard: Int, back: Int)
+  case stopMaster(shard: Int, milliseconds: Int)
+  /// The slot of a room goes to another master, key by key, while the room is in use.
+  case moveSlot(room: Int, by: Int)
 
   /// What stands in the chronicle and in a failure.
   var description: String {
@@ -50,6 +80,12 @@ enum Fault: Equatable, CustomStringConvertible {
       "nothing \(toRedis ? "to Redis from" : "from Redis to") node \(node) for \(time) ms"
     case .cutWithin(let node, let bytes): "node \(node) cut from Redis after \(bytes) bytes of replies"
     case .cutClients(let count): "\(count) clients cut"
+    case .setRedisClock(let seconds): "the clock of Redis set by \(seconds) s"
+    case .setNodeClock(let node, let seconds): "the clock of node \(node) set by \(seconds) s"
+    case .failOver(let shard, let isSettled): "failover \(isSettled ? "in step" : "as it is") of master \(shard)"
+    case .killMaster(let shard, let back): "kill -9 master \(shard), back after \(back) ms"
+    case .stopMaster(let shard, let milliseconds): "SIGSTOP master \(shard) for \(milliseconds) ms"
+    case .moveSlot(let room, let by): "the slot of room \(room) moves \(by) masters on"
     }
   }
 
@@ -60,7 +96,11 @@ enum Fault: Equatable, CustomStringConvertible {
     case .stopNode(_, let time), .stopRedis(let time), .pauseClients(let time): time
     case .delay(_, _, let time), .cut(_, let time), .halve(_, _, let time): time
     case .cutWithin: 1000
+    case .failOver: 4000
+    case .killMaster(_, let time), .stopMaster(_, let time): time
+    case .moveSlot: 300
     case .killSubscriptions, .killCommands, .flushAll, .flushScripts, .cutClients: 0
+    case .setRedisClock, .setNodeClock: 0
     }
   }
 
@@ -70,88 +110,31 @@ enum Fault: Equatable, CustomStringConvertible {
     case .killNode(let node, _, _), .stopNode(let node, _): "node \(node)"
     case .delay(let node, _, _), .cut(let node, _), .halve(let node, _, _), .cutWithin(let node, _): "link \(node)"
     case .stopRedis, .killRedis, .pauseClients: "Redis"
-    case .killSubscriptions, .killCommands, .flushAll, .flushScripts, .cutClients: "nothing"
+    case .failOver, .killMaster, .stopMaster, .moveSlot: "masters"
+    case .killSubscriptions, .killCommands, .flushAll, .flushScripts, .cutClients, .setRedisClock, .setNodeClock:
+      "nothing"
     }
   }
 
-  /// Whether what Redis knew is lost.
-  func losesData(durable: Bool) -> Bool {
+  /// How long what it acts on is left in peace afterwards, in milliseconds.
+  func rest(_ topology: Topology) -> Int {
     switch self {
-    case .flushAll: true
-    case .killRedis: !durable
-    default: false
-    }
-  }
-}
-
-extension Fault {
-  /// The kinds of faults that a topology can have, drawn with equal chances.
-  private enum Kind: CaseIterable {
-    case killNode, stopNode, stopRedis, killRedis, killSubscriptions, killCommands, pauseClients, flushAll
-    case flushScripts, delay, cut, halve, cutWithin, cutClients
-
-    func isPossible(in topology: Topology) -> Bool {
-      switch topology {
-      case .single: true
-      }
+    // Sentinels order no second failover within twice their failover timeout.
+    case .failOver, .killMaster, .stopMaster: topology == .sentinel ? 8000 : 3000
+    default: 200
     }
   }
 
-  /// Draws a fault for a cluster of so many nodes.
-  static func draw(_ topology: Topology, nodes: Int, using random: inout SeededGenerator) -> Fault {
-    let kinds = Kind.allCases.filter { $0.isPossible(in: topology) }
-    let node = Int.random(in: 0..<nodes, using: &random)
-    func time(_ range: ClosedRange<Int>, _ random: inout SeededGenerator) -> Int { .random(in: range, using: &random) }
-    switch kinds[Int.random(in: 0..<kinds.count, using: &random)] {
-    case .killNode:
-      return .killNode(node, back: time(100...4000, &random), sameID: Bool.random(using: &random))
-    // Beyond the lease the node is taken for dead and comes back all the same.
-    case .stopNode: return .stopNode(node, milliseconds: time(100...9000, &random))
-    case .stopRedis: return .stopRedis(milliseconds: time(100...5000, &random))
-    case .killRedis: return .killRedis(back: time(50...4000, &random))
-    case .killSubscriptions: return .killSubscriptions
-    case .killCommands: return .killCommands
-    case .pauseClients: return .pauseClients(milliseconds: time(100...4000, &random))
-    case .flushAll: return .flushAll
-    case .flushScripts: return .flushScripts
-    case .delay: return .delay(node: node, milliseconds: time(5...600, &random), for: time(500...5000, &random))
-    case .cut: return .cut(node: node, for: time(0...8000, &random))
-    case .halve:
-      return .halve(node: node, toRedis: Bool.random(using: &random), for: time(200...8000, &random))
-    case .cutWithin: return .cutWithin(node: node, afterBytes: time(1...4000, &random))
-    case .cutClients: return .cutClients(count: time(1...6, &random))
+  /// What is lost, or may be: replication is asynchronous, so a master that dies may take with it what it has acknowledged.
+  func loss(durable: Bool) -> Loss {
+    switch self {
+    case .flushAll: .everything
+    case .killRedis: durable ? .nothing : .everything
+    case .failOver(_, let isSettled): isSettled ? .nothing : .everything
+    case .killMaster, .stopMaster: .everything
+    // Ids and messages live for five minutes.
+    case .setRedisClock(let seconds): seconds >= 200 ? .history : .nothing
+    default: .nothing
     }
   }
-}
-
-/// When which fault begins: the same for the same seed.
-struct Schedule: CustomStringConvertible {
-  struct Entry {
-    /// Milliseconds since the run began.
-    let at: Int
-    let fault: Fault
-  }
-
-  let entries: [Entry]
-
-  /// Draws faults for `milliseconds`, the first after a moment of peace. Every fault is over by the end.
-  init(_ topology: Fault.Topology, nodes: Int, milliseconds: Int, using random: inout SeededGenerator) {
-    var entries: [Entry] = []
-    var busyUntil: [String: Int] = [:]
-    var at = 1000
-    while at < milliseconds {
-      // A few draws, so that a long fault that does not fit any more gives way to a shorter one.
-      for _ in 0..<8 {
-        let fault = Fault.draw(topology, nodes: nodes, using: &random)
-        guard busyUntil[fault.subject, default: 0] <= at, at + fault.milliseconds <= milliseconds else { continue }
-        entries.append(Entry(at: at, fault: fault))
-        if fault.subject != "nothing" { busyUntil[fault.subject] = at + fault.milliseconds + 200 }
-        break
-      }
-      at += Int.random(in: 100...1500, using: &random)
-    }
-    self.entries = entries
-  }
-
-  var description: String { entries.map { "\($0.at) ms  \($0.fault)" }.joined(separator: "\n") }
 }

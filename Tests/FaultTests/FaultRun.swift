@@ -23,13 +23,15 @@ final class FaultRun {
 
   init(seed: UInt64, milliseconds: Int) throws {
     self.seed = seed
+    let topology = Fault.Topology.allCases[Int(seed % UInt64(Fault.Topology.allCases.count))]
     var random = SeededGenerator(seed: seed)
     let nodes = Int.random(in: 2...3, using: &random)
     let isDurable = Bool.random(using: &random)
     // With a short history messages are lost, and must be said to be.
     let historySize = Int.random(in: 0..<4, using: &random) == 0 ? 20 : 5000
-    schedule = Schedule(.single, nodes: nodes, milliseconds: milliseconds, using: &random)
-    bed = try Testbed(nodes: nodes, isDurable: isDurable, historySize: historySize, chronicle)
+    schedule = Schedule(topology, nodes: nodes, milliseconds: milliseconds, using: &random)
+    bed = try Testbed(
+      topology, nodes: nodes, isDurable: isDurable && topology.isProxied, historySize: historySize, chronicle)
     addParticipants(&random)
     bed.cutClients = { [unowned self] count in
       for participant in participants.shuffled(using: &random).prefix(count) { participant.cut(why: "fault") }
@@ -71,6 +73,11 @@ final class FaultRun {
     while !bed.isPeaceful { try turn() }
     for participant in participants { participant.isCalm = true }
     try converge()
+    // What is right with a master that was replaced may be wrong with its successor.
+    if bed.topology == .sentinel {
+      try turns(milliseconds: StreamCheck.splitMilliseconds)
+      try converge()
+    }
     try turns(milliseconds: 500)
     let streams = StreamCheck(chronicle.records, historySize: bed.historySize).violations
     let presence = PresenceCheck(chronicle.records, users: users).violations

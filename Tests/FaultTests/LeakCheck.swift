@@ -19,17 +19,24 @@ struct LeakCheck {
 
   /// Channels of rooms and users that somebody still hears.
   private func channels() throws -> [String] {
-    try words(bed.redis.command("PUBSUB CHANNELS")).filter { $0.contains(":{r:") || $0.contains(":{u:") }
-      .map { "a subscription is left: \($0)" }
+    var channels: [String] = []
+    for server in bed.store.servers {
+      channels += try words(server.command("PUBSUB CHANNELS")) + words(server.command("PUBSUB SHARDCHANNELS"))
+    }
+    return channels.filter { $0.contains(":{r:") || $0.contains(":{u:") }.map { "a subscription is left: \($0)" }
   }
 
   /// Keys of members and connections, and keys without an end.
   private func keys() throws -> [String] {
+    try bed.store.masters.flatMap { try keys(of: $0) }
+  }
+
+  private func keys(of master: RedisProcess) throws -> [String] {
     var findings: [String] = []
-    for key in try words(bed.redis.command("KEYS *")).filter({ $0.hasPrefix("roost:") }) {
+    for key in try words(master.command("KEYS *")).filter({ $0.hasPrefix("roost:") }) {
       if [":members", ":users", ":connections", ":rooms"].contains(where: { key.hasSuffix("}" + $0) }) {
         findings.append("a key is left: \(key)")
-      } else if !key.hasPrefix("roost:{nodes}:"), try bed.redis.command("PTTL \(key)").hasPrefix(":-1") {
+      } else if !key.hasPrefix("roost:{nodes}:"), try master.command("PTTL \(key)").hasPrefix(":-1") {
         findings.append("a key has no end: \(key)")
       }
     }

@@ -12,16 +12,19 @@ struct Report {
   /// What was done and seen.
   var tally: Tally {
     Tally(
-      seeds: 1, faults: run.bed.faultCount,
+      seeds: 1, faults: run.bed.faultCounts.values.reduce(0, +),
       acked: count { if case .acked = $0 { true } else { false } },
       delivered: count { if case .message = $0 { true } else { false } },
       told: count { if case .gap = $0 { true } else { false } },
-      notices: count { if case .notice = $0 { true } else { false } }, milliseconds: run.chronicle.now)
+      notices: count { if case .notice = $0 { true } else { false } }, milliseconds: run.chronicle.now,
+      worstPresence: run.presenceConvergedAfter ?? 0, topologies: [run.bed.topology: 1], kinds: run.bed.faultCounts,
+      failedSeeds: violations.isEmpty ? [] : [run.seed])
   }
 
   /// One line.
   var summary: String {
-    let bed = "\(run.bed.seats.count) nodes, history \(run.bed.historySize)\(run.bed.isDurable ? ", durable" : "")"
+    let bed =
+      "\(run.bed.topology), \(run.bed.seats.count) nodes, history \(run.bed.historySize)\(run.bed.isDurable ? ", durable" : "")"
     let presence = run.presenceConvergedAfter.map { "presence right after \($0) ms" } ?? "presence never right"
     return "seed \(run.seed) (\(bed)): \(tally), \(presence), \(violations.isEmpty ? "all kept" : "BROKEN")"
   }
@@ -75,6 +78,11 @@ struct Tally: CustomStringConvertible {
   var told = 0
   var notices = 0
   var milliseconds = 0
+  /// The longest time from the end of the last fault until presence was right everywhere, in milliseconds.
+  var worstPresence = 0
+  var topologies: [Fault.Topology: Int] = [:]
+  var kinds: [Fault.Kind: Int] = [:]
+  var failedSeeds: [UInt64] = []
 
   var description: String {
     "\(faults) faults, \(acked) messages acked, \(delivered) delivered, \(told) gaps told, \(notices) notices, "
@@ -89,5 +97,21 @@ struct Tally: CustomStringConvertible {
     sum.told += one.told
     sum.notices += one.notices
     sum.milliseconds += one.milliseconds
+    sum.worstPresence = max(sum.worstPresence, one.worstPresence)
+    sum.topologies.merge(one.topologies, uniquingKeysWith: +)
+    sum.kinds.merge(one.kinds, uniquingKeysWith: +)
+    sum.failedSeeds += one.failedSeeds
+  }
+
+  /// What `make faults` prints at its end.
+  var table: String {
+    func counts(_ pairs: [(String, Int)]) -> String { pairs.map { "\($0.0) \($0.1)" }.joined(separator: ", ") }
+    return """
+      seeds by topology: \(counts(Fault.Topology.allCases.map { ($0.rawValue, topologies[$0] ?? 0) }))
+      faults by kind: \(counts(Fault.Kind.allCases.map { ($0.rawValue, kinds[$0] ?? 0) }))
+      messages acked: \(acked); deliveries: \(delivered); gaps told: \(told)
+      presence right everywhere after \(worstPresence) ms at most
+      broken: \(failedSeeds.isEmpty ? "none" : failedSeeds.map { "seed \($0)" }.joined(separator: ", "))
+      """
   }
 }

@@ -24,6 +24,10 @@ struct StreamCheck {
     let index: Int
   }
 
+  /// How long nodes may disagree about who is the master after a replaced one goes on: they ask every two seconds, and a
+  /// sentinel has a second to answer.
+  static let splitMilliseconds = 5000
+
   private let records: [Record]
   private let historySize: Int
   /// Where a client is in a room that it is in.
@@ -41,12 +45,21 @@ struct StreamCheck {
   /// When an epoch was first seen, in milliseconds.
   private var begunAt: [String: Int] = [:]
   private var lossesSoFar = 0
+  /// When messages and ids were lost, in milliseconds.
+  private var historyLostAt: [Int] = []
+  /// When a message was first seen at a place, in milliseconds.
+  private var knownAt: [Spot: Int] = [:]
+  /// From when on two servers may have taken themselves for the master.
+  private var splitAt: [Int] = []
+  /// Places that two messages were given.
+  private var collisions: [(spot: Spot, promise: String, index: Int)] = []
   private var nodeKilledAt = Int.min / 2
 
   init(_ records: [Record], historySize: Int) {
     self.records = records
     self.historySize = historySize
     for index in records.indices { look(at: records[index], index) }
+    judgeCollisions()
     judgeRepetitions()
     judgeAcks()
     for hole in missing { judge(hole) }
@@ -84,9 +97,14 @@ struct StreamCheck {
       let seat = Seat(who: record.who, room: room)
       advance(seat, to: from - 1, isTold: false, index)
       advance(seat, to: to, isTold: true, index)
-    case .fault(let text, let losesData):
-      if losesData { lossesSoFar += 1 }
+    case .fault(let text, let loss):
+      if loss == .everything { lossesSoFar += 1 }
+      if loss != .nothing { historyLostAt.append(record.at) }
       if text.hasPrefix("kill -9 node") { nodeKilledAt = record.at }
+    case .healed(let text):
+      if text.hasPrefix("SIGSTOP master") || text.hasPrefix("failover as it is") {
+        splitAt.append(record.at)
+      }
     case .nonsense(let what): complain(what, index)
     default: break
     }
@@ -108,7 +126,8 @@ struct StreamCheck {
 
   /// Puts a client somewhere else in a room.
   private mutating func move(_ seat: Seat, to place: Place, _ index: Int) {
-    if let newest = newestEpoch[seat], Place.isLater(newest, than: place.epoch) {
+    let isSplit = wasSplit(at: records[index].at)
+    if let newest = newestEpoch[seat], isLater(newest, than: place.epoch, in: seat.room), !isSplit {
       complain("went back to an epoch that was over", index)
     }
     newestEpoch[seat] = place.epoch
@@ -130,10 +149,13 @@ struct StreamCheck {
 
   private mutating func know(_ body: String, at spot: Spot, _ index: Int) {
     if let other = bodies[spot] {
-      if other != body { complain("two messages at \(spot.place): \(other) and \(body)", index) }
+      if other != body {
+        collisions.append((spot, "two messages at \(spot.place): \(other) and \(body)", index))
+      }
       return
     }
     bodies[spot] = body
+    knownAt[spot] = records[index].at
     spots[body, default: []].append(spot)
     know(spot.place.epoch, of: spot.room, index)
     raise(spot.place, index)
@@ -147,6 +169,17 @@ struct StreamCheck {
     if epochs[room]!.count > lossesSoFar + 1 { complain("a new epoch, though nothing was lost", index) }
   }
 
+  private func wasSplit(at moment: Int) -> Bool {
+    splitAt.contains { $0 <= moment && moment < $0 + StreamCheck.splitMilliseconds }
+  }
+
+  /// Whether an epoch of a room was first seen after another. Their names tell nothing: the clock of Redis may be set back.
+  private func isLater(_ one: String, than other: String, in room: String) -> Bool {
+    let known = epochs[room, default: []]
+    guard let place = known.firstIndex(of: one) else { return false }
+    return place > known.firstIndex(of: other) ?? known.count
+  }
+
   private mutating func raise(_ place: Place, _ index: Int) {
     if let top = tops[place.epoch]?.last, top.offset >= place.offset { return }
     tops[place.epoch, default: []].append((records[index].at, place.offset))
@@ -154,8 +187,20 @@ struct StreamCheck {
 
   // MARK: At the end
 
+  /// Two masters count on from the same number. Whoever was with the one that lost learns it by a new epoch.
+  private mutating func judgeCollisions() {
+    for (spot, promise, index) in collisions {
+      let isOver = epochs[spot.room, default: []].contains { isLater($0, than: spot.place.epoch, in: spot.room) }
+      if wasSplit(at: records[index].at), isOver { continue }
+      complain(promise, index)
+    }
+  }
+
   private mutating func judgeRepetitions() {
     for (body, places) in spots where places.count > 1 {
+      // Within an epoch too, when the ids were lost and the counter was not.
+      let times = places.compactMap { knownAt[$0] }.sorted()
+      if historyLostAt.contains(where: { times[0] <= $0 + 2000 && $0 <= times[times.count - 1] }) { continue }
       // Whoever repeats after Redis has lost everything publishes again: the id was lost too.
       let isWithinEpoch = Set(places.map(\.place.epoch)).count < places.count
       guard isWithinEpoch || lossesSoFar == 0 else { continue }
@@ -174,7 +219,7 @@ struct StreamCheck {
     let entries = entries()
     for index in records.indices {
       guard case .acked(let room, let body, let place) = records[index].fact else { continue }
-      guard !epochs[room, default: []].contains(where: { Place.isLater($0, than: place.epoch) }) else { continue }
+      guard !epochs[room, default: []].contains(where: { isLater($0, than: place.epoch, in: room) }) else { continue }
       let isOwed = entries[Spot(room: room, place: Place(epoch: place.epoch, offset: 0)), default: []].contains {
         $0.who != records[index].who && $0.offset < place.offset
       }
@@ -214,10 +259,17 @@ struct StreamCheck {
   private mutating func judgeTold(_ hole: Missing) {
     let top = tops[hole.epoch]?.last { $0.at <= records[hole.index].at + 2000 }?.offset ?? 0
     guard top - hole.offsets.lowerBound < historySize - 1 else { return }
+    // The messages were lost, and not their count.
+    if historyLostAt.contains(where: { lostAt in
+      lostAt <= records[hole.index].at
+        && hole.offsets.lowerBound <= tops[hole.epoch]?.last { $0.at <= lostAt + 2000 }?.offset ?? 0
+    }) {
+      return
+    }
     // The epoch was over before its history could be read: the next one was seen soon after.
     let at = records[hole.index].at
     let isOver = epochs[hole.seat.room, default: []].contains {
-      Place.isLater($0, than: hole.epoch) && begunAt[$0, default: .max] < at + 5000
+      isLater($0, than: hole.epoch, in: hole.seat.room) && begunAt[$0, default: .max] < at + 5000
     }
     guard !isOver else { return }
     complain("\(hole.offsets) were called lost, and history held \(historySize) up to \(top)", hole.index)

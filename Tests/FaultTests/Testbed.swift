@@ -2,11 +2,13 @@ import Glibc
 import JSONCore
 import TestSupport
 
-/// A cluster that is treated badly: one Redis and some nodes, each behind a proxy of its own on its way to Redis.
+/// A cluster that is treated badly: what keeps its state, and some nodes.
 final class Testbed {
   /// A node's place in the cluster: processes come and go in it.
   struct Seat {
-    let proxy: TCPProxy
+    /// What stands between the node and Redis, or nil.
+    let proxy: TCPProxy?
+    let clock: ProcessClock?
     var id: String
     var process: RoostProcess?
     /// Resident bytes and open descriptors before the first client came.
@@ -14,9 +16,8 @@ final class Testbed {
     var descriptorsAtStart = 0.0
   }
 
-  let redis: RedisProcess
-  /// Where Redis keeps its append-only file, or nil.
-  private let folder: String?
+  let topology: Fault.Topology
+  let store: any Store
   let isDurable: Bool
   let historySize: Int
   private(set) var seats: [Seat] = []
@@ -28,20 +29,29 @@ final class Testbed {
   /// Connections on which Redis was told something, kept until the run ends.
   private var orders: [TCPConnection] = []
   private var lives = 0
-  /// How often each fault was done, and when the last was over.
-  private(set) var faultCount = 0
+  /// How often each kind of fault was done, and when the last was over.
+  private(set) var faultCounts: [Fault.Kind: Int] = [:]
   private(set) var lastHealedAt = 0
 
-  init(nodes: Int, isDurable: Bool, historySize: Int, _ chronicle: Chronicle) throws {
-    var template = Array("/tmp/roost-redis-XXXXXX".utf8CString)
-    folder = isDurable ? mkdtemp(&template).map { String(cString: $0) } : nil
-    // Without fsync nothing delays the write before a reply, and what the kernel has outlives a killed process.
-    redis = try RedisProcess(folder.map { ["--appendonly", "yes", "--appendfsync", "no", "--dir", $0] } ?? [])
+  /// - Parameter isDurable: whether a single Redis keeps its data when it is killed.
+  init(_ topology: Fault.Topology, nodes: Int, isDurable: Bool, historySize: Int, _ chronicle: Chronicle) throws {
+    self.topology = topology
     self.isDurable = isDurable
     self.historySize = historySize
     self.chronicle = chronicle
+    var port: UInt16?
+    switch topology {
+    case .single, .clocks:
+      let single = try SingleStore(isDurable: isDurable, hasOwnClock: topology == .clocks)
+      (store, port) = (single, single.redis.port)
+    case .sentinel: store = try SentinelStore()
+    case .cluster: store = try ClusterStore(rooms: FaultRun.rooms)
+    }
     for index in 0..<nodes {
-      seats.append(Seat(proxy: try TCPProxy(to: redis.port), id: "n\(index)", process: nil))
+      seats.append(
+        Seat(
+          proxy: try port.map { try TCPProxy(to: $0) }, clock: topology == .clocks ? try ProcessClock() : nil,
+          id: "n\(index)", process: nil))
       try startNode(index)
     }
     for index in 0..<nodes {
@@ -51,20 +61,15 @@ final class Testbed {
     }
   }
 
-  deinit {
-    redis.kill()
-    if let folder, let remover = try? ChildProcess(["rm", "-rf", folder]) { _ = try? remover.waitForEnd() }
-  }
-
   /// The nodes that run.
   var nodes: [RoostProcess] { seats.compactMap(\.process) }
 
   private func startNode(_ index: Int) throws {
     let seat = seats[index]
-    seats[index].process = try RoostProcess([
-      "--node-id", seat.id, "--redis", "redis://127.0.0.1:\(seat.proxy.port)", "--workers", "1",
-      "--history-size", "\(historySize)",
-    ])
+    let url = seat.proxy.map { "redis://127.0.0.1:\($0.port)" } ?? store.url
+    seats[index].process = try RoostProcess(
+      ["--node-id", seat.id, "--redis", url, "--workers", "1", "--history-size", "\(historySize)"],
+      environment: seat.clock?.environment() ?? [:])
   }
 
   // MARK: Faults
@@ -82,17 +87,18 @@ final class Testbed {
   /// Whether no fault is under way.
   var isPeaceful: Bool { endings.isEmpty }
 
-  /// Begins a fault.
+  /// Begins a fault, if it is possible now.
   func begin(_ fault: Fault) throws {
-    faultCount += 1
-    chronicle.note("-", .fault("\(fault)", losesData: fault.losesData(durable: isDurable)))
+    // Told before it is done: clients see nothing of it earlier.
+    chronicle.note("-", .fault("\(fault)", loses: fault.loss(durable: isDurable)))
+    guard let heal = try act(fault) else { return chronicle.note("-", .healed("\(fault): not possible")) }
+    faultCounts[fault.kind, default: 0] += 1
     lastHealedAt = chronicle.now
-    let heal = try act(fault)
     if fault.milliseconds > 0 { endings.append((chronicle.now + fault.milliseconds, fault, heal)) }
   }
 
   /// Does it, and returns what undoes it.
-  private func act(_ fault: Fault) throws -> () throws -> Void {
+  private func act(_ fault: Fault) throws -> (() throws -> Void)? {
     switch fault {
     case .killNode(let index, _, let sameID):
       seats[index].process?.process.kill()
@@ -105,53 +111,50 @@ final class Testbed {
     case .stopNode(let index, _):
       seats[index].process?.process.signal(SIGSTOP)
       return { [unowned self] in seats[index].process?.process.signal(SIGCONT) }
-    case .stopRedis:
-      redis.pause()
-      return { [unowned self] in redis.resume() }
-    case .killRedis:
-      redis.kill()
-      return { [unowned self] in try redis.restart() }
-    case .delay(let index, let milliseconds, _):
-      for way in TCPProxy.Direction.allCases {
-        seats[index].proxy.treat(way, .delay(milliseconds: milliseconds / 2))
-      }
-    case .cut(let index, _):
-      seats[index].proxy.refuse(true)
-      seats[index].proxy.cut()
-      return { [unowned self] in seats[index].proxy.refuse(false) }
-    case .halve(let index, let toRedis, _): seats[index].proxy.treat(toRedis ? .toServer : .toClient, .swallow)
-    case .cutWithin(let index, let bytes): seats[index].proxy.treat(.toClient, .cut(afterBytes: bytes))
+    case .setNodeClock(let index, let seconds): try seats[index].clock?.jump(milliseconds: Int64(seconds) * 1000)
+    case .delay(let index, _, _), .cut(let index, _), .halve(let index, _, _), .cutWithin(let index, _):
+      return seats[index].proxy.map { treat($0, fault) }
     case .cutClients(let count): cutClients(count)
-    case .pauseClients, .killSubscriptions, .killCommands, .flushAll, .flushScripts: order(fault)
+    case .pauseClients(let milliseconds): order("CLIENT PAUSE \(milliseconds) ALL")
+    case .killSubscriptions: order("CLIENT KILL TYPE pubsub")
+    case .killCommands: order("CLIENT KILL TYPE normal SKIPME yes")
+    case .flushAll: order("FLUSHALL")
+    case .flushScripts: order("SCRIPT FLUSH")
+    case .stopRedis, .killRedis, .setRedisClock, .failOver, .killMaster, .stopMaster, .moveSlot:
+      return try store.act(fault)
     }
-    return { [unowned self] in heal(fault) }
+    return {}
   }
 
-  private func heal(_ fault: Fault) {
+  /// Does to a node's way to Redis what a fault says, and returns what undoes it.
+  private func treat(_ proxy: TCPProxy, _ fault: Fault) -> () -> Void {
     switch fault {
-    // What was swallowed is gone: no connection goes on as if nothing had happened.
-    case .halve(let index, _, _):
-      seats[index].proxy.cut()
-      seats[index].proxy.heal()
-    case .delay(let index, _, _), .cutWithin(let index, _): seats[index].proxy.heal()
+    case .delay(_, let milliseconds, _):
+      for way in TCPProxy.Direction.allCases { proxy.treat(way, .delay(milliseconds: milliseconds / 2)) }
+    case .cut:
+      proxy.refuse(true)
+      proxy.cut()
+      return { proxy.refuse(false) }
+    case .halve(_, let toRedis, _):
+      proxy.treat(toRedis ? .toServer : .toClient, .swallow)
+      return {
+        // What was swallowed is gone: no connection goes on as if nothing had happened.
+        proxy.cut()
+        proxy.heal()
+      }
+    case .cutWithin(_, let bytes): proxy.treat(.toClient, .cut(afterBytes: bytes))
     default: break
     }
+    return { proxy.heal() }
   }
 
-  /// Tells Redis something without waiting for its answer, which may be long in coming.
-  private func order(_ fault: Fault) {
-    let command: String
-    switch fault {
-    case .pauseClients(let milliseconds): command = "CLIENT PAUSE \(milliseconds) ALL"
-    case .killSubscriptions: command = "CLIENT KILL TYPE pubsub"
-    case .killCommands: command = "CLIENT KILL TYPE normal SKIPME yes"
-    case .flushAll: command = "FLUSHALL"
-    case .flushScripts: command = "SCRIPT FLUSH"
-    default: return
+  /// Tells all masters something without waiting for their answers, which may be long in coming.
+  private func order(_ command: String) {
+    for master in store.masters {
+      // Nobody listens while Redis is down: then there is nothing to be done to it either.
+      guard let connection = try? TCPConnection(port: master.port) else { continue }
+      try? connection.send(command + "\r\n")
+      orders.append(connection)
     }
-    // Nobody listens while Redis is down: then there is nothing to be done to it either.
-    guard let connection = try? TCPConnection(port: redis.port) else { return }
-    try? connection.send(command + "\r\n")
-    orders.append(connection)
   }
 }

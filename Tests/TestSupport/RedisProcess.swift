@@ -9,10 +9,12 @@ package final class RedisProcess {
   package let secondPort: UInt16
   package let thirdPort: UInt16
   private let arguments: [String]
+  private let environment: [String: String]
 
   /// - Parameter arguments: more of what `redis-server` understands; PORT stands for its port, PORT2 and PORT3 for other
   ///   free ones.
-  package init(_ arguments: [String] = []) throws {
+  package init(_ arguments: [String] = [], environment: [String: String] = [:]) throws {
+    self.environment = environment
     // Another test may have taken the port that was free a moment ago.
     var attempts = 5
     while true {
@@ -21,7 +23,7 @@ package final class RedisProcess {
         $0.replacing("PORT2", with: "\(second)").replacing("PORT3", with: "\(third)").replacing("PORT", with: "\(free)")
       }
       do {
-        process = try RedisProcess.start(free, given)
+        process = try RedisProcess.start(free, given, environment)
         (port, secondPort, thirdPort, self.arguments) = (free, second, third, given)
         return
       } catch {
@@ -33,16 +35,19 @@ package final class RedisProcess {
 
   package var url: String { "redis://127.0.0.1:\(port)" }
 
-  private static func start(_ port: UInt16, _ arguments: [String]) throws -> ChildProcess {
+  /// What a replica writes when it begins to follow its master. Another server must not take it for its own.
+  private static func file(_ port: UInt16) -> String { "roost-test-\(port).rdb" }
+
+  private static func start(
+    _ port: UInt16, _ arguments: [String], _ environment: [String: String]
+  ) throws -> ChildProcess {
     let process: ChildProcess
     do {
       process = try ChildProcess(
         [
           "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
-          "/tmp",
-          // A replica would leave what it was sent in a file, from which the next process begins.
-          "--dbfilename", "roost-test-\(port).rdb", "--repl-diskless-load", "swapdb",
-        ] + arguments)
+          "/tmp", "--dbfilename", file(port), "--rdb-del-sync-files", "yes", "--repl-diskless-load", "swapdb",
+        ] + arguments, environment: environment)
     } catch { throw TestFailure("redis-server is missing (apt-get install redis-server): \(error)") }
     _ = try process.line(with: "Ready to accept connections")
     return process
@@ -54,7 +59,8 @@ package final class RedisProcess {
   /// Starts it again, empty, on the same port.
   package func restart() throws {
     kill()
-    process = try RedisProcess.start(port, arguments)
+    unlink("/tmp/" + RedisProcess.file(port))
+    process = try RedisProcess.start(port, arguments, environment)
   }
 
   /// Stops it from answering, with its connections open.

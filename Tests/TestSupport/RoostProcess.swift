@@ -12,6 +12,10 @@ package final class RoostProcess {
   /// The built program, which lies beside the test program.
   package static func binary() throws -> String {
     if let path = getenv("ROOST_BINARY") { return String(cString: path) }
+    return try builtProgram()
+  }
+
+  static func builtProgram() throws -> String {
     var buffer = [CChar](repeating: 0, count: 4096)
     let count = readlink("/proc/self/exe", &buffer, buffer.count)
     guard count > 0 else { throw TestFailure("cannot read /proc/self/exe") }

@@ -25,7 +25,7 @@ public final class EmbeddedBroker: Broker {
   ///   - historySize: messages a room keeps; 0 for none.
   ///   - historyMilliseconds: how long it keeps them.
   ///   - rules: say so for rooms of some names.
-  ///   - clock: milliseconds since 1970.
+  ///   - clock: milliseconds since 1970; of a clock that nobody sets, so that what is kept for a time is kept for that.
   ///   - epochSeed: where epochs begin; differs from start to start, so that no offset of an earlier life fits.
   public init(
     nodeID: [UInt8], historySize: Int, historyMilliseconds: UInt64, rules: RoomRules = RoomRules(),

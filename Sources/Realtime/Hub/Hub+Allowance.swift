@@ -5,7 +5,7 @@ extension Hub {
   /// all the same is closed with 4429. Returns whether the operation may be done.
   func charge(_ id: SlabID, bytes: Int, _ text: Span<UInt8>, _ answerID: Range<Int>?) -> Bool {
     guard let allowance = allowance(of: id) else { return true }
-    let now = clock()
+    let now = steady()
     guard case .refused(let limit, let perSecond) = allowance.charge(bytes: bytes, at: now) else { return true }
     counters.refusals.add(limit)
     if isPatienceAtEnd(with: id, allowance, at: now) { return false }
@@ -20,7 +20,7 @@ extension Hub {
   /// last one's answer is enough (section 5.5.3).
   public func chargePing(_ id: SlabID, bytes: Int) -> Bool {
     guard sessions.contains(id), let allowance = allowance(of: id) else { return true }
-    let now = clock()
+    let now = steady()
     guard case .refused(let limit, _) = allowance.charge(bytes: bytes, at: now) else { return true }
     counters.refusals.add(limit)
     _ = isPatienceAtEnd(with: id, allowance, at: now)
@@ -41,7 +41,7 @@ extension Hub {
     guard operations > 0 || bytes > 0 else { return nil }
     let made = SendAllowance(
       operationsPerSecond: operations, bytesPerSecond: bytes, messageBytesMax: configuration.messageBytesMax,
-      now: clock())
+      now: steady())
     sessions[id.index].allowance = made
     return made
   }
@@ -50,7 +50,7 @@ extension Hub {
   func chargePublish(in room: Room, _ id: SlabID, _ answerID: [UInt8]?) -> Bool {
     let perSecond = configuration.roomPublishesPerSecond.value(isLocal: sessions[id.index].isLocal)
     guard perSecond > 0 else { return true }
-    let now = clock()
+    let now = steady()
     let allowance = room.allowance ?? PublishAllowance(perSecond: perSecond, now: now)
     room.allowance = allowance
     guard !allowance.take(at: now) else { return true }

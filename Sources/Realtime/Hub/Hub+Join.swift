@@ -50,7 +50,7 @@ extension Hub {
     if !staysPresent, room.rule.hasPresence, let member = member(session) { broker.leave(room: room.name, member) }
     room.subscriberCount -= 1
     if room.subscriberCount == 0 {
-      lingering.append((deadline: clock() + Limits.roomLingerMilliseconds, room: room))
+      lingering.append((deadline: steady() + Limits.roomLingerMilliseconds, room: room))
     }
   }
 
@@ -179,7 +179,7 @@ extension Hub {
     let target = sessions[session].target
     for message in missed { delivery?.send(message.payload.span, message.kind, to: target) }
     if sessions[session].isBlocked { fallBehind(session, index) }
-    if recovered != nil { room.recall?.expiresAt = clock() + Limits.recallMilliseconds }
+    if recovered != nil { room.recall?.expiresAt = steady() + Limits.recallMilliseconds }
   }
 
   /// Reads history once for everyone who resumes in this room, and keeps it current while they come.
@@ -190,7 +190,7 @@ extension Hub {
     room.isReadingRecall = true
     let start = room.stream!.position  // Safe because arrivals are admitted to live rooms only.
     // Whatever is delivered from here on is appended to it; the read fills in what came before.
-    room.recall = Recall(after: start.offset, expiresAt: clock() + Limits.recallMilliseconds)
+    room.recall = Recall(after: start.offset, expiresAt: steady() + Limits.recallMilliseconds)
     recallingRooms.append(room)
     broker.history(room: room.name, .after(offset, limit: max(1, historySize(of: room)))) { [weak self] result in
       guard let self else { return }

@@ -83,7 +83,7 @@ extension Hub {
 
   /// Compares, after so many milliseconds, what members were told with what the broker knows.
   func comparePresence(in milliseconds: UInt64) {
-    presenceDueAt = max(presenceDueAt, clock() + milliseconds)
+    presenceDueAt = max(presenceDueAt, steady() + milliseconds)
   }
 
   /// Compares all rooms when it is time. Called by `expire`.

@@ -152,7 +152,7 @@ extension Hub {
     }
     wildcard.memberCount -= 1
     if wildcard.memberCount == 0 {
-      wildcards.lingering.append((deadline: clock() + Limits.roomLingerMilliseconds, wildcard: wildcard))
+      wildcards.lingering.append((deadline: steady() + Limits.roomLingerMilliseconds, wildcard: wildcard))
     }
   }
 
@@ -203,7 +203,7 @@ extension Hub {
   func keepForWildcards(_ room: Room) {
     guard room.joinsWaiting.isEmpty else {
       // Its subscription is still being confirmed, for clients that have gone: the answer must not find it given up.
-      return lingering.append((deadline: clock() + Limits.roomLingerMilliseconds, room: room))
+      return lingering.append((deadline: steady() + Limits.roomLingerMilliseconds, room: room))
     }
     broker.unsubscribe(room: room.name)
     room.isSubscribed = false
@@ -215,7 +215,7 @@ extension Hub {
     room.isWatchedForIdleness = true
     wildcards.heardRooms.append(
       WildcardTable.HeardRoom(
-        deadline: clock() + Limits.heardRoomIdleMilliseconds, position: room.stream?.position, room: room))
+        deadline: steady() + Limits.heardRoomIdleMilliseconds, position: room.stream?.position, room: room))
   }
 
   private func look(at entry: WildcardTable.HeardRoom) {

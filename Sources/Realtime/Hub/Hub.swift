@@ -60,6 +60,7 @@ public final class Hub {
   public weak var delivery: (any Delivery)?
   /// Milliseconds since 1970. A closure so that tests own time.
   let clock: () -> UInt64
+  let steady: () -> UInt64
   /// Runs something after so many milliseconds, followed by a `flush`. Set once, before the first session.
   public var after: (_ milliseconds: Int, _ action: @escaping () -> Void) -> Void = { _, _ in }
 
@@ -114,10 +115,17 @@ public final class Hub {
   /// Judges tokens, at once or later; the node sets it. Nil: no tokens are asked for, names are believed.
   public var judgeToken: ((_ token: [UInt8], _ conclude: @escaping (TokenVerdict) -> Void) -> Void)?
 
-  public init(_ configuration: HubConfiguration, broker: any Broker, clock: @escaping () -> UInt64) {
+  /// - Parameters:
+  ///   - clock: milliseconds since 1970, for time stamps and the expiry of tokens and revocations.
+  ///   - steady: milliseconds that no one can set, for everything that lasts so long; nil: `clock`.
+  public init(
+    _ configuration: HubConfiguration, broker: any Broker, clock: @escaping () -> UInt64,
+    steady: (() -> UInt64)? = nil
+  ) {
     self.configuration = configuration
     self.broker = broker
     self.clock = clock
+    self.steady = steady ?? clock
     broker.listener = self
   }
 }
@@ -240,9 +248,10 @@ extension Hub {
   /// Does what is due by time: rooms that nobody came back to, recent messages that nobody asks for any more.
   /// The node calls it about once a second.
   public func expire() {
-    let now = clock()
-    endOverdueSessions(now)
-    revocations.expire(at: now)
+    let date = clock()
+    endOverdueSessions(date)
+    revocations.expire(at: date)
+    let now = steady()
     var ended = 0
     while ended < lingering.count, lingering[ended].deadline <= now {
       let room = lingering[ended].room

@@ -1,8 +1,9 @@
 -- Renews a node's lease and tells whose lease has run out: the one upkeep of presence, at constant cost.
 -- KEYS  1 leases  2 the node's report  3 swept  4 leaving
 -- ARGV  1 node  2 lease ms  3 report  4 whether this is the first renewal of this process: 0 or 1  5 mark life ms
---       6 how long after a mark its sweeper may still be at work, ms
--- Reply standing (0 held, 1 forgotten, 2 swept), nodes whose lease has run out, nodes that have handed over
+--       6 how long after a mark its sweeper may still be at work, ms  7 for how long a node may hand over, ms
+-- Reply standing (0 held, 1 forgotten, 2 swept), nodes whose lease has run out, nodes that have handed over, the time
+--       of Redis in ms
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local standing = 0
@@ -11,12 +12,23 @@ if mark then
   standing = 2
   -- A young mark stays: its sweeper may yet remove what is asserted now, and may die before it marks again.
   if tonumber(mark) <= now - ARGV[6] then redis.call('ZREM', KEYS[3], ARGV[1]) end
+  -- The clock was set back: the mark is as old as this moment, for all that is known.
+  if tonumber(mark) > now then redis.call('ZADD', KEYS[3], string.format('%.0f', now), ARGV[1]) end
 elseif not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
   standing = 1
+  -- A mark may have been forgotten too, and its sweeper may be at work.
+  if ARGV[4] ~= '1' then redis.call('ZADD', KEYS[3], string.format('%.0f', now), ARGV[1]) end
 end
 if ARGV[4] == '1' then standing = 0 end
 redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])
 redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now - ARGV[5]))
+-- No lease ends later than one that begins now, unless the clock was set back: a dead node would live on by as much.
+for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now + ARGV[2]), '+inf')) do
+  local longest = now + (redis.call('ZSCORE', KEYS[4], node) and math.max(ARGV[2], ARGV[7]) or ARGV[2])
+  if tonumber(redis.call('ZSCORE', KEYS[1], node)) > longest then
+    redis.call('ZADD', KEYS[1], string.format('%.0f', longest), node)
+  end
+end
 local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now))
-return { standing, expired, redis.call('ZRANGE', KEYS[4], 0, -1) }
+return { standing, expired, redis.call('ZRANGE', KEYS[4], 0, -1), now }

@@ -79,11 +79,13 @@ public final class Node {
       let embedded = EmbeddedBroker(
         nodeID: id, historySize: settings.historyMessagesMax,
         historyMilliseconds: UInt64(settings.historyTTLMilliseconds), rules: Node.roomRules(settings),
-        clock: Clock.wallMilliseconds)
+        clock: Clock.steadyMilliseconds)
       (broker, self.redis, self.embedded) = (embedded, nil, embedded)
     }
     self.broker = broker
-    hub = Hub(Node.hubConfiguration(settings, id), broker: broker, clock: Clock.wallMilliseconds)
+    hub = Hub(
+      Node.hubConfiguration(settings, id), broker: broker, clock: Clock.wallMilliseconds,
+      steady: Clock.steadyMilliseconds)
     table = ConnectionTable(loop, hub: hub, limits: Node.limits(settings), metrics: metrics)
     let keys = AdminEndpoint.Keys(adminToken: Array(adminToken.utf8), apiKey: settings.apiKey.map { Array($0.utf8) })
     let guesses = AdminGuesses(perMinute: settings.adminGuessesPerMinute, now: loop.now / 1_000_000)

@@ -25,6 +25,20 @@ struct AllowanceTests {
     #expect(bench.hub.counters.refusals[.operations] > 1000)
   }
 
+  @Test("ends a room that nobody is in, and allows what a second brings, though the clock was set back by an hour")
+  func clockSetBack() {
+    let bench = HubBench { $0.operationsPerSecond = 10 }
+    let ann = bench.open("ann")
+    _ = ann.send(#"{"type":"join","room":"r"}"#)
+    _ = ann.send(#"{"type":"leave","room":"r"}"#)
+    #expect(flood(ann, 12) > 0)
+    bench.clock.offset = -3_600_000
+    bench.wait(milliseconds: Limits.roomLingerMilliseconds + 1000)
+    bench.hub.expire()
+    #expect(bench.hub.counters.rooms == 0)
+    #expect(flood(ann, 10) == 0)
+  }
+
   @Test("counts what cannot be read, and answers it with rate_limited too")
   func malformed() {
     let bench = HubBench { $0.operationsPerSecond = 2 }

@@ -6,7 +6,11 @@ import Testing
 /// A hub with a clock that tests move and a delivery that only remembers.
 final class HubBench: Delivery {
   final class ManualClock {
+    /// What nobody sets.
     var milliseconds: UInt64 = 1_700_000_000_000
+    /// By how much the wall clock was set forward, or back.
+    var offset: Int64 = 0
+    var wall: UInt64 { milliseconds &+ UInt64(bitPattern: offset) }
   }
 
   let clock = ManualClock()
@@ -31,7 +35,7 @@ final class HubBench: Delivery {
     change(&configuration)
     let clock = clock
     broker = FaultyBroker(historySize: historySize, rules: configuration.rules) { clock.milliseconds }
-    hub = Hub(configuration, broker: broker) { clock.milliseconds }
+    hub = Hub(configuration, broker: broker, clock: { clock.wall }, steady: { clock.milliseconds })
     hub.delivery = self
     hub.after = { [weak self] milliseconds, action in
       guard let self else { return }
