@@ -63,7 +63,8 @@ struct SecureRedisTests {
     try expectUser(trio.master)
     trio.master.kill()
     for n in 11...20 { try publish(n, in: "r", by: ann) }
-    #expect(try trio.masterPort() == SentinelTrio.port(of: trio.replica, security))
+    let replica = SentinelTrio.port(of: trio.replica, security)
+    try eventually("the sentinels name the replica") { try trio.masterPort() == replica }
     for client in [ann, bob] { try client.expect("restored", within: 20) }
     try useAll(nodes, ann, bob, room: "after")
     try expectUser(trio.replica)
