@@ -192,6 +192,7 @@ struct ModelNode {
       let name = names.removeFirst()
       if let user = connections[name] { redis.enter(name, user) }
       if !names.isEmpty { tasks.insert(.assert(names), at: 0) }
+      renewIfDue(&redis)
     }
   }
 
