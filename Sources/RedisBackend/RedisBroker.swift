@@ -25,7 +25,7 @@ public final class RedisBroker: Broker, TickParticipant {
   let lease: LeaseKeeper
   let sweeper: Sweeper
   /// With sentinels: what finds the master.
-  private let finder: MasterFinder?
+  let finder: MasterFinder?
   /// With a cluster: what knows its map.
   let watcher: MapWatcher?
   let log: Log
@@ -51,12 +51,12 @@ public final class RedisBroker: Broker, TickParticipant {
 
   var backlog = Backlog()
   var departures = RecentDepartures()
-  private var expiredNodes: Set<[UInt8]> = []
+  var expiredNodes: Set<[UInt8]> = []
   /// When the lease was last renewed, and from when on a lease that has run out means a dead node. In nanoseconds.
-  private var renewedAt: UInt64 = 0
-  private var trustsLeasesAt: UInt64 = 0
+  var renewedAt: UInt64 = 0
+  var trustsLeasesAt: UInt64 = 0
   /// Nodes that have ended and handed their members over.
-  private(set) var leavingNodes: Set<[UInt8]> = []
+  var leavingNodes: Set<[UInt8]> = []
   var ledger = RoomLedger(
     metaMilliseconds: RedisLimits.metaRefreshMilliseconds, logMilliseconds: RedisLimits.logRefreshMilliseconds)
   /// What was sent under an id and not answered.
@@ -262,103 +262,6 @@ public final class RedisBroker: Broker, TickParticipant {
     batch.close()
     for shard in masters.shards { shard.flush() }
   }
-
-  // MARK: Lease
-
-  private func renewed(_ standing: LeaseKeeper.Standing, expired: [[UInt8]], leaving: [[UInt8]]) {
-    guard !isStopping else { return }
-    let isNew = !isAvailable
-    let outage = loop.now - renewedAt
-    if outage >= UInt64(RedisLimits.outageMilliseconds + RedisLimits.renewalMilliseconds) * 1_000_000 {
-      distrustLeases()
-    }
-    renewedAt = loop.now
-    // After an outage the others' leases have run out like ours: they are given time to come back.
-    let expired = loop.now >= trustsLeasesAt ? expired : []
-    expiredNodes = Set(expired)
-    leavingNodes = Set(leaving)
-    isAvailable = true
-    isLeaseHeld = true
-    if isNew {
-      if !masters.isSharded { masters.shards.first?.commands.confirm() }
-      replay()
-      resendUncertain()
-    }
-    if standing != .held || mustAssert || mustConfirm {
-      forgetPresence(announce: standing == .swept || (standing == .held && mustAssert))
-    }
-    auditPresence()
-    if isNew { for shard in masters.shards { settle(shard) } }
-    say(lost: false)
-    for dead in expired { sweeper.sweep(dead: dead) }
-    checkMaster()
-  }
-
-  /// Asks the sentinels, with every renewal, whether the master is still the one. A master that was replaced while it said
-  /// nothing, or by order, takes commands for many seconds more, all of which will be lost.
-  private func checkMaster() {
-    finder?.find { [weak self] found in
-      guard let self, !isStopping, case .success(let endpoint) = found, let link = masters.shards.first?.commands,
-        link.phase == .open, link.endpoint != endpoint
-      else { return }
-      link.fail("the sentinels have made \(endpoint) the master")
-    }
-  }
-
-  /// Takes nobody for dead until every living node has had time to renew its lease.
-  private func distrustLeases() {
-    trustsLeasesAt = loop.now + UInt64(RedisLimits.returnMilliseconds) * 1_000_000
-  }
-
-  /// Removes all that Redis has of this node, then begins with a fresh lease.
-  func takePresenceBack() {
-    guard !isTakingBack else { return }
-    isTakingBack = true
-    sweeper.sweep(own: node) { [weak self] isComplete in
-      guard let self else { return }
-      isTakingBack = false
-      guard isComplete else { return presenceIsStuck() }
-      hasCleanStart = true
-      lease.startOver()
-      lease.renew()
-    }
-  }
-
-  /// Whether a node's lease was found run out: what it left behind must not show.
-  func isDead(_ node: [UInt8]) -> Bool { expiredNodes.contains(node) }
-
-  /// Renews the lease without waiting for its time.
-  func renewSoon() { if isAvailable { lease.renewSoon() } }
-
-  // MARK: Presence kept for later
-
-  /// Tells Redis what happened while it was away, in the order in which it happened.
-  func replay() {
-    if backlog.hasOverflowed {
-      // More happened than was kept: everything is looked at, once everybody is there.
-      guard masters.areServing else { return }
-      mustConfirm = true
-      for shard in masters.shards { shard.mustAudit = true }
-    }
-    for entry in backlog.takeAll() {
-      switch entry {
-      case .connect(let member): connect(member)
-      case .disconnect(let member): disconnect(member)
-      case .leave(let room, let member): leave(room: room, member)
-      case .delist(let room): if !listedRooms.contains(room) { unlist(room) }
-      }
-    }
-  }
-
-  func forgetPresence(announce: Bool) {
-    (mustAssert, mustConfirm) = (false, false)
-    listedRooms = []
-    log(.info, "asserting this node's presence in Redis again")
-    listener?.presenceLost(announce: announce)
-  }
-
-  /// Keeps what Redis could not be told.
-  func remember(_ entry: Backlog.Entry) { if !isStopping { backlog.append(entry) } }
 
   // MARK: Outages
 

@@ -156,139 +156,21 @@ extension Hub {
     return true
   }
 
-  private func copyID(_ operation: ClientOperation, _ text: Span<UInt8>) -> [UInt8]? {
+  func copyID(_ operation: ClientOperation, _ text: Span<UInt8>) -> [UInt8]? {
     operation.id.map { [UInt8](copying: text.extracting($0)) }
   }
 
   /// Hands the room's name over without a copy, unless it was spelled with escapes.
-  private func withRoom(_ operation: ClientOperation, _ text: Span<UInt8>, _ body: (Span<UInt8>) -> Void) {
+  func withRoom(_ operation: ClientOperation, _ text: Span<UInt8>, _ body: (Span<UInt8>) -> Void) {
     guard let room = operation.room else { return }
     guard room.hasEscapes else { return body(text.extracting(room.contents)) }
     if let decoded = room.decoded(in: text) { body(decoded.span) }
   }
 
   /// The index of the subscription to a room that the session is in, or nil while it is joining or has not asked to.
-  private func joinedIndex(_ id: SlabID, _ room: Room?) -> Int? {
+  func joinedIndex(_ id: SlabID, _ room: Room?) -> Int? {
     guard let room, let index = sessions[id.index].subscriptionIndex(room) else { return nil }
     return sessions[id.index].subscriptions[index].place == nil ? nil : index
-  }
-
-  // MARK: Messages
-
-  private func publish(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
-    counters.messagesReceived += 1
-    let answerID = copyID(operation, text)
-    var found: Room?
-    withRoom(operation, text) { found = rooms.find($0) }
-    guard let room = found, let index = joinedIndex(id, room), let user = sessions[id.index].user else {
-      return withRoom(operation, text) { refuseUnjoined(id, $0, answerID) }
-    }
-    guard sessions[id.index].subscriptions[index].mayPublish else {
-      return refuse(id, .forbidden, Hub.publishForbidden, answerID)
-    }
-    guard room.rule.mayPublish else { return refuse(id, .forbidden, Hub.readOnlyRoom, answerID) }
-    guard chargePublish(in: room, id, answerID) else { return }
-    var envelope: [UInt8] = []
-    envelope.reserveCapacity(operation.passThrough.byteCount + 96)
-    // Without an origin nobody is left out, so the sender hears it too.
-    let origin = operation.echo ? [] : connectionName(id)
-    Envelope.begin(.message, timestamp: clock(), origin: origin, userJSON: user.nameJSON, into: &envelope)
-    operation.passThrough.appendMembers(of: text, to: &envelope)
-    let message = RoomMessage(
-      room: room.name, envelope: envelope, dedupe: Hub.dedupeKey(user: user.name, id: operation.decodedID(in: text)),
-      retention: room.rule.retention)
-    let size = message.envelope.count
-    operationBegins(id, bytes: size)
-    broker.publish(message) { [weak self] result in
-      self?.operationEnds(id, bytes: size)
-      self?.acknowledge(result, to: id, room.nameJSON, answerID)
-    }
-  }
-
-  /// What makes a retry recognisable: the user's name with its length, so that no two pairs look alike, and the id.
-  static func dedupeKey(user: [UInt8], id: [UInt8]?) -> [UInt8]? {
-    guard let id else { return nil }
-    var key: [UInt8] = []
-    key.reserveCapacity(user.count + id.count + 5)
-    JSONNumber.append(UInt64(user.count), to: &key)
-    key.append(UInt8(ascii: ":"))
-    key.append(contentsOf: user)
-    key.append(UInt8(ascii: ":"))
-    key.append(contentsOf: id)
-    return key
-  }
-
-  private func acknowledge(
-    _ result: Result<Position, BrokerError>, to id: SlabID, _ roomJSON: [UInt8], _ answerID: [UInt8]?
-  ) {
-    let position: Position
-    switch result {
-    case .success(let acknowledged): position = acknowledged
-    case .failure(let error): return refuse(id, .unavailable, Hub.outOfReach(error), answerID)
-    }
-    guard let answerID else { return }
-    answer(id) { output in
-      Answer.begin("ack", id: answerID, to: &output)
-      output.append(",\"room\":")
-      output.append(contentsOf: roomJSON)
-      Answer.append(position, to: &output)
-      output.append(UInt8(ascii: "}"))
-    }
-  }
-
-  private func direct(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
-    let answerID = copyID(operation, text)
-    guard let name = operation.to?.decoded(in: text), let envelope = personal(.direct, operation, text, from: id) else {
-      return refuse(id, .badRequest, "direct needs to, the name of a user", answerID)
-    }
-    operationBegins(id, bytes: envelope.count)
-    broker.send(envelope, to: .user(name)) { [weak self] result in
-      self?.operationEnds(id, bytes: envelope.count)
-      let count: Int
-      switch result {
-      case .success(let sent): count = sent
-      case .failure(let error):
-        self?.refuse(id, .unavailable, Hub.outOfReach(error), answerID)
-        return
-      }
-      guard let answerID else { return }
-      self?.answer(id) { output in
-        Answer.begin("ack", id: answerID, to: &output)
-        output.append(",\"delivered\":")
-        JSONNumber.append(UInt64(count), to: &output)
-        output.append(UInt8(ascii: "}"))
-      }
-    }
-  }
-
-  private func broadcast(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
-    let answerID = copyID(operation, text)
-    guard mayBroadcast(id.index) else { return refuse(id, .forbidden, Hub.broadcastForbidden, answerID) }
-    guard let envelope = personal(.broadcast, operation, text, from: id) else { return }
-    operationBegins(id, bytes: envelope.count)
-    broker.send(envelope, to: .everyone) { [weak self] result in
-      self?.operationEnds(id, bytes: envelope.count)
-      if case .failure(let error) = result {
-        self?.refuse(id, .unavailable, Hub.outOfReach(error), answerID)
-        return
-      }
-      guard let answerID else { return }
-      self?.answer(id) { output in
-        Answer.begin("ack", id: answerID, to: &output)
-        output.append(UInt8(ascii: "}"))
-      }
-    }
-  }
-
-  private func personal(
-    _ kind: Envelope.Kind, _ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID
-  ) -> [UInt8]? {
-    guard let user = sessions[id.index].user else { return nil }
-    counters.messagesReceived += 1
-    var envelope: [UInt8] = []
-    Envelope.begin(kind, timestamp: clock(), origin: connectionName(id), userJSON: user.nameJSON, into: &envelope)
-    operation.passThrough.appendMembers(of: text, to: &envelope)
-    return envelope
   }
 
   // MARK: Small answers

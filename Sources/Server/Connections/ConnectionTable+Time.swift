@@ -16,6 +16,31 @@ enum Deadlines {
 }
 
 extension ConnectionTable {
+  // MARK: The wheel
+
+  /// Schedules the next look at a connection.
+  func schedule(_ index: UInt32, inMilliseconds milliseconds: Int) {
+    let ticks = milliseconds / ConnectionTable.wheelTickMilliseconds + 1
+    connections[index].due = wheel.schedule(index, in: ticks)
+  }
+
+  /// Keeps the wheel turning while there is anything in it: an empty node sleeps.
+  func turnWheel() {
+    guard !isWheelTurning else { return }
+    isWheelTurning = true
+    loop.after(milliseconds: ConnectionTable.wheelTickMilliseconds) { [weak self] in self?.advanceWheel() }
+  }
+
+  private func advanceWheel() {
+    isWheelTurning = false
+    for index in wheel.advance() where connections.isOccupied(index) && connections[index].due == wheel.tick {
+      visit(index)
+    }
+    if wheel.count > 0 { turnWheel() }
+  }
+
+  // MARK: Visits
+
   /// Looks at a connection whose time has come.
   func visit(_ index: UInt32) {
     let inStage = milliseconds(since: connections[index].stageSince)

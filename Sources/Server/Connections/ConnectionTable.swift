@@ -64,7 +64,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
   let scratch: UnsafeMutableRawBufferPointer
   private let buffer: UnsafeMutableRawBufferPointer
   private var handler: EventLoop.HandlerID?
-  private var isWheelTurning = false
+  var isWheelTurning = false
   /// Peers that were accepted lately, each at a place that its address chooses.
   private var recentPeers = [Peer?](repeating: nil, count: 256)
   var tally: AddressTally
@@ -298,27 +298,4 @@ final class ConnectionTable: EventHandler, TickParticipant {
   }
 
   private func token(_ id: SlabID) -> UInt64 { UInt64(id.generation & 0xFFFF) << 32 | UInt64(id.index) }
-
-  // MARK: Time
-
-  /// Schedules the next look at a connection.
-  func schedule(_ index: UInt32, inMilliseconds milliseconds: Int) {
-    let ticks = milliseconds / ConnectionTable.wheelTickMilliseconds + 1
-    connections[index].due = wheel.schedule(index, in: ticks)
-  }
-
-  /// Keeps the wheel turning while there is anything in it: an empty node sleeps.
-  private func turnWheel() {
-    guard !isWheelTurning else { return }
-    isWheelTurning = true
-    loop.after(milliseconds: ConnectionTable.wheelTickMilliseconds) { [weak self] in self?.advanceWheel() }
-  }
-
-  private func advanceWheel() {
-    isWheelTurning = false
-    for index in wheel.advance() where connections.isOccupied(index) && connections[index].due == wheel.tick {
-      visit(index)
-    }
-    if wheel.count > 0 { turnWheel() }
-  }
 }
