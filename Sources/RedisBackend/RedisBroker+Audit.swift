@@ -67,7 +67,7 @@ extension RedisBroker {
   }
 
   /// Whether a connection is here, and in the room if one is named. Without anybody to ask it is believed.
-  private func isHere(_ connection: [UInt8], in room: [UInt8]?) -> Bool {
+  func isHere(_ connection: [UInt8], in room: [UInt8]?) -> Bool {
     listener?.isHere(connection.span, in: room) ?? true
   }
 

@@ -81,7 +81,8 @@ extension RedisBroker {
     }
     for entry in backlog.takeAll() {
       switch entry {
-      case .connect(let member): connect(member)
+      // Whoever has gone since is being taken out, or is in here once more.
+      case .connect(let member): if isHere(member.name, in: nil) { connect(member) }
       case .disconnect(let member): disconnect(member)
       case .leave(let room, let member): leave(room: room, member)
       case .delist(let room): if !listedRooms.contains(room) { unlist(room) }

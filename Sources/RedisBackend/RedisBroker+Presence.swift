@@ -98,19 +98,27 @@ extension RedisBroker {
   public func connect(_ member: Member) {
     guard isAvailable else { return remember(.connect(member)) }
     let value = MemberCodec.encode(member)
-    setField(keys.node, node, member.name, value) { _ in }
-    setField(keys.user, member.user, member.name, value) { [weak self] isSet in
-      if !isSet { self?.remember(.connect(member)) }
+    var hasFailed = false
+    // In a cluster they have two masters, of which one may be away.
+    let answered = { [weak self] (isSet: Bool) in
+      guard !isSet, !hasFailed else { return }
+      hasFailed = true
+      self?.remember(.connect(member))
     }
+    setField(keys.node, node, member.name, value, answered)
+    setField(keys.user, member.user, member.name, value, answered)
   }
 
-  /// Takes a connection's registration back, in the other order.
+  /// Takes a connection's registration back, in the other order: as long as the user's stands, a sweep must find it.
   public func disconnect(_ member: Member) {
     guard isAvailable else { return remember(.disconnect(member)) }
     if masters.isSharded { departures.append(.disconnect(member), now: loop.now) }
-    deleteField(keys.user, member.user, member.name) { _ in }
-    deleteField(keys.node, node, member.name) { [weak self] isDeleted in
-      if !isDeleted { self?.remember(.disconnect(member)) }
+    deleteField(keys.user, member.user, member.name) { [weak self] isDeleted in
+      guard let self else { return }
+      guard isDeleted else { return remember(.disconnect(member)) }
+      deleteField(keys.node, node, member.name) { [weak self] isDeleted in
+        if !isDeleted { self?.remember(.disconnect(member)) }
+      }
     }
   }
 

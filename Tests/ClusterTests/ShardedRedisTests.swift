@@ -153,6 +153,35 @@ struct ShardedRedisTests {
     #expect(try listener.settle().isEmpty)
   }
 
+  @Test("takes a connection back whose end the master of its user did not take, and that of its node did")
+  func halfDeparture() throws {
+    let cluster = try RedisClusterProcesses()
+    let node = try nodes(cluster, 1)[0]
+    let home = try cluster.master(of: "roost:{n:n1}:connections")
+    let other = (home + 1) % 3
+    let user = try #require(
+      try (0..<200).map { "u\($0)" }.first { try cluster.master(of: "roost:{u:\($0)}:connections") == other })
+    func isRegistered(_ key: String, _ index: Int) throws -> Bool {
+      try cluster.masters[index].command("EXISTS roost:{\(key)}:connections").hasPrefix(":1")
+    }
+    let client = try node.connect(user)
+    try eventually("it is registered") { try isRegistered("u:\(user)", other) && isRegistered("n:n1", home) }
+    _ = try cluster.masters[other].command("ACL SETUSER default -hdel")
+    try client.sendClose(1000)
+    try client.expectClose()
+    // A connection that came later is registered: what was asked before is answered.
+    let next = try node.connect(user)
+    let calls = "cmdstat_hdel:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1"
+    try eventually("the end is refused") { try cluster.masters[other].command("INFO commandstats").contains(calls) }
+    _ = try cluster.masters[other].command("ACL SETUSER default +hdel")
+    _ = try cluster.masters[other].command("CLIENT KILL TYPE normal")
+    try next.expect("restored", within: 20)
+    try eventually("only the connection that lives is registered", within: 20) {
+      try cluster.masters[other].command("HLEN roost:{u:\(user)}:connections").hasPrefix(":1")
+        && cluster.masters[home].command("HLEN roost:{n:n1}:connections").hasPrefix(":1")
+    }
+  }
+
   @Test("lists the rooms of the masters in reach while one is away, and says that some are missing")
   func partialListing() throws {
     let cluster = try RedisClusterProcesses()

@@ -59,6 +59,12 @@ struct CheckerTests {
     let two = member("a") + member("b") + [message("a", 1, "m1"), message("b", 1, "m2")]
     #expect(complaints(two).contains { $0.hasPrefix("two messages") })
     #expect(complaints(member("b") + [("a", .acked(room: "r", body: "m1", place(1)))]).count == 1)
+    // Whoever was there was told of the loss, and whether it could be helped is asked there.
+    let lost =
+      member("b") + [message("b", 1, "m1"), ("a", .acked(room: "r", body: "m2", place(2)))]
+      + [("-", .fault("the clock of Redis set by 3600 s", loses: .history)), ("b", .gap(room: "r", from: 2, to: 3))]
+    #expect(complaints(lost).isEmpty)
+    #expect(complaints(lost.dropLast()).count == 1)
     // Nobody else was there, and who came later could not resume.
     let late: [(String, Fact)] = [
       ("a", .acked(room: "r", body: "m1", place(1))),

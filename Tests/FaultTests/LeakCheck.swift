@@ -35,12 +35,18 @@ struct LeakCheck {
     var findings: [String] = []
     for key in try words(master.command("KEYS *")).filter({ $0.hasPrefix("roost:") }) {
       if [":members", ":users", ":connections", ":rooms"].contains(where: { key.hasSuffix("}" + $0) }) {
-        findings.append("a key is left: \(key)")
+        findings.append("a key is left: \(key) with \(try content(of: key, in: master).joined(separator: " "))")
       } else if !key.hasPrefix("roost:{nodes}:"), try master.command("PTTL \(key)").hasPrefix(":-1") {
         findings.append("a key has no end: \(key)")
       }
     }
     return findings
+  }
+
+  /// The first members of a key: fields of a hash, or what a sorted set holds.
+  private func content(of key: String, in master: RedisProcess) throws -> [String] {
+    let isHash = try master.command("TYPE \(key)").contains("hash")
+    return try Array(words(master.command(isHash ? "HKEYS \(key)" : "ZRANGE \(key) 0 9")).prefix(10))
   }
 
   private func nodes() throws -> [String] {

@@ -212,8 +212,17 @@ struct StreamCheck {
     }
   }
 
-  /// What was acked last must have been seen by somebody who was in the room by then, unless history was too short for
-  /// everyone. Who came later and was told that it could not resume is owed nothing.
+  /// Whether somebody was told, later, that an offset is lost.
+  private func isInGap(_ room: String, _ offset: Int, after index: Int) -> Bool {
+    records[index...].contains { record in
+      guard case .gap(room, let from, let to) = record.fact else { return false }
+      return from <= offset && offset <= to
+    }
+  }
+
+  /// What was acked last must have been seen by somebody who was in the room by then, or lie in a gap that somebody was
+  /// told of and that is judged for itself, unless history was too short for everyone. Who came later and was told that it
+  /// could not resume is owed nothing.
   private mutating func judgeAcks() {
     guard historySize > 1000 else { return }
     let entries = entries()
@@ -223,7 +232,7 @@ struct StreamCheck {
       let isOwed = entries[Spot(room: room, place: Place(epoch: place.epoch, offset: 0)), default: []].contains {
         $0.who != records[index].who && $0.offset < place.offset
       }
-      guard isOwed else { continue }
+      guard isOwed, !isInGap(room, place.offset, after: index) else { continue }
       if !seen.contains(Spot(room: room, place: place)) { complain("\(body) was acked and never seen", index) }
     }
   }

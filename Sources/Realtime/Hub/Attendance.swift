@@ -36,7 +36,8 @@ struct Attendance {
     names.append(UInt8(name.count & 0xFF))
     names.append(copying: name)
     count += 1
-    if count > Attendance.walkedMax, (usedSlots + 1) * 4 > slots.count * 3 {
+    // Removed names use slots as well: whatever the count, a table must keep free ones, or a search would never end.
+    if slots.isEmpty ? count > Attendance.walkedMax : (usedSlots + 1) * 4 > slots.count * 3 {
       rebuild()
     } else if !slots.isEmpty {
       place(start)

@@ -35,6 +35,23 @@ struct AttendanceTests {
     }
   }
 
+  @Test("finds an end of its search when few users come and go for ever after there were more")
+  func comingAndGoing() {
+    var attendance = Attendance((0..<10).map(name))
+    for number in 0..<3 {
+      let user = name(number)
+      let wasThere = attendance.remove(user.span)
+      #expect(wasThere)
+    }
+    let guest: [UInt8] = [0x67]
+    for _ in 0..<1000 {
+      let isNew = attendance.insert(guest.span)
+      let wasThere = attendance.remove(guest.span)
+      #expect(isNew && wasThere)
+    }
+    #expect(attendance.count == 7)
+  }
+
   @Test("takes nobody for a user")
   func nobody() {
     var attendance = Attendance([])
