@@ -114,11 +114,16 @@ extension RedisBroker {
     guard isAvailable else { return remember(.disconnect(member)) }
     if masters.isSharded { departures.append(.disconnect(member), now: loop.now) }
     deleteField(keys.user, member.user, member.name) { [weak self] isDeleted in
-      guard let self else { return }
-      guard isDeleted else { return remember(.disconnect(member)) }
-      deleteField(keys.node, node, member.name) { [weak self] isDeleted in
-        if !isDeleted { self?.remember(.disconnect(member)) }
-      }
+      guard let self, masters.isSharded else { return }
+      if isDeleted { deleteFromNode(member) } else { remember(.disconnect(member)) }
+    }
+    // On one connection both are done or neither; of two masters, one may be away.
+    if !masters.isSharded { deleteFromNode(member) }
+  }
+
+  private func deleteFromNode(_ member: Member) {
+    deleteField(keys.node, node, member.name) { [weak self] isDeleted in
+      if !isDeleted { self?.remember(.disconnect(member)) }
     }
   }
 
