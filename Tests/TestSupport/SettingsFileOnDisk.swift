@@ -18,9 +18,10 @@ package final class SettingsFileOnDisk {
 
   deinit { unlink(path) }
 
-  /// Starts a node with the file, and deletes the file once the node has read it.
+  /// Starts a node with the file, and deletes the file once the node has read it. It takes nobody for a ghost who reads
+  /// nothing for as long as a slow machine needs to fill a queue.
   package static func node(rooms: String, _ flags: [String] = []) throws -> RoostProcess {
     let file = try SettingsFileOnDisk(#"{"rooms":\#(rooms)}"#)
-    return try withExtendedLifetime(file) { try RoostProcess(["--config", file.path] + flags) }
+    return try withExtendedLifetime(file) { try RoostProcess(["--config", file.path, "--ping-interval", "10m"] + flags) }
   }
 }
