@@ -112,6 +112,7 @@ Deliveries for each second of processor time that all processes of the server us
 roost bench fanout --url ws://127.0.0.1:8080/ws --connections 1000 --window 16
 roost bench rooms --urls ws://10.0.0.1:8080/ws,ws://10.0.0.2:8080/ws --rooms 1000 --members 5 --rate 5000
 roost bench idle --url ws://127.0.0.1:8080/ws --connections 10000 --pid "$(pgrep -n roost)"
+roost bench idle --deflate --url ws://127.0.0.1:8080/ws --connections 10000 --pid "$(pgrep -n roost)"
 roost bench connect --url ws://127.0.0.1:8080/ws --connections 64
 roost bench echo --url ws://127.0.0.1:8080/echo --connections 100 --size 64
 ```
