@@ -22,6 +22,8 @@ package final class SettingsFileOnDisk {
   /// nothing for as long as a slow machine needs to fill a queue.
   package static func node(rooms: String, _ flags: [String] = []) throws -> RoostProcess {
     let file = try SettingsFileOnDisk(#"{"rooms":\#(rooms)}"#)
-    return try withExtendedLifetime(file) { try RoostProcess(["--config", file.path, "--ping-interval", "10m"] + flags) }
+    return try withExtendedLifetime(file) {
+      try RoostProcess(["--config", file.path, "--ping-interval", "10m"] + flags)
+    }
   }
 }
