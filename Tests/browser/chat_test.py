@@ -10,23 +10,17 @@ failure.
 import os
 import sys
 import time
-import traceback
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from playwright.sync_api import Error, sync_playwright
-
 from cut import Relay
+from runner import WAIT_MS, run_suite, steps_of
 
 URL_A = os.environ.get("ROOST_URL_A", "http://127.0.0.1:8080").rstrip("/")
 URL_B = os.environ.get("ROOST_URL_B", URL_A).rstrip("/")
 ADMIN_TOKEN = os.environ.get("ROOST_ADMIN_TOKEN")
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
-WAIT_MS = 10_000
 RECONNECT_WAIT_MS = 40_000  # more than the longest backoff
 ROOM = f"browser-{os.getpid()}-{int(time.time())}"
 MARKUP = "<img src=x onerror=\"window.interpreted = true\"><script>window.interpreted = true</script>"
@@ -265,34 +259,16 @@ class Suite:
         self.alice.picture("chat-light")
         assert not self.alice.errors + self.bob.errors, self.alice.errors + self.bob.errors
 
-    def steps(self):
-        names = [name for name, value in vars(Suite).items()
-                 if callable(value) and not name.startswith("_") and name != "steps"]
+    def _steps(self):
+        steps = steps_of(self)
         if not ADMIN_TOKEN:
-            names.remove("an_administrator_closes_for_good")
-        return [getattr(self, name) for name in names]
+            del steps["an_administrator_closes_for_good"]
+        return steps
 
-
-def main():
-    passed = failed = 0
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
-        suite = Suite(browser)
-        for step in suite.steps():
-            name = step.__name__.replace("_", " ")
-            try:
-                step()
-                passed += 1
-                print(f"ok      {name}", flush=True)
-            except (AssertionError, Error, OSError):
-                failed += 1
-                print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
-                for who in ("alice", "bob"):
-                    getattr(suite, who).picture(f"failed-{step.__name__}-{who}")
-        browser.close()
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    def _picture_failure(self, name):
+        for who in ("alice", "bob"):
+            getattr(self, who).picture(f"failed-{name}-{who}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_suite(Suite))

@@ -8,7 +8,8 @@ status is 1 after a failure.
 
 import sys
 
-from scripted import Node, run, tests_of
+from runner import run
+from scripted import Node, tests_of
 
 
 def comes_back_after_the_codes_that_allow_it(new):
@@ -208,4 +209,4 @@ def a_handler_that_throws_does_not_end_the_connection(new):
 
 
 if __name__ == "__main__":
-    sys.exit(run(tests_of(globals()), Node.library))
+    sys.exit(run(tests_of(globals(), Node.library)))

@@ -9,15 +9,13 @@ The two nodes form a cluster and have auth=none. SCREENSHOTS names a folder for 
 import sys
 import threading
 import time
-import traceback
 import urllib.error
 import urllib.request
 from urllib.parse import quote, urlsplit
 
-from playwright.sync_api import Error, sync_playwright
-
-from chat_test import ADMIN_TOKEN, CHROMIUM, FLAGS, ROOM, URL_A, URL_B, WAIT_MS, Person
+from chat_test import ADMIN_TOKEN, ROOM, URL_A, URL_B, Person
 from cut import Relay
+from runner import WAIT_MS, run_suite, steps_of
 
 HOSTILE = '<img src=x onerror="window.interpreted = true">'
 LIVE = '#status[data-state="live"]'
@@ -324,30 +322,12 @@ class Suite:
     def no_page_logged_an_error_or_broke_its_policy(self):
         self.board.close()
 
-    def steps(self):
-        return [getattr(self, name) for name, value in vars(Suite).items()
-                if callable(value) and not name.startswith("_") and name != "steps"]
+    def _steps(self):
+        return steps_of(self)
 
-
-def main():
-    passed = failed = 0
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
-        suite = Suite(browser)
-        for step in suite.steps():
-            name = step.__name__.replace("_", " ")
-            try:
-                step()
-                passed += 1
-                print(f"ok      {name}", flush=True)
-            except (AssertionError, Error, OSError):
-                failed += 1
-                print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
-                suite.board.picture(f"failed-{step.__name__}")
-        browser.close()
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    def _picture_failure(self, name):
+        self.board.picture(f"failed-{name}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_suite(Suite))

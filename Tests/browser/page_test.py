@@ -8,7 +8,8 @@ status is 1 after a failure.
 
 import sys
 
-from scripted import Node, run, tests_of
+from runner import run
+from scripted import Node, tests_of
 
 
 def notices(node):
@@ -96,4 +97,4 @@ def a_close_for_good_is_said_and_can_be_undone(new):
 
 
 if __name__ == "__main__":
-    sys.exit(run(tests_of(globals()), Node.chat))
+    sys.exit(run(tests_of(globals(), Node.chat)))

@@ -1,21 +1,17 @@
 """A scripted server, within the browser, for what a real one seldom does on demand; and the running of such tests."""
 
 import json
-import os
 import time
-import traceback
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Error, sync_playwright
+from runner import WAIT_MS
 
 PAGES = Path(__file__).resolve().parents[2] / "Sources/Server/Pages"
 FILES = {"roost.js": "text/javascript", "chat.js": "text/javascript", "chat.css": "text/css", "page.css": "text/css",
          "chat.html": "text/html", "favicon.svg": "image/svg+xml"}
 POLICY = "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; frame-ancestors 'self'"
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-WAIT_MS = 10_000
 HOST = "http://roost.test"
 
 
@@ -124,25 +120,11 @@ class Node:
         return [frame for frame in self.connections[-1] if frame["type"] == kind]
 
 
-def run(tests, make):
-    """Runs each test with a maker of what it starts from; returns the exit status."""
-    failed = 0
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
-        for test in tests:
-            name = test.__name__.replace("_", " ")
-            try:
-                test(lambda **options: make(Node(browser), **options))
-                print(f"ok      {name}", flush=True)
-            except (AssertionError, Error, IndexError):
-                failed += 1
-                print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
-        browser.close()
-    print(f"{len(tests) - failed} passed, {failed} failed")
-    return 1 if failed or not tests else 0
-
-
-def tests_of(module):
-    """The functions of a module that take `new`, in their order."""
-    return [value for value in module.values()
-            if callable(value) and getattr(value, "__code__", None) and value.__code__.co_varnames[:1] == ("new",)]
+def tests_of(module, make):
+    """The functions of a module that take `new`, a maker of what each starts from, by name and in their order."""
+    def tests(browser):
+        def new(**options):
+            return make(Node(browser), **options)
+        return {name: partial(value, new) for name, value in module.items()
+                if callable(value) and getattr(value, "__code__", None) and value.__code__.co_varnames[:1] == ("new",)}
+    return tests
