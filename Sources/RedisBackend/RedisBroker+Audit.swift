@@ -90,16 +90,7 @@ extension RedisBroker {
         auditRooms(after: last, where: isAffected, done)
       }
     }
-    commands.request(listed) { [keys, node] writer in
-      writer.command(parts: 7)
-      writer.bulk("ZRANGEBYLEX")
-      writer.bulk(keys.node, node, "}:rooms")
-      writer.bulk(range.lower)
-      writer.bulk(range.upper)
-      writer.bulk("LIMIT")
-      writer.bulk(0)
-      writer.bulk(range.limit)
-    }
+    commands.request(listed) { [keys, node] in $0.rooms(of: node, in: range, limit: range.limit, keys) }
   }
 
   /// Looks at rooms, pipelined. Answers once, when the last is done.
@@ -175,13 +166,6 @@ extension RedisBroker {
       let next = reply[0].copy
       if next == [0x30] { done(true) } else { auditConnections(cursor: next, done) }
     }
-    commands.request(scanned) { [keys, node] writer in
-      writer.command(parts: 5)
-      writer.bulk("HSCAN")
-      writer.bulk(keys.node, node, "}:connections")
-      writer.bulk(cursor)
-      writer.bulk("COUNT")
-      writer.bulk(RedisLimits.sweepChunk)
-    }
+    commands.request(scanned) { [keys, node] in $0.connections(of: node, from: cursor, keys) }
   }
 }

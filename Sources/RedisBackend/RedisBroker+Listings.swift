@@ -131,17 +131,8 @@ extension RedisBroker {
           reply(.success(RoomListing(rooms: rooms, next: next, isComplete: isComplete)))
         }
       }
-      commands.request(answer) { writer in
-        writer.command(parts: 7)
-        writer.bulk("ZRANGEBYLEX")
-        writer.bulk(keys.node, node, "}:rooms")
-        writer.bulk(range.lower)
-        writer.bulk(range.upper)
-        writer.bulk("LIMIT")
-        writer.bulk(0)
-        // One more than a page tells whether there is a next.
-        writer.bulk(range.limit + 1)
-      }
+      // One more than a page tells whether there is a next.
+      commands.request(answer) { $0.rooms(of: node, in: range, limit: range.limit + 1, keys) }
     }
   }
 

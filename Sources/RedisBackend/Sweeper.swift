@@ -162,14 +162,7 @@ final class Sweeper {
         if isComplete { finish(node, isOwn, done) } else { done(false) }
       }
     }
-    road.request(scanned) { writer in
-      writer.command(parts: 5)
-      writer.bulk("HSCAN")
-      writer.bulk(keys.node, node, "}:connections")
-      writer.bulk(cursor)
-      writer.bulk("COUNT")
-      writer.bulk(RedisLimits.sweepChunk)
-    }
+    road.request(scanned) { $0.connections(of: node, from: cursor, keys) }
   }
 
   /// Deletes connections, names and members in turn: from their users first, and from the node once that has worked.

@@ -6,27 +6,10 @@ import Testing
 /// sentinels and in a cluster.
 @Suite("TLS and access with several Redises", .serialized)
 struct SecureRedisTests {
-  private func nodes(_ url: String, _ security: RedisSecurity) throws -> [RoostProcess] {
-    let nodes = try (1...2).map {
-      try RoostProcess(["--node-id", "n\($0)", "--redis", url, "--workers", "1"] + security.flags)
-    }
-    for node in nodes { try node.awaitReady() }
-    return nodes
-  }
-
-  /// Publishes `n` in a room, again and again with the same id until it is acked.
-  private func publish(_ n: Int, in room: String, by client: WebSocketClient) throws {
-    try eventually("message \(n) is taken in \(room)", within: 25) {
-      try client.send(#"{"type":"message","room":"\#(room)","id":"\#(room)-\#(n)","n":\#(n)}"#)
-      let answer = try client.take("an answer to \(n)") { "\($0)".contains(#""id":"\#(room)-\#(n)""#) }
-      return "\(answer)".contains(#""type":"ack""#)
-    }
-  }
-
   /// Uses everything that a node does, in a room of its own and across two nodes.
   private func useAll(_ nodes: [RoostProcess], _ ann: WebSocketClient, _ bob: WebSocketClient, room: String) throws {
     for client in [ann, bob] { try client.join(room) }
-    for n in 1...10 { try publish(n, in: room, by: ann) }
+    for n in 1...10 { try ann.insist(n, in: room) }
     for n in 1...10 { try bob.expect("message") { $0.string("room") == room && $0.int("n") == n } }
     #expect(try bob.ask(#""type":"direct","to":"ann","n":2"#).int("delivered") == 1)
     try ann.expect("direct")
@@ -57,12 +40,12 @@ struct SecureRedisTests {
   func sentinel() throws {
     let security = try RedisSecurity()
     let trio = try SentinelTrio(security)
-    let nodes = try nodes(trio.url, security)
+    let nodes = try Cluster.nodes(on: trio.url, security.flags)
     let (ann, bob) = (try nodes[0].connect("ann"), try nodes[1].connect("bob"))
     try useAll(nodes, ann, bob, room: "r")
     try expectUser(trio.master)
     trio.master.kill()
-    for n in 11...20 { try publish(n, in: "r", by: ann) }
+    for n in 11...20 { try ann.insist(n, in: "r") }
     let replica = SentinelTrio.port(of: trio.replica, security)
     try eventually("the sentinels name the replica") { try trio.masterPort() == replica }
     for client in [ann, bob] { try client.expect("restored", within: 20) }
@@ -77,7 +60,7 @@ struct SecureRedisTests {
   func cluster() throws {
     let security = try RedisSecurity()
     let cluster = try RedisClusterProcesses(replicated: true, security)
-    let nodes = try nodes(cluster.url, security)
+    let nodes = try Cluster.nodes(on: cluster.url, security.flags)
     let (ann, bob) = (try nodes[0].connect("ann"), try nodes[1].connect("bob"))
     let rooms = try (0..<3).map { try cluster.room(on: $0) }
     for room in rooms { try useAll(nodes, ann, bob, room: room) }
@@ -89,10 +72,10 @@ struct SecureRedisTests {
     _ = try ann.take("an answer") { "\($0)".contains(#""id":"moving""#) && "\($0)".contains("ack") }
     try bob.expect("message") { $0.string("room") == rooms[0] && $0.int("n") == 11 }
     cluster.masters[2].kill()
-    for n in 11...20 { try publish(n, in: rooms[2], by: ann) }
+    for n in 11...20 { try ann.insist(n, in: rooms[2]) }
     for client in [ann, bob] { try client.expect("restored", within: 25) }
     for room in rooms {
-      for n in 21...25 { try publish(n, in: room, by: bob) }
+      for n in 21...25 { try bob.insist(n, in: room) }
       try ann.expect("message") { $0.string("room") == room && $0.int("n") == 25 }
       for node in nodes { #expect(try node.inspect("presence/\(room)")["users"]?.asInt == 2) }
     }

@@ -6,42 +6,16 @@ import Testing
 /// Real sentinels, a real replica, and a master that is killed.
 @Suite("Failover by Redis Sentinel", .serialized)
 struct SentinelTests {
-  private func nodes(_ trio: SentinelTrio) throws -> [RoostProcess] {
-    let nodes = try (1...2).map {
-      try RoostProcess(["--node-id", "n\($0)", "--redis", trio.url, "--workers", "1"])
-    }
-    for node in nodes { try node.awaitReady() }
-    return nodes
-  }
-
-  /// Publishes `n`, again and again with the same id until it is acked.
-  private func publish(_ n: Int, by client: WebSocketClient) throws {
-    try eventually("message \(n) is taken", within: 20) {
-      try client.send(#"{"type":"message","room":"r","id":"m\#(n)","n":\#(n)}"#)
-      let answer = try client.take("an answer to m\(n)") { "\($0)".contains(#""id":"m\#(n)""#) }
-      return "\(answer)".contains(#""type":"ack""#)
-    }
-  }
-
-  /// The texts that a client has got up to the message that carries `"end":NAME`.
-  private func texts(of client: WebSocketClient, until end: String) throws -> [Received] {
-    try client.expect("message", within: 20) { $0.string("end") == end }
-    return try client.takeUnread().compactMap { event in
-      guard case .text(let text) = event else { return nil }
-      return try Received(text)
-    }
-  }
-
   @Test("delivers what was acked to every member, or says what is lost, when the master is killed while they publish")
   func failover() throws {
     let trio = try SentinelTrio()
-    let nodes = try nodes(trio)
+    let nodes = try Cluster.nodes(on: trio.url)
     let publisher = try nodes[0].connect("publisher")
     let listeners = try nodes.map { try $0.connect("listener") }
     for client in [publisher] + listeners { try client.join("r") }
-    for n in 1...30 { try publish(n, by: publisher) }
+    for n in 1...30 { try publisher.insist(n, in: "r") }
     trio.master.kill()
-    for n in 31...60 { try publish(n, by: publisher) }
+    for n in 31...60 { try publisher.insist(n, in: "r") }
     // Each sentinel learns it in its own time.
     try eventually("the sentinels name the replica") { try trio.masterPort() == trio.replica.port }
     for node in nodes { try node.awaitReady() }
@@ -50,7 +24,7 @@ struct SentinelTests {
       try publisher.ask(#""type":"message","room":"r","end":"failover""#).type == "ack"
     }
     for client in listeners {
-      let seen = try texts(of: client, until: "failover")
+      let seen = try client.texts(until: "failover")
       let numbers = seen.filter { $0.type == "message" }.compactMap { $0.int("n") }
       let wasTold = seen.contains { $0.type == "gap" || ($0.type == "joined" && $0["recovered"]?.asBool == false) }
       #expect(wasTold || numbers == Array(1...60), "\(numbers)")
@@ -66,17 +40,17 @@ struct SentinelTests {
   @Test("tells every member, by a new epoch, that the failover lost messages that were acked")
   func lostByFailover() throws {
     let trio = try SentinelTrio()
-    let nodes = try nodes(trio)
+    let nodes = try Cluster.nodes(on: trio.url)
     let publisher = try nodes[0].connect("publisher")
     let listener = try nodes[1].connect("listener")
     for client in [publisher, listener] { try client.join("r") }
-    try publish(1, by: publisher)
+    try publisher.insist(1, in: "r")
     let before = try listener.expect("message")
     try eventually("the replica has it") { try trio.replica.command("HGET roost:{r:r}:meta o").contains("1") }
     trio.replica.pause()
     // Else the kernel would keep what the replica has not read yet.
     _ = try trio.master.command("CLIENT KILL TYPE replica")
-    for n in 2...4 { try publish(n, by: publisher) }
+    for n in 2...4 { try publisher.insist(n, in: "r") }
     try listener.expect("message") { $0.int("n") == 4 }
     trio.master.kill()
     trio.replica.resume()
@@ -84,14 +58,14 @@ struct SentinelTests {
       let told = try client.expect("joined", within: 20) { $0["recovered"]?.asBool == false }
       #expect(told.string("epoch") != before.string("epoch") && told.int("offset") == 0)
     }
-    try publish(5, by: publisher)
+    try publisher.insist(5, in: "r")
     #expect(try listener.expect("message") { $0.int("n") == 5 }.int("offset") == 1)
   }
 
   @Test("follows the sentinels to another master though the old one goes on taking commands")
   func orderedFailover() throws {
     let trio = try SentinelTrio()
-    let nodes = try nodes(trio)
+    let nodes = try Cluster.nodes(on: trio.url)
     let clients = try nodes.map { try $0.connect("listener") }
     for client in clients { try client.join("r") }
     #expect(try RedisProcess.command("SENTINEL FAILOVER main", port: trio.ports[0]).hasPrefix("+"))
@@ -108,7 +82,7 @@ struct SentinelTests {
     for node in nodes {
       _ = try node.process.line(with: "the sentinels have made 127.0.0.1:\(trio.replica.port) the master")
     }
-    try publish(1, by: clients[0])
+    try clients[0].insist(1, in: "r")
     try clients[1].expect("message") { $0.int("n") == 1 }
   }
 

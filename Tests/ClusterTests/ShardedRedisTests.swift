@@ -6,23 +6,6 @@ import Testing
 /// Node processes on a real Redis Cluster.
 @Suite("Redis Cluster", .serialized)
 struct ShardedRedisTests {
-  private func nodes(_ cluster: RedisClusterProcesses, _ count: Int = 2) throws -> [RoostProcess] {
-    let nodes = try (1...count).map {
-      try RoostProcess(["--node-id", "n\($0)", "--redis", cluster.url, "--workers", "1"])
-    }
-    for node in nodes { try node.awaitReady() }
-    return nodes
-  }
-
-  /// Publishes `n` in a room, again and again with the same id until it is acked.
-  private func publish(_ n: Int, in room: String, by client: WebSocketClient) throws {
-    try eventually("message \(n) is taken in \(room)", within: 20) {
-      try client.send(#"{"type":"message","room":"\#(room)","id":"\#(room)-\#(n)","n":\#(n)}"#)
-      let answer = try client.take("an answer to \(n)") { "\($0)".contains(#""id":"\#(room)-\#(n)""#) }
-      return "\(answer)".contains(#""type":"ack""#)
-    }
-  }
-
   /// The numbers of the messages of a room among what a client has been given.
   private func numbers(_ texts: [Received], in room: String) -> [Int] {
     texts.filter { $0.type == "message" && $0.string("room") == room }.compactMap { $0.int("n") }
@@ -33,7 +16,7 @@ struct ShardedRedisTests {
   @Test("carries rooms, direct messages, broadcasts, presence and listings across nodes and masters")
   func everything() throws {
     let cluster = try RedisClusterProcesses()
-    let nodes = try nodes(cluster)
+    let nodes = try Cluster.nodes(on: cluster.url)
     let (ann, bob) = (try nodes[0].connect("ann"), try nodes[1].connect("bob"))
     let rooms = try (0..<3).map { try cluster.room(on: $0) }
     for room in rooms {
@@ -71,24 +54,24 @@ struct ShardedRedisTests {
   @Test("loses nothing and tells nobody anything when a slot moves to another master while it is used")
   func migration() throws {
     let cluster = try RedisClusterProcesses()
-    let nodes = try nodes(cluster)
+    let nodes = try Cluster.nodes(on: cluster.url)
     let (publisher, listener) = (try nodes[0].connect("publisher"), try nodes[1].connect("listener"))
     let (moving, staying) = (try cluster.room(on: 0), try cluster.room(on: 1))
     for room in [moving, staying] { for client in [publisher, listener] { try client.join(room) } }
     let slot = try cluster.slot(of: "roost:{r:\(moving)}:ch")
-    for n in 1...10 { for room in [moving, staying] { try publish(n, in: room, by: publisher) } }
+    for n in 1...10 { for room in [moving, staying] { try publisher.insist(n, in: room) } }
     try cluster.beginMigration(of: slot, from: 0, to: 1)
     // Keys are on both sides now: what is published waits for the end of the migration.
     for n in 11...15 {
       try publisher.send(#"{"type":"message","room":"\#(moving)","id":"\#(moving)-\#(n)","n":\#(n)}"#)
-      try publish(n, in: staying, by: publisher)
+      try publisher.insist(n, in: staying)
     }
     try cluster.finishMigration(of: slot, to: 1)
     for n in 11...15 {
       let answer = try publisher.take("an answer to \(n)") { "\($0)".contains(#""id":"\#(moving)-\#(n)""#) }
       #expect("\(answer)".contains(#""type":"ack""#))
     }
-    for n in 16...40 { for room in [moving, staying] { try publish(n, in: room, by: publisher) } }
+    for n in 16...40 { for room in [moving, staying] { try publisher.insist(n, in: room) } }
     var texts: [Received] = []
     try eventually("all messages are here") {
       texts += try listener.settle()
@@ -106,12 +89,12 @@ struct ShardedRedisTests {
     "goes on in rooms whose slot moves to a master that joined when all nodes ran already, and tells nobody anything")
   func newMaster() throws {
     let cluster = try RedisClusterProcesses()
-    let nodes = try nodes(cluster)
+    let nodes = try Cluster.nodes(on: cluster.url)
     let (publisher, listener) = (try nodes[0].connect("publisher"), try nodes[1].connect("listener"))
     let (moving, staying) = (try cluster.room(on: 0), try cluster.room(on: 1))
     for room in [moving, staying] { for client in [publisher, listener] { try client.join(room) } }
     for room in [moving, staying] { try publisher.expect("user_joined") { $0.string("room") == room } }
-    for n in 1...10 { for room in [moving, staying] { try publish(n, in: room, by: publisher) } }
+    for n in 1...10 { for room in [moving, staying] { try publisher.insist(n, in: room) } }
     let fresh = try cluster.addMaster()
     // The slot of the leases moves as well: it decides who lives.
     let keys = ["roost:{r:\(moving)}:ch", "roost:{nodes}:leases"]
@@ -120,14 +103,14 @@ struct ShardedRedisTests {
       try cluster.beginMigration(of: slot, from: source, to: fresh)
       for n in first..<(first + 5) {
         try publisher.send(#"{"type":"message","room":"\#(moving)","id":"\#(moving)-\#(n)","n":\#(n)}"#)
-        try publish(n, in: staying, by: publisher)
+        try publisher.insist(n, in: staying)
       }
       try cluster.finishMigration(of: slot, to: fresh)
       for n in first..<(first + 5) {
         let answer = try publisher.take("an answer to \(n)") { "\($0)".contains(#""id":"\#(moving)-\#(n)""#) }
         #expect("\(answer)".contains(#""type":"ack""#))
       }
-      for n in (first + 5)..<(first + 10) { for room in [moving, staying] { try publish(n, in: room, by: publisher) } }
+      for n in (first + 5)..<(first + 10) { for room in [moving, staying] { try publisher.insist(n, in: room) } }
     }
     var texts: [Received] = []
     try eventually("all messages are here") {
@@ -156,7 +139,7 @@ struct ShardedRedisTests {
   @Test("takes a connection back whose end the master of its user did not take, and that of its node did")
   func halfDeparture() throws {
     let cluster = try RedisClusterProcesses()
-    let node = try nodes(cluster, 1)[0]
+    let node = try Cluster.nodes(1, on: cluster.url)[0]
     let home = try cluster.master(of: "roost:{n:n1}:connections")
     let other = (home + 1) % 3
     let user = try #require(
@@ -217,20 +200,20 @@ struct ShardedRedisTests {
     arguments: [false, true])
   func deadMaster(holdsLeases: Bool) throws {
     let cluster = try RedisClusterProcesses(replicated: true)
-    let nodes = try nodes(cluster)
+    let nodes = try Cluster.nodes(on: cluster.url)
     let leases = try cluster.master(of: "roost:{nodes}:leases")
     let victim = holdsLeases ? leases : (leases + 1) % 3
     let (dying, living) = (try cluster.room(on: victim), try cluster.room(on: (leases + 2) % 3))
     let (publisher, listener) = (try nodes[0].connect("publisher"), try nodes[1].connect("listener"))
     for room in [dying, living] { for client in [publisher, listener] { try client.join(room) } }
-    for n in 1...10 { for room in [dying, living] { try publish(n, in: room, by: publisher) } }
+    for n in 1...10 { for room in [dying, living] { try publisher.insist(n, in: room) } }
     cluster.masters[victim].kill()
     for n in 11...60 {
       let answer = try publisher.ask(#""type":"message","room":"\#(living)","n":\#(n)"#, within: 2)
       #expect(answer.type == "ack", "\(n): \(answer)")
     }
     #expect(try nodes[0].http.get("/readyz").status == 200)
-    for n in 11...30 { try publish(n, in: dying, by: publisher) }
+    for n in 11...30 { try publisher.insist(n, in: dying) }
     try listener.expect("restored", within: 20)
     var texts: [Received] = []
     try eventually("all messages are here") {
