@@ -23,6 +23,7 @@ extension RedisBroker {
       replay()
       resendUncertain()
     }
+    if standing == .forgotten { scheduleCensus() }
     if standing != .held || mustAssert || mustConfirm {
       forgetPresence(announce: standing == .swept || (standing == .held && mustAssert))
     }
@@ -30,6 +31,7 @@ extension RedisBroker {
     if isNew { for shard in masters.shards { settle(shard) } }
     say(lost: false)
     for dead in expired { sweeper.sweep(dead: dead) }
+    takeCensus()
     checkMaster()
   }
 

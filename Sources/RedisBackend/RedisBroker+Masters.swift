@@ -30,8 +30,7 @@ extension RedisBroker {
     shard.look()
     // Nobody who does not say which process it is can be known to be the same.
     if shard.isSuccessor || (shard.hasServed && (shard.run == nil || shard.run != shard.servedRun)) {
-      mustConfirm = true
-      shard.mustAudit = true
+      if masters.isSharded { forgot(shard) } else { (mustConfirm, shard.mustAudit) = (true, true) }
     }
     (shard.servedRun, shard.hasServed, shard.isSuccessor) = (shard.run, true, false)
     if masters.isSharded { shard.commands.confirm() }

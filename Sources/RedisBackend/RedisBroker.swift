@@ -24,6 +24,7 @@ public final class RedisBroker: Broker, TickParticipant {
   let batch: PublishBatch
   let lease: LeaseKeeper
   let sweeper: Sweeper
+  let census: Census
   /// With sentinels: what finds the master.
   let finder: MasterFinder?
   /// With a cluster: what knows its map.
@@ -55,6 +56,14 @@ public final class RedisBroker: Broker, TickParticipant {
   /// When the lease was last renewed, and from when on a lease that has run out means a dead node. In nanoseconds.
   var renewedAt: UInt64 = 0
   var trustsLeasesAt: UInt64 = 0
+  /// From when on members of nodes that Redis has forgotten are to be looked for, in nanoseconds; nil: it knows all.
+  var censusDueAt: UInt64?
+  /// Whether it must be this node that looks.
+  var isCensusOwn = false
+  /// Nodes that were found so and are being swept.
+  var forgottenNodes: Set<[UInt8]> = []
+  /// When Redis was last found to have lost data, in nanoseconds.
+  var lossAt: UInt64?
   /// Nodes that have ended and handed their members over.
   var leavingNodes: Set<[UInt8]> = []
   var ledger = RoomLedger(
@@ -121,6 +130,7 @@ public final class RedisBroker: Broker, TickParticipant {
     batch = PublishBatch(
       scripts: scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, isSharded: isSharded)
     sweeper = Sweeper(loop: loop, road: commands, scripts: scripts, keys: keys)
+    census = Census(loop: loop, masters: masters, road: commands, keys: keys, node: nodeID)
     lease = LeaseKeeper(loop: loop, scripts: scripts, keys: keys, node: nodeID) { myself.report() }
     myself.broker = self
     wire()
@@ -151,7 +161,7 @@ public final class RedisBroker: Broker, TickParticipant {
     lease.renewed = { [weak self] in self?.renewed($0, expired: $1, leaving: $2) }
     lease.refused = { [weak self] in self?.leaseRefused() }
     lease.clockJumped = { [weak self] in self?.distrustLeases() }
-    sweeper.swept = { [weak self] in self?.expiredNodes.remove($0) }
+    sweeper.swept = { [weak self] in self?.swept($0) }
     watcher?.found = { [weak self] in self?.adopt($0) }
     commands.willSend = { [batch] in batch.close() }
     commands.mapIsStale = { [weak self] in self?.watcher?.refresh() }

@@ -18,6 +18,10 @@ struct RedisKeys {
   let leaving: [UInt8]
   /// Before a node's id: its report.
   let report: [UInt8]
+  /// Who looks for members of forgotten nodes.
+  let census: [UInt8]
+  /// A pattern of the keys in which members stand, and of a few others.
+  let membersPattern: [UInt8]
   /// What is revoked, and until when.
   let revoked: [UInt8]
   /// The channel of what is for everyone.
@@ -33,6 +37,8 @@ struct RedisKeys {
     swept = key(":{nodes}:swept")
     leaving = key(":{nodes}:leaving")
     report = key(":{nodes}:report:")
+    census = key(":{nodes}:census")
+    membersPattern = RedisKeys.literally(Array(prefix.utf8)) + Array(":{[run]:*}:[mcr]*".utf8)
     revoked = key(":{revoked}")
     everyone = key(":{all}:ch")
     everyoneOnce = key(":{all}:id:")
@@ -54,6 +60,9 @@ struct RedisKeys {
     node + id + Array((number == 0 ? "}:probe" : ":\(number)}:probe").utf8)
   }
 
+  /// What a node leaves with a master whose channel it hears itself on, to know that nothing was forgotten there.
+  func mark(of probeChannel: [UInt8]) -> [UInt8] { Array(probeChannel.dropLast(5)) + Array("mark".utf8) }
+
   /// Whether a channel is one on which a node hears itself.
   func isProbe(_ channel: [UInt8]) -> Bool {
     channel.starts(with: node) && channel.suffix(7) == Array("}:probe".utf8)[...]
@@ -62,14 +71,13 @@ struct RedisKeys {
   /// The pattern of the channels of all rooms whose name begins with `prefix`. Rooms' channels have a beginning of their
   /// own, so their common end need not be compared.
   func roomPattern(_ prefix: [UInt8]) -> [UInt8] {
-    var pattern = room
-    for byte in prefix {
-      // What PSUBSCRIBE takes for more than itself: * ? [ ] ^ - and the backslash, inside and outside of brackets.
-      if "*?[]^-\\".utf8.contains(byte) { pattern.append(UInt8(ascii: "\\")) }
-      pattern.append(byte)
-    }
-    pattern.append(UInt8(ascii: "*"))
-    return pattern
+    room + RedisKeys.literally(prefix) + [UInt8(ascii: "*")]
+  }
+
+  /// The pattern that fits this name alone: a backslash before what Redis takes for more than itself, inside and outside
+  /// of brackets.
+  private static func literally(_ name: [UInt8]) -> [UInt8] {
+    name.flatMap { "*?[]^-\\".utf8.contains($0) ? [UInt8(ascii: "\\"), $0] : [$0] }
   }
 
   private static func channel(_ prefix: [UInt8], _ name: [UInt8]) -> [UInt8] {
@@ -107,6 +115,15 @@ struct RedisKeys {
     guard bytes.count >= prefix.count else { return false }
     for i in 0..<prefix.count where bytes[i] != prefix[i] { return false }
     return true
+  }
+
+  /// The name that stands in a key between its beginning and its end, any bytes; nil for a key of another kind.
+  static func name(in key: [UInt8], after prefix: [UInt8], before end: StaticString) -> [UInt8]? {
+    let end = end.withUTF8Buffer { Array($0) }
+    guard key.count >= prefix.count + end.count, key.starts(with: prefix), key.suffix(end.count) == end[...] else {
+      return nil
+    }
+    return Array(key[prefix.count..<(key.count - end.count)])
   }
 
   /// The id of the node in a connection's name: what stands before the last dash. Nil without a dash.

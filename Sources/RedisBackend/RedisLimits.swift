@@ -55,6 +55,16 @@ public enum RedisLimits {
   static let sweptMarkMilliseconds = 3_600_000
   /// Rooms, connections or members in one command of a sweep.
   static let sweepChunk = 100
+  /// How long a node that looks for members of forgotten nodes keeps others from doing the same.
+  static let censusMilliseconds = 10_000
+  /// A census that took less than this spares others theirs, for the rest of `returnMilliseconds`: as they wait for so long,
+  /// it began after what they know of.
+  static let censusFreshMilliseconds = 1_000
+  /// Keys that SCAN looks at for one answer: some 200 us of Redis.
+  static let censusChunk = 1_000
+  /// How long a node's mark stays with a master: it is written again every `probeMilliseconds`, and a node that was stopped
+  /// for longer than this takes the master for flushed.
+  static let markMilliseconds = 3_600_000
   /// How long `stop` waits for Redis.
   static let stopMilliseconds = 3_000
   /// Departures and arrivals kept while Redis is away. Beyond it the node asserts its presence anew and looks for

@@ -10,6 +10,7 @@ extension Shard {
     guard channel != probeChannel else { return }
     if let probeChannel { _ = giveUp(probeChannel) }
     probeChannel = channel
+    isMarked = false
     probe.reset()
     audit.changeChannel()
     if let channel { _ = want(channel, nil) }
@@ -21,7 +22,9 @@ extension Shard {
     guard let probeChannel else { return subscriptionProved() }
     switch probe.look() {
     case .none: break
-    case .publish(let number): publish(probe: number, on: probeChannel)
+    case .publish(let number):
+      publish(probe: number, on: probeChannel)
+      if isSharded { leaveMark(probeChannel) }
     case .replace:
       replaceSubscriber("what is published does not arrive within \(RedisLimits.silenceMilliseconds) ms")
     }
@@ -42,6 +45,27 @@ extension Shard {
       if isSharded { writer.bulk("SPUBLISH") } else { writer.bulk("PUBLISH") }
       writer.bulk(channel)
       writer.bulk(Int(number))
+    }
+  }
+
+  /// Writes the node's mark, and learns whether it still stood: FLUSHALL on one master of a cluster closes no connection,
+  /// and the leases may be on another.
+  private func leaveMark(_ probeChannel: [UInt8]) {
+    guard let broker else { return }
+    let answer: PendingReplies.Handler = { [weak self] previous in
+      guard let self, let previous, !previous.isError, probeChannel == self.probeChannel else { return }
+      if isMarked, previous.kind == .null { self.broker?.flushed(self) }
+      isMarked = true
+    }
+    commands.request(answer) { writer in
+      writer.command(parts: 6)
+      writer.bulk("SET")
+      writer.bulk(broker.keys.mark(of: probeChannel))
+      writer.bulk("")
+      writer.bulk("PX")
+      writer.bulk(RedisLimits.markMilliseconds)
+      // Redis 6.2, which every Redis with sharded channels is.
+      writer.bulk("GET")
     }
   }
 

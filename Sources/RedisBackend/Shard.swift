@@ -17,6 +17,8 @@ final class Shard {
   private(set) var isConfirmed = false
   /// The channel on which the node hears itself.
   var probeChannel: [UInt8]?
+  /// Whether this node's mark was written there.
+  var isMarked = false
   var probe = SubscriptionProbe(first: .random(in: 0..<1 << 48))
   var audit = SubscriptionAudit()
   var isUp: Bool { isServing && isSubscribed }
