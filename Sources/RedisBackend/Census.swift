@@ -1,11 +1,12 @@
 import LoopCore
 
-/// Finds what is left in Redis of nodes that no lease knows, and has it swept.
+/// Finds members that no sweep would find, and has them looked at.
 ///
 /// A sweep finds a dead node by its lease and its members by its lists. When Redis has lost either and kept members, on
 /// another master or because they came after a FLUSHALL, nobody would ever remove them. So after every loss of data one node
-/// goes through all rooms, users and nodes, page by page, and writes a lease that has run out, and lists, for whoever has
-/// members and no lease: the usual sweep does the rest. Confined to the loop that created it.
+/// goes through all rooms, users and nodes, page by page, and writes into the lists what they lack. Whoever has members and
+/// no lease gets one that has run out: the usual sweep does the rest. Whoever has a lease and was not listed may have
+/// members of an earlier process with its id: it looks itself. Confined to the loop that created it.
 final class Census {
   private let masters: Masters
   private let road: CommandRouter
@@ -15,13 +16,16 @@ final class Census {
   /// Nodes with a lease, and nodes without, as far as this census has met them.
   private var living: Set<[UInt8]> = []
   private var dead: Set<[UInt8]> = []
+  /// Nodes with a lease whose lists lacked something.
+  private var unlisted: Set<[UInt8]> = []
   private(set) var isRunning = false
   private var beganAt: UInt64 = 0
 
   /// What came of a census.
   enum Outcome {
-    /// Everything was looked at, by this node or, just now, by another; these nodes must be swept.
-    case done(dead: Set<[UInt8]>)
+    /// Everything was looked at, by this node or, just now, by another. The dead must be swept, and the unlisted must
+    /// look who of their members is here.
+    case done(dead: Set<[UInt8]>, unlisted: Set<[UInt8]>)
     /// Another node is at it, or a master was out of reach: to be tried again.
     case postponed
     /// Redis does not let this node look, and says why.
@@ -43,7 +47,7 @@ final class Census {
     guard !isRunning else { return done(.postponed) }
     isRunning = true
     beganAt = loop.now
-    (living, dead) = ([node], [])
+    (living, dead, unlisted) = ([node], [], [])
     let finish = { [weak self] (outcome: Outcome) in
       self?.isRunning = false
       done(outcome)
@@ -54,7 +58,7 @@ final class Census {
       guard let self else { return }
       switch standing {
       case .mine: scan(shards, cursor: [0x30], finish)
-      case .done: finish(.done(dead: []))
+      case .done: finish(.done(dead: [], unlisted: []))
       case .taken, nil: finish(.postponed)
       }
     }
@@ -152,53 +156,61 @@ final class Census {
 
   private func look(at place: Place, _ done: @escaping (Bool) -> Void) {
     switch place {
-    case .node(let node): judge([node]) { done($0 != nil) }
-    case .room(let room):
-      lookAtNames(keys.room, room, "}:members", done) { [weak self] node, _, done in self?.list(room, of: node, done) }
-    case .user(let user):
-      lookAtNames(keys.user, user, "}:connections", done) { [weak self] node, names, done in
-        self?.register(names, of: user, node, done)
-      }
+    case .node(let node): judge([node], done)
+    case .room(let room): lookAt(room: room, done)
+    case .user(let user): lookAt(user: user, done)
     }
   }
 
-  /// Reads the connections at a place, and has those of each dead node noted.
-  private func lookAtNames(
-    _ prefix: [UInt8], _ owner: [UInt8], _ end: StaticString, _ done: @escaping (Bool) -> Void,
-    _ note: @escaping (_ node: [UInt8], _ names: [[UInt8]], _ done: @escaping (Bool) -> Void) -> Void
-  ) {
+  /// Reads whose members are in a room, and puts it into the lists of those nodes, where their sweep looks.
+  private func lookAt(room: [UInt8], _ done: @escaping (Bool) -> Void) {
     let read: PendingReplies.Handler = { [weak self] reply in
       guard let self, let reply else { return done(false) }
-      // Somebody else's: no member is in it.
-      guard !reply.begins(with: "WRONGTYPE") else { return done(true) }
-      guard reply.kind == .array else { return done(false) }
-      var names: [[UInt8]: [[UInt8]]] = [:]
-      for i in 0..<reply.count {
-        let name = reply[i].copy
-        guard let node = RedisKeys.node(ofConnection: name), !living.contains(node) else { continue }
-        names[node, default: []].append(name)
-      }
-      judge(Array(names.keys)) { dead in
-        guard let dead else { return done(false) }
-        let all = Gathering(dead.count, done)
-        for node in dead { note(node, names[node] ?? [], all.one) }
+      guard reply.kind == .array else { return done(Census.isForeign(reply)) }
+      let nodes = Set((0..<reply.count).compactMap { RedisKeys.node(ofConnection: reply[$0].copy) })
+      judge(nodes) { [weak self] isComplete in
+        guard let self, isComplete else { return done(false) }
+        let all = Gathering(nodes.count, done)
+        for node in nodes { list(room, of: node, all.one) }
       }
     }
-    road.request(read) { writer in
+    road.request(read) { [keys] writer in
       writer.command(parts: 2)
       writer.bulk("HKEYS")
-      writer.bulk(prefix, owner, end)
+      writer.bulk(keys.room, room, "}:members")
     }
   }
 
-  /// Answers which of some nodes have no lease, or nil when that cannot be read. Asked after their members were read: a
-  /// node takes its lease before it has any.
-  private func judge(_ nodes: [[UInt8]], _ reply: @escaping ([[UInt8]]?) -> Void) {
-    let unknown = nodes.filter { !living.contains($0) && !dead.contains($0) }
-    let all = Gathering(unknown.count) { [weak self] isComplete in
-      guard let self, isComplete else { return reply(nil) }
-      reply(nodes.filter { self.dead.contains($0) })
+  /// Reads a user's connections, and puts them among those of their nodes, where a sweep looks.
+  private func lookAt(user: [UInt8], _ done: @escaping (Bool) -> Void) {
+    let read: PendingReplies.Handler = { [weak self] fields in
+      guard let self, let fields else { return done(false) }
+      guard fields.kind == .array else { return done(Census.isForeign(fields)) }
+      let found = stride(from: 0, to: fields.count - 1, by: 2).compactMap { index in
+        let name = fields[index].copy
+        return RedisKeys.node(ofConnection: name).map { (node: $0, name: name, value: fields[index + 1].copy) }
+      }
+      judge(Set(found.map(\.node))) { [weak self] isComplete in
+        guard let self, isComplete else { return done(false) }
+        let all = Gathering(found.count, done)
+        for entry in found { register(entry.name, entry.value, of: entry.node, all.one) }
+      }
     }
+    road.request(read) { [keys] writer in
+      writer.command(parts: 2)
+      writer.bulk("HGETALL")
+      writer.bulk(keys.user, user, "}:connections")
+    }
+  }
+
+  /// Whether a key is somebody else's, with another type than its name suggests.
+  private static func isForeign(_ reply: Reply) -> Bool { reply.begins(with: "WRONGTYPE") }
+
+  /// Finds out which of some nodes have a lease. Asked after their members were read: a node takes its lease before it has
+  /// any.
+  private func judge(_ nodes: Set<[UInt8]>, _ done: @escaping (_ isComplete: Bool) -> Void) {
+    let unknown = nodes.subtracting(living).subtracting(dead)
+    let all = Gathering(unknown.count, done)
     for node in unknown {
       let scored: PendingReplies.Handler = { [weak self] score in
         guard let self, let score, !score.isError else { return all.one(false) }
@@ -214,11 +226,10 @@ final class Census {
     }
   }
 
-  // MARK: What must go
+  // MARK: What is written
 
-  /// Puts a room into the list of a dead node, where its sweep looks.
   private func list(_ room: [UInt8], of node: [UInt8], _ done: @escaping (Bool) -> Void) {
-    road.request({ done($0?.kind == .integer) }) { [keys] writer in
+    road.request({ [weak self] reply in self?.noted(node, reply, done) }) { [keys] writer in
       writer.command(parts: 4)
       writer.bulk("ZADD")
       writer.bulk(keys.node, node, "}:rooms")
@@ -227,28 +238,21 @@ final class Census {
     }
   }
 
-  /// Puts connections of a user into those of a dead node, where its sweep looks.
-  private func register(_ names: [[UInt8]], of user: [UInt8], _ node: [UInt8], _ done: @escaping (Bool) -> Void) {
-    let read: PendingReplies.Handler = { [weak self] values in
-      guard let self, let values, values.count == names.count else { return done(false) }
-      let found = names.indices.filter { values[$0].kind == .string }.map { (names[$0], values[$0].copy) }
-      let all = Gathering(found.count, done)
-      for (name, value) in found {
-        road.request({ all.one($0?.kind == .integer) }) { [keys] writer in
-          writer.command(parts: 4)
-          writer.bulk("HSET")
-          writer.bulk(keys.node, node, "}:connections")
-          writer.bulk(name)
-          writer.bulk(value)
-        }
-      }
+  private func register(_ name: [UInt8], _ value: [UInt8], of node: [UInt8], _ done: @escaping (Bool) -> Void) {
+    road.request({ [weak self] reply in self?.noted(node, reply, done) }) { [keys] writer in
+      writer.command(parts: 4)
+      writer.bulk("HSETNX")
+      writer.bulk(keys.node, node, "}:connections")
+      writer.bulk(name)
+      writer.bulk(value)
     }
-    road.request(read) { [keys] writer in
-      writer.command(parts: 2 + names.count)
-      writer.bulk("HMGET")
-      writer.bulk(keys.user, user, "}:connections")
-      for name in names { writer.bulk(name) }
-    }
+  }
+
+  /// Takes the number of entries that a list lacked.
+  private func noted(_ node: [UInt8], _ reply: Reply?, _ done: (Bool) -> Void) {
+    guard let reply, reply.kind == .integer else { return done(false) }
+    if reply.integer > 0, living.contains(node) { unlisted.insert(node) }
+    done(true)
   }
 
   /// Gives every dead node a lease that has run out, unless it has one after all.
@@ -256,7 +260,7 @@ final class Census {
     let all = Gathering(dead.count) { [weak self] isComplete in
       guard let self, isComplete else { return finish(.postponed) }
       conclude()
-      finish(.done(dead: dead))
+      finish(.done(dead: dead, unlisted: unlisted))
     }
     for node in dead {
       road.request({ all.one($0?.kind == .integer) }) { [keys] writer in

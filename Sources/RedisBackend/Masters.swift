@@ -1,3 +1,4 @@
+import LoopCore
 import Realtime
 
 /// The masters that a node uses, and which of them holds which slot. Without a cluster there is one, for everything.
@@ -95,6 +96,7 @@ final class Masters {
     shard.subscriber.endpoint = endpoint
     shard.isSuccessor = hasMap
     shard.hasServed = false
+    if isSharded { shard.tookOverAt = Clock.wallMilliseconds() }
     shard.mustCompare = true
     shards.append(shard)
     shard.start()

@@ -46,13 +46,28 @@ extension RedisBroker {
       case .postponed: return
       case .refused(let reason):
         log(.warning, "members that a forgotten node left may stay: give the Redis user +scan (\(reason))")
-      case .done(let dead):
+      case .done(let dead, let unlisted):
         forgottenNodes = dead
         expiredNodes.formUnion(dead)
         for node in dead { sweeper.sweep(dead: node) }
+        for node in unlisted { haveAudited(node) }
       }
       // What was lost meanwhile is looked for once more.
       if censusDueAt == due { (censusDueAt, isCensusOwn) = (nil, false) } else { takeCensus() }
     }
+  }
+
+  /// Has a node look who of its members in Redis is there: at once, or with its next renewal, which finds the mark.
+  private func haveAudited(_ other: [UInt8]) {
+    guard other != node else { return auditEverything() }
+    scripts.run(.recall, keys: 1, parts: 2, { _ in }) { [keys] writer in
+      writer.bulk(keys.swept)
+      writer.bulk(other)
+    }
+  }
+
+  func auditEverything() {
+    for shard in masters.shards { shard.mustAudit = true }
+    auditPresence()
   }
 }

@@ -79,6 +79,8 @@ public final class RedisBroker: Broker, TickParticipant {
   var enterings = EnteringLedger()
   /// Rooms known to stand in the node's list of rooms.
   var listedRooms: Set<[UInt8]> = []
+  /// Rooms in which something was heard that a replaced master may have said.
+  var doubtedRooms: Set<[UInt8]> = []
   /// Channels wanted before it was known which master holds them.
   var homeless: Set<[UInt8]> = []
 

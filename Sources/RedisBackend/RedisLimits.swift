@@ -65,6 +65,13 @@ public enum RedisLimits {
   /// How long a node's mark stays with a master: it is written again every `probeMilliseconds`, and a node that was stopped
   /// for longer than this takes the master for flushed.
   static let markMilliseconds = 3_600_000
+  /// Messages that were accepted until so long after another master took a shard's place are read from history: nodes may
+  /// learn of it so much later than others.
+  static let takeoverMilliseconds = 5_000
+  /// How long such messages are gathered before history is read.
+  static let doubtMilliseconds = 50
+  /// Rooms of which history is read at a time then: 10,000 reads a second. Others wait for the next time.
+  static let doubtedRoomsMax = 500
   /// How long `stop` waits for Redis.
   static let stopMilliseconds = 3_000
   /// Departures and arrivals kept while Redis is away. Beyond it the node asserts its presence anew and looks for

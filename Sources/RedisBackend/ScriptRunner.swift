@@ -1,7 +1,7 @@
 /// The scripts, each a file that opens with its KEYS and ARGV.
 enum Script: Int, CaseIterable {
   case publish, position, compare, history, enter, leave, renew, liveNodes, sweepBegin, sweepRoom, sweepEnd, sendOnce
-  case revoke, handOver
+  case revoke, handOver, recall
 
   var source: [UInt8] {
     switch self {
@@ -19,6 +19,7 @@ enum Script: Int, CaseIterable {
     case .sendOnce: PackageResources.send_once_lua
     case .handOver: PackageResources.hand_over_lua
     case .revoke: PackageResources.revoke_lua
+    case .recall: PackageResources.recall_lua
     }
   }
 }

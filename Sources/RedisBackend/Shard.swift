@@ -30,6 +30,10 @@ final class Shard {
   var mustCompare = false
   /// Whether another master held its slots before, which may not have passed on the last that it was told.
   var isSuccessor = false
+  /// When this node began to use it as a cluster's master, by the wall clock in milliseconds; 0 without a cluster. Whoever
+  /// was the master before may still be heard here.
+  var tookOverAt: UInt64 = 0
+  var mayHearPredecessor: Bool { tookOverAt > 0 }
   /// Whether the server said that a channel is no longer, or not, its own.
   var hasStrays = false
   /// The process that the command link has reached, and the one that served last; nil: not known.

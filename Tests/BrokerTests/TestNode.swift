@@ -36,6 +36,10 @@ final class Recorder: BrokerListener {
     restored += 1
     for room in watched where isAffected?(bytes(room)) ?? true { compared.append(room) }
   }
+  var doubted: Set<String> = []
+  func doubted(rooms names: Set<[UInt8]>) {
+    for name in names { doubted.insert(String(decoding: name, as: UTF8.self)) }
+  }
   func presenceLost(announce: Bool) {
     presenceLost.append(announce)
     onPresenceLost()

@@ -211,6 +211,15 @@ extension Hub: BrokerListener {
     finish()
   }
 
+  public func doubted(rooms names: Set<[UInt8]>) {
+    for name in names {
+      guard let room = rooms.find(name.span) else { continue }
+      if room.phase == .entering { room.mustCompare = true }
+      guard room.phase == .live || room.phase == .recovering, room.stream != nil else { continue }
+      recover(room)
+    }
+  }
+
   public func presenceLost(announce: Bool) {
     comparePresence(in: Limits.presenceAssertMilliseconds)
     // What forgot the members has likely forgotten the rooms too: without a message nobody would tell.
