@@ -35,15 +35,17 @@ extension RedisBroker {
     checkMaster()
   }
 
-  /// Asks the sentinels, with every renewal, whether the master is still the one. A master that was replaced while it said
-  /// nothing, or by order, takes commands for many seconds more, all of which will be lost.
+  /// Asks the sentinels, with every renewal, whether the master is still the one: their announcement may have been missed.
   private func checkMaster() {
-    finder?.find { [weak self] found in
-      guard let self, !isStopping, case .success(let endpoint) = found, let link = masters.shards.first?.commands,
-        link.phase == .open, link.endpoint != endpoint
-      else { return }
-      link.fail("the sentinels have made \(endpoint) the master")
-    }
+    finder?.look()
+    finder?.find { [weak self] found in if case .success(let endpoint) = found { self?.replaced(by: endpoint) } }
+  }
+
+  /// Leaves a master that was replaced: it may take commands for many seconds more, all of which will be lost.
+  func replaced(by endpoint: RedisEndpoint) {
+    guard !isStopping, let link = masters.shards.first?.commands, link.phase != .resolving, link.endpoint != endpoint
+    else { return }
+    link.fail("the sentinels have made \(endpoint) the master")
   }
 
   /// Takes nobody for dead until every living node has had time to renew its lease.

@@ -107,7 +107,7 @@ public final class RedisBroker: Broker, TickParticipant {
     case .sentinel(let sentinels, let master):
       finder = MasterFinder(
         loop: loop, resolver: resolver, configuration: configuration, tls: tls, sentinels: sentinels, master: master,
-        name: name + "-finder")
+        name: name)
     case .cluster(let seeds):
       watcher = MapWatcher(
         loop: loop, resolver: resolver, configuration: configuration, tls: tls, seeds: seeds, name: name + "-map",
@@ -164,6 +164,7 @@ public final class RedisBroker: Broker, TickParticipant {
     lease.refused = { [weak self] in self?.leaseRefused() }
     lease.clockJumped = { [weak self] in self?.distrustLeases() }
     sweeper.swept = { [weak self] in self?.swept($0) }
+    finder?.switched = { [weak self] in self?.replaced(by: $0) }
     watcher?.found = { [weak self] in self?.adopt($0) }
     commands.willSend = { [batch] in batch.close() }
     commands.mapIsStale = { [weak self] in self?.watcher?.refresh() }
@@ -202,6 +203,7 @@ public final class RedisBroker: Broker, TickParticipant {
 
   public func start() {
     watcher?.start()
+    finder?.start()
     watchSubscriptions()
     switch configuration.topology {
     case .single(let endpoint): beginSingle(endpoint)

@@ -4,6 +4,8 @@ public enum RedisLimits {
   public static let connectMilliseconds = 2_000
   /// A sentinel or a node of a cluster that was asked where the masters are has this long to answer; then the next is asked.
   static let inquiryMilliseconds = 1_000
+  /// How long a master that one sentinel has announced counts more than what another says: sentinels tell each other every 2 s.
+  static let announcementMilliseconds = 3_000
   /// Time between two questions for the map of a cluster at least.
   static let mapMilliseconds = 250
   /// How long a command waits that a cluster has sent elsewhere, before it is sent again.

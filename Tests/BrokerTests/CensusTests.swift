@@ -93,6 +93,41 @@ struct CensusTests {
     }
   }
 
+  @Test(
+    "in a cluster: a node that is started again finds who was left by the process before, though its lists are lost")
+  func earlierProcess() throws {
+    let cluster = try RedisClusterProcesses()
+    func node(_ id: String) throws -> TestNode {
+      try TestNode(id, on: nil) {
+        $0.topology = .cluster(cluster.masters.map { .tcp(host: "127.0.0.1", port: $0.port) })
+      }
+    }
+    let lists = try cluster.master(of: "roost:{n:gone}:rooms")
+    let room = try cluster.room(on: (lists + 1) % 3)
+    let user = try #require(
+      try (0..<200).map { "u\($0)" }.first { try cluster.master(of: "roost:{u:\($0)}:connections") != lists })
+    let (watching, gone) = (try node("watching"), try node("gone"))
+    try #require(drive([watching, gone], within: 15) { watching.isUp && gone.isUp })
+    try watching.subscribe(room)
+    _ = try gone.enter(gone.member(user), room)
+    gone.broker.connect(gone.member(user))
+    #expect(
+      drive([watching, gone], within: 15) {
+        (try? cluster.masters[lists].command("KEYS roost:{n:watching*}:mark"))?.hasPrefix("*1") == true
+      })
+    gone.redis?.abandon()
+    _ = try cluster.masters[lists].command("FLUSHALL")
+    let again = try node("gone")
+    again.heard.gone = [String(decoding: gone.member(user).name, as: UTF8.self)]
+    #expect(drive([watching, again], within: 25) { watching.heard.notices(.userLeft) == ["\"\(user)\""] })
+    #expect(try watching.members(room).isEmpty)
+    #expect(
+      drive([watching, again], within: 10) {
+        (try? ask([watching]) { watching.broker.connections(of: bytes(user), $0) }.isEmpty) == true
+      })
+    #expect(watching.heard.notices(.userLeft).count == 1)
+  }
+
   @Test("says what right it lacks, and goes on, when Redis refuses to let it look")
   func refused() throws {
     let server = try RedisServer()

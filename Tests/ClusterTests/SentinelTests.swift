@@ -86,6 +86,32 @@ struct SentinelTests {
     try clients[1].expect("message") { $0.int("n") == 1 }
   }
 
+  @Test("goes to the master that a sentinel announces, though none answers questions any more")
+  func announcement() throws {
+    let trio = try SentinelTrio()
+    let nodes = try Cluster.nodes(on: trio.url)
+    let clients = try nodes.map { try $0.connect("listener") }
+    for client in clients { try client.join("r") }
+    for port in trio.ports {
+      try eventually("the nodes listen to sentinel \(port)") {
+        let list = try RedisProcess.command("CLIENT LIST", port: port)
+        return list.split(whereSeparator: \.isNewline).count { $0.contains("-ear ") && $0.contains(" sub=1 ") }
+          == nodes.count
+      }
+      let reply = try RedisProcess.command("ACL SETUSER default -sentinel|get-master-addr-by-name", port: port)
+      #expect(reply.hasPrefix("+OK"))
+    }
+    #expect(try RedisProcess.command("SENTINEL FAILOVER main", port: trio.ports[0]).hasPrefix("+"))
+    for (node, id) in zip(nodes, ["n1", "n2"]) {
+      _ = try node.process.line(with: "the sentinels have made 127.0.0.1:\(trio.replica.port) the master")
+      try eventually("it is there", within: 15) {
+        try trio.replica.command("CLIENT LIST").contains("name=roost-\(id)-commands")
+      }
+    }
+    try clients[0].insist(1, in: "r")
+    try clients[1].expect("message") { $0.int("n") == 1 }
+  }
+
   @Test("finds the master while one sentinel is dead, and says which master no sentinel knows")
   func sentinels() throws {
     let trio = try SentinelTrio()

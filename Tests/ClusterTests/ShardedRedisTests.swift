@@ -230,4 +230,43 @@ struct ShardedRedisTests {
       #expect(try node.inspect("presence/\(living)")["users"]?.asInt == 2)
     }
   }
+
+  @Test("believes nothing that a replaced master says late, and loses nothing by it")
+  func lateWords() throws {
+    let cluster = try RedisClusterProcesses(replicated: true)
+    let nodes = try Cluster.nodes(on: cluster.url)
+    let victim = (try cluster.master(of: "roost:{nodes}:leases") + 1) % 3
+    let room = try cluster.room(on: victim)
+    let (publisher, listener) = (try nodes[0].connect("publisher"), try nodes[1].connect("listener"))
+    for client in [publisher, listener] { try client.join(room) }
+    for n in 1...5 { try publisher.insist(n, in: room) }
+    let last = try listener.expect("message") { $0.int("n") == 5 }
+    let replica = cluster.replicas[victim]
+    try eventually("the replica is in step") {
+      try cluster.masters[victim].info("master_repl_offset") == replica.info("slave_repl_offset")
+    }
+    cluster.masters[victim].kill()
+    for client in [publisher, listener] { try client.expect("restored", within: 25) }
+    _ = try listener.settle()
+    // What the old master was sent before it was replaced, as the cluster's own connections would bring it: a message for the
+    // next place in the room, and the word that somebody has left.
+    let epoch = try publisher.ask(#""type":"history","room":"\#(room)","limit":1"#).string("epoch") ?? ""
+    let sentAt = last.int("ts") ?? 0
+    // As an inline command takes them: line feeds and quotes with a backslash.
+    for payload in [
+      #"\#(epoch):6 m \#(sentAt) n1-0 \"publisher\"\n\"n\":0"#, #"- l \#(sentAt) n1-0 \"publisher\"\n"#,
+    ] {
+      let told = try replica.command(#"SPUBLISH roost:{r:\#(room)}:ch "\#(payload)""#)
+      #expect(told.hasPrefix(":1") || told.hasPrefix(":2"), "\(told)")
+    }
+    for n in 6...8 { try publisher.insist(n, in: room) }
+    var texts: [Received] = []
+    try eventually("all messages are here") {
+      texts += try listener.settle()
+      return numbers(texts, in: room).contains(8)
+    }
+    #expect(numbers(texts, in: room) == [6, 7, 8])
+    #expect(texts.filter { $0.type == "message" }.compactMap { $0.int("offset") } == [6, 7, 8])
+    #expect(types(texts).isSubset(of: ["message"]), "\(types(texts))")
+  }
 }

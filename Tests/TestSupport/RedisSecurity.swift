@@ -27,7 +27,7 @@ package struct RedisSecurity: Sendable {
     tls-ca-cert-file \(certificates.authority)
     tls-auth-clients yes
     tls-replication yes
-    user roost on >s3cret +sentinel|get-master-addr-by-name +client|setname
+    user roost on >s3cret &+switch-master +sentinel|get-master-addr-by-name +subscribe +ping +client|setname
 
     """
   }
