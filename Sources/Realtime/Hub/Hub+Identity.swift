@@ -27,7 +27,7 @@ extension Hub {
       identify(id, as: user)
       return nil
     }
-    setDeadline(of: id, to: clock() + UInt64(configuration.authTimeoutMilliseconds))
+    awaitingToken.append((steady() + UInt64(configuration.authTimeoutMilliseconds), id))
     guard let token = arriving.token, judgeToken != nil else { return nil }
     var verdict: TokenVerdict?
     var isGreeted = false
@@ -130,19 +130,28 @@ extension Hub {
     deadlines.forget { sessions.contains($0) && sessions[$0.index].deadline == $1 }
   }
 
-  /// Ends the sessions whose token has expired or did not come in time.
-  func endOverdueSessions(_ now: UInt64) {
+  /// Ends the sessions whose token did not come in time, by the clock that no one can set.
+  func endUnidentifiedSessions(_ now: UInt64) {
+    var ended = 0
+    while ended < awaitingToken.count, awaitingToken[ended].deadline <= now {
+      let id = awaitingToken[ended].session
+      ended += 1
+      guard sessions.contains(id), sessions[id.index].user == nil else { continue }
+      counters.refusals.add(.authenticationTime)
+      let seconds = configuration.authTimeoutMilliseconds / 1000
+      endUnauthenticated(id, reason: "no valid token came within \(seconds) s", answerID: nil)
+    }
+    awaitingToken.removeFirst(ended)
+  }
+
+  /// Ends the sessions whose token has expired, by the wall clock, as tokens say it.
+  func endExpiredSessions(_ now: UInt64) {
     while let (id, moment) = deadlines.popDue(at: now) {
       guard sessions.contains(id), sessions[id.index].deadline == moment else { continue }
       sessions[id.index].deadline = .max
-      if sessions[id.index].user == nil {
-        counters.refusals.add(.authenticationTime)
-        let seconds = configuration.authTimeoutMilliseconds / 1000
-        endUnauthenticated(id, reason: "no valid token came within \(seconds) s", answerID: nil)
-      } else if let expiresAt = sessions[id.index].identity?.expiresAt {
-        guard expiresAt <= now else { setDeadline(of: id, to: expiresAt); continue }
-        endUnauthenticated(id, reason: "the token has expired", answerID: nil)
-      }
+      guard let expiresAt = sessions[id.index].identity?.expiresAt else { continue }
+      guard expiresAt <= now else { setDeadline(of: id, to: expiresAt); continue }
+      endUnauthenticated(id, reason: "the token has expired", answerID: nil)
     }
   }
 }

@@ -73,8 +73,10 @@ public final class Hub {
   /// Operations of sessions that are still joining, and the sessions whose join has ended one way or the other.
   var postponed: [SlabID: [Postponed]] = [:]
   var settled: [SlabID] = []
-  /// Sessions whose token is being judged, and the moments at which tokens expire or must have come.
+  /// Sessions whose token is being judged, those that came without a user in the order in which their time is up, and the
+  /// moments at which tokens expire.
   var authenticating: Set<SlabID> = []
+  var awaitingToken: [(deadline: UInt64, session: SlabID)] = []
   var deadlines = Deadlines()
   var revocations = RevocationList()
   /// Rooms without local members, in the order in which their time is up.
@@ -249,9 +251,10 @@ extension Hub {
   /// The node calls it about once a second.
   public func expire() {
     let date = clock()
-    endOverdueSessions(date)
+    endExpiredSessions(date)
     revocations.expire(at: date)
     let now = steady()
+    endUnidentifiedSessions(now)
     var ended = 0
     while ended < lingering.count, lingering[ended].deadline <= now {
       let room = lingering[ended].room

@@ -88,11 +88,14 @@ struct IdentityTests {
     #expect(tokens.bench.closes.isEmpty)
   }
 
-  @Test("closes with 4401 and a reason when no token came in time, not before, and only once")
-  func timeout() {
+  @Test(
+    "closes with 4401 and a reason when no token came in time, not before, and only once, however the clock is set",
+    arguments: [0, 3_600_000, -3_600_000])
+  func timeout(clockSetBy offset: Int64) {
     let tokens = TokenBench()
     let client = tokens.bench.arrive()
     _ = client.take()
+    tokens.bench.clock.offset = offset
     tokens.pass(seconds: 9)
     #expect(client.take().isEmpty && tokens.bench.closes.isEmpty)
     tokens.pass(seconds: 1)
