@@ -1,107 +1,98 @@
-import LoopCore
-
 /// Finds members that no sweep would find, and has them looked at.
 ///
 /// A sweep finds a dead node by its lease and its members by its lists. When Redis has lost either and kept members, on
 /// another master or because they came after a FLUSHALL, nobody would ever remove them. So after every loss of data one node
 /// goes through all rooms, users and nodes, page by page, and writes into the lists what they lack. Whoever has members and
 /// no lease gets one that has run out: the usual sweep does the rest. Whoever has a lease and was not listed may have
-/// members of an earlier process with its id: it looks itself. Confined to the loop that created it.
+/// members of an earlier process with its id: it looks itself. Confined to the loop of its broker.
 final class Census {
-  private let masters: Masters
-  private let road: CommandRouter
-  private let keys: RedisKeys
-  private let node: [UInt8]
-  private let loop: EventLoop
-  /// Nodes with a lease, and nodes without, as far as this census has met them.
-  private var living: Set<[UInt8]> = []
-  private var dead: Set<[UInt8]> = []
-  /// Nodes with a lease whose lists lacked something.
-  private var unlisted: Set<[UInt8]> = []
-  private(set) var isRunning = false
-  private var beganAt: UInt64 = 0
-
   /// What came of a census.
   enum Outcome {
-    /// Everything was looked at, by this node or, just now, by another. The dead must be swept, and the unlisted must
-    /// look who of their members is here.
+    /// Everything was looked at, by this node or, since the loss, by another. The dead must be swept, and the unlisted must
+    /// look who of their members is here: all but this node itself were told.
     case done(dead: Set<[UInt8]>, unlisted: Set<[UInt8]>)
-    /// Another node is at it, or a master was out of reach: to be tried again.
+    /// Another node is at it, a master was out of reach, or more was lost meanwhile: to be tried again.
     case postponed
-    /// Redis does not let this node look, and says why.
+    /// Redis does not let this node look: what it says, and what to do about it.
     case refused(String)
   }
 
-  init(loop: EventLoop, masters: Masters, road: CommandRouter, keys: RedisKeys, node: [UInt8]) {
-    self.loop = loop
+  private let masters: Masters
+  let road: CommandRouter
+  private let scripts: ScriptRunner
+  let keys: RedisKeys
+  private let node: [UInt8]
+  private(set) var isRunning = false
+  /// Nodes with a lease, and nodes without, as far as this census has met them.
+  private(set) var living: Set<[UInt8]> = []
+  private var dead: Set<[UInt8]> = []
+  /// Nodes with a lease whose lists lacked something.
+  var unlisted: Set<[UInt8]> = []
+  /// What Redis refused, in its words.
+  private var refusal: String?
+  /// Which slots were where at the beginning.
+  private var generation = 0
+  private var mayBury: () -> Bool = { false }
+  private var finish: (Outcome) -> Void = { _ in }
+
+  init(masters: Masters, road: CommandRouter, scripts: ScriptRunner, keys: RedisKeys, node: [UInt8]) {
     self.masters = masters
     self.road = road
+    self.scripts = scripts
     self.keys = keys
     self.node = node
   }
 
-  /// Goes through everything.
+  /// Goes through everything, unless another node does, or has since the loss.
   ///
-  /// - Parameter isShared: whether it will do if another node has just looked.
-  func run(isShared: Bool, _ done: @escaping (Outcome) -> Void) {
-    guard !isRunning else { return done(.postponed) }
+  /// - Parameters:
+  ///   - age: how long ago the loss was noticed.
+  ///   - mayBury: asked in the end whether leases still tell who lives.
+  func run(lossMillisecondsAgo age: Int, mayBury: @escaping () -> Bool, _ done: @escaping (Outcome) -> Void) {
     isRunning = true
-    beganAt = loop.now
-    (living, dead, unlisted) = ([node], [], [])
-    let finish = { [weak self] (outcome: Outcome) in
-      self?.isRunning = false
+    (living, dead, unlisted, refusal) = ([node], [], [], nil)
+    generation = masters.generation
+    self.mayBury = mayBury
+    finish = { [weak self] outcome in
+      guard let self, isRunning else { return }
+      isRunning = false
+      (finish, self.mayBury) = ({ _ in }, { false })
       done(outcome)
     }
-    let shards = masters.shards.filter { $0.slotCount > 0 }[...]
-    guard isShared else { return scan(shards, cursor: [0x30], finish) }
-    claim { [weak self] standing in
+    tell("begin", age: age) { [weak self] answer in
       guard let self else { return }
-      switch standing {
-      case .mine: scan(shards, cursor: [0x30], finish)
-      case .done: finish(.done(dead: [], unlisted: []))
-      case .taken, nil: finish(.postponed)
+      switch answer {
+      case 1: scan(masters.shards.filter { $0.slotCount > 0 }[...], cursor: [0x30])
+      case 0: finish(.done(dead: [], unlisted: []))
+      default: finish(.postponed)
       }
     }
   }
 
-  // MARK: Who does it
-
-  private enum Claim { case mine, taken, done }
-
-  /// One node is enough. Whoever fails to claim waits until it reads that it is done, or that nobody is at it.
-  private func claim(_ reply: @escaping (Claim?) -> Void) {
-    let claimed: PendingReplies.Handler = { [weak self] answer in
-      guard let self, let answer, !answer.isError else { return reply(nil) }
-      if answer.kind == .status { return reply(.mine) }
-      road.request({ reply($0.map { $0.begins(with: "done") ? .done : .taken }) }) { [keys] writer in
-        writer.command(parts: 2)
-        writer.bulk("GET")
-        writer.bulk(keys.census)
-      }
-    }
-    road.request(claimed) { [keys, node] writer in
-      writer.command(parts: 6)
-      writer.bulk("SET")
+  /// Says how far this node is, and hears whether it is to look.
+  private func tell(_ stage: StaticString, age: Int = 0, _ done: @escaping (Int?) -> Void) {
+    scripts.run(.census, keys: 1, parts: 5, { done($0?.integer) }) { [keys, node] writer in
       writer.bulk(keys.census)
       writer.bulk(node)
-      writer.bulk("NX")
-      writer.bulk("PX")
+      writer.bulk(stage)
+      writer.bulk(age)
       writer.bulk(RedisLimits.censusMilliseconds)
     }
   }
 
-  /// Spares others the work for as long as it surely began after what made them ask for it.
-  private func conclude() {
-    let isRecent = loop.now < beganAt + UInt64(RedisLimits.censusFreshMilliseconds) * 1_000_000
-    road.request({ _ in }) { [keys] writer in
-      writer.command(parts: isRecent ? 5 : 2)
-      writer.bulk(isRecent ? "SET" : "DEL")
-      writer.bulk(keys.census)
-      guard isRecent else { return }
-      writer.bulk("done")
-      writer.bulk("PX")
-      writer.bulk(RedisLimits.returnMilliseconds - RedisLimits.censusFreshMilliseconds)
-    }
+  /// Gives up: for good when Redis refused something.
+  private func breakOff() {
+    finish(refusal.map { .refused("\($0); grant the ACL user what docs/redis.md lists") } ?? .postponed)
+  }
+
+  /// Takes an answer to be used if it is good. A key that is somebody else's, with another type than its name suggests, holds
+  /// no members: it is passed over.
+  func accept(_ reply: Reply?, _ done: (Bool) -> Void, _ use: (Reply) -> Void) {
+    guard let reply else { return done(false) }
+    guard reply.isError else { return use(reply) }
+    if reply.begins(with: "WRONGTYPE") { return done(true) }
+    for sort in ["NOPERM", "ERR", "OOM"] as [StaticString] where reply.begins(with: sort) { refusal = reply.text }
+    done(false)
   }
 
   // MARK: What there is
@@ -111,20 +102,12 @@ final class Census {
     case room([UInt8]), user([UInt8]), node([UInt8])
   }
 
-  private func scan(_ left: ArraySlice<Shard>, cursor: [UInt8], _ finish: @escaping (Outcome) -> Void) {
-    guard let shard = left.first else { return bury(finish) }
+  private func scan(_ left: ArraySlice<Shard>, cursor: [UInt8]) {
+    guard let shard = left.first else { return bury() }
     let scanned: PendingReplies.Handler = { [weak self] reply in
-      guard let self, let reply else { return finish(.postponed) }
-      if reply.begins(with: "NOPERM") { return finish(.refused(reply.text)) }
-      guard reply.count == 2 else { return finish(.postponed) }
-      let next = reply[0].copy
-      let found = reply[1]
-      let places = (0..<found.count).compactMap { self.place(of: found[$0].copy) }
-      look(at: places[...]) { [weak self] isComplete in
-        guard let self, isComplete else { return finish(.postponed) }
-        if next == [0x30] { scan(left.dropFirst(), cursor: next, finish) } else { scan(left, cursor: next, finish) }
-      }
+      self?.accept(reply, { _ in self?.breakOff() }) { reply in self?.look(at: reply, of: left) }
     }
+    tell("page") { _ in }
     shard.commands.request(scanned) { [keys] writer in
       writer.command(parts: 6)
       writer.bulk("SCAN")
@@ -136,6 +119,16 @@ final class Census {
     }
   }
 
+  private func look(at page: Reply, of left: ArraySlice<Shard>) {
+    guard page.count == 2 else { return breakOff() }
+    let (next, found) = (page[0].copy, page[1])
+    let places = (0..<found.count).compactMap { self.place(of: found[$0].copy) }
+    inTurn(places[...], { [weak self] in self?.look(at: $0, $1) }) { [weak self] isComplete in
+      guard let self, isComplete else { self?.breakOff(); return }
+      if next == [0x30] { scan(left.dropFirst(), cursor: next) } else { scan(left, cursor: next) }
+    }
+  }
+
   private func place(of key: [UInt8]) -> Place? {
     if let room = RedisKeys.name(in: key, after: keys.room, before: "}:members") { return .room(room) }
     if let user = RedisKeys.name(in: key, after: keys.user, before: "}:connections") { return .user(user) }
@@ -143,15 +136,18 @@ final class Census {
     return (node ?? RedisKeys.name(in: key, after: keys.node, before: "}:rooms")).map { .node($0) }
   }
 
-  /// Looks at places in their order, some at a time.
-  private func look(at places: ArraySlice<Place>, _ done: @escaping (_ isComplete: Bool) -> Void) {
-    let chunk = places.prefix(RedisLimits.sweepChunk)
+  /// Does something with each of many things, a chunk at a time, and tells once whether all of it was done.
+  private func inTurn<Thing>(
+    _ things: ArraySlice<Thing>, _ body: @escaping (Thing, _ done: @escaping (Bool) -> Void) -> Void,
+    _ done: @escaping (_ isComplete: Bool) -> Void
+  ) {
+    let chunk = things.prefix(RedisLimits.sweepChunk)
     guard !chunk.isEmpty else { return done(true) }
     let all = Gathering(chunk.count) { [weak self] isComplete in
       guard let self, isComplete else { return done(false) }
-      look(at: places.dropFirst(chunk.count), done)
+      inTurn(things.dropFirst(chunk.count), body, done)
     }
-    for place in chunk { look(at: place, all.one) }
+    for thing in chunk { body(thing, all.one) }
   }
 
   private func look(at place: Place, _ done: @escaping (Bool) -> Void) {
@@ -165,13 +161,21 @@ final class Census {
   /// Reads whose members are in a room, and puts it into the lists of those nodes, where their sweep looks.
   private func lookAt(room: [UInt8], _ done: @escaping (Bool) -> Void) {
     let read: PendingReplies.Handler = { [weak self] reply in
-      guard let self, let reply else { return done(false) }
-      guard reply.kind == .array else { return done(Census.isForeign(reply)) }
-      let nodes = Set((0..<reply.count).compactMap { RedisKeys.node(ofConnection: reply[$0].copy) })
-      judge(nodes) { [weak self] isComplete in
-        guard let self, isComplete else { return done(false) }
-        let all = Gathering(nodes.count, done)
-        for node in nodes { list(room, of: node, all.one) }
+      self?.accept(reply, done) { reply in
+        var names: [[UInt8]: [UInt8]] = [:]
+        for i in 0..<reply.count {
+          let name = reply[i].copy
+          if let node = RedisKeys.node(ofConnection: name) { names[node] = name }
+        }
+        self?.judge(Set(names.keys)) { [weak self] isComplete in
+          guard let self, isComplete else { return done(false) }
+          inTurn(
+            Array(names)[...],
+            { [weak self] entry, done in
+              let member = Entry(hash: (self?.keys.room ?? []) + room + Array("}:members".utf8), name: entry.value)
+              self?.list(room, of: entry.key, after: member, done)
+            }, done)
+        }
       }
     }
     road.request(read) { [keys] writer in
@@ -183,17 +187,21 @@ final class Census {
 
   /// Reads a user's connections, and puts them among those of their nodes, where a sweep looks.
   private func lookAt(user: [UInt8], _ done: @escaping (Bool) -> Void) {
-    let read: PendingReplies.Handler = { [weak self] fields in
-      guard let self, let fields else { return done(false) }
-      guard fields.kind == .array else { return done(Census.isForeign(fields)) }
-      let found = stride(from: 0, to: fields.count - 1, by: 2).compactMap { index in
-        let name = fields[index].copy
-        return RedisKeys.node(ofConnection: name).map { (node: $0, name: name, value: fields[index + 1].copy) }
-      }
-      judge(Set(found.map(\.node))) { [weak self] isComplete in
-        guard let self, isComplete else { return done(false) }
-        let all = Gathering(found.count, done)
-        for entry in found { register(entry.name, entry.value, of: entry.node, all.one) }
+    let read: PendingReplies.Handler = { [weak self] reply in
+      self?.accept(reply, done) { fields in
+        let found = stride(from: 0, to: fields.count - 1, by: 2).compactMap { index in
+          let name = fields[index].copy
+          return RedisKeys.node(ofConnection: name).map { (node: $0, name: name, value: fields[index + 1].copy) }
+        }
+        self?.judge(Set(found.map(\.node))) { [weak self] isComplete in
+          guard let self, isComplete else { return done(false) }
+          inTurn(
+            found[...],
+            { [weak self] entry, done in
+              let hash = (self?.keys.user ?? []) + user + Array("}:connections".utf8)
+              self?.register(entry.value, of: entry.node, after: Entry(hash: hash, name: entry.name), done)
+            }, done)
+        }
       }
     }
     road.request(read) { [keys] writer in
@@ -203,74 +211,59 @@ final class Census {
     }
   }
 
-  /// Whether a key is somebody else's, with another type than its name suggests.
-  private static func isForeign(_ reply: Reply) -> Bool { reply.begins(with: "WRONGTYPE") }
-
   /// Finds out which of some nodes have a lease. Asked after their members were read: a node takes its lease before it has
   /// any.
   private func judge(_ nodes: Set<[UInt8]>, _ done: @escaping (_ isComplete: Bool) -> Void) {
     let unknown = nodes.subtracting(living).subtracting(dead)
-    let all = Gathering(unknown.count, done)
-    for node in unknown {
-      let scored: PendingReplies.Handler = { [weak self] score in
-        guard let self, let score, !score.isError else { return all.one(false) }
-        if score.kind == .string { living.insert(node) } else { dead.insert(node) }
-        all.one(true)
+    inTurn(
+      Array(unknown)[...],
+      { [weak self] node, done in
+        let scored: PendingReplies.Handler = { [weak self] reply in
+          self?.accept(reply, done) { score in
+            if score.kind == .string { self?.living.insert(node) } else { self?.dead.insert(node) }
+            done(true)
+          }
+        }
+        self?.road.request(scored) { writer in
+          writer.command(parts: 3)
+          writer.bulk("ZSCORE")
+          writer.bulk(self?.keys.leases ?? [])
+          writer.bulk(node)
+        }
+      }, done)
+  }
+
+  // MARK: The end
+
+  /// Has the dead swept and the unlisted told, if leases still tell who lives and no slot has moved past the eyes of this
+  /// census.
+  private func bury() {
+    guard mayBury(), masters.generation == generation else { return finish(.postponed) }
+    let buried: ScriptRunner.Handler = { [weak self] reply in
+      guard let self, reply?.integer == 1 else { self?.finish(.postponed); return }
+      recall()
+    }
+    scripts.run(.bury, keys: 1, parts: 2 + dead.count, buried) { [keys, node, dead] writer in
+      writer.bulk(keys.leases)
+      writer.bulk(node)
+      for node in dead { writer.bulk(node) }
+    }
+  }
+
+  private func recall() {
+    inTurn(
+      Array(unlisted.subtracting([node]))[...],
+      { [weak self] other, done in
+        guard let self else { return }
+        scripts.run(.recall, keys: 1, parts: 2, { done($0 != nil) }) { [keys] writer in
+          writer.bulk(keys.swept)
+          writer.bulk(other)
+        }
       }
-      road.request(scored) { [keys] writer in
-        writer.command(parts: 3)
-        writer.bulk("ZSCORE")
-        writer.bulk(keys.leases)
-        writer.bulk(node)
-      }
-    }
-  }
-
-  // MARK: What is written
-
-  private func list(_ room: [UInt8], of node: [UInt8], _ done: @escaping (Bool) -> Void) {
-    road.request({ [weak self] reply in self?.noted(node, reply, done) }) { [keys] writer in
-      writer.command(parts: 4)
-      writer.bulk("ZADD")
-      writer.bulk(keys.node, node, "}:rooms")
-      writer.bulk(0)
-      writer.bulk(room)
-    }
-  }
-
-  private func register(_ name: [UInt8], _ value: [UInt8], of node: [UInt8], _ done: @escaping (Bool) -> Void) {
-    road.request({ [weak self] reply in self?.noted(node, reply, done) }) { [keys] writer in
-      writer.command(parts: 4)
-      writer.bulk("HSETNX")
-      writer.bulk(keys.node, node, "}:connections")
-      writer.bulk(name)
-      writer.bulk(value)
-    }
-  }
-
-  /// Takes the number of entries that a list lacked.
-  private func noted(_ node: [UInt8], _ reply: Reply?, _ done: (Bool) -> Void) {
-    guard let reply, reply.kind == .integer else { return done(false) }
-    if reply.integer > 0, living.contains(node) { unlisted.insert(node) }
-    done(true)
-  }
-
-  /// Gives every dead node a lease that has run out, unless it has one after all.
-  private func bury(_ finish: @escaping (Outcome) -> Void) {
-    let all = Gathering(dead.count) { [weak self] isComplete in
-      guard let self, isComplete else { return finish(.postponed) }
-      conclude()
+    ) { [weak self] isComplete in
+      guard let self, isComplete else { self?.finish(.postponed); return }
+      tell("end") { _ in }
       finish(.done(dead: dead, unlisted: unlisted))
-    }
-    for node in dead {
-      road.request({ all.one($0?.kind == .integer) }) { [keys] writer in
-        writer.command(parts: 5)
-        writer.bulk("ZADD")
-        writer.bulk(keys.leases)
-        writer.bulk("NX")
-        writer.bulk(1)
-        writer.bulk(node)
-      }
     }
   }
 }

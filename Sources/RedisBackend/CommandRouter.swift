@@ -58,6 +58,9 @@ final class CommandRouter {
     if queues[slot] == nil { send(command) } else { wait(command) }
   }
 
+  /// The term of the master that holds a key; empty without a cluster.
+  func term(of key: [UInt8]) -> [UInt8] { masters.isSharded ? masters.shard(of: key)?.term ?? [] : [] }
+
   /// Fails everything that waits.
   func stop() {
     let commands = queues.values.flatMap(\.commands)

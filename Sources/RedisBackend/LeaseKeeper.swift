@@ -13,6 +13,8 @@ final class LeaseKeeper {
 
   /// Told of every renewal: how the lease stood, whose has run out, and who has handed over.
   var renewed: (Standing, _ expired: [[UInt8]], _ leaving: [[UInt8]]) -> Void = { _, _, _ in }
+  /// Told behind `renewed` when another node has found members of this one that it may not know.
+  var recalled: () -> Void = {}
   /// Told before `renewed` when the clock of Redis was set forward since the last renewal: leases may have run out
   /// though their nodes live.
   var clockJumped: () -> Void = {}
@@ -81,13 +83,14 @@ final class LeaseKeeper {
       isAnswerLost = true
       return refused()
     }
-    guard reply.count == 4, let standing = Standing(rawValue: reply[0].integer) else { return refused() }
+    guard reply.count == 5, let standing = Standing(rawValue: reply[0].integer) else { return refused() }
     let known = LeaseKeeper.standing(standing, isFirst: isFirst, isAnswerLost: isAnswerLost)
     isAnswerLost = false
     isFirst = false
     schedule()
     if drift.isAhead(reply[3].integer, at: loop.now) { clockJumped() }
     renewed(known, others(reply[1]), others(reply[2]))
+    if reply[4].integer == 1 { recalled() }
   }
 
   /// How the lease stands, given that an answer may have been lost before this one: it may have told of a sweep, and

@@ -1,4 +1,3 @@
-import LoopCore
 import Realtime
 
 /// The masters that a node uses, and which of them holds which slot. Without a cluster there is one, for everything.
@@ -14,6 +13,8 @@ final class Masters {
   private let makeShard: (RedisEndpoint) -> Shard
   /// Whether a map was adopted before.
   private var hasMap = false
+  /// Counts changes of who holds which slot.
+  private(set) var generation = 0
 
   init(isSharded: Bool, makeShard: @escaping (RedisEndpoint) -> Shard) {
     self.isSharded = isSharded
@@ -50,6 +51,7 @@ final class Masters {
   /// Notes that a slot has moved, before the whole map is known.
   func move(slot: Int, to endpoint: RedisEndpoint) {
     let shard = self.shard(at: endpoint) ?? addShard(endpoint)
+    generation += 1
     owners[slot]?.slotCount -= 1
     owners[slot] = shard
     shard.slotCount += 1
@@ -72,7 +74,9 @@ final class Masters {
     }
     for slot in fresh.indices {
       // What nobody holds now stays with who held it last: its channels must not be forgotten.
-      if let owner = fresh[slot] { owners[slot] = owner }
+      guard let owner = fresh[slot], owners[slot] !== owner else { continue }
+      owners[slot] = owner
+      generation += 1
     }
     for shard in shards { shard.slotCount = 0 }
     for owner in owners { owner?.slotCount += 1 }
@@ -96,7 +100,7 @@ final class Masters {
     shard.subscriber.endpoint = endpoint
     shard.isSuccessor = hasMap
     shard.hasServed = false
-    if isSharded { shard.tookOverAt = Clock.wallMilliseconds() }
+    shard.servedRun = nil
     shard.mustCompare = true
     shards.append(shard)
     shard.start()

@@ -14,6 +14,8 @@ final class PublishBatch {
     let dedupe: [UInt8]?
     let dues: RoomLedger.Dues
     let retention: Retention
+    /// The term of the master that it goes to; empty without a cluster.
+    let term: [UInt8]
   }
 
   private let scripts: ScriptRunner
@@ -48,7 +50,11 @@ final class PublishBatch {
       keyCount += 1
     }
     argumentWriter.bulk(keys.room, message.room, "}:ch")
-    argumentWriter.bulk(message.envelope)
+    if message.term.isEmpty {
+      argumentWriter.bulk(message.envelope)
+    } else {
+      argumentWriter.bulk(message.term + [0x3A], message.envelope, "")
+    }
     argumentWriter.bulk(message.dues.epoch)
     writeRest(of: message)
     handlers.append(reply)

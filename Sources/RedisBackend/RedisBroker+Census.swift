@@ -21,51 +21,38 @@ extension RedisBroker {
   /// Has members of nodes looked for that nobody knows any more, once every living node has had time to renew its lease.
   func scheduleCensus() {
     lossAt = loop.now
-    censusDueAt = loop.now + UInt64(RedisLimits.returnMilliseconds) * 1_000_000
     loop.after(milliseconds: RedisLimits.returnMilliseconds) { [weak self] in self?.takeCensus() }
   }
 
-  /// Looks at once for what the sweep of a node has missed, when the node may have died before it had written its lists
-  /// again.
-  func swept(_ node: [UInt8]) {
-    expiredNodes.remove(node)
-    guard forgottenNodes.remove(node) == nil, let lossAt,
-      loop.now < lossAt + UInt64(RedisLimits.handOverMillisecondsMax) * 1_000_000
-    else { return }
-    (censusDueAt, isCensusOwn) = (loop.now, true)
-    takeCensus()
+  /// Whether leases tell who lives.
+  private func isCensusDue(for loss: UInt64) -> Bool {
+    let isQuiet = loop.now >= max(loss + UInt64(RedisLimits.returnMilliseconds) * 1_000_000, trustsLeasesAt)
+    return lossAt == loss && isQuiet && isAvailable && isLeaseHeld && !isStopping && masters.areServing
   }
 
+  /// Takes the census that is due, or leaves it to the next renewal.
   func takeCensus() {
-    guard let due = censusDueAt, loop.now >= max(due, trustsLeasesAt), isAvailable, isLeaseHeld, !isStopping,
-      masters.areServing, !census.isRunning
-    else { return }
-    census.run(isShared: !isCensusOwn) { [weak self] outcome in
+    guard let loss = lossAt, isCensusDue(for: loss), !census.isRunning else { return }
+    let age = Int((loop.now - loss) / 1_000_000)
+    census.run(
+      lossMillisecondsAgo: age, mayBury: { [weak self] in self?.isCensusDue(for: loss) == true }
+    ) { [weak self] outcome in
       guard let self, !isStopping else { return }
       switch outcome {
       case .postponed: return
       case .refused(let reason):
-        log(.warning, "members that a forgotten node left may stay: give the Redis user +scan (\(reason))")
+        log(.warning, "members that forgotten nodes left in Redis may stay: \(reason)")
       case .done(let dead, let unlisted):
-        forgottenNodes = dead
         expiredNodes.formUnion(dead)
         for node in dead { sweeper.sweep(dead: node) }
-        for node in unlisted { haveAudited(node) }
+        if unlisted.contains(node) { auditEverything() }
       }
       // What was lost meanwhile is looked for once more.
-      if censusDueAt == due { (censusDueAt, isCensusOwn) = (nil, false) } else { takeCensus() }
+      if lossAt == loss { lossAt = nil }
     }
   }
 
-  /// Has a node look who of its members in Redis is there: at once, or with its next renewal, which finds the mark.
-  private func haveAudited(_ other: [UInt8]) {
-    guard other != node else { return auditEverything() }
-    scripts.run(.recall, keys: 1, parts: 2, { _ in }) { [keys] writer in
-      writer.bulk(keys.swept)
-      writer.bulk(other)
-    }
-  }
-
+  /// Looks on every master who of this node's members in Redis is here.
   func auditEverything() {
     for shard in masters.shards { shard.mustAudit = true }
     auditPresence()

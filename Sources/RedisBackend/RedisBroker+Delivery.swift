@@ -1,4 +1,3 @@
-import JSONCore
 import Realtime
 
 extension RedisBroker {
@@ -7,64 +6,60 @@ extension RedisBroker {
     let channel = channelPart.bytes
     let payload = payloadPart.bytes
     switch keys.target(of: channel) {
-    case .room(let name):
-      let room = channel.extracting(name)
-      if !shard.mayHearPredecessor || isCurrent(payload, in: room, from: shard) { deliver(room: room, payload) }
+    case .room(let name): deliver(room: channel.extracting(name), payload, by: shard)
     case .user(let name): listener?.heard(user: channel.extracting(name), envelope: payload)
     case .everyone: listener?.heardByEveryone(envelope: payload)
     case nil: if channelPart.copy == shard.probeChannel { shard.heardProbe(payload) }
     }
   }
 
-  /// A room's payload is a position or `-`, a space, an envelope.
-  func deliver(room: Span<UInt8>, _ payload: Span<UInt8>) {
+  /// A room's payload is a position or `-`, a space, an envelope. In a cluster a term stands before the envelope, or behind
+  /// the dash.
+  func deliver(room: Span<UInt8>, _ payload: Span<UInt8>, by shard: Shard) {
     var space = 0
     while space < payload.count, payload[space] != 0x20 { space += 1 }
     guard space > 0, space < payload.count else { return }
     let envelope = payload.extracting((space + 1)..<payload.count)
     if let position = Position(text: payload.extracting(0..<space)) {
-      listener?.heard(room: room, at: position, envelope: envelope)
-    } else if space == 1, payload[0] == 0x2D {
-      listener?.heard(room: room, notice: envelope)
+      guard shard.isSharded else { return handOn(room, position, envelope) }
+      let start = Term.count(before: envelope)
+      guard start == 0 || isCurrent(envelope.extracting(0..<Term.length), heardFrom: shard) else { return doubt(room) }
+      handOn(room, position, envelope.extracting(start..<envelope.count))
+    } else if payload[0] == 0x2D {
+      let term = payload.extracting(1..<space)
+      if term.isEmpty || isCurrent(term, heardFrom: shard) { listener?.heard(room: room, notice: envelope) }
     }
+  }
+
+  private func handOn(_ room: Span<UInt8>, _ position: Position, _ envelope: Span<UInt8>) {
+    listener?.heard(room: room, at: position, envelope: envelope)
   }
 
   // MARK: A master that was replaced
 
-  /// Whether what was heard in a room can only come from the master that there is now.
-  ///
-  /// A master that was replaced while it was stopped executes, when it goes on, what it was sent before it learns of that,
-  /// and the cluster's own connections bring its messages to those who listen at its successor. What may be such a message
-  /// is read from history instead, where only the successor's stand; such a notice is left to the comparison of presence
-  /// that follows every outage.
-  private func isCurrent(_ payload: Span<UInt8>, in room: Span<UInt8>, from shard: Shard) -> Bool {
-    guard let sentAt = RedisBroker.timestamp(of: payload) else { return true }
-    if payload[0] == 0x2D { return sentAt >= shard.tookOverAt }
-    guard sentAt < shard.tookOverAt + UInt64(RedisLimits.takeoverMilliseconds) else { return true }
-    if doubtedRooms.isEmpty { resolveDoubtsSoon() }
+  /// Whether a term is that of a master that there is now. What was sent on to another one, because its slot moves, has the
+  /// term of the first.
+  private func isCurrent(_ term: Span<UInt8>, heardFrom shard: Shard) -> Bool {
+    isSame(term, shard.term) || masters.shards.contains { isSame(term, $0.term) }
+  }
+
+  private func isSame(_ term: Span<UInt8>, _ other: [UInt8]) -> Bool {
+    guard term.count == other.count else { return false }
+    for i in 0..<other.count where term[i] != other[i] { return false }
+    return true
+  }
+
+  /// What a replaced master said is dropped, and the room compared with what its successor knows: it may be true after all,
+  /// when this node knows the masters less well than who sent it.
+  private func doubt(_ room: Span<UInt8>) {
+    if doubtedRooms.isEmpty {
+      loop.after(milliseconds: RedisLimits.doubtMilliseconds) { [weak self] in
+        guard let self else { return }
+        let rooms = doubtedRooms
+        doubtedRooms = []
+        listener?.doubted(rooms: rooms)
+      }
+    }
     doubtedRooms.insert([UInt8](copying: room))
-    return false
-  }
-
-  private func resolveDoubtsSoon() {
-    loop.after(milliseconds: RedisLimits.doubtMilliseconds) { [weak self] in
-      guard let self else { return }
-      let rooms = Set(doubtedRooms.prefix(RedisLimits.doubtedRoomsMax))
-      doubtedRooms.subtract(rooms)
-      if !doubtedRooms.isEmpty { resolveDoubtsSoon() }
-      listener?.doubted(rooms: rooms)
-    }
-  }
-
-  /// The time stamp of the envelope in a room's payload, in milliseconds since 1970: what stands behind its second space.
-  private static func timestamp(of payload: Span<UInt8>) -> UInt64? {
-    var spaces: [Int] = []
-    var index = 0
-    while index < payload.count, spaces.count < 3 {
-      if payload[index] == 0x20 { spaces.append(index) }
-      index += 1
-    }
-    guard spaces.count == 3 else { return nil }
-    return JSONNumber.unsigned(payload.extracting((spaces[1] + 1)..<spaces[2]))
   }
 }

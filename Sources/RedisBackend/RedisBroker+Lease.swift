@@ -27,7 +27,7 @@ extension RedisBroker {
     if standing != .held || mustAssert || mustConfirm {
       forgetPresence(announce: standing == .swept || (standing == .held && mustAssert))
     }
-    if standing == .swept { auditEverything() } else { auditPresence() }
+    auditPresence()
     if isNew { for shard in masters.shards { settle(shard) } }
     say(lost: false)
     for dead in expired { sweeper.sweep(dead: dead) }

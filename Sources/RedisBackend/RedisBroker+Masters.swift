@@ -27,7 +27,6 @@ extension RedisBroker {
   private func served(_ shard: Shard) {
     guard !isStopping else { return }
     shard.isServing = true
-    if shard.isSuccessor { shard.tookOverAt = Clock.wallMilliseconds() }
     shard.look()
     // Nobody who does not say which process it is can be known to be the same.
     if shard.isSuccessor || (shard.hasServed && (shard.run == nil || shard.run != shard.servedRun)) {

@@ -20,7 +20,8 @@ extension RedisBroker {
     batch.append(
       PublishBatch.Message(
         room: message.room, envelope: message.envelope, dedupe: message.dedupe, dues: dues,
-        retention: message.retention ?? configuration.retention)
+        retention: message.retention ?? configuration.retention, term: commands.term(of: keys.roomChannel(message.room))
+      )
     ) { [weak self] answer in
       reply(answer.flatMap { self?.publishedPosition($0, room: message.room, epoch: dues.epoch) })
     }
@@ -108,7 +109,9 @@ extension RedisBroker {
     page.entries.reserveCapacity(reply.count / 2)
     for i in stride(from: 1, to: reply.count, by: 2) {
       guard let offset = JSONNumber.unsigned(reply[i].bytes) else { return .failure(.unavailable) }
-      page.entries.append((offset, reply[i + 1].copy))
+      let envelope = reply[i + 1].bytes
+      let start = Term.count(before: envelope)
+      page.entries.append((offset, [UInt8](copying: envelope.extracting(start..<envelope.count))))
     }
     return .success(page)
   }

@@ -29,7 +29,9 @@ extension RedisBroker {
   /// nobody has them twice.
   func deliverMatched(_ channelPart: Reply, _ payloadPart: Reply) {
     let channel = channelPart.bytes
-    guard case .room(let name) = keys.target(of: channel), !payloadPart.begins(with: "- ") else { return }
-    deliver(room: channel.extracting(name), payloadPart.bytes)
+    guard let shard = masters.shards.first, case .room(let name) = keys.target(of: channel),
+      !payloadPart.begins(with: "- ")
+    else { return }
+    deliver(room: channel.extracting(name), payloadPart.bytes, by: shard)
   }
 }

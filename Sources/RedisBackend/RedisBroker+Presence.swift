@@ -15,7 +15,8 @@ extension RedisBroker {
       self?.learn(position.epoch, of: room)
       reply(.success(RoomEntry(position: position, userCount: answer[1].integer)))
     }
-    scripts.run(.enter, keys: 4, parts: 12, answer) { [keys, configuration] writer in
+    let term = commands.term(of: keys.roomChannel(room))
+    scripts.run(.enter, keys: 4, parts: 13, answer) { [keys, configuration] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
       writer.bulk(keys.room, room, "}:members")
@@ -28,6 +29,7 @@ extension RedisBroker {
       writer.bulk(MemberCodec.json(user: member.user))
       writer.bulk(keys.room, room, "}:ch")
       writer.bulk(announce)
+      writer.bulk(term)
     }
   }
 
@@ -38,13 +40,15 @@ extension RedisBroker {
     let answer: ScriptRunner.Handler = { [weak self] answer in
       if answer == nil { self?.remember(.leave(room: room, member)) }
     }
-    scripts.run(.leave, keys: 2, parts: 6, answer) { [keys] writer in
+    let term = commands.term(of: keys.roomChannel(room))
+    scripts.run(.leave, keys: 2, parts: 7, answer) { [keys] writer in
       writer.bulk(keys.room, room, "}:members")
       writer.bulk(keys.room, room, "}:users")
       writer.bulk(member.name)
       writer.bulk(member.user)
       writer.bulk(MemberCodec.json(user: member.user))
       writer.bulk(keys.room, room, "}:ch")
+      writer.bulk(term)
     }
   }
 

@@ -56,13 +56,8 @@ public final class RedisBroker: Broker, TickParticipant {
   /// When the lease was last renewed, and from when on a lease that has run out means a dead node. In nanoseconds.
   var renewedAt: UInt64 = 0
   var trustsLeasesAt: UInt64 = 0
-  /// From when on members of nodes that Redis has forgotten are to be looked for, in nanoseconds; nil: it knows all.
-  var censusDueAt: UInt64?
-  /// Whether it must be this node that looks.
-  var isCensusOwn = false
-  /// Nodes that were found so and are being swept.
-  var forgottenNodes: Set<[UInt8]> = []
-  /// When Redis was last found to have lost data, in nanoseconds.
+  /// When Redis was found to have lost data, in nanoseconds, until members of forgotten nodes were looked for; nil: it
+  /// knows all.
   var lossAt: UInt64?
   /// Nodes that have ended and handed their members over.
   var leavingNodes: Set<[UInt8]> = []
@@ -132,7 +127,7 @@ public final class RedisBroker: Broker, TickParticipant {
     batch = PublishBatch(
       scripts: scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, isSharded: isSharded)
     sweeper = Sweeper(loop: loop, road: commands, scripts: scripts, keys: keys)
-    census = Census(loop: loop, masters: masters, road: commands, keys: keys, node: nodeID)
+    census = Census(masters: masters, road: commands, scripts: scripts, keys: keys, node: nodeID)
     lease = LeaseKeeper(loop: loop, scripts: scripts, keys: keys, node: nodeID) { myself.report() }
     myself.broker = self
     wire()
@@ -161,9 +156,10 @@ public final class RedisBroker: Broker, TickParticipant {
 
   private func wire() {
     lease.renewed = { [weak self] in self?.renewed($0, expired: $1, leaving: $2) }
+    lease.recalled = { [weak self] in self?.auditEverything() }
     lease.refused = { [weak self] in self?.leaseRefused() }
     lease.clockJumped = { [weak self] in self?.distrustLeases() }
-    sweeper.swept = { [weak self] in self?.swept($0) }
+    sweeper.swept = { [weak self] in self?.expiredNodes.remove($0) }
     finder?.switched = { [weak self] in self?.replaced(by: $0) }
     watcher?.found = { [weak self] in self?.adopt($0) }
     commands.willSend = { [batch] in batch.close() }

@@ -21,6 +21,14 @@ public enum RedisTopology: Equatable, Sendable, CustomStringConvertible {
   /// Any nodes of a Redis Cluster; they name the others.
   case cluster([RedisEndpoint])
 
+  /// Whether another Redis may take the place of a master.
+  var mayFailOver: Bool {
+    switch self {
+    case .single: false
+    case .sentinel, .cluster: true
+    }
+  }
+
   public var description: String {
     switch self {
     case .single(let endpoint): "\(endpoint)"

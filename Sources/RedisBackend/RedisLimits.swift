@@ -16,6 +16,9 @@ public enum RedisLimits {
   /// A link that owes an answer and says nothing for this long is dead. With a renewal every 2 s an unreachable Redis is
   /// known after less than 5 s, and one lost connection does not yet cost the lease.
   public static let silenceMilliseconds = 2_000
+  /// A node that was stopped for longer believes no master any more that may have been replaced meanwhile: no failover takes
+  /// less time than this.
+  static let standstillMilliseconds = 1_000
   /// How often a link looks whether it is silent.
   static let watchMilliseconds = 500
   /// Commands that would make the unsent output longer fail with `unavailable`. In bytes.
@@ -57,23 +60,15 @@ public enum RedisLimits {
   static let sweptMarkMilliseconds = 3_600_000
   /// Rooms, connections or members in one command of a sweep.
   static let sweepChunk = 100
-  /// How long a node that looks for members of forgotten nodes keeps others from doing the same.
+  /// How long a node that looks for members of forgotten nodes keeps others from doing the same, after every page.
   static let censusMilliseconds = 10_000
-  /// A census that took less than this spares others theirs, for the rest of `returnMilliseconds`: as they wait for so long,
-  /// it began after what they know of.
-  static let censusFreshMilliseconds = 1_000
   /// Keys that SCAN looks at for one answer: some 200 us of Redis.
   static let censusChunk = 1_000
   /// How long a node's mark stays with a master: it is written again every `probeMilliseconds`, and a node that was stopped
   /// for longer than this takes the master for flushed.
   static let markMilliseconds = 3_600_000
-  /// Messages that were accepted until so long after another master took a shard's place are read from history: nodes may
-  /// learn of it so much later than others.
-  static let takeoverMilliseconds = 5_000
-  /// How long such messages are gathered before history is read.
-  static let doubtMilliseconds = 50
-  /// Rooms of which history is read at a time then: 10,000 reads a second. Others wait for the next time.
-  static let doubtedRoomsMax = 500
+  /// How long rooms are gathered in which a replaced master was heard, before they are compared.
+  static let doubtMilliseconds = 200
   /// How long `stop` waits for Redis.
   static let stopMilliseconds = 3_000
   /// Departures and arrivals kept while Redis is away. Beyond it the node asserts its presence anew and looks for

@@ -1,7 +1,7 @@
 /// The scripts, each a file that opens with its KEYS and ARGV.
 enum Script: Int, CaseIterable {
   case publish, position, compare, history, enter, leave, renew, liveNodes, sweepBegin, sweepRoom, sweepEnd, sendOnce
-  case revoke, handOver, recall
+  case revoke, handOver, recall, census, bury
 
   var source: [UInt8] {
     switch self {
@@ -20,6 +20,8 @@ enum Script: Int, CaseIterable {
     case .handOver: PackageResources.hand_over_lua
     case .revoke: PackageResources.revoke_lua
     case .recall: PackageResources.recall_lua
+    case .census: PackageResources.census_lua
+    case .bury: PackageResources.bury_lua
     }
   }
 }

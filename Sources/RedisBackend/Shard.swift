@@ -30,15 +30,16 @@ final class Shard {
   var mustCompare = false
   /// Whether another master held its slots before, which may not have passed on the last that it was told.
   var isSuccessor = false
-  /// When this node began to use it as a cluster's master, by the wall clock in milliseconds; 0 without a cluster. Whoever
-  /// was the master before may still be heard here.
-  var tookOverAt: UInt64 = 0
-  var mayHearPredecessor: Bool { tookOverAt > 0 }
+  /// What tells in a cluster which process was sent a message: the beginning of `servedRun`; empty when it is not known.
+  private(set) var term: [UInt8] = []
   /// Whether the server said that a channel is no longer, or not, its own.
   var hasStrays = false
-  /// The process that the command link has reached, and the one that served last; nil: not known.
+  /// The process that the command link has reached; nil: not known.
   var run: [UInt8]?
-  var servedRun: [UInt8]?
+  /// The process that served last; nil: not known.
+  var servedRun: [UInt8]? {
+    didSet { term = isSharded ? Term.of(run: servedRun) : [] }
+  }
   /// Whether it served before, wherever it was.
   var hasServed = false
   /// Whether its master may hold members of this node that have left.

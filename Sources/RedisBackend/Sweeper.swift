@@ -136,13 +136,15 @@ final class Sweeper {
         sweep(node, from: room, cursor: next, done)
       }
     }
-    scripts.run(.sweepRoom, keys: 2, parts: 6, swept) { [keys] writer in
+    let term = road.term(of: keys.roomChannel(room))
+    scripts.run(.sweepRoom, keys: 2, parts: 7, swept) { [keys] writer in
       writer.bulk(keys.room, room, "}:members")
       writer.bulk(keys.room, room, "}:users")
       writer.bulk(node)
       writer.bulk(keys.room, room, "}:ch")
       writer.bulk(cursor)
       writer.bulk(RedisLimits.sweepChunk)
+      writer.bulk(term)
     }
   }
 

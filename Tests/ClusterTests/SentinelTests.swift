@@ -112,6 +112,35 @@ struct SentinelTests {
     try clients[1].expect("message") { $0.int("n") == 1 }
   }
 
+  @Test("acks nothing that only a replaced master has taken, while the node itself stood still")
+  func bothStopped() throws {
+    let trio = try SentinelTrio()
+    let node = try Cluster.nodes(1, on: trio.url)[0]
+    let publisher = try node.connect("publisher")
+    try publisher.join("r")
+    try publisher.insist(1, in: "r")
+    try eventually("the replica is in step") {
+      try trio.master.info("master_repl_offset") == trio.replica.info("slave_repl_offset")
+    }
+    trio.master.pause()
+    try publisher.send(#"{"type":"message","room":"r","id":"r-2","n":2}"#)
+    // The node has sent it by the end of the tick in which it reads the first of these.
+    for _ in 1...2 {
+      try publisher.send(#"{"type":"ping"}"#)
+      try publisher.expect("pong")
+    }
+    node.process.signal(SIGSTOP)
+    try eventually("the sentinels name the replica", within: 15) { try trio.masterPort() == trio.replica.port }
+    trio.master.resume()
+    try eventually("the old master has executed it", within: 15) {
+      try trio.master.command("LLEN roost:{r:r}:log").hasPrefix(":2")
+    }
+    node.process.signal(SIGCONT)
+    try publisher.insist(2, in: "r")
+    #expect(try trio.replica.command("LRANGE roost:{r:r}:log 0 -1").contains(#""n":2"#))
+    #expect(try trio.replica.command("LLEN roost:{r:r}:log").hasPrefix(":2"))
+  }
+
   @Test("finds the master while one sentinel is dead, and says which master no sentinel knows")
   func sentinels() throws {
     let trio = try SentinelTrio()

@@ -245,6 +245,9 @@ struct ShardedRedisTests {
     try eventually("the replica is in step") {
       try cluster.masters[victim].info("master_repl_offset") == replica.info("slave_repl_offset")
     }
+    let lines = try cluster.masters[victim].command("INFO server").split(whereSeparator: \.isNewline)
+    let run = try #require(lines.first { $0.hasPrefix("run_id:") }?.dropFirst(7))
+    let term = run.prefix(8)
     cluster.masters[victim].kill()
     for client in [publisher, listener] { try client.expect("restored", within: 25) }
     _ = try listener.settle()
@@ -254,7 +257,7 @@ struct ShardedRedisTests {
     let sentAt = last.int("ts") ?? 0
     // As an inline command takes them: line feeds and quotes with a backslash.
     for payload in [
-      #"\#(epoch):6 m \#(sentAt) n1-0 \"publisher\"\n\"n\":0"#, #"- l \#(sentAt) n1-0 \"publisher\"\n"#,
+      #"\#(epoch):6 \#(term):m \#(sentAt) n1-0 \"publisher\"\n\"n\":0"#, #"-\#(term) l \#(sentAt) n1-0 \"publisher\"\n"#,
     ] {
       let told = try replica.command(#"SPUBLISH roost:{r:\#(room)}:ch "\#(payload)""#)
       #expect(told.hasPrefix(":1") || told.hasPrefix(":2"), "\(told)")

@@ -211,14 +211,7 @@ extension Hub: BrokerListener {
     finish()
   }
 
-  public func doubted(rooms names: Set<[UInt8]>) {
-    for name in names {
-      guard let room = rooms.find(name.span) else { continue }
-      if room.phase == .entering { room.mustCompare = true }
-      guard room.phase == .live || room.phase == .recovering, room.stream != nil else { continue }
-      recover(room)
-    }
-  }
+  public func doubted(rooms names: Set<[UInt8]>) { reconcile({ names.contains($0) }) {} }
 
   public func presenceLost(announce: Bool) {
     comparePresence(in: Limits.presenceAssertMilliseconds)

@@ -1,7 +1,7 @@
 -- Puts a connection into a room's members; a repetition changes nothing.
 -- KEYS  1 meta  2 log  3 members  4 users
 -- ARGV  1 meta TTL ms  2 whether to refresh it: 0 or 1  3 connection  4 member JSON  5 user  6 user as JSON
---       7 channel  8 whether to announce a user's first connection: 0 or 1
+--       7 channel  8 whether to announce a user's first connection: 0 or 1  9 term
 -- Reply EPOCH:OFFSET, number of users
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = epoch and redis.call('HGET', KEYS[1], epoch)
@@ -18,7 +18,7 @@ if redis.call('HSETNX', KEYS[3], ARGV[3], ARGV[4]) == 1 then
   if redis.call('HINCRBY', KEYS[4], ARGV[5], 1) == 1 and ARGV[8] == '1' then
     local t = redis.call('TIME')
     local ms = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
-    redis.call('PUBLISH', ARGV[7], '- j ' .. ms .. ' ' .. ARGV[3] .. ' ' .. ARGV[6] .. '\n')
+    redis.call('PUBLISH', ARGV[7], '-' .. ARGV[9] .. ' j ' .. ms .. ' ' .. ARGV[3] .. ' ' .. ARGV[6] .. '\n')
   end
 end
 return { epoch .. ':' .. offset, redis.call('HLEN', KEYS[4]) }

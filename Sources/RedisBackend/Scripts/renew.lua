@@ -3,7 +3,7 @@
 -- ARGV  1 node  2 lease ms  3 report  4 whether this is the first renewal of this process: 0 or 1  5 mark life ms
 --       6 how long after a mark its sweeper may still be at work, ms  7 for how long a node may hand over, ms
 -- Reply standing (0 held, 1 forgotten, 2 swept), nodes whose lease has run out, nodes that have handed over, the time
---       of Redis in ms
+--       of Redis in ms, 1 when the node was recalled, else 0
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local standing = 0
@@ -31,4 +31,6 @@ for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format(
   end
 end
 local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now))
-return { standing, expired, redis.call('ZRANGE', KEYS[4], 0, -1), now }
+-- See recall.lua.
+local recalled = redis.call('ZREM', KEYS[3], ARGV[1] .. '\n')
+return { standing, expired, redis.call('ZRANGE', KEYS[4], 0, -1), now, recalled }

@@ -1,7 +1,7 @@
 -- Removes one chunk of a node's members from a room. A connection is removed once, so user_left is said once,
 -- however many sweepers are at work.
 -- KEYS  1 members  2 users
--- ARGV  1 node  2 channel  3 scan cursor  4 chunk
+-- ARGV  1 node  2 channel  3 scan cursor  4 chunk  5 term
 -- Reply the next cursor, 0 at the end
 local scan = redis.call('HSCAN', KEYS[1], ARGV[3], 'COUNT', ARGV[4])
 local ms
@@ -18,7 +18,7 @@ for i = 1, #scan[2], 2 do
       end
       -- The encoder escapes the slash, which JSON allows and no other writer here does.
       local json = string.gsub(cjson.encode(user), '\\/', '/')
-      redis.call('PUBLISH', ARGV[2], '- l ' .. ms .. ' ' .. name .. ' ' .. json .. '\n')
+      redis.call('PUBLISH', ARGV[2], '-' .. ARGV[5] .. ' l ' .. ms .. ' ' .. name .. ' ' .. json .. '\n')
     end
   end
 end

@@ -59,6 +59,40 @@ struct RecoveryTests {
     #expect(ann.take().map { $0.int("n") } == [1, 2, 3, 4])
   }
 
+  @Test("compares rooms in which something doubtful was heard, and says nothing of those where nothing is missing")
+  func doubts() throws {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    for room in ["r", "whole"] { ann.join(room) }
+    for room in ["r", "whole"] { try bench.broker.publishElsewhere(room, #""n":1"#) }
+    bench.broker.isLosing = true
+    for n in 2...3 { try bench.broker.publishElsewhere("r", "\"n\":\(n)") }
+    bench.broker.isLosing = false
+    _ = ann.take()
+    bench.hub.doubted(rooms: [Array("r".utf8), Array("whole".utf8), Array("unknown".utf8)])
+    let texts = ann.take()
+    #expect(texts.map { $0.int("n") } == [2, 3])
+    #expect(texts.allSatisfy { $0.string("room") == "r" })
+    for room in ["r", "whole"] { try bench.broker.publishElsewhere(room, #""n":4"#) }
+    #expect(ann.take().map { $0.int("n") } == [4, 4])
+  }
+
+  @Test("lets a doubt neither end a recovery nor hide what it finds")
+  func doubtsWhileRecovering() throws {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    ann.join()
+    bench.broker.isLosing = true
+    try bench.broker.publishElsewhere("r", #""n":1"#)
+    bench.broker.isLosing = false
+    bench.broker.isQueuing = true
+    try bench.broker.publishElsewhere("r", #""n":2"#)
+    bench.broker.hearNext()
+    for _ in 0..<3 { bench.hub.doubted(rooms: [Array("r".utf8)]) }
+    while !bench.broker.answers.isEmpty { bench.broker.answerNext() }
+    #expect(ann.take().map { $0.int("n") } == [1, 2])
+  }
+
   @Test("says gap, with the first and last offset, for what history no longer holds")
   func saysGap() throws {
     let bench = HubBench(historySize: 2)
