@@ -82,6 +82,27 @@ public final class SendRing {
     // Entries are always used in their own order.
     for i in 0..<parameters.sq_entries { number(parameters.sq_off.array)[Int(i)] = i }
     memory = .allocate(byteCount: SendRing.stagedBytesMax, alignment: 64)
+    try tryOut()
+  }
+
+  /// Sends a byte to itself: what a filter or an emulation of the kernel refuses later would look like a broken peer.
+  private func tryOut() throws(SystemError) {
+    var ends: [Int32] = [-1, -1]
+    let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    guard socketpair(AF_UNIX, type, 0, &ends) == 0 else { throw SystemError("socketpair") }
+    defer { for end in ends { close(end) } }
+    var code = ENOSYS
+    guard let byte = stage(byteCount: 1, { $0[0] = 0 }), append(ends[0], byte, tag: 0) else { return }
+    let taken = submitToKernel { _, transfer in
+      switch transfer {
+      case .bytes: code = 0
+      case .failed(let error): code = error
+      case .wouldBlock, .end: break
+      }
+    }
+    if taken == 0 { code = errno }
+    startRound(behind: taken)
+    if code != 0 { throw SystemError("io_uring send", code: code) }
   }
 
   deinit {
@@ -132,6 +153,10 @@ public final class SendRing {
       let bytes = UnsafeRawBufferPointer(start: roost_uring_bytes(entry(i)), count: Int(roost_uring_count(entry(i))))
       each(roost_uring_tag(entry(i)), Socket.send(roost_uring_socket(entry(i)), bytes))
     }
+    startRound(behind: taken)
+  }
+
+  private func startRound(behind taken: Int) {
     tail &+= UInt32(taken)
     count = 0
     stagedBytes = 0
