@@ -100,7 +100,7 @@ public final class SendRing {
       case .wouldBlock, .end: break
       }
     }
-    if taken == 0 { code = errno }
+    if taken == 0, errno != 0 { code = errno }
     startRound(behind: taken)
     if code != 0 { throw SystemError("io_uring send", code: code) }
   }

@@ -9,7 +9,7 @@ extension ConnectionTable: Delivery {
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool) {
     let block = frame(batch, form, without: nil)
     mark(batch, true)
-    // A member with an empty queue gets it by one direct send, if nothing else of this tick can be for it. With several
+    // A member with an empty queue gets it by a send of its own, if nothing else of this tick can be for it. With several
     // rooms in the tick, a member of more than one gets all of its blocks in one send at the end of the tick.
     let isAlone = hub.isDeliveringAlone
     // Who is found full by this fan-out is not to be mixed with those of one before.

@@ -142,12 +142,13 @@ final class ConnectionTable: EventHandler, TickParticipant {
 
   /// Closes the socket at once and forgets the connection. Not to be called from inside the hub.
   func drop(_ index: UInt32) {
-    settle(index)
     let id = connections.id(at: index)
     if connections[index].isWebSocket { webSocketCount -= 1 }
     if let session = connections[index].session { hub.close(session) }
     // The hub may have spoken to others meanwhile, never to this one: it is still in its place.
     guard connections.contains(id) else { return }
+    // The descriptor's number may soon be another connection's.
+    settle(index)
     release(index)
     Socket.close(connections[index].socket)
     pausedBytes[index] = nil
