@@ -104,6 +104,7 @@ extension ServerSettings {
         "time that users of a draining node have to be back on another before user_left is sent"),
       .duration("drain", \.drainMilliseconds, 0...3_600_000, "time over which a stopping node sends its clients away"),
       .toggle("compression", \.compression, "permessage-deflate (RFC 7692) for clients that offer it"),
+      .toggle("ioUring", \.ioUring, "send through io_uring where the kernel allows it (Linux 6.0 or later)"),
       .toggle("echo", \.echo, "serve a raw WebSocket echo at /echo"),
     ])
 

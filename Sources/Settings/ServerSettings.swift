@@ -100,6 +100,8 @@ public struct ServerSettings: Sendable {
   public var drainMilliseconds = 10_000
   /// Whether permessage-deflate is accepted.
   public var compression = true
+  /// Whether sends go through io_uring where the kernel allows it.
+  public var ioUring = true
   /// Whether `/echo` is served.
   public var echo = false
 

@@ -74,9 +74,9 @@ struct LifeTests {
     #expect(try ann.ask(#""type":"ping""#).type == "pong")
   }
 
-  @Test("closes a reader that is too slow with 4408 and costs the others nothing")
-  func slowConsumer() throws {
-    let server = try RoostProcess(["--max-queue", "64k"])
+  @Test("closes a reader that is too slow with 4408 and costs the others nothing", arguments: ["on", "off"])
+  func slowConsumer(ring: String) throws {
+    let server = try RoostProcess(["--max-queue", "64k", "--io-uring", ring])
     let (ann, bob) = (try server.connect("ann"), try server.connect("bob"))
     let slow = try server.connect("slow", receiveBytes: 4096)
     for client in [ann, bob, slow] { try client.join("r") }

@@ -45,11 +45,11 @@ struct SlowReaderTests {
   }
 
   @Test(
-    "drop-oldest: a reader that stopped gets one gap for what was dropped, the newest messages, and keeps its connection"
-  )
-  func dropOldest() throws {
+    "drop-oldest: a reader that stopped gets one gap for what was dropped, the newest messages, and keeps its connection",
+    arguments: ["on", "off"])
+  func dropOldest(ring: String) throws {
     let server = try SettingsFileOnDisk.node(
-      rooms: #"[{"match":"r","slow":"drop-oldest","queue":"200k"}]"#, ["--max-queue", "256k"])
+      rooms: #"[{"match":"r","slow":"drop-oldest","queue":"200k"}]"#, ["--max-queue", "256k", "--io-uring", ring])
     let (ann, bob, slow) = try enter(server)
     let last = try flood(server, ann, bob, more: 40) { "\"n\":\($0)" }
     #expect(try server.metric("roost_queue_bytes") < 600_000)

@@ -26,6 +26,7 @@ struct ServerSettingsTests {
     #expect(settings.drainMilliseconds == 10_000)
     #expect(settings.leaveGraceMilliseconds == 5000)
     #expect(settings.compression)
+    #expect(settings.ioUring)
     #expect(!settings.echo)
     #expect(settings.logFormat == .auto)
   }
@@ -55,7 +56,8 @@ struct ServerSettingsTests {
       "jwtSecretFile": "secrets", "jwksRefresh": "1m", "jwtAudience": "chat,other", "jwtIssuer": "https://id.example",
       "jwtLeeway": "0s", "authTimeout": "3s",
       "adminToken": "t", "apiKey": "a", "historySize": "5", "historyTtl": "1h", "pingInterval": "500ms",
-      "pingTimeout": "1m", "leaveGrace": "0", "drain": "0", "compression": "off", "echo": "on", "maxMessage": "1k",
+      "pingTimeout": "1m", "leaveGrace": "0", "drain": "0", "compression": "off", "ioUring": "off", "echo": "on",
+      "maxMessage": "1k",
       "maxQueue": "2m", "maxConnections": "7", "maxRooms": "6", "maxWildcards": "4", "rate": "5",
       "webhookUrl": "http://h/x",
       "webhookSecret": "w", "logLevel": "debug", "logFormat": "json", "trustedProxies": "10.0.0.0/8,::1",
@@ -90,7 +92,7 @@ struct ServerSettingsTests {
       #expect(settings.authentication == .jwt)
       #expect(settings.origins == ["https://a.example", "*.b.example"])
       #expect(settings.maxQueueBytes == 2 << 20)
-      #expect(!settings.compression && settings.echo)
+      #expect(!settings.compression && !settings.ioUring && settings.echo)
       #expect(settings.drainMilliseconds == 0)
       #expect(settings.redis?.description == "rediss://h:6379")
       #expect(settings.jwtSecret == "s" && settings.apiKey == "a" && settings.webhookSecret == "w")

@@ -59,6 +59,8 @@ struct Connection: ~Copyable {
   /// Rosters of rooms that it stands in.
   var rosterCount: Int32 = 0
   var isDirty = false
+  /// Whether a send of it is in the table's ring, so that nothing may be sent or queued before it is known what came of it.
+  var isSending = false
   var wantsWrite = false
   var isWebSocket = false
   /// Whether the hub was told that the socket takes no more, and not yet that all is sent.

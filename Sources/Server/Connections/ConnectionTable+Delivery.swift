@@ -9,22 +9,28 @@ extension ConnectionTable: Delivery {
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool) {
     let block = frame(batch, form, without: nil)
     mark(batch, true)
-    // A member with an empty queue gets it by one direct send, if nothing else of this tick can be for it. With several
+    // A member with an empty queue gets it by a send of its own, if nothing else of this tick can be for it. With several
     // rooms in the tick, a member of more than one gets all of its blocks in one send at the end of the tick.
     let isAlone = hub.isDeliveringAlone
+    // Who is found full by this fan-out is not to be mixed with those of one before.
+    if sparing { submitSends() }
+    stuck.removeAll(keepingCapacity: true)
+    var posted: PostedBlock?
     for member in roster {
       // A connection may have begun to close in this very fan-out, as a slow consumer: nothing follows its close frame.
       guard connections.isOccupied(member.target), connections[member.target].stage == .websocket else { continue }
+      settle(member.target)
       if batch.hasOrigins, isOrigin(member.session) {
         deliverToOrigin(batch, form, member, sparing: sparing)
       } else if isAlone || connections[member.target].rosterCount == 1, connections[member.target].outbox.isEmpty {
-        sendNow(block, to: member.target)
+        if !postpone(block, &posted, to: member.target) { sendNow(block, to: member.target) }
       } else {
         queue(block, for: member.target, sparing: sparing)
       }
     }
     mark(batch, false)
-    if sparing { tellWhoIsBehind() } else { stuck.removeAll(keepingCapacity: true) }
+    if sparing || !isTickEnding { submitSends() }
+    if sparing { tellWhoIsBehind() }
     count(batch, members: roster.count)
   }
 
@@ -32,7 +38,12 @@ extension ConnectionTable: Delivery {
     let socket = connections[index].socket
     let tls = connections[index].tls
     // Safe because the bytes are only read during the call.
-    switch block.withUnsafeBytes({ tls?.send($0) ?? Socket.send(socket, $0) }) {
+    note(block.withUnsafeBytes { tls?.send($0) ?? Socket.send(socket, $0) }, of: block, to: index)
+  }
+
+  /// Notes what came of sending a block to a member with an empty queue.
+  func note(_ transfer: Transfer, of block: [UInt8], to index: UInt32) {
+    switch transfer {
     case .bytes(let sent):
       metrics.bytesSent += UInt64(sent)
       guard sent < block.count else { return }
@@ -76,6 +87,7 @@ extension ConnectionTable: Delivery {
   }
 
   private func queue(_ block: [UInt8], for index: UInt32, sparing: Bool) {
+    settle(index)
     connections[index].outbox.push(block)
     markDirty(index)
     // Whoever is in the roster although the hub knows it to be behind is not spared here.

@@ -13,6 +13,7 @@ extension ConnectionTable {
   /// Drops no connection, because it is called inside a fan-out.
   func relieve(_ index: UInt32) {
     guard connections[index].outbox.byteCount > ConnectionTable.queuedBeforeSend else { return }
+    settle(index)
     let socket = connections[index].socket
     let tls = connections[index].tls
     switch connections[index].outbox.flush(scratch: scratch, send: { tls?.send($0) ?? Socket.send(socket, $0) }) {

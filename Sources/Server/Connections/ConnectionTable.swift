@@ -61,6 +61,14 @@ final class ConnectionTable: EventHandler, TickParticipant {
   /// Connections that may be read again from the end of this tick, and what was read of those that may not.
   var resuming: [SlabID] = []
   var pausedBytes: [UInt32: [UInt8]] = [:]
+  /// What the sends of a tick's end go through together; nil: each is made at once.
+  let ring: SendRing?
+  /// The blocks of fan-outs that the ring has sends of.
+  var ringBlocks: [[UInt8]] = []
+  /// Connections that the ring has sent to, to be flushed at the tick's end unless they were meanwhile.
+  var unfinished: [SlabID] = []
+  /// Whether it is the tick's end: only then may sends stay in the ring when a call returns.
+  var isTickEnding = false
   let scratch: UnsafeMutableRawBufferPointer
   private let buffer: UnsafeMutableRawBufferPointer
   private var handler: EventLoop.HandlerID?
@@ -75,11 +83,12 @@ final class ConnectionTable: EventHandler, TickParticipant {
   /// Open WebSockets.
   var webSocketCount = 0
 
-  init(_ loop: EventLoop, hub: Hub, limits: ConnectionLimits, metrics: Metrics) {
+  init(_ loop: EventLoop, hub: Hub, limits: ConnectionLimits, metrics: Metrics, ring: SendRing?) {
     self.loop = loop
     self.hub = hub
     self.limits = limits
     self.metrics = metrics
+    self.ring = ring
     tally = AddressTally(max: limits.connectionsPerAddress)
     gate = HandshakeGate(limits.handshakesPerSecond, now: loop.now / 1_000_000)
     var refusal: [UInt8] = []
@@ -138,6 +147,8 @@ final class ConnectionTable: EventHandler, TickParticipant {
     if let session = connections[index].session { hub.close(session) }
     // The hub may have spoken to others meanwhile, never to this one: it is still in its place.
     guard connections.contains(id) else { return }
+    // The descriptor's number may soon be another connection's.
+    settle(index)
     release(index)
     Socket.close(connections[index].socket)
     pausedBytes[index] = nil
@@ -214,50 +225,6 @@ final class ConnectionTable: EventHandler, TickParticipant {
     }
   }
 
-  // MARK: Writing
-
-  /// Queues bytes of one connection alone; they leave at the end of the tick.
-  func append(to index: UInt32, _ write: (inout [UInt8]) -> Void) {
-    connections[index].outbox.append(write)
-    markDirty(index)
-  }
-
-  func markDirty(_ index: UInt32) {
-    guard !connections[index].isDirty else { return }
-    connections[index].isDirty = true
-    dirty.append(index)
-  }
-
-  func flush(_ index: UInt32) {
-    connections[index].isDirty = false
-    let socket = connections[index].socket
-    let tls = connections[index].tls
-    let result = connections[index].outbox.flush(scratch: scratch) { tls?.send($0) ?? Socket.send(socket, $0) }
-    switch result {
-    case .done(let sent):
-      metrics.bytesSent += UInt64(sent)
-      if connections[index].wantsWrite {
-        connections[index].wantsWrite = false
-        updateInterest(index)
-      }
-      if connections[index].stage == .finishing {
-        tls?.finishSending()
-        if connections[index].isPeerDone { return drop(index) }
-        Socket.finishSending(socket)
-        enter(.lingering, index)
-      } else if connections[index].isBehind {
-        catchUp(index)
-      }
-    case .blocked(let sent):
-      metrics.bytesSent += UInt64(sent)
-      fallBehind(index)
-      guard !connections[index].wantsWrite else { return }
-      connections[index].wantsWrite = true
-      updateInterest(index)
-    case .failed: drop(index)
-    }
-  }
-
   /// Tells the kernel what the connection waits for: reading unless a request is being answered and more has come,
   /// writing only while a remainder exists.
   func updateInterest(_ index: UInt32) {
@@ -273,28 +240,6 @@ final class ConnectionTable: EventHandler, TickParticipant {
   private func isHeldBack(_ index: UInt32) -> Bool {
     connections[index].isPaused
       || connections[index].stage == .answering && connections[index].exchange?.waiting.isEmpty == false
-  }
-
-  // MARK: End of the tick
-
-  func tickEnds() {
-    // First, so that nothing is framed behind a close frame or for a connection that is gone.
-    endSessions()
-    resumeReaders()
-    hub.flush()
-    var writing: [UInt32] = []
-    swap(&writing, &dirty)
-    // A place may be listed and meanwhile empty, or taken by a newcomer with nothing to say: both are harmless.
-    for index in writing where connections.isOccupied(index) && connections[index].isDirty { flush(index) }
-    writing.removeAll(keepingCapacity: true)
-    if dirty.isEmpty { swap(&writing, &dirty) }
-    endSessions()
-    if hub.hasWork || !dirty.isEmpty || !ending.isEmpty { loop.tickAgain() }
-  }
-
-  private func endSessions() {
-    while let session = ending.popLast() { hub.close(session) }
-    while let id = failed.popLast() { if connections.contains(id) { drop(id.index) } }
   }
 
   private func token(_ id: SlabID) -> UInt64 { UInt64(id.generation & 0xFFFF) << 32 | UInt64(id.index) }

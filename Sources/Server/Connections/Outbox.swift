@@ -42,6 +42,20 @@ struct Outbox: ~Copyable {
     byteCount = first.map { $0.count - headOffset } ?? 0
   }
 
+  /// Copies all that is waiting into `bytes`, which has room for exactly that.
+  func copy(into bytes: UnsafeMutableRawBufferPointer) {
+    var filled = 0
+    if let first { Outbox.copy(first, from: headOffset, into: bytes, &filled) }
+    for block in rest { Outbox.copy(block, from: 0, into: bytes, &filled) }
+    Outbox.copy(tail, from: 0, into: bytes, &filled)
+  }
+
+  /// Takes away what the kernel has taken, in bytes.
+  mutating func remove(_ count: Int) {
+    seal()
+    consume(count)
+  }
+
   private mutating func seal() {
     guard !tail.isEmpty else { return }
     var block: [UInt8] = []

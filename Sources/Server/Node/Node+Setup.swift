@@ -100,6 +100,12 @@ extension Node {
     }
   }
 
+  /// Makes the ring for sends, unless it is not wanted or the kernel refuses it, and says how clients are sent to.
+  static func makeRing(_ settings: ServerSettings) -> (SendRing?, String) {
+    guard settings.ioUring else { return (nil, "send") }
+    do throws(SystemError) { return (try SendRing(), "io_uring") } catch { return (nil, "send (\(error))") }
+  }
+
   static func makeRedis(
     _ url: RedisURL, _ settings: ServerSettings, _ loop: EventLoop, _ id: [UInt8], _ log: Log
   ) throws(Failure) -> RedisBroker {

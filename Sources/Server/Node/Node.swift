@@ -44,6 +44,8 @@ public final class Node {
   let id: [UInt8]
   private let startedAt = Clock.monotonicNanoseconds()
   private let adminToken: String
+  /// By which system call clients are sent to, for the log.
+  private let sends: String
   private var routes: Routes?
   private(set) var listeners: [Listener] = []
   private var signals: Signals?
@@ -86,7 +88,9 @@ public final class Node {
     hub = Hub(
       Node.hubConfiguration(settings, id), broker: broker, clock: Clock.wallMilliseconds,
       steady: Clock.steadyMilliseconds)
-    table = ConnectionTable(loop, hub: hub, limits: Node.limits(settings), metrics: metrics)
+    let (ring, sends) = Node.makeRing(settings)
+    table = ConnectionTable(loop, hub: hub, limits: Node.limits(settings), metrics: metrics, ring: ring)
+    self.sends = sends
     let keys = AdminEndpoint.Keys(adminToken: Array(adminToken.utf8), apiKey: settings.apiKey.map { Array($0.utf8) })
     let guesses = AdminGuesses(perMinute: settings.adminGuessesPerMinute, now: loop.now / 1_000_000)
     let admin = AdminEndpoint(
@@ -236,7 +240,8 @@ public final class Node {
     let milliseconds = (Clock.monotonicNanoseconds() - startedAt) / 1_000_000
     log.info(
       "listening", ("host", settings.host), ("port", String(listeners.first?.port ?? 0)),
-      ("broker", settings.redis.map { String(describing: $0) } ?? "embedded"), ("version", Node.version),
+      ("broker", settings.redis.map { String(describing: $0) } ?? "embedded"), ("sends", sends),
+      ("version", Node.version),
       ("startMilliseconds", String(milliseconds)))
     guard (workerPage?.index ?? 0) == 0 else { return }
     if settings.adminToken == nil {
