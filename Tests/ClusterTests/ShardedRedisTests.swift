@@ -257,7 +257,8 @@ struct ShardedRedisTests {
     let sentAt = last.int("ts") ?? 0
     // As an inline command takes them: line feeds and quotes with a backslash.
     for payload in [
-      #"\#(epoch):6 \#(term):m \#(sentAt) n1-0 \"publisher\"\n\"n\":0"#, #"-\#(term) l \#(sentAt) n1-0 \"publisher\"\n"#,
+      #"\#(epoch):6 \#(term):m \#(sentAt) n1-0 \"publisher\"\n\"n\":0"#,
+      #"-\#(term) l \#(sentAt) n1-0 \"publisher\"\n"#,
     ] {
       let told = try replica.command(#"SPUBLISH roost:{r:\#(room)}:ch "\#(payload)""#)
       #expect(told.hasPrefix(":1") || told.hasPrefix(":2"), "\(told)")
