@@ -10,6 +10,13 @@ public enum Clock {
     return UInt64(t.tv_sec) &* 1_000_000_000 &+ UInt64(t.tv_nsec)
   }
 
+  /// Nanoseconds that this thread has been at work.
+  public static func threadNanoseconds() -> UInt64 {
+    var t = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t)
+    return UInt64(t.tv_sec) &* 1_000_000_000 &+ UInt64(t.tv_nsec)
+  }
+
   /// Milliseconds since 1970-01-01 UTC: for time stamps that people and other machines read.
   public static func wallMilliseconds() -> UInt64 {
     var t = timespec()

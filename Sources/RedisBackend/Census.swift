@@ -162,23 +162,14 @@ final class Census {
   private func lookAt(room: [UInt8], _ done: @escaping (Bool) -> Void) {
     let read: PendingReplies.Handler = { [weak self] reply in
       self?.accept(reply, done) { reply in
-        var names: [[UInt8]: [UInt8]] = [:]
-        for i in 0..<reply.count {
-          let name = reply[i].copy
-          if let node = RedisKeys.node(ofConnection: name) { names[node] = name }
-        }
-        self?.judge(Set(names.keys)) { [weak self] isComplete in
+        let nodes = Set((0..<reply.count).compactMap { RedisKeys.node(ofConnection: reply[$0].copy) })
+        self?.judge(nodes) { [weak self] isComplete in
           guard let self, isComplete else { return done(false) }
-          inTurn(
-            Array(names)[...],
-            { [weak self] entry, done in
-              let member = Entry(hash: (self?.keys.room ?? []) + room + Array("}:members".utf8), name: entry.value)
-              self?.list(room, of: entry.key, after: member, done)
-            }, done)
+          inTurn(Array(nodes)[...], { [weak self] node, done in self?.list(room, of: node, done) }, done)
         }
       }
     }
-    road.request(read) { [keys] writer in
+    road.request(read) { writer in
       writer.command(parts: 2)
       writer.bulk("HKEYS")
       writer.bulk(keys.room, room, "}:members")
@@ -196,15 +187,12 @@ final class Census {
         self?.judge(Set(found.map(\.node))) { [weak self] isComplete in
           guard let self, isComplete else { return done(false) }
           inTurn(
-            found[...],
-            { [weak self] entry, done in
-              let hash = (self?.keys.user ?? []) + user + Array("}:connections".utf8)
-              self?.register(entry.value, of: entry.node, after: Entry(hash: hash, name: entry.name), done)
-            }, done)
+            found[...], { [weak self] entry, done in self?.register(entry.name, entry.value, of: entry.node, done) },
+            done)
         }
       }
     }
-    road.request(read) { [keys] writer in
+    road.request(read) { writer in
       writer.command(parts: 2)
       writer.bulk("HGETALL")
       writer.bulk(keys.user, user, "}:connections")

@@ -7,7 +7,9 @@ import Realtime
 /// those behind it waiting. Confined to the loop that created it.
 final class CommandRouter {
   private struct Command {
-    let bytes: [UInt8]
+    var bytes: [UInt8]
+    /// Where its term stands, if it has one.
+    let termStart: Int?
     let slot: Int
     /// Counts commands: those of a slot are sent in its order.
     let number: UInt64
@@ -54,7 +56,8 @@ final class CommandRouter {
     guard let slot = HashSlot.ofCommand(writer.bytes) else { return reply(nil) }
     commandCount += 1
     let command = Command(
-      bytes: writer.bytes, slot: slot, number: commandCount, reply: reply, deadline: nil, asked: nil)
+      bytes: writer.bytes, termStart: writer.termStart, slot: slot, number: commandCount, reply: reply, deadline: nil,
+      asked: nil)
     if queues[slot] == nil { send(command) } else { wait(command) }
   }
 
@@ -71,7 +74,7 @@ final class CommandRouter {
 
   private func send(_ command: Command) {
     let shard = command.asked.flatMap { masters.shard(at: $0) } ?? masters.shard(ofSlot: command.slot)
-    guard let shard, shard.commands.phase == .open else {
+    guard let shard, shard.commands.phase == .open, shard.isServing || command.deadline == nil else {
       // A master that a slot has just moved to needs a moment to be connected to.
       guard let deadline = command.deadline, loop.now < deadline else { return finish(command, nil) }
       return wait(command)
@@ -82,8 +85,13 @@ final class CommandRouter {
         writer.bulk("ASKING")
       }
     }
+    var command = command
+    if let start = command.termStart, shard.term.count == Term.length {
+      // It may have been written for another master.
+      command.bytes.replaceSubrange(start..<(start + Term.length), with: shard.term)
+    }
     let endpoint = shard.commands.endpoint
-    shard.commands.request({ [weak self] in self?.answered(command, endpoint, $0) }) {
+    shard.commands.request({ [weak self, command] in self?.answered(command, endpoint, $0) }) {
       $0.bytes.append(contentsOf: command.bytes)
     }
   }

@@ -7,6 +7,27 @@ import Realtime
 struct CommandWriter {
   /// What is not yet sent, commands whole.
   var bytes: [UInt8] = []
+  /// Where the term of the last command stands in `bytes`, if it has one: whoever sends it on writes another.
+  var termStart: Int?
+
+  /// Writes a term as a part of its own.
+  mutating func bulk(term: [UInt8]) {
+    begin(term.count)
+    if !term.isEmpty { termStart = bytes.count }
+    bytes.append(contentsOf: term)
+    endLine()
+  }
+
+  /// Writes an envelope behind its term and a colon, or alone without one.
+  mutating func bulk(_ envelope: [UInt8], term: [UInt8]) {
+    guard !term.isEmpty else { return bulk(envelope) }
+    begin(term.count + 1 + envelope.count)
+    termStart = bytes.count
+    bytes.append(contentsOf: term)
+    bytes.append(0x3A)
+    bytes.append(contentsOf: envelope)
+    endLine()
+  }
 
   /// Begins a command of `count` parts, its name included. Exactly as many `bulk` must follow.
   mutating func command(parts count: Int) {

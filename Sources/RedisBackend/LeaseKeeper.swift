@@ -85,12 +85,13 @@ final class LeaseKeeper {
     }
     guard reply.count == 5, let standing = Standing(rawValue: reply[0].integer) else { return refused() }
     let known = LeaseKeeper.standing(standing, isFirst: isFirst, isAnswerLost: isAnswerLost)
+    let mayBeRecalled = reply[4].integer == 1 || isAnswerLost
     isAnswerLost = false
     isFirst = false
     schedule()
     if drift.isAhead(reply[3].integer, at: loop.now) { clockJumped() }
     renewed(known, others(reply[1]), others(reply[2]))
-    if reply[4].integer == 1 { recalled() }
+    if mayBeRecalled { recalled() }
   }
 
   /// How the lease stands, given that an answer may have been lost before this one: it may have told of a sweep, and

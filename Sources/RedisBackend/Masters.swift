@@ -68,6 +68,7 @@ final class Masters {
   /// Returns the channels whose slot has moved with their new shard, and those of slots that nobody holds.
   func adopt(_ map: ClusterMap) -> (moved: [(Subscriptions<BrokerReply<Void>>.Released, Shard)], ended: [Shard]) {
     var fresh = [Shard?](repeating: nil, count: HashSlot.count)
+    var formerOwners: [ObjectIdentifier: Shard] = [:]
     for range in map.ranges {
       let shard = self.shard(at: range.master) ?? addShard(range.master)
       for slot in range.slots { fresh[slot] = shard }
@@ -75,11 +76,17 @@ final class Masters {
     for slot in fresh.indices {
       // What nobody holds now stays with who held it last: its channels must not be forgotten.
       guard let owner = fresh[slot], owners[slot] !== owner else { continue }
+      if let former = owners[slot], former.slotCount > 0 { formerOwners[ObjectIdentifier(owner)] = former }
       owners[slot] = owner
       generation += 1
     }
     for shard in shards { shard.slotCount = 0 }
     for owner in owners { owner?.slotCount += 1 }
+    // Whoever gives only some slots away goes on: those have moved. Else it was replaced.
+    for shard in shards where formerOwners[ObjectIdentifier(shard)].map({ $0.slotCount == 0 || !$0.isServing }) == true
+    {
+      shard.isSubstitute = true
+    }
     hasMap = true
     var moved: [(Subscriptions<BrokerReply<Void>>.Released, Shard)] = []
     for shard in shards {
@@ -100,6 +107,8 @@ final class Masters {
     shard.subscriber.endpoint = endpoint
     shard.isSuccessor = hasMap
     shard.hasServed = false
+    shard.isSubstitute = false
+    shard.isHolding = false
     shard.servedRun = nil
     shard.mustCompare = true
     shards.append(shard)

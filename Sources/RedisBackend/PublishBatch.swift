@@ -50,11 +50,7 @@ final class PublishBatch {
       keyCount += 1
     }
     argumentWriter.bulk(keys.room, message.room, "}:ch")
-    if message.term.isEmpty {
-      argumentWriter.bulk(message.envelope)
-    } else {
-      argumentWriter.bulk(message.term + [0x3A], message.envelope, "")
-    }
+    argumentWriter.bulk(message.envelope, term: message.term)
     argumentWriter.bulk(message.dues.epoch)
     writeRest(of: message)
     handlers.append(reply)
@@ -81,13 +77,14 @@ final class PublishBatch {
   /// Sends what was gathered. Called before every other command and at the end of the tick.
   func close() {
     guard !handlers.isEmpty else { return }
-    let (count, keyBytes, argumentBytes) = (keyCount, keyWriter.bytes, argumentWriter.bytes)
+    let (count, keyBytes, arguments) = (keyCount, keyWriter.bytes, argumentWriter)
     let parts = keyCount + 4 * handlers.count
     let handler = answerer(handlers)
     (keyWriter, argumentWriter, keyCount, handlers) = (CommandWriter(), CommandWriter(), 0, [])
     scripts.run(.publish, keys: count, parts: parts, handler) { writer in
       writer.bytes.append(contentsOf: keyBytes)
-      writer.bytes.append(contentsOf: argumentBytes)
+      if let start = arguments.termStart { writer.termStart = writer.bytes.count + start }
+      writer.bytes.append(contentsOf: arguments.bytes)
     }
   }
 

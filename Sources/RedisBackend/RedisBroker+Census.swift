@@ -21,6 +21,7 @@ extension RedisBroker {
   /// Has members of nodes looked for that nobody knows any more, once every living node has had time to renew its lease.
   func scheduleCensus() {
     lossAt = loop.now
+    (censusTryAt, censusPause) = (0, RedisLimits.censusBackoffMilliseconds.lowerBound)
     loop.after(milliseconds: RedisLimits.returnMilliseconds) { [weak self] in self?.takeCensus() }
   }
 
@@ -32,14 +33,17 @@ extension RedisBroker {
 
   /// Takes the census that is due, or leaves it to the next renewal.
   func takeCensus() {
-    guard let loss = lossAt, isCensusDue(for: loss), !census.isRunning else { return }
+    guard let loss = lossAt, loop.now >= censusTryAt, isCensusDue(for: loss), !census.isRunning else { return }
     let age = Int((loop.now - loss) / 1_000_000)
     census.run(
       lossMillisecondsAgo: age, mayBury: { [weak self] in self?.isCensusDue(for: loss) == true }
     ) { [weak self] outcome in
       guard let self, !isStopping else { return }
       switch outcome {
-      case .postponed: return
+      case .postponed:
+        censusTryAt = loop.now + UInt64(censusPause) * 1_000_000
+        censusPause = min(censusPause * 2, RedisLimits.censusBackoffMilliseconds.upperBound)
+        return
       case .refused(let reason):
         log(.warning, "members that forgotten nodes left in Redis may stay: \(reason)")
       case .done(let dead, let unlisted):

@@ -21,26 +21,29 @@ extension RedisBroker {
     guard space > 0, space < payload.count else { return }
     let envelope = payload.extracting((space + 1)..<payload.count)
     if let position = Position(text: payload.extracting(0..<space)) {
-      guard shard.isSharded else { return handOn(room, position, envelope) }
-      let start = Term.count(before: envelope)
-      guard start == 0 || isCurrent(envelope.extracting(0..<Term.length), heardFrom: shard) else { return doubt(room) }
-      handOn(room, position, envelope.extracting(start..<envelope.count))
+      deliver(room: room, position, envelope, by: shard)
     } else if payload[0] == 0x2D {
       let term = payload.extracting(1..<space)
-      if term.isEmpty || isCurrent(term, heardFrom: shard) { listener?.heard(room: room, notice: envelope) }
+      guard term.isEmpty || isCurrent(term, heardFrom: shard) else { return doubt { $0.note([UInt8](copying: room)) } }
+      listener?.heard(room: room, notice: envelope)
     }
   }
 
-  private func handOn(_ room: Span<UInt8>, _ position: Position, _ envelope: Span<UInt8>) {
-    listener?.heard(room: room, at: position, envelope: envelope)
+  private func deliver(room: Span<UInt8>, _ position: Position, _ envelope: Span<UInt8>, by shard: Shard) {
+    let start = shard.isSharded ? Term.count(before: envelope) : 0
+    let isCurrent = start == 0 || isCurrent(envelope.extracting(0..<Term.length), heardFrom: shard)
+    guard isCurrent, !doubts.contain(room) else {
+      return doubt { $0.keep([UInt8](copying: room), position, envelope) }
+    }
+    listener?.heard(room: room, at: position, envelope: envelope.extracting(start..<envelope.count))
   }
 
   // MARK: A master that was replaced
 
-  /// Whether a term is that of a master that there is now. What was sent on to another one, because its slot moves, has the
-  /// term of the first.
+  /// Whether a term is that of a master that there is now, or there is one whose term nobody may ask for.
   private func isCurrent(_ term: Span<UInt8>, heardFrom shard: Shard) -> Bool {
-    isSame(term, shard.term) || masters.shards.contains { isSame(term, $0.term) }
+    isSame(term, shard.term)
+      || masters.shards.contains { isSame(term, $0.term) || ($0.isServing && $0.term.isEmpty) }
   }
 
   private func isSame(_ term: Span<UInt8>, _ other: [UInt8]) -> Bool {
@@ -49,17 +52,27 @@ extension RedisBroker {
     return true
   }
 
-  /// What a replaced master said is dropped, and the room compared with what its successor knows: it may be true after all,
-  /// when this node knows the masters less well than who sent it.
-  private func doubt(_ room: Span<UInt8>) {
-    if doubtedRooms.isEmpty {
-      loop.after(milliseconds: RedisLimits.doubtMilliseconds) { [weak self] in
-        guard let self else { return }
-        let rooms = doubtedRooms
-        doubtedRooms = []
-        listener?.doubted(rooms: rooms)
-      }
+  /// Sets aside what a replaced master may have said, or one that this node does not know yet: until the map was asked for.
+  private func doubt(_ keep: (inout Doubts) -> Void) {
+    if doubts.isEmpty {
+      watcher?.refresh()
+      loop.after(milliseconds: RedisLimits.doubtMilliseconds) { [weak self] in self?.resolveDoubts() }
     }
-    doubtedRooms.insert([UInt8](copying: room))
+    keep(&doubts)
+  }
+
+  /// Hands on what has turned out to come from a master, and has the rooms compared: what is left out may be missing.
+  private func resolveDoubts() {
+    let resolved = doubts
+    doubts = Doubts()
+    for message in resolved.messages {
+      guard let shard = masters.shard(of: keys.roomChannel(message.room)) else { continue }
+      let envelope = message.envelope.span
+      let start = Term.count(before: envelope)
+      if start > 0, !isCurrent(envelope.extracting(0..<Term.length), heardFrom: shard) { continue }
+      listener?.heard(
+        room: message.room.span, at: message.position, envelope: envelope.extracting(start..<envelope.count))
+    }
+    listener?.doubted { resolved.rooms.contains($0) }
   }
 }

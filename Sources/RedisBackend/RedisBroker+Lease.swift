@@ -20,6 +20,7 @@ extension RedisBroker {
     isLeaseHeld = true
     if isNew {
       if !masters.isSharded { masters.shards.first?.commands.confirm() }
+      if !masters.isSharded, masters.shards.first?.isHolding == true { listener?.doubted(where: nil) }
       replay()
       resendUncertain()
     }

@@ -29,17 +29,21 @@ extension RedisBroker {
     shard.isServing = true
     shard.look()
     // Nobody who does not say which process it is can be known to be the same.
-    if shard.isSuccessor || (shard.hasServed && (shard.run == nil || shard.run != shard.servedRun)) {
+    let isOther = shard.hasServed && (shard.run == nil || shard.run != shard.servedRun)
+    if shard.isSuccessor || isOther {
       if masters.isSharded { forgot(shard) } else { (mustConfirm, shard.mustAudit) = (true, true) }
     }
+    if isOther { shard.isSubstitute = true }
     (shard.servedRun, shard.hasServed, shard.isSuccessor) = (shard.run, true, false)
     if masters.isSharded { shard.commands.confirm() }
+    if shard.isSubstitute { hold(shard) }
     if !hasCleanStart, leaseShard?.isServing == true {
       takePresenceBack()
     } else if hasCleanStart, leaseShard === shard {
       lease.renew()
     }
     guard masters.isSharded, isAvailable else { return }
+    if shard.isHolding { listener?.doubted(where: rooms(of: shard)) }
     replay()
     resendUncertain()
     if mustAssert || mustConfirm { forgetPresence(announce: mustAssert) }
@@ -47,7 +51,22 @@ extension RedisBroker {
     settle(shard)
   }
 
+  /// Publishes nothing for a moment at a master that took the place of another. Its first message would else stand where
+  /// another stood for those who heard what it lacks, before one of their nodes has compared and a new epoch begun.
+  private func hold(_ shard: Shard) {
+    shard.isSubstitute = false
+    shard.isHolding = true
+    let generation = shard.commands.generation
+    loop.after(milliseconds: RedisLimits.holdMilliseconds) { [weak self, weak shard] in
+      guard let self, let shard, shard.isHolding, shard.commands.generation == generation else { return }
+      shard.isHolding = false
+      resendUncertain()
+      settle(shard)
+    }
+  }
+
   func commandsClosed(_ shard: Shard) {
+    shard.isHolding = false
     shard.mustCompare = true
     if leaseShard === shard || !masters.isSharded {
       lease.pause()
@@ -171,6 +190,10 @@ extension RedisBroker {
     resubscribe(moved)
     for shard in ended {
       for waiter in shard.stop() { waiter(.failure(.unavailable)) }
+    }
+    for shard in masters.shards where shard.isSubstitute && shard.isServing {
+      hold(shard)
+      listener?.doubted(where: rooms(of: shard))
     }
     assignProbes()
     settleHomeless()

@@ -3,15 +3,20 @@ import Realtime
 
 extension RedisBroker {
   public func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
-    guard isAvailable, !masters.isSharded || isServed(keys.roomChannel(message.room)) else {
-      return reply(.failure(.unavailable))
-    }
+    guard isAvailable, mayPublish(in: message.room) else { return reply(.failure(.unavailable)) }
     guard message.dedupe != nil else {
       return publishOnce(message) { [weak self] position in
         reply(position.map { .success($0) } ?? .failure(self?.failure ?? .uncertain))
       }
     }
     sendSurely(byteCount: message.envelope.count, reply) { [weak self] in self?.publishOnce(message, $0) }
+  }
+
+  /// Whether the master that holds a room takes messages.
+  private func mayPublish(in room: [UInt8]) -> Bool {
+    guard masters.isSharded else { return masters.shards.first?.isHolding == false }
+    guard let shard = masters.shard(of: keys.roomChannel(room)) else { return false }
+    return shard.isServing && !shard.isHolding
   }
 
   private func publishOnce(_ message: RoomMessage, _ reply: @escaping (Position?) -> Void) {

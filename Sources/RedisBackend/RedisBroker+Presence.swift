@@ -29,7 +29,7 @@ extension RedisBroker {
       writer.bulk(MemberCodec.json(user: member.user))
       writer.bulk(keys.room, room, "}:ch")
       writer.bulk(announce)
-      writer.bulk(term)
+      writer.bulk(term: term)
     }
   }
 
@@ -48,7 +48,7 @@ extension RedisBroker {
       writer.bulk(member.user)
       writer.bulk(MemberCodec.json(user: member.user))
       writer.bulk(keys.room, room, "}:ch")
-      writer.bulk(term)
+      writer.bulk(term: term)
     }
   }
 

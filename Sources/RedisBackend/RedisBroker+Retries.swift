@@ -40,8 +40,10 @@ extension RedisBroker {
   /// Why something without an id failed just now.
   var failure: BrokerError { isAnswerLost ? .uncertain : .unavailable }
 
-  /// Sends again what got no answer, oldest first. Called when Redis is back, before anything new is sent.
+  /// Sends again what got no answer, oldest first. Called when Redis is back, before anything new is sent, and again when the
+  /// last master has ended a hold.
   func resendUncertain() {
+    guard !masters.shards.contains(where: \.isHolding) else { return }
     for entry in retries.takeAll() { entry.resend() }
   }
 

@@ -29,6 +29,8 @@ public final class RedisBroker: Broker, TickParticipant {
   let finder: MasterFinder?
   /// With a cluster: what knows its map.
   let watcher: MapWatcher?
+  /// What tells that this process was stopped; nil where no other master can have taken over meanwhile.
+  private let standstill: Standstill?
   let log: Log
 
   /// Notices are published and not kept.
@@ -59,6 +61,9 @@ public final class RedisBroker: Broker, TickParticipant {
   /// When Redis was found to have lost data, in nanoseconds, until members of forgotten nodes were looked for; nil: it
   /// knows all.
   var lossAt: UInt64?
+  /// When that may be tried again, in nanoseconds, and after how many milliseconds once more.
+  var censusTryAt: UInt64 = 0
+  var censusPause = 0
   /// Nodes that have ended and handed their members over.
   var leavingNodes: Set<[UInt8]> = []
   var ledger = RoomLedger(
@@ -74,8 +79,8 @@ public final class RedisBroker: Broker, TickParticipant {
   var enterings = EnteringLedger()
   /// Rooms known to stand in the node's list of rooms.
   var listedRooms: Set<[UInt8]> = []
-  /// Rooms in which something was heard that a replaced master may have said.
-  var doubtedRooms: Set<[UInt8]> = []
+  /// What was heard that a replaced master may have said.
+  var doubts = Doubts()
   /// Channels wanted before it was known which master holds them.
   var homeless: Set<[UInt8]> = []
 
@@ -95,6 +100,8 @@ public final class RedisBroker: Broker, TickParticipant {
     keys = RedisKeys(prefix: configuration.prefix)
     let name = RedisBroker.clientName(nodeID)
     let myself = Myself()
+    let standstill = configuration.topology.mayFailOver ? Standstill(loop: loop) : nil
+    self.standstill = standstill
     var finder: MasterFinder?
     var watcher: MapWatcher?
     switch configuration.topology {
@@ -116,6 +123,7 @@ public final class RedisBroker: Broker, TickParticipant {
           loop: loop, resolver: resolver, configuration: configuration, tls: tls, endpoint: endpoint, name: name + end,
           log: log)
         if let finder { link.locate = { finder.find($0) } }
+        link.standstill = standstill
         return link
       }
       return Shard(
@@ -271,6 +279,7 @@ public final class RedisBroker: Broker, TickParticipant {
     watcher?.flush()
     batch.close()
     for shard in masters.shards { shard.flush() }
+    standstill?.tickEnded()
   }
 
   // MARK: Outages

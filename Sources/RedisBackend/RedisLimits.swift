@@ -67,8 +67,15 @@ public enum RedisLimits {
   /// How long a node's mark stays with a master: it is written again every `probeMilliseconds`, and a node that was stopped
   /// for longer than this takes the master for flushed.
   static let markMilliseconds = 3_600_000
-  /// How long rooms are gathered in which a replaced master was heard, before they are compared.
+  /// How long nothing is published at a master that took the place of another: a failover takes seconds, and this is what
+  /// nodes differ by in following it.
+  static let holdMilliseconds = 300
+  /// How long a node sets aside what it heard with the term of no master that it knows: to ask for the map takes less.
   static let doubtMilliseconds = 200
+  /// What it keeps so at most; what does not fit is read from history. In bytes.
+  static let doubtedBytesMax = 4 << 20
+  /// The first step and the last of the time before the next try to look for members of forgotten nodes.
+  static let censusBackoffMilliseconds = 2_000...120_000
   /// How long `stop` waits for Redis.
   static let stopMilliseconds = 3_000
   /// Departures and arrivals kept while Redis is away. Beyond it the node asserts its presence anew and looks for

@@ -28,6 +28,8 @@ final class RedisLink: EventHandler {
 
   /// Asked for the endpoint before every attempt; the connection must then turn out to be a master's. Nil: `endpoint` stays.
   var locate: ((_ found: @escaping (Located) -> Void) -> Void)?
+  /// What tells that this process was stopped, where another master may have taken its place since; nil: none can.
+  var standstill: Standstill?
   /// Where the link connects to, or was connected last.
   var endpoint: RedisEndpoint
 
@@ -197,18 +199,11 @@ final class RedisLink: EventHandler {
   func ready(_ token: UInt64, _ readiness: Readiness) {
     guard token == generation & 0xFFFF_FFFF_FFFF, descriptor >= 0 else { return }
     if phase == .connecting || phase == .securing { return proceed() }
-    guard !hasStoodStill else {
+    guard phase != .open || standstill?.isBehind != true else {
       return fail("this node stood still, and what Redis said meanwhile may be of a master that was replaced since")
     }
     if readiness.contains(.write) { transmit() }
     if generation & 0xFFFF_FFFF_FFFF == token, !readiness.isDisjoint(with: [.read, .hangUp]) { receive() }
-  }
-
-  /// Whether the process was stopped for so long that the sentinels, or a cluster, may have another master by now: what the
-  /// old one did afterwards will be lost. Links are flushed every tick, and a node ticks several times a second.
-  private var hasStoodStill: Bool {
-    guard phase == .open, !isInformant, configuration.topology.mayFailOver else { return false }
-    return loop.now > flushedAt + UInt64(RedisLimits.standstillMilliseconds) * 1_000_000
   }
 
   private func receive() {

@@ -21,7 +21,11 @@ final class Shard {
   var isMarked = false
   var probe = SubscriptionProbe(first: .random(in: 0..<1 << 48))
   var audit = SubscriptionAudit()
-  var isUp: Bool { isServing && isSubscribed }
+  var isUp: Bool { isServing && isSubscribed && !isHolding }
+  /// Whether it took the place of a master that may have acknowledged more than it knows, and was not yet told.
+  var isSubstitute = false
+  /// Whether nothing is published yet: every node shall first compare what it knows with what this master does.
+  var isHolding = false
   /// The slots that it holds; everything without a cluster.
   var slotCount = 0
   /// Whether a migration sent a command here since the last map.
@@ -72,7 +76,7 @@ final class Shard {
 
   /// Closes both connections. Returns those who waited for a subscription.
   func stop() -> [BrokerReply<Void>] {
-    isServing = false
+    (isServing, isHolding) = (false, false)
     (isSubscribed, isConfirmed) = (false, false)
     probeChannel = nil
     commands.stop()

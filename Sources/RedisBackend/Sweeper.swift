@@ -144,7 +144,7 @@ final class Sweeper {
       writer.bulk(keys.room, room, "}:ch")
       writer.bulk(cursor)
       writer.bulk(RedisLimits.sweepChunk)
-      writer.bulk(term)
+      writer.bulk(term: term)
     }
   }
 

@@ -36,10 +36,9 @@ final class Recorder: BrokerListener {
     restored += 1
     for room in watched where isAffected?(bytes(room)) ?? true { compared.append(room) }
   }
-  var doubted: Set<String> = []
-  func doubted(rooms names: Set<[UInt8]>) {
-    for name in names { doubted.insert(String(decoding: name, as: UTF8.self)) }
-  }
+  /// Told when rooms are to be compared.
+  var onDoubt: () -> Void = {}
+  func doubted(where isAffected: RoomFilter?) { onDoubt() }
   func presenceLost(announce: Bool) {
     presenceLost.append(announce)
     onPresenceLost()

@@ -248,8 +248,9 @@ public protocol BrokerListener: AnyObject {
   /// The subscriptions of the rooms that `isAffected` chooses (nil: of all) stand again: time to compare their positions.
   /// Said after every outage, and whenever subscriptions had to be renewed.
   func brokerRestored(where isAffected: RoomFilter?)
-  /// Something was heard in these rooms that may not be so, and was not handed on: time to compare their positions.
-  func doubted(rooms names: Set<[UInt8]>)
+  /// The rooms that `isAffected` chooses (nil: all) may not be where they were: what was heard in them was not handed on, or
+  /// another broker's process has taken over. Time to compare their positions, before anything is published in them.
+  func doubted(where isAffected: RoomFilter?)
   /// The broker has forgotten who is connected here (restarted empty, or took this node for dead): assert every
   /// connection and member again. `announce`: others were told that they left, so tell them that they are back.
   func presenceLost(announce: Bool)

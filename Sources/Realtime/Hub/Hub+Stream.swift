@@ -211,7 +211,10 @@ extension Hub: BrokerListener {
     finish()
   }
 
-  public func doubted(rooms names: Set<[UInt8]>) { reconcile({ names.contains($0) }) {} }
+  public func doubted(where isAffected: RoomFilter?) {
+    comparePresence(in: Limits.presenceCompareMilliseconds)
+    reconcile(isAffected) {}
+  }
 
   public func presenceLost(announce: Bool) {
     comparePresence(in: Limits.presenceAssertMilliseconds)

@@ -246,7 +246,7 @@ final class FaultyBroker: Broker, BrokerListener {
   func brokerLost() {}
   func subscriptionsLost(where isAffected: RoomFilter?) {}
   func brokerRestored(where isAffected: RoomFilter?) {}
-  func doubted(rooms names: Set<[UInt8]>) { listener?.doubted(rooms: names) }
+  func doubted(where isAffected: RoomFilter?) { listener?.doubted(where: isAffected) }
   func presenceLost(announce: Bool) {}
   func isHere(_ connection: Span<UInt8>, in room: [UInt8]?) -> Bool { listener?.isHere(connection, in: room) ?? true }
   func nodeReport() -> [UInt8] { listener?.nodeReport() ?? [] }
