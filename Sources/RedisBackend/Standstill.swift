@@ -19,11 +19,12 @@ final class Standstill {
   }
 
   /// Whether the process stood still before this tick for longer than a failover takes: less than half of the time since
-  /// the last one was spent at work. At most once in a while, so that nothing is kept from coming back.
+  /// the last one was spent at work. Not again within twice that time, so that
+  /// a slow machine keeps nothing from coming back.
   var isBehind: Bool {
     if foundAt == loop.now { return true }
     let limit = UInt64(RedisLimits.standstillMilliseconds) * 1_000_000
-    guard endedAt > 0, loop.now > endedAt + limit, loop.now > foundAt + 10 * limit,
+    guard endedAt > 0, loop.now > endedAt + limit, loop.now > foundAt + 2 * limit,
       (Clock.threadNanoseconds() - processorTime) * 2 < loop.now - endedAt
     else { return false }
     foundAt = loop.now
