@@ -184,25 +184,6 @@ public final class RedisBroker: Broker, TickParticipant {
     if listedRooms.capacity > 64, listedRooms.capacity > listedRooms.count * 4 { listedRooms = Set(Array(listedRooms)) }
   }
 
-  // MARK: Metrics
-
-  /// Commands sent since the start, subscriptions included.
-  public var commandsTotal: UInt64 {
-    masters.all.reduce(0) { $0 + $1.commands.commandsTotal + $1.subscriber.commandsTotal }
-  }
-  /// How often a connection was made again after it had been lost.
-  public var reconnectsTotal: UInt64 {
-    masters.all.reduce(0) { $0 + $1.commands.reconnectsTotal + $1.subscriber.reconnectsTotal }
-  }
-  /// Whether every connection does its work, and every slot is served.
-  public var isUp: Bool { isAvailable && isLeaseHeld && masters.areUp }
-  public var isWhole: Bool { isUp }
-  /// Whether clients may be sent here. With a cluster: more than half of the slots are served, so that the death of one
-  /// master does not make every node refuse clients.
-  public var isReady: Bool {
-    masters.isSharded ? isAvailable && masters.servedSlotCount * 2 > HashSlot.count : isUp
-  }
-
   // MARK: Life
 
   public func start() {
@@ -279,7 +260,11 @@ public final class RedisBroker: Broker, TickParticipant {
     watcher?.flush()
     batch.close()
     for shard in masters.shards { shard.flush() }
-    standstill?.tickEnded()
+    guard standstill?.tickEnded() == true else { return }
+    for shard in masters.shards {
+      shard.commands.failForStandstill()
+      shard.subscriber.failForStandstill()
+    }
   }
 
   // MARK: Outages

@@ -199,11 +199,15 @@ final class RedisLink: EventHandler {
   func ready(_ token: UInt64, _ readiness: Readiness) {
     guard token == generation & 0xFFFF_FFFF_FFFF, descriptor >= 0 else { return }
     if phase == .connecting || phase == .securing { return proceed() }
-    guard phase != .open || standstill?.isBehind != true else {
-      return fail("this node stood still, and what Redis said meanwhile may be of a master that was replaced since")
-    }
+    guard phase != .open || standstill?.isBehind != true else { return failForStandstill() }
     if readiness.contains(.write) { transmit() }
     if generation & 0xFFFF_FFFF_FFFF == token, !readiness.isDisjoint(with: [.read, .hangUp]) { receive() }
+  }
+
+  /// Gives up what was open while this process stood still.
+  func failForStandstill() {
+    guard phase == .open else { return }
+    fail("this node stood still, and what Redis said meanwhile may be of a master that was replaced since")
   }
 
   private func receive() {

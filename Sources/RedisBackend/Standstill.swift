@@ -7,28 +7,38 @@ final class Standstill {
   /// At the end of the last tick: the time, and the processor time of this thread. In nanoseconds.
   private var endedAt: UInt64 = 0
   private var processorTime: UInt64 = 0
-  /// The last tick that began behind a standstill, by its time.
+  /// When a standstill was found last.
   private var foundAt: UInt64 = 0
+  /// Whether links that were open then have not been told yet.
+  private var isPending = false
 
   init(loop: EventLoop) { self.loop = loop }
 
-  /// Notes the end of a tick.
-  func tickEnded() {
-    endedAt = Clock.monotonicNanoseconds()
-    processorTime = Clock.threadNanoseconds()
+  /// Whether the process stood still before now: asked by every link before it reads.
+  var isBehind: Bool {
+    find()
+    return isPending
   }
 
-  /// Whether the process stood still before this tick for longer than a failover takes: less than half of the time since
-  /// the last one was spent at work. Not again within twice that time, so that
-  /// a slow machine keeps nothing from coming back.
-  var isBehind: Bool {
-    if foundAt == loop.now { return true }
+  /// Notes the end of a tick. Returns whether every link is to be given up: the kernel ends a wait without an event when the
+  /// process goes on, so that what waits to be read is seen one tick later.
+  func tickEnded() -> Bool {
+    find()
+    defer { isPending = false }
+    endedAt = Clock.monotonicNanoseconds()
+    processorTime = Clock.threadNanoseconds()
+    return isPending
+  }
+
+  /// Finds a standstill that took longer than a failover takes: less than half of the time since the last tick was spent at
+  /// work. Not again within twice that time, so that a slow machine keeps nothing from coming back.
+  private func find() {
     let limit = UInt64(RedisLimits.standstillMilliseconds) * 1_000_000
-    guard endedAt > 0, loop.now > endedAt + limit, loop.now > foundAt + 2 * limit,
-      (Clock.threadNanoseconds() - processorTime) * 2 < loop.now - endedAt
-    else { return false }
-    foundAt = loop.now
-    return true
+    let now = loop.now
+    guard endedAt > 0, now > endedAt + limit, now > foundAt + 2 * limit,
+      (Clock.threadNanoseconds() - processorTime) * 2 < now - endedAt
+    else { return }
+    (foundAt, isPending) = (now, true)
   }
 }
 
