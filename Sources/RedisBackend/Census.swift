@@ -26,7 +26,7 @@ final class Census {
   /// Nodes with a lease, and nodes without, as far as this census has met them.
   private(set) var living: Set<[UInt8]> = []
   private var dead: Set<[UInt8]> = []
-  /// Nodes with a lease whose lists lacked something.
+  /// Nodes with a lease whose lists lacked something; kept until they were told.
   var unlisted: Set<[UInt8]> = []
   /// What Redis refused, in its words.
   private var refusal: String?
@@ -50,7 +50,7 @@ final class Census {
   ///   - mayBury: asked in the end whether leases still tell who lives.
   func run(lossMillisecondsAgo age: Int, mayBury: @escaping () -> Bool, _ done: @escaping (Outcome) -> Void) {
     isRunning = true
-    (living, dead, unlisted, refusal) = ([node], [], [], nil)
+    (living, dead, refusal) = ([node], [], nil)
     generation = masters.generation
     self.mayBury = mayBury
     finish = { [weak self] outcome in
@@ -63,7 +63,8 @@ final class Census {
       guard let self else { return }
       switch answer {
       case 1: scan(masters.shards.filter { $0.slotCount > 0 }[...], cursor: [0x30])
-      case 0: finish(.done(dead: [], unlisted: []))
+      // What an earlier try of this node has written remains to be told.
+      case 0: recall()
       default: finish(.postponed)
       }
     }
@@ -251,7 +252,9 @@ final class Census {
     ) { [weak self] isComplete in
       guard let self, isComplete else { self?.finish(.postponed); return }
       tell("end") { _ in }
-      finish(.done(dead: dead, unlisted: unlisted))
+      let told = unlisted
+      unlisted = []
+      finish(.done(dead: dead, unlisted: told))
     }
   }
 }

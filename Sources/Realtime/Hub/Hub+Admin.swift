@@ -19,7 +19,11 @@ extension Hub {
     // No user has an empty name, so no client's retry can look like this one.
     let dedupe = Hub.dedupeKey(user: [], id: idempotencyKey)
     let rule = configuration.rules.rule(for: room.span)
-    broker.publish(RoomMessage(room: room, envelope: envelope, dedupe: dedupe, retention: rule.retention), reply)
+    let message = RoomMessage(room: room, envelope: envelope, dedupe: dedupe, retention: rule.retention)
+    broker.publish(message) { [weak self] result in
+      if case .success(let position) = result { self?.rooms.find(room.span)?.note(acknowledged: position) }
+      reply(result)
+    }
   }
 
   /// Sends the members of `data` to one user or to everyone, with `user` null.

@@ -29,6 +29,7 @@ extension Hub {
     operationBegins(id, bytes: size)
     broker.publish(message) { [weak self] result in
       self?.operationEnds(id, bytes: size)
+      if case .success(let position) = result { room.note(acknowledged: position) }
       self?.acknowledge(result, to: id, room.nameJSON, answerID)
     }
   }

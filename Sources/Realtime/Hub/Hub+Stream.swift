@@ -48,7 +48,7 @@ extension Hub: BrokerListener {
   func recover(_ room: Room) {
     if room.phase != .recovering { recoveringRooms += 1 }
     room.phase = .recovering
-    room.recoveries += 1
+    room.recoveries &+= 1
     let round = room.recoveries
     let after = room.stream!.position  // Safe because only a room with a stream can notice that it missed something.
     broker.history(room: room.name, .after(after.offset, limit: Limits.historyReadMax)) { [weak self] result in
@@ -97,6 +97,7 @@ extension Hub: BrokerListener {
       self.deliverBatch(of: room)
       room.stream!.begin(epoch)
       room.lastTimestamp = 0
+      room.forgetAcknowledged()
       self.beginLagEpoch(room, userCount: Set(members.map(\.user)).count)
       room.recall = nil
       let batch = self.openBatch(of: room)
@@ -141,7 +142,7 @@ extension Hub: BrokerListener {
       recover(room)
     } else if room.phase == .recovering {
       // An answer that is still to come to an earlier recovery says nothing any more.
-      room.recoveries += 1
+      room.recoveries &+= 1
       resume(room)
     }
   }
@@ -201,8 +202,7 @@ extension Hub: BrokerListener {
       if room.phase == .entering { room.mustCompare = true }
       guard room.phase == .live || room.phase == .recovering, let stream = room.stream else { return }
       awaited += 1
-      let known = StreamEnd(position: stream.position, timestamp: room.lastTimestamp)
-      broker.compare(room: room.name, with: known) { [weak self] result in
+      broker.compare(room: room.name, with: room.end(of: stream)) { [weak self] result in
         defer { finish() }
         guard let self, case .success(let position) = result, self.isKnown(room) else { return }
         self.recoverIfBehind(room, position)

@@ -53,6 +53,8 @@ final class Room: Named {
   var stream: RoomStream?
   /// The time stamp of the stream's last message; 0 when that was not delivered here.
   var lastTimestamp: UInt64 = 0
+  /// The highest offset of this epoch that was acknowledged to a publisher here: it may not have been heard yet.
+  private(set) var acknowledgedOffset: UInt64 = 0
   var rosters = Rosters()
   /// Subscriptions of local sessions, those that are still joining included. At zero the room lingers, then ends.
   var subscriberCount = 0
@@ -65,12 +67,12 @@ final class Room: Named {
   /// The members who are behind, or nil: there are none.
   var lag: RoomLag?
   var held: [Held] = []
-  var heldBytes = 0
+  private var heldBytes: UInt32 = 0
+  /// Counts recoveries: an answer to an earlier one comes too late.
+  var recoveries: UInt32 = 0
   var arrivals: [Arrival] = []
   var recall: Recall?
   var isReadingRecall = false
-  /// Counts recoveries: an answer to an earlier one comes too late.
-  var recoveries = 0
   /// Whether subscriptions were renewed while the room was entering: the position it enters at may be behind already.
   var mustCompare = false
   /// Who is there, as the local members were told; nil until it was read.
@@ -99,13 +101,29 @@ final class Room: Named {
 
   /// Keeps a message for later, within `Limits.heldBytesMax`; recovery reads from history what does not fit.
   func hold(_ position: Position, _ envelope: Span<UInt8>) {
-    guard heldBytes + envelope.count <= Limits.heldBytesMax else {
+    guard Int(heldBytes) + envelope.count <= Limits.heldBytesMax else {
       held.removeAll()
       heldBytes = 0
       return
     }
     held.append(Held(position: position, envelope: [UInt8](copying: envelope)))
-    heldBytes += envelope.count
+    heldBytes += UInt32(envelope.count)
+  }
+
+  /// Notes that a message was acknowledged to a publisher here.
+  func note(acknowledged position: Position) {
+    guard position.epoch == stream?.position.epoch, position.offset > acknowledgedOffset else { return }
+    acknowledgedOffset = position.offset
+  }
+
+  func forgetAcknowledged() { acknowledgedOffset = 0 }
+
+  /// How far the room surely went: to the last message heard, or to one that was acknowledged here and not heard yet.
+  func end(of stream: RoomStream) -> StreamEnd {
+    guard acknowledgedOffset > stream.position.offset else {
+      return StreamEnd(position: stream.position, timestamp: lastTimestamp)
+    }
+    return StreamEnd(position: Position(epoch: stream.position.epoch, offset: acknowledgedOffset), timestamp: 0)
   }
 
   /// Takes what was held.

@@ -93,6 +93,26 @@ struct RecoveryTests {
     #expect(ann.take().map { $0.int("n") } == [1, 2])
   }
 
+  @Test("compares from what was acknowledged here when that is further than what was heard, within one epoch")
+  func acknowledgedEnd() throws {
+    let room = Room(name: Array("r".utf8))
+    let (epoch, other) = (
+      try #require(Epoch(text: Array("a".utf8).span)), try #require(Epoch(text: Array("b".utf8).span))
+    )
+    let stream = RoomStream(at: Position(epoch: epoch, offset: 5))
+    room.stream = stream
+    room.lastTimestamp = 77
+    #expect(room.end(of: stream) == StreamEnd(position: Position(epoch: epoch, offset: 5), timestamp: 77))
+    room.note(acknowledged: Position(epoch: other, offset: 90))
+    room.note(acknowledged: Position(epoch: epoch, offset: 4))
+    #expect(room.end(of: stream) == StreamEnd(position: Position(epoch: epoch, offset: 5), timestamp: 77))
+    room.note(acknowledged: Position(epoch: epoch, offset: 9))
+    room.note(acknowledged: Position(epoch: epoch, offset: 8))
+    #expect(room.end(of: stream) == StreamEnd(position: Position(epoch: epoch, offset: 9), timestamp: 0))
+    room.forgetAcknowledged()
+    #expect(room.end(of: stream).position.offset == 5)
+  }
+
   @Test("says gap, with the first and last offset, for what history no longer holds")
   func saysGap() throws {
     let bench = HubBench(historySize: 2)
