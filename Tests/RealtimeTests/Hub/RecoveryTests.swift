@@ -94,11 +94,12 @@ struct RecoveryTests {
   }
 
   @Test("compares from what was acknowledged here when that is further than what was heard, within one epoch")
-  func acknowledgedEnd() throws {
+  func acknowledgedEnd() {
     let room = Room(name: Array("r".utf8))
-    let (epoch, other) = (
-      try #require(Epoch(text: Array("a".utf8).span)), try #require(Epoch(text: Array("b".utf8).span))
-    )
+    guard let epoch = Epoch(text: Array("a".utf8).span), let other = Epoch(text: Array("b".utf8).span) else {
+      Issue.record("these are epochs")
+      return
+    }
     let stream = RoomStream(at: Position(epoch: epoch, offset: 5))
     room.stream = stream
     room.lastTimestamp = 77
