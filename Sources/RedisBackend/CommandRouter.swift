@@ -74,7 +74,7 @@ final class CommandRouter {
 
   private func send(_ command: Command) {
     let shard = command.asked.flatMap { masters.shard(at: $0) } ?? masters.shard(ofSlot: command.slot)
-    guard let shard, shard.commands.phase == .open, shard.isServing || command.deadline == nil else {
+    guard let shard, shard.commands.phase == .open, command.deadline == nil || mayTake(command, shard) else {
       // A master that a slot has just moved to needs a moment to be connected to.
       guard let deadline = command.deadline, loop.now < deadline else { return finish(command, nil) }
       return wait(command)
@@ -94,6 +94,11 @@ final class CommandRouter {
     shard.commands.request({ [weak self, command] in self?.answered(command, endpoint, $0) }) {
       $0.bytes.append(contentsOf: command.bytes)
     }
+  }
+
+  /// Whether what a master has sent on may be sent to another now.
+  private func mayTake(_ command: Command, _ shard: Shard) -> Bool {
+    shard.isServing && (command.termStart == nil || (!shard.isHolding && !shard.isUnmapped))
   }
 
   private func answered(_ command: Command, _ endpoint: RedisEndpoint, _ reply: Reply?) {

@@ -50,7 +50,7 @@ final class Masters {
 
   /// Notes that a slot has moved, before the whole map is known.
   func move(slot: Int, to endpoint: RedisEndpoint) {
-    let shard = self.shard(at: endpoint) ?? addShard(endpoint)
+    let shard = self.shard(at: endpoint) ?? addShard(endpoint, isUnmapped: hasMap)
     generation += 1
     owners[slot]?.slotCount -= 1
     owners[slot] = shard
@@ -80,7 +80,7 @@ final class Masters {
       owners[slot] = owner
       generation += 1
     }
-    for shard in shards { shard.slotCount = 0 }
+    for shard in shards { (shard.slotCount, shard.isUnmapped) = (0, false) }
     for owner in owners { owner?.slotCount += 1 }
     // Whoever gives only some slots away goes on: those have moved. Else it was replaced.
     for shard in shards where formerOwners[ObjectIdentifier(shard)].map({ $0.slotCount == 0 || !$0.isServing }) == true
@@ -101,14 +101,13 @@ final class Masters {
     return (moved, ended)
   }
 
-  private func addShard(_ endpoint: RedisEndpoint) -> Shard {
+  private func addShard(_ endpoint: RedisEndpoint, isUnmapped: Bool = false) -> Shard {
     let shard = spares.popLast() ?? makeShard(endpoint)
     shard.commands.endpoint = endpoint
     shard.subscriber.endpoint = endpoint
     shard.isSuccessor = hasMap
     shard.hasServed = false
-    shard.isSubstitute = false
-    shard.isHolding = false
+    (shard.isUnmapped, shard.isSubstitute, shard.isHolding) = (isUnmapped, false, false)
     shard.servedRun = nil
     shard.mustCompare = true
     shards.append(shard)

@@ -22,6 +22,8 @@ final class Shard {
   var probe = SubscriptionProbe(first: .random(in: 0..<1 << 48))
   var audit = SubscriptionAudit()
   var isUp: Bool { isServing && isSubscribed && !isHolding }
+  /// Whether a redirection named it, and no map yet: nobody knows whether a slot has moved to it, or all of a master's.
+  var isUnmapped = false
   /// Whether it took the place of a master that may have acknowledged more than it knows, and was not yet told.
   var isSubstitute = false
   /// Whether nothing is published yet: every node shall first compare what it knows with what this master does.
