@@ -62,7 +62,9 @@ final class CommandRouter {
   }
 
   /// The term of the master that holds a key; empty without a cluster.
-  func term(of key: [UInt8]) -> [UInt8] { masters.isSharded ? masters.shard(of: key)?.term ?? [] : [] }
+  func term(of key: @autoclosure () -> [UInt8]) -> [UInt8] {
+    masters.isSharded ? masters.shard(of: key())?.term ?? [] : []
+  }
 
   /// Fails everything that waits.
   func stop() {

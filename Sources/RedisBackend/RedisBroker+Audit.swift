@@ -95,15 +95,8 @@ extension RedisBroker {
 
   /// Looks at rooms, pipelined. Answers once, when the last is done.
   private func audit(_ rooms: [[UInt8]], _ done: @escaping (_ isComplete: Bool) -> Void) {
-    var (left, isComplete) = (rooms.count, true)
-    guard left > 0 else { return done(true) }
-    for room in rooms {
-      audit(room) { isDone in
-        isComplete = isComplete && isDone
-        left -= 1
-        if left == 0 { done(isComplete) }
-      }
-    }
+    let all = Gathering(rooms.count, done)
+    for room in rooms { audit(room, all.one) }
   }
 
   /// Reads the names of a room's members at once, as comparing what was told reads its users: a tenth of what picking

@@ -30,15 +30,19 @@ extension RedisBroker {
   }
 
   private func deliver(room: Span<UInt8>, _ position: Position, _ envelope: Span<UInt8>, by shard: Shard) {
-    let start = shard.isSharded ? Term.count(before: envelope) : 0
-    let isCurrent = start == 0 || isCurrent(envelope.extracting(0..<Term.length), heardFrom: shard)
-    guard isCurrent, !doubts.contain(room) else {
+    guard let start = start(of: envelope, heardFrom: shard), !doubts.contain(room) else {
       return doubt { $0.keep([UInt8](copying: room), position, envelope) }
     }
     listener?.heard(room: room, at: position, envelope: envelope.extracting(start..<envelope.count))
   }
 
   // MARK: A master that was replaced
+
+  /// Where an envelope begins behind its term; nil when that is of no master that there is now.
+  private func start(of envelope: Span<UInt8>, heardFrom shard: Shard) -> Int? {
+    let start = shard.isSharded ? Term.count(before: envelope) : 0
+    return start == 0 || isCurrent(envelope.extracting(0..<Term.length), heardFrom: shard) ? start : nil
+  }
 
   /// Whether a term is that of a master that there is now, or there is one whose term nobody may ask for.
   private func isCurrent(_ term: Span<UInt8>, heardFrom shard: Shard) -> Bool {
@@ -66,10 +70,10 @@ extension RedisBroker {
     let resolved = doubts
     doubts = Doubts()
     for message in resolved.messages {
-      guard let shard = masters.shard(of: keys.roomChannel(message.room)) else { continue }
       let envelope = message.envelope.span
-      let start = Term.count(before: envelope)
-      if start > 0, !isCurrent(envelope.extracting(0..<Term.length), heardFrom: shard) { continue }
+      guard let shard = masters.shard(of: keys.roomChannel(message.room)),
+        let start = start(of: envelope, heardFrom: shard)
+      else { continue }
       listener?.heard(
         room: message.room.span, at: message.position, envelope: envelope.extracting(start..<envelope.count))
     }

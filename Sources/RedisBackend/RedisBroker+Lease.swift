@@ -19,8 +19,10 @@ extension RedisBroker {
     isAvailable = true
     isLeaseHeld = true
     if isNew {
-      if !masters.isSharded { masters.shards.first?.commands.confirm() }
-      if !masters.isSharded, masters.shards.first?.isHolding == true { listener?.doubted(where: nil) }
+      if !masters.isSharded, let master = masters.shards.first {
+        master.commands.confirm()
+        if master.isHolding { listener?.doubted(where: nil) }
+      }
       replay()
       resendUncertain()
     }

@@ -169,16 +169,12 @@ final class Sweeper {
 
   /// Deletes connections, names and members in turn: from their users first, and from the node once that has worked.
   private func delete(_ fields: Reply, of node: [UInt8], _ done: @escaping (Bool) -> Void) {
-    var left = fields.count / 2
-    var isComplete = true
-    guard left > 0 else { return done(true) }
+    let all = Gathering(fields.count / 2, done)
     for i in stride(from: 0, to: fields.count - 1, by: 2) {
       let name = fields[i].copy
       let finish = { [weak self] (isDeleted: Bool) in
         if isDeleted, let self { delete(name, from: keys.node, node) { _ in } }
-        isComplete = isComplete && isDeleted
-        left -= 1
-        if left == 0 { done(isComplete) }
+        all.one(isDeleted)
       }
       if let member = MemberCodec.decode(name: name, fields[i + 1].bytes) {
         delete(name, from: keys.user, member.user, finish)

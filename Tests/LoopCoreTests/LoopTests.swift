@@ -13,26 +13,6 @@ private func drive(_ loop: EventLoop, until isSo: () -> Bool) throws {
   }
 }
 
-/// Starts a thread with a closure of its own. The caller must wait for what the thread does.
-private func startThread(_ body: @escaping @Sendable () -> Void) throws {
-  final class Box: Sendable {
-    let body: @Sendable () -> Void
-    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-  }
-  var thread = pthread_t()
-  // Safe because the retain is balanced by the thread's `takeRetainedValue`.
-  let context = Unmanaged.passRetained(Box(body)).toOpaque()
-  let code = pthread_create(
-    &thread, nil,
-    { context in
-      // Safe because exactly one retained Box was passed.
-      Unmanaged<Box>.fromOpaque(context!).takeRetainedValue().body()
-      return nil
-    }, context)
-  guard code == 0 else { throw TestFailure("no thread: \(code)") }
-  pthread_detach(thread)
-}
-
 @Suite("Event loop with real descriptors")
 struct LoopTests {
   @Test("brings 40,000 messages of four threads to the loop, each once and in each thread's order")
