@@ -12,6 +12,8 @@ final class PublishBatch {
     let envelope: [UInt8]
     /// Its id, or nil.
     let dedupe: [UInt8]?
+    /// The room's epoch; not known: the key of the reign behind an `r`, which no epoch begins with, or nothing.
+    let epoch: [UInt8]
     let dues: RoomLedger.Dues
     let retention: Retention
     /// The term of the master that it goes to; empty without a cluster.
@@ -51,7 +53,7 @@ final class PublishBatch {
     }
     argumentWriter.bulk(keys.room, message.room, "}:ch")
     argumentWriter.bulk(message.envelope, term: message.term)
-    argumentWriter.bulk(message.dues.epoch)
+    argumentWriter.bulk(message.epoch)
     writeRest(of: message)
     handlers.append(reply)
     let byteCount = keyWriter.bytes.count + argumentWriter.bytes.count

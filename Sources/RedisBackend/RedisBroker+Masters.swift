@@ -33,7 +33,9 @@ extension RedisBroker {
     if shard.isSuccessor || isOther {
       if masters.isSharded { forgot(shard) } else { (mustConfirm, shard.mustAudit) = (true, true) }
     }
-    if isOther { shard.isSubstitute = true }
+    beginReign(of: shard)
+    // In a reign of its own nothing can stand where something else stood.
+    if isOther, reign.isEmpty { shard.isSubstitute = true }
     (shard.servedRun, shard.hasServed, shard.isSuccessor) = (shard.run, true, false)
     if masters.isSharded { shard.commands.confirm() }
     if shard.isSubstitute { hold(shard) }

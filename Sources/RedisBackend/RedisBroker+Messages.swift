@@ -24,7 +24,8 @@ extension RedisBroker {
     if batch.isEmpty { masters.shards.first?.commands.wake() }
     batch.append(
       PublishBatch.Message(
-        room: message.room, envelope: message.envelope, dedupe: message.dedupe, dues: dues,
+        room: message.room, envelope: message.envelope, dedupe: message.dedupe,
+        epoch: dues.epoch.isEmpty ? epochless : dues.epoch, dues: dues,
         retention: message.retention ?? configuration.retention, term: commands.term(of: keys.roomChannel(message.room))
       )
     ) { [weak self] answer in
@@ -32,19 +33,25 @@ extension RedisBroker {
     }
   }
 
-  /// Reads the script's answer: an offset in the epoch it was given, or a whole position, which tells the epoch.
+  /// Reads the script's answer: an offset in the epoch it was given, or a whole position, which tells the epoch, or an older one.
   private func publishedPosition(_ answer: Reply, room: [UInt8], epoch: [UInt8]) -> Position? {
     if answer.kind == .integer, let epoch = Epoch(text: epoch.span) {
       return Position(epoch: epoch, offset: UInt64(answer.integer))
     }
+    // Of a repeated message, which may be of an epoch that is over.
+    if answer.kind == .array { return answer.count == 1 ? answer[0].position : nil }
     guard let position = answer.position else { return nil }
-    learn(position.epoch, of: room)
+    learn(position.epoch, of: room, isCounting: true)
     return position
   }
 
   /// Notes a room's epoch. A new one in a room that was known may mean that Redis has lost everything, the lease too: asked
   /// for at once, it is taken again before this node can die with members that nobody would sweep.
-  func learn(_ epoch: Epoch, of room: [UInt8]) { if ledger.learn(epoch, of: room) { renewSoon() } }
+  ///
+  /// - Parameter isCounting: whether it comes from a publish. What else tells an epoch may tell one of another reign.
+  func learn(_ epoch: Epoch, of room: [UInt8], isCounting: Bool) {
+    if ledger.learn(epoch, of: room, isCounting: isCounting || reign.isEmpty) { renewSoon() }
+  }
 
   public func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) { hear(keys.roomChannel(room), reply) }
 
@@ -56,11 +63,13 @@ extension RedisBroker {
   public func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     let isDue = ledger.isMetaDue(room, now: loop.now)
-    scripts.run(.position, keys: 2, parts: 4, { reply(RedisBroker.position($0)) }) { [keys, configuration] writer in
+    scripts.run(.position, keys: 2, parts: 5, { reply(RedisBroker.position($0)) }) {
+      [keys, configuration, reign] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
       writer.bulk(configuration.metaMilliseconds)
       writer.bulk(isDue)
+      writer.bulk(reign)
     }
   }
 
@@ -68,14 +77,15 @@ extension RedisBroker {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     var epoch: [UInt8] = []
     known.position.epoch.append(to: &epoch)
-    scripts.run(.compare, keys: 2, parts: 6, { reply(RedisBroker.position($0)) }) {
-      [keys, configuration] writer in
+    scripts.run(.compare, keys: 2, parts: 7, { reply(RedisBroker.position($0)) }) {
+      [keys, configuration, reign] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
       writer.bulk(configuration.metaMilliseconds)
       writer.bulk(epoch)
       writer.bulk(Int(clamping: known.position.offset))
       writer.bulk(Int(clamping: known.timestamp))
+      writer.bulk(reign)
     }
   }
 
@@ -98,19 +108,22 @@ extension RedisBroker {
     }
     let size = configuration.rules.retention(of: room, standard: configuration.retention).messagesMax
     let answer: ScriptRunner.Handler = { reply(RedisBroker.page($0)) }
-    scripts.run(.history, keys: 2, parts: 6, answer) { [keys, configuration] writer in
+    scripts.run(.history, keys: 2, parts: 7, answer) { [keys, configuration, reign] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
       writer.bulk(configuration.metaMilliseconds)
       writer.bulk(size)
       writer.bulk(max(0, min(limit, size)))
       writer.bulk(after)
+      writer.bulk(reign)
     }
   }
 
   private static func page(_ reply: Reply?) -> Result<HistoryPage, BrokerError> {
-    guard let reply, reply.count % 2 == 1, let position = reply[0].position else { return .failure(.unavailable) }
-    var page = HistoryPage(position: position, entries: [])
+    guard let reply, reply.count % 2 == 1 else { return .failure(.unavailable) }
+    let places = reply[0].copy.split(separator: 0x20).map { Position(text: Array($0).span) }
+    guard let first = places.first, let position = first else { return .failure(.unavailable) }
+    var page = HistoryPage(position: position, entries: [], past: places.dropFirst().compactMap { $0 })
     page.entries.reserveCapacity(reply.count / 2)
     for i in stride(from: 1, to: reply.count, by: 2) {
       guard let offset = JSONNumber.unsigned(reply[i].bytes) else { return .failure(.unavailable) }

@@ -12,11 +12,11 @@ extension RedisBroker {
         self?.undoEntry(room: room, member)
         return reply(.failure(.unavailable))
       }
-      self?.learn(position.epoch, of: room)
+      self?.learn(position.epoch, of: room, isCounting: false)
       reply(.success(RoomEntry(position: position, userCount: answer[1].integer)))
     }
     let term = commands.term(of: keys.roomChannel(room))
-    scripts.run(.enter, keys: 4, parts: 13, answer) { [keys, configuration] writer in
+    scripts.run(.enter, keys: 4, parts: 14, answer) { [keys, configuration, reign] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
       writer.bulk(keys.room, room, "}:members")
@@ -30,6 +30,7 @@ extension RedisBroker {
       writer.bulk(keys.room, room, "}:ch")
       writer.bulk(announce)
       writer.bulk(term: term)
+      writer.bulk(reign)
     }
   }
 

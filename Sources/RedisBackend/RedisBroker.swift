@@ -37,6 +37,8 @@ public final class RedisBroker: Broker, TickParticipant {
   public let losesNotices = true
   /// Whether the lease was taken and commands are taken, by some master at least.
   public internal(set) var isAvailable = false
+  /// Behind sentinels: the key under which a master names its reign; else empty.
+  var reign: [UInt8] = []
   /// Whether the lease stands.
   var isLeaseHeld = false
   /// Whether members that an earlier process with this id may have left were taken back.

@@ -18,6 +18,8 @@ struct RedisKeys {
   let leaving: [UInt8]
   /// Before a node's id: its report.
   let report: [UInt8]
+  /// Behind sentinels: the name of the time in which the server is the master.
+  let reign: [UInt8]
   /// Who looks for members of forgotten nodes.
   let census: [UInt8]
   /// A pattern of the keys in which members stand, and of a few others.
@@ -38,6 +40,7 @@ struct RedisKeys {
     leaving = key(":{nodes}:leaving")
     report = key(":{nodes}:report:")
     census = key(":{nodes}:census")
+    reign = key(":{nodes}:reign")
     membersPattern = RedisKeys.literally(Array(prefix.utf8)) + Array(":{[run]:*}:[mcr]*".utf8)
     revoked = key(":{revoked}")
     everyone = key(":{all}:ch")

@@ -67,11 +67,13 @@ struct RoomLedger {
   }
 
   /// Notes the room's epoch. Returns whether another one was known.
-  mutating func learn(_ epoch: Epoch, of room: [UInt8]) -> Bool {
+  ///
+  /// - Parameter isCounting: whether messages may be counted in it.
+  mutating func learn(_ epoch: Epoch, of room: [UInt8], isCounting: Bool) -> Bool {
     guard let known = rooms[room]?.epoch else { return false }
     var text: [UInt8] = []
     epoch.append(to: &text)
-    rooms[room]?.epoch = text
+    if known != text { rooms[room]?.epoch = isCounting ? text : [] }
     return !known.isEmpty && known != text
   }
 

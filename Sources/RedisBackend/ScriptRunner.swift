@@ -1,7 +1,7 @@
 /// The scripts, each a file that opens with its KEYS and ARGV.
 enum Script: Int, CaseIterable {
   case publish, position, compare, history, enter, leave, renew, liveNodes, sweepBegin, sweepRoom, sweepEnd, sendOnce
-  case revoke, handOver, recall, census, bury
+  case revoke, handOver, recall, census, bury, reign
 
   var source: [UInt8] {
     switch self {
@@ -22,6 +22,7 @@ enum Script: Int, CaseIterable {
     case .recall: PackageResources.recall_lua
     case .census: PackageResources.census_lua
     case .bury: PackageResources.bury_lua
+    case .reign: PackageResources.reign_lua
     }
   }
 }

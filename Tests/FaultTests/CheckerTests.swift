@@ -98,6 +98,40 @@ struct CheckerTests {
     #expect(complaints(flushed + [("a", .renewed(room: "r", place(0)))]).count == 1)
   }
 
+  @Test("follows an epoch that goes on under another name, and finds what is missing in it")
+  func succession() {
+    let before = member("a") + member("b") + [message("a", 1, "m1"), message("b", 1, "m1")]
+    let failover: [(String, Fact)] = [("-", .fault("failover in step of master 0", loses: .nothing))]
+    func told(_ name: String, _ offset: Int) -> (String, Fact) {
+      (name, .continued(room: "r", epoch: epoch, place(offset, "5f01")))
+    }
+    let after = [told("a", 1), message("a", 2, "m2", "5f01")]
+    #expect(complaints(before + failover + after).isEmpty)
+    #expect(complaints(before + after) == ["a new epoch, though nothing was lost"])
+    // What stands up to there has both names.
+    #expect(complaints(before + failover + [told("a", 2)]) == ["missed 2 without being told"])
+    func resumed(_ offset: Int) -> [(String, Fact)] {
+      [
+        ("b", .closed(byServer: false, why: "cut")),
+        ("b", .joined(room: "r", place(2, "5f01"), since: place(offset), recovered: true)),
+      ]
+    }
+    #expect(complaints(before + failover + after + resumed(1) + [message("b", 2, "m2", "5f01")]).isEmpty)
+    let behind = before + failover + after + resumed(0) + [message("b", 2, "m2", "5f01")]
+    #expect(complaints(behind) == ["missed 1 without being told"])
+    // The old one comes back only to whoever goes to a node that has not heard of it yet.
+    let back: [(String, Fact)] = [
+      ("a", .closed(byServer: false, why: "cut")),
+      ("a", .joined(room: "r", place(4), since: place(2, "5f01"), recovered: false)),
+    ]
+    #expect(complaints(before + failover + after + back) == ["went back to an epoch that was over"])
+    let split: [(String, Fact)] = [("-", .fault("failover as it is of master 0", loses: .everything))]
+    #expect(complaints(before + split + after + back).isEmpty)
+    // Not even then may two messages be at one place.
+    let two = [message("a", 2, "m2"), message("b", 2, "m3")]
+    #expect(complaints(before + split + two).contains { $0.hasPrefix("two messages") })
+  }
+
   @Test("finds a hang-up of a node that lives, and an error other than unavailable")
   func hangUp() {
     #expect(complaints(member("a") + [("a", .closed(byServer: true, why: "end"))]).count == 1)

@@ -22,8 +22,10 @@ enum Fact {
   case joining(room: String)
   /// The answer to a join.
   case joined(room: String, Place, since: Place?, recovered: Bool?)
-  /// A `joined` that nobody asked for: a new epoch.
+  /// A `joined` that nobody asked for: a new epoch, in which something may be missing.
   case renewed(room: String, Place)
+  /// A `joined` that nobody asked for: the epoch goes on under another name, and nothing is missing.
+  case continued(room: String, epoch: String, Place)
   /// A leave is on its way.
   case leaving(room: String)
   case left(room: String)
@@ -51,7 +53,8 @@ struct Record: CustomStringConvertible {
   var room: String? {
     switch fact {
     case .sent(let room, _, _), .acked(let room, _, _), .joining(let room), .joined(let room, _, _, _),
-      .renewed(let room, _), .leaving(let room), .left(let room), .message(let room, _, _), .gap(let room, _, _),
+      .renewed(let room, _), .continued(let room, _, _), .leaving(let room), .left(let room), .message(let room, _, _),
+      .gap(let room, _, _),
       .notice(let room, _, _):
       room
     default: nil

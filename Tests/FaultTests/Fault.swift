@@ -125,6 +125,9 @@ enum Fault: Equatable, CustomStringConvertible {
     }
   }
 
+  /// Whether it has Redis take no writes while it lasts.
+  var pausesWrites: Bool { if case .failOver(_, true) = self { true } else { false } }
+
   /// What is lost, or may be: replication is asynchronous, so a master that dies may take with it what it has acknowledged.
   func loss(durable: Bool) -> Loss {
     switch self {

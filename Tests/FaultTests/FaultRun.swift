@@ -79,7 +79,9 @@ final class FaultRun {
       try converge()
     }
     try turns(milliseconds: 500)
-    let streams = StreamCheck(chronicle.records, historySize: bed.historySize).violations
+    let streams = StreamCheck(
+      chronicle.records, historySize: bed.historySize, isCluster: bed.topology == .cluster
+    ).violations
     let presence = PresenceCheck(chronicle.records, users: users).violations
     let leaks = violations.isEmpty ? try findLeaks() : []
     return violations + streams + presence + leaks

@@ -172,13 +172,14 @@ final class Participant {
     let place = Place(epoch: epoch, offset: offset)
     let recovered = text["recovered"]?.asBool
     guard text.string("id") != nil else {
-      places[room] = place
-      if recovered != false { note(.nonsense("renewed without recovered false: \(text)")) }
-      return note(.renewed(room: room, place))
+      let before = places.updateValue(place, forKey: room)
+      if recovered == nil || before == nil { note(.nonsense("renewed, and not said how: \(text)")) }
+      let isWhole = recovered == true
+      return note(isWhole ? .continued(room: room, epoch: before?.epoch ?? "?", place) : .renewed(room: room, place))
     }
     if (recovered != nil) != (askedSince[room] != nil) { note(.nonsense("recovered, but not asked, or not: \(text)")) }
     note(.joined(room: room, place, since: askedSince[room], recovered: recovered))
-    places[room] = recovered == true ? askedSince[room] : place
+    places[room] = Place(epoch: epoch, offset: recovered == true ? askedSince[room]?.offset ?? offset : offset)
     rooms[room] = .present
     repeatAll(in: room)
   }

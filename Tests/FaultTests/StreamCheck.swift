@@ -27,9 +27,14 @@ struct StreamCheck {
   /// How long nodes may disagree about who is the master after a replaced one goes on: they ask every two seconds, and a
   /// sentinel has a second to answer.
   static let splitMilliseconds = 5000
+  /// How long sentinels may take to demote a replaced master, and until then may make it the master again.
+  private static let demotionMilliseconds = 15_000
 
   private let records: [Record]
   private let historySize: Int
+  /// Whether a cluster's nodes follow their masters by its map: there a replaced master may give offsets that are given twice.
+  private let isCluster: Bool
+  private let lineages: Lineages
   /// Where a client is in a room that it is in.
   private var positions: [Seat: Place] = [:]
   private var newestEpoch: [Seat: String] = [:]
@@ -45,19 +50,25 @@ struct StreamCheck {
   /// When an epoch was first seen, in milliseconds.
   private var begunAt: [String: Int] = [:]
   private var lossesSoFar = 0
+  /// Failovers that lost nothing: they too begin an epoch.
+  private var successionsSoFar = 0
   /// When messages and ids were lost, in milliseconds.
   private var historyLostAt: [Int] = []
   /// When a message was first seen at a place, in milliseconds.
   private var knownAt: [Spot: Int] = [:]
-  /// From when on two servers may have taken themselves for the master.
-  private var splitAt: [Int] = []
+  /// When two servers may have taken themselves for the master.
+  private var splits: [Range<Int>] = []
+  /// When failovers as they are began that have not ended.
+  private var failoverAt: Int?
   /// Places that two messages were given.
   private var collisions: [(spot: Spot, promise: String, index: Int)] = []
   private var nodeKilledAt = Int.min / 2
 
-  init(_ records: [Record], historySize: Int) {
+  init(_ records: [Record], historySize: Int, isCluster: Bool = false) {
     self.records = records
     self.historySize = historySize
+    self.isCluster = isCluster
+    lineages = Lineages(records)
     for index in records.indices { look(at: records[index], index) }
     judgeCollisions()
     judgeRepetitions()
@@ -75,7 +86,7 @@ struct StreamCheck {
   private mutating func look(at record: Record, _ index: Int) {
     switch record.fact {
     case .sent(_, let body, let echo): if !echo { unechoed[body] = record.who }
-    case .acked(let room, let body, let place): know(body, at: Spot(room: room, place: place), index)
+    case .acked(let room, let body, let place): know(body, at: spot(room, place), index)
     case .refused(let code): if code != "unavailable" { complain("refused with \(code)", index) }
     case .closed(let byServer, let why):
       positions = positions.filter { $0.key.who != record.who }
@@ -87,24 +98,31 @@ struct StreamCheck {
       let seat = Seat(who: record.who, room: room)
       if positions[seat]?.epoch == place.epoch { complain("renewed within an epoch", index) }
       move(seat, to: place, index)
+    case .continued(let room, _, let place):
+      let seat = Seat(who: record.who, room: room)
+      advance(seat, to: place.offset, isTold: false, index)
+      move(seat, to: place, index)
     case .message(let room, let place, let body):
       let seat = Seat(who: record.who, room: room)
       advance(seat, to: place.offset - 1, isTold: false, index)
       positions[seat] = place
-      know(body, at: Spot(room: room, place: place), index)
-      seen.insert(Spot(room: room, place: place))
+      know(body, at: spot(room, place), index)
+      seen.insert(spot(room, place))
     case .gap(let room, let from, let to):
       let seat = Seat(who: record.who, room: room)
       advance(seat, to: from - 1, isTold: false, index)
       advance(seat, to: to, isTold: true, index)
     case .fault(let text, let loss):
-      if loss == .everything { lossesSoFar += 1 }
+      if loss == .everything { lossesSoFar += 1 } else if text.hasPrefix("failover") { successionsSoFar += 1 }
+      if text.hasPrefix("failover as it is") { failoverAt = record.at }
       if loss != .nothing { historyLostAt.append(record.at) }
       if text.hasPrefix("kill -9 node") { nodeKilledAt = record.at }
     case .healed(let text):
-      if text.hasPrefix("SIGSTOP master") || text.hasPrefix("failover as it is") {
-        splitAt.append(record.at)
-      }
+      guard text.hasPrefix("SIGSTOP master") || text.hasPrefix("failover as it is") else { break }
+      let start = isCluster ? record.at : failoverAt ?? record.at
+      let length = isCluster ? StreamCheck.splitMilliseconds : StreamCheck.demotionMilliseconds
+      splits.append(start..<(record.at + length))
+      failoverAt = nil
     case .nonsense(let what): complain(what, index)
     default: break
     }
@@ -113,8 +131,10 @@ struct StreamCheck {
   private mutating func joined(_ seat: Seat, _ place: Place, _ since: Place?, _ recovered: Bool?, _ index: Int) {
     guard let since else { return move(seat, to: place, index) }
     if recovered == true {
-      if since.epoch != place.epoch || since.offset > place.offset { complain("recovered from \(since)?", index) }
-      return move(seat, to: since, index)
+      let start = Place(epoch: place.epoch, offset: since.offset)
+      let isSame = spot(seat.room, since) == spot(seat.room, start) && (since.epoch == place.epoch || hasFailedOver)
+      if !isSame || since.offset > place.offset { complain("recovered from \(since)?", index) }
+      return move(seat, to: start, index)
     }
     if since.epoch == place.epoch {
       if since.offset >= place.offset { complain("not recovered, though nothing was missed", index) }
@@ -166,11 +186,30 @@ struct StreamCheck {
     guard !epochs[room, default: []].contains(epoch) else { return }
     epochs[room, default: []].append(epoch)
     begunAt[epoch] = records[index].at
-    if epochs[room]!.count > lossesSoFar + 1 { complain("a new epoch, though nothing was lost", index) }
+    let isAllowed =
+      if lineages.continues(epoch, in: room) {
+        hasFailedOver
+      } else {
+        epochs[room]!.count { !lineages.continues($0, in: room) } <= lossesSoFar + 1
+      }
+    if !isAllowed { complain("a new epoch, though nothing was lost", index) }
+  }
+
+  /// Whether an epoch came after the one of a place and does not have what stands there.
+  private func isOver(_ place: Place, in room: String) -> Bool {
+    epochs[room, default: []].contains {
+      isLater($0, than: place.epoch, in: room)
+        && spot(room, Place(epoch: $0, offset: place.offset)) != spot(room, place)
+    }
+  }
+
+  /// A place under the name that it had first.
+  private func spot(_ room: String, _ place: Place) -> Spot {
+    Spot(room: room, place: lineages.first(place, in: room))
   }
 
   private func wasSplit(at moment: Int) -> Bool {
-    splitAt.contains { $0 <= moment && moment < $0 + StreamCheck.splitMilliseconds }
+    splits.contains { $0.contains(moment) } || (!isCluster && failoverAt != nil)
   }
 
   /// Whether an epoch of a room was first seen after another. Their names tell nothing: the clock of Redis may be set back.
@@ -185,19 +224,23 @@ struct StreamCheck {
     tops[place.epoch, default: []].append((records[index].at, place.offset))
   }
 
+  private var hasFailedOver: Bool { lossesSoFar + successionsSoFar > 0 }
+
   // MARK: At the end
 
-  /// Two masters count on from the same number. Whoever was with the one that lost learns it by a new epoch.
+  /// In a cluster two masters count on from the same number. Whoever was with the one that lost learns it by a new epoch.
   private mutating func judgeCollisions() {
     for (spot, promise, index) in collisions {
       let isOver = epochs[spot.room, default: []].contains { isLater($0, than: spot.place.epoch, in: spot.room) }
-      if wasSplit(at: records[index].at), isOver { continue }
+      if isCluster, wasSplit(at: records[index].at), isOver { continue }
       complain(promise, index)
     }
   }
 
   private mutating func judgeRepetitions() {
     for (body, places) in spots where places.count > 1 {
+      // Under the other name of an epoch that goes on, which nobody was told of.
+      if Set(places.map(\.place.offset)).count == 1 { continue }
       // Within an epoch too, when the ids were lost and the counter was not.
       let times = places.compactMap { knownAt[$0] }.sorted()
       if historyLostAt.contains(where: { times[0] <= $0 + 2000 && $0 <= times[times.count - 1] }) { continue }
@@ -228,12 +271,12 @@ struct StreamCheck {
     let entries = entries()
     for index in records.indices {
       guard case .acked(let room, let body, let place) = records[index].fact else { continue }
-      guard !epochs[room, default: []].contains(where: { isLater($0, than: place.epoch, in: room) }) else { continue }
+      guard !isOver(place, in: room) else { continue }
       let isOwed = entries[Spot(room: room, place: Place(epoch: place.epoch, offset: 0)), default: []].contains {
         $0.who != records[index].who && $0.offset < place.offset
       }
       guard isOwed, !isInGap(room, place.offset, after: index) else { continue }
-      if !seen.contains(Spot(room: room, place: place)) { complain("\(body) was acked and never seen", index) }
+      if !seen.contains(spot(room, place)) { complain("\(body) was acked and never seen", index) }
     }
   }
 
@@ -245,7 +288,7 @@ struct StreamCheck {
       case .joined(let room, let place, let since, let recovered):
         let start = recovered == true ? since?.offset ?? place.offset : place.offset
         entries[Spot(room: room, place: Place(epoch: place.epoch, offset: 0)), default: []].append((record.who, start))
-      case .renewed(let room, let place):
+      case .renewed(let room, let place), .continued(let room, _, let place):
         entries[Spot(room: room, place: Place(epoch: place.epoch, offset: 0)), default: []]
           .append((record.who, place.offset))
       default: continue
@@ -257,7 +300,7 @@ struct StreamCheck {
   private mutating func judge(_ hole: Missing) {
     if hole.isTold { return judgeTold(hole) }
     for offset in hole.offsets {
-      let body = bodies[Spot(room: hole.seat.room, place: Place(epoch: hole.epoch, offset: offset))]
+      let body = bodies[spot(hole.seat.room, Place(epoch: hole.epoch, offset: offset))]
       // Its own message does not come back to whoever did not want it.
       if let body, unechoed[body] == hole.seat.who { continue }
       complain("missed \(offset) without being told", hole.index)

@@ -117,6 +117,8 @@ final class Testbed {
     case .delay(let index, _, _), .cut(let index, _), .halve(let index, _, _), .cutWithin(let index, _):
       return seats[index].proxy.map { treat($0, fault) }
     case .cutClients(let count): cutClients(count)
+    // Of two pauses Redis makes one, of all commands and as long as the longer one: what ends it would wait for its end.
+    case .pauseClients where endings.contains { $0.fault.pausesWrites }: return nil
     case .pauseClients(let milliseconds):
       order("CLIENT PAUSE \(milliseconds) ALL")
       paused = Deadline(within: Double(milliseconds) / 1000)

@@ -38,22 +38,6 @@ public enum HistoryQuery: Equatable, Sendable {
   case newest(limit: Int)
 }
 
-/// A piece of a room's history.
-public struct HistoryPage {
-  /// One message: its offset and its encoded `Envelope`.
-  public typealias Entry = (offset: UInt64, envelope: [UInt8])
-
-  /// The room's position when the page was read, atomically with it.
-  public var position: Position
-  /// Ascending by offset, without holes.
-  public var entries: [Entry]
-
-  public init(position: Position, entries: [Entry]) {
-    self.position = position
-    self.entries = entries
-  }
-}
-
 /// How far a node knows a room's stream.
 public struct StreamEnd: Equatable, Sendable {
   /// The last message, or where the room stood when it was entered.

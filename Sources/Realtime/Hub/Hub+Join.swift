@@ -89,6 +89,8 @@ extension Hub {
       guard self.sessions[id.index].subscriptionIndex(room) != nil else { return self.refuseRevised(id, answerID) }
       guard case .success(let entry) = result else { return self.abandonJoin(id, room, answerID) }
       self.startStream(of: room, at: entry.position)
+      // Not heard yet, perhaps: should another master lack it, the join must not wait for it for ever.
+      room.note(acknowledged: entry.position)
       room.arrivals.append(
         Room.Arrival(
           session: id, id: answerID, userCount: entry.userCount, entered: entry.position, since: since))
@@ -152,7 +154,12 @@ extension Hub {
     var missed: ArraySlice<Recall.Message> = []
     var recovered: Bool?
     if let since = arrival.since {
-      recovered = since.epoch == position.epoch && since.offset <= position.offset
+      // Only history tells which epochs this one continues.
+      if since.epoch != position.epoch, room.past == nil, !arrival.hasRead {
+        if room.isReadingRecall { return room.arrivals.append(arrival) }
+        return readRecall(for: arrival, room, after: since.offset)
+      }
+      recovered = since.isContinued(by: position, room.past ?? [])
       if recovered == true, since.offset < position.offset {
         if let messages = room.recall?.messages(after: since.offset) {
           missed = messages
@@ -197,7 +204,8 @@ extension Hub {
       room.isReadingRecall = false
       self.markDirty(room)
       guard case .success(let page) = result else { return self.abandonResumptions(in: room) }
-      guard page.position.epoch == start.epoch else { return }
+      if page.position.epoch == room.stream?.position.epoch { room.past = page.past }
+      guard start.isContinued(by: page.position, page.past) else { return }
       let earlier = page.entries.filter { $0.offset <= start.offset }
       room.recall?.prepend(earlier.compactMap { Hub.recallMessage($0, in: room) }, reaching: start.offset)
     }

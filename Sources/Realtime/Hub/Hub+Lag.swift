@@ -71,10 +71,11 @@ extension Hub {
   }
 
   /// Forgets what was kept of an epoch that is over.
-  func beginLagEpoch(_ room: Room, userCount: Int) {
+  func beginLagEpoch(_ room: Room, at offset: UInt64, isWhole: Bool, userCount: Int) {
     guard let lag = room.lag else { return }
     lagBytes -= lag.buffer.byteCount
-    lag.begin(userCount: userCount)
+    lag.begin(at: offset, isWhole: isWhole, userCount: userCount)
+    lagBytes += lag.buffer.byteCount
   }
 
   /// Lets a member that joins again start where the room is. What was kept for it is not to come behind the answer.

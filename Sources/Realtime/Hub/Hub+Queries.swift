@@ -41,8 +41,11 @@ extension Hub {
         self?.refuse(id, .unavailable, "Redis is out of reach: ask again in a moment", answerID)
         return
       }
-      // Offsets of another epoch say nothing about this one: the whole of it is what the client has not seen.
-      if let since, since.epoch != page.position.epoch, since.offset > 0 {
+      // Offsets of another epoch that this one does not continue say nothing: the whole of it is what the client has not
+      // seen.
+      if let since, since.epoch != page.position.epoch, since.offset > 0,
+        !since.isContinued(by: page.position, page.past)
+      {
         self?.rereadHistory(id, room, limit, answerID)
       } else {
         self?.answerHistory(id, room, page, answerID)

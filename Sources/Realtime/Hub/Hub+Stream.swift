@@ -60,18 +60,23 @@ extension Hub: BrokerListener {
   }
 
   private func mend(_ room: Room, with page: HistoryPage) {
-    guard page.position.epoch == room.stream!.position.epoch else {
-      return beginEpoch(page.position.epoch, in: room)
-    }
-    for entry in page.entries where entry.offset > room.stream!.position.offset {
-      lose(through: entry.offset - 1, in: room)
-      _ = room.stream!.hear(Position(epoch: page.position.epoch, offset: entry.offset))
-      counters.gapRecovered += 1
-      append(entry.envelope.span, at: entry.offset, to: room)
-    }
+    guard page.position.epoch == room.stream!.position.epoch else { return follow(page, in: room) }
+    room.past = page.past
+    deliver(page, to: room)
     if page.entries.count >= Limits.historyReadMax { return recover(room) }
     lose(through: page.position.offset, in: room)
     resume(room)
+  }
+
+  /// Delivers what a page has of the room's stream, up to an offset.
+  private func deliver(_ page: HistoryPage, upTo last: UInt64 = .max, to room: Room) {
+    let epoch = room.stream!.position.epoch
+    for entry in page.entries where entry.offset > room.stream!.position.offset && entry.offset <= last {
+      lose(through: entry.offset - 1, in: room)
+      _ = room.stream!.hear(Position(epoch: epoch, offset: entry.offset))
+      counters.gapRecovered += 1
+      append(entry.envelope.span, at: entry.offset, to: room)
+    }
   }
 
   /// Tells the members which messages no history holds any more.
@@ -85,26 +90,43 @@ extension Hub: BrokerListener {
     }
   }
 
-  /// The counter was lost: nobody can say what was missed. The members learn the new epoch by an unasked `joined`,
-  /// then what history has of it. The stream moves on only when all that is known, so that a recovery which overtakes
-  /// this one finds the room as it was.
-  private func beginEpoch(_ epoch: Epoch, in room: Room) {
+  /// Another master has begun another epoch, or the counter was lost. What it has of this epoch is delivered first.
+  private func follow(_ page: HistoryPage, in room: Room) {
+    let known = room.stream!.position
+    let shared = page.shared(with: known, past: room.past ?? [])
+    guard let end = page.past.first(where: { $0.epoch == known.epoch })?.offset, known.offset <= end else {
+      // Without a common past, what stands before the newest epoch may have been delivered.
+      let start = shared ?? page.past.first?.offset ?? 0
+      return begin(Position(epoch: page.position.epoch, offset: start), of: page, isWhole: false, in: room)
+    }
+    deliver(page, upTo: end, to: room)
+    if page.entries.count >= Limits.historyReadMax, room.stream!.position.offset < end { return recover(room) }
+    lose(through: end, in: room)
+    begin(Position(epoch: page.position.epoch, offset: end), of: page, isWhole: true, in: room)
+  }
+
+  /// Begins another epoch. The members learn it by an unasked `joined`, then what history has of it. The stream moves on
+  /// only when all that is known, so that a recovery which overtakes this one finds the room as it was.
+  ///
+  /// - Parameter isWhole: whether nothing was missed.
+  private func begin(_ start: Position, of page: HistoryPage, isWhole: Bool, in room: Room) {
     let round = room.recoveries
     broker.members(room: room.name) { [weak self] result in
       guard let self, self.isKnown(room), room.recoveries == round else { return }
       guard case .success(let members) = result else { return }
+      let userCount = Set(members.map(\.user)).count
       // The old epoch's batch must not carry the new one's positions.
       self.deliverBatch(of: room)
-      room.stream!.begin(epoch)
+      room.stream!.begin(at: start)
+      room.past = page.past
       room.lastTimestamp = 0
       room.forgetAcknowledged()
-      self.beginLagEpoch(room, userCount: Set(members.map(\.user)).count)
-      room.recall = nil
+      self.beginLagEpoch(room, at: start.offset, isWhole: isWhole, userCount: userCount)
+      if !isWhole { room.recall = nil }
       let batch = self.openBatch(of: room)
       batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
         Push.joined(
-          id: nil, roomJSON: room.nameJSON, position: Position(epoch: epoch, offset: 0),
-          userCount: Set(members.map(\.user)).count, recovered: false, to: &$0)
+          id: nil, roomJSON: room.nameJSON, position: start, userCount: userCount, recovered: isWhole, to: &$0)
       }
       self.recover(room)
     }

@@ -51,9 +51,12 @@ final class Room: Named {
   var isWatchedForIdleness = false
   /// Meaningful once the phase is past `entering`.
   var stream: RoomStream?
+  /// The epochs that the stream's continues, with the last offset of each; nil while history was not read.
+  var past: [Position]?
   /// The time stamp of the stream's last message; 0 when that was not delivered here.
   var lastTimestamp: UInt64 = 0
-  /// The highest offset of this epoch that was acknowledged to a publisher here: it may not have been heard yet.
+  /// The highest offset of this epoch that was acknowledged to a publisher here, or given to somebody who entered: it may
+  /// not have been heard yet.
   private(set) var acknowledgedOffset: UInt64 = 0
   var rosters = Rosters()
   /// Subscriptions of local sessions, those that are still joining included. At zero the room lingers, then ends.

@@ -19,14 +19,15 @@ final class RoomLag {
   /// Users in the room when the epoch began, for those who missed being told of it.
   private(set) var userCount = 0
 
-  /// Forgets what is of the epoch that is over.
-  func begin(userCount: Int) {
+  /// Notes that an epoch begins behind an offset. What is of the one before is forgotten, unless this one continues it.
+  func begin(at offset: UInt64, isWhole: Bool, userCount: Int) {
     self.userCount = userCount
-    buffer.begin()
+    if !isWhole { buffer.begin() }
     for index in members.indices {
-      members[index].next = buffer.nextSequence
-      members[index].offset = 0
       members[index].isOfEarlierEpoch = true
+      guard !isWhole else { continue }
+      members[index].next = buffer.nextSequence
+      members[index].offset = offset
     }
   }
 }

@@ -32,6 +32,6 @@ struct RoomStream {
     return (position.offset + 1)...offset
   }
 
-  /// Begins an epoch at its beginning.
-  mutating func begin(_ epoch: Epoch) { position = Position(epoch: epoch, offset: 0) }
+  /// Goes on from a place of another epoch.
+  mutating func begin(at position: Position) { self.position = position }
 }

@@ -2,10 +2,13 @@
 -- another one: a promoted replica may lack the last messages of its master, and gives their offsets to others.
 -- KEYS  1 meta  2 log
 -- ARGV  1 meta TTL ms  2 epoch  3 offset  4 time stamp of the message at that offset, 0 when it is not known
+--       5 key of the reign, or empty
 -- Reply EPOCH:OFFSET
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = epoch and redis.call('HGET', KEYS[1], epoch)
 local isLost = not offset
+local reign = ARGV[5] ~= '' and redis.call('GET', ARGV[5])
+local isOfOtherReign = offset and reign and redis.call('HGET', KEYS[1], 'reign') ~= reign
 if offset and epoch == ARGV[2] then
   -- The log's last entry is the one of the last offset: index -1.
   local index = tonumber(ARGV[3]) - tonumber(offset) - 1
@@ -15,12 +18,25 @@ if offset and epoch == ARGV[2] then
     -- An entry that history does not reach back to proves nothing.
     isLost = entry and string.match(entry, '^%S+ (%d+) ') ~= ARGV[4]
   end
+elseif isOfOtherReign then
+  -- This master has not heard of the epoch: nobody is to go back to the one that it knows.
+  isLost = true
 end
 if isLost then
   local t = redis.call('TIME')
-  epoch, offset = string.format('%x', t[1] * 1000000 + t[2]), '0'
-  redis.call('DEL', KEYS[1], KEYS[2])
-  redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, 0)
+  local former = epoch
+  epoch = string.format('%x', t[1] * 1000000 + t[2])
+  if isOfOtherReign then
+    -- What this master knows stays good. A number that is cut only becomes smaller.
+    local past = redis.call('HGET', KEYS[1], 'past')
+    redis.call('HDEL', KEYS[1], former)
+    redis.call('HSET', KEYS[1], 'past', former .. ':' .. offset .. (past and ' ' .. string.sub(past, 1, 200) or ''))
+  else
+    offset = '0'
+    redis.call('DEL', KEYS[1], KEYS[2])
+  end
+  redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, offset)
+  if reign then redis.call('HSET', KEYS[1], 'reign', reign) end
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 end
 return epoch .. ':' .. offset

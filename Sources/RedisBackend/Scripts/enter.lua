@@ -2,6 +2,7 @@
 -- KEYS  1 meta  2 log  3 members  4 users
 -- ARGV  1 meta TTL ms  2 whether to refresh it: 0 or 1  3 connection  4 member JSON  5 user  6 user as JSON
 --       7 channel  8 whether to announce a user's first connection: 0 or 1  9 term
+--       10 key of the reign, or empty
 -- Reply EPOCH:OFFSET, number of users
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = epoch and redis.call('HGET', KEYS[1], epoch)
@@ -10,6 +11,8 @@ if not offset then
   epoch, offset = string.format('%x', t[1] * 1000000 + t[2]), '0'
   redis.call('DEL', KEYS[1], KEYS[2])
   redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, 0)
+  local reign = ARGV[10] ~= '' and redis.call('GET', ARGV[10])
+  if reign then redis.call('HSET', KEYS[1], 'reign', reign) end
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 elseif ARGV[2] == '1' then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])

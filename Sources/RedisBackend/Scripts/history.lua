@@ -1,7 +1,9 @@
 -- Reads a piece of a room's log together with the room's position.
 -- KEYS  1 meta  2 log
 -- ARGV  1 meta TTL ms  2 history size  3 limit, 0 to history size  4 offset to read after, or - for the newest
--- Reply EPOCH:OFFSET, then offset and envelope of every entry, ascending
+--       5 key of the reign, or empty
+-- Reply EPOCH:OFFSET, behind it, each behind a space, the epochs that this one continues with the last offset that they
+--       share with it, then offset and envelope of every entry, ascending
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = epoch and redis.call('HGET', KEYS[1], epoch)
 if not offset then
@@ -9,10 +11,13 @@ if not offset then
   epoch = string.format('%x', t[1] * 1000000 + t[2])
   redis.call('DEL', KEYS[1], KEYS[2])
   redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, 0)
+  local reign = ARGV[5] ~= '' and redis.call('GET', ARGV[5])
+  if reign then redis.call('HSET', KEYS[1], 'reign', reign) end
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
   return { epoch .. ':0' }
 end
-local reply = { epoch .. ':' .. offset }
+local past = redis.call('HGET', KEYS[1], 'past')
+local reply = { epoch .. ':' .. offset .. (past and ' ' .. past or '') }
 local last, size, limit = tonumber(offset), tonumber(ARGV[2]), tonumber(ARGV[3])
 
 -- The log may hold more than the history size; what is beyond it must not show.

@@ -2,10 +2,10 @@
 -- to begin a script costs as much as one message in it. The hot path: every command, every argument and every piece of
 -- text that is made costs, so the common case is spelled out, and '1' is text because a number would be printed.
 -- KEYS  for each message: meta, log, and dedupe when the message carries an id
--- ARGV  for each message: channel; envelope; epoch as the node knows it, or empty; and what else is to be done, or empty:
---       `d` for a dedupe key, then, when due, SIZE of the log, its TTL in ms, and the meta's, each behind a space
+-- ARGV  for each message: channel; envelope; epoch as the node knows it, or `r` and the key of the reign where there is one,
+--       or empty; and what else is to be done, or empty: `d` for a dedupe key, then, when due, SIZE of the log, its TTL in ms, and the meta's, each behind a space
 -- Reply for one message the offset when the node's epoch is right, else EPOCH:OFFSET; for an id that is repeated within
---       5 min the first EPOCH:OFFSET. For several messages an array of that, with an error for a message of which the
+--       5 min an array of the first EPOCH:OFFSET. For several messages an array of that, with an error for a message of which the
 --       keys hold something else
 local keys, args, call, try = KEYS, ARGV, redis.call, redis.pcall
 local replies, n, k = nil, 0, 0
@@ -19,6 +19,7 @@ for a = 1, #args, 4 do
       k = k + 1
       dedupe = keys[k]
       reply = try('GET', dedupe)
+      if type(reply) == 'string' then reply = { reply } end
     end
     if #more > 1 then size, logTTL, metaTTL = string.match(more, ' (%S+) ?(%S*) ?(%S*)') end
   end
@@ -29,13 +30,24 @@ for a = 1, #args, 4 do
     if offset == 1 and call('HGET', meta, 'epoch') ~= epoch then
       call('HDEL', meta, epoch)
       epoch = call('HGET', meta, 'epoch')
-      if epoch then
+      local reign = string.byte(known) == 114 and call('GET', string.sub(known, 2)) or nil
+      if epoch and (not reign or call('HGET', meta, 'reign') == reign) then
+        offset = call('HINCRBY', meta, epoch, '1')
+      elseif epoch then
+        -- Another master's last messages may stand elsewhere at the offsets that come now: they get another epoch, which
+        -- goes on where the one before ends here. A number that is cut only becomes smaller.
+        local t, past, last = call('TIME'), call('HGET', meta, 'past'), call('HGET', meta, epoch) or '0'
+        past = epoch .. ':' .. last .. (past and ' ' .. string.sub(past, 1, 200) or '')
+        call('HDEL', meta, epoch)
+        epoch = string.format('%x', t[1] * 1000000 + t[2])
+        call('HSET', meta, 'epoch', epoch, epoch, last, 'reign', reign, 'past', past)
         offset = call('HINCRBY', meta, epoch, '1')
       else
         -- The counter was lost, or never was.
         local t = call('TIME')
         epoch = string.format('%x', t[1] * 1000000 + t[2])
         call('HSET', meta, 'epoch', epoch, epoch, '1')
+        if reign then call('HSET', meta, 'reign', reign) end
         call('DEL', log)
         -- A day, until the next refresh says better: no key may stay for ever.
         call('PEXPIRE', meta, '86400000')
@@ -64,7 +76,7 @@ for a = 1, #args, 4 do
 
   if n == 0 then
     -- What keeps the first message from being published and is not about its keys keeps them all.
-    if #args == 4 or (type(reply) == 'table' and not string.find(reply.err, 'WRONGTYPE', 1, true)) then return reply end
+    if #args == 4 or (type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true)) then return reply end
     replies = {}
   end
   n = n + 1

@@ -23,6 +23,9 @@ final class FaultyBroker: Broker, BrokerListener {
   private var subscribed: Set<[UInt8]> = []
   private(set) var prefixes: Set<[UInt8]> = []
   private var heardUsers: Set<[UInt8]> = []
+  /// What was published in room r, and which epochs it went through.
+  private var log: [[UInt8]] = []
+  private var reigns = Reigns()
   private(set) var answers: [() -> Void] = []
   private(set) var hearings: [() -> Void] = []
 
@@ -73,9 +76,29 @@ final class FaultyBroker: Broker, BrokerListener {
     listener?.presenceLost(announce: false)
   }
 
-  private func empty() {
+  /// Is replaced by another that lacks the last messages of room r, as a promoted replica of Redis may.
+  func failOver(losing count: Int) {
+    // A connection's answers come before its end.
+    while !answers.isEmpty { answerNext() }
+    let reached = position(of: "r")
+    let kept = Array(log.dropLast(count))
+    goAway()
+    hearings = []
+    empty(keeping: kept)
+    if let reached { reigns.end(at: Position(epoch: reached.epoch, offset: UInt64(kept.count))) }
+    isAvailable = true
+    listener?.presenceLost(announce: false)
+    listener?.brokerRestored(where: nil)
+  }
+
+  private func empty(keeping kept: [[UInt8]] = []) {
     life += 1
     inner = FaultyBroker.makeInner(life, historySize, rules, clock)
+    for envelope in kept {
+      inner.publish(RoomMessage(room: Array("r".utf8), envelope: envelope, dedupe: nil)) { _ in }
+    }
+    log = kept
+    if kept.isEmpty { reigns = Reigns() }
     inner.listener = self
     for room in subscribed { inner.subscribe(room: room) { _ in } }
     for prefix in prefixes { inner.subscribe(prefix: prefix) { _ in } }
@@ -91,9 +114,18 @@ final class FaultyBroker: Broker, BrokerListener {
     Envelope.begin(.message, timestamp: clock(), origin: [], userJSON: Array(#""far""#.utf8), into: &envelope)
     envelope += Array(members.utf8)
     var position: Position?
-    inner.publish(RoomMessage(room: Array(room.utf8), envelope: envelope, dedupe: nil)) { position = try? $0.get() }
+    keep(RoomMessage(room: Array(room.utf8), envelope: envelope, dedupe: nil)) { position = try? $0.get() }
     guard let position else { throw BrokerError.unavailable }
     return position
+  }
+
+  private func keep(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
+    let isOfReigns = message.room == Array("r".utf8)
+    if isOfReigns {
+      reigns.count(epoch: life << 20 + 1 << 19)
+      log.append(message.envelope)
+    }
+    inner.publish(message) { [self] result in reply(isOfReigns ? result.map(reigns.name) : result) }
   }
 
   /// Members of room r on another node.
@@ -129,7 +161,7 @@ final class FaultyBroker: Broker, BrokerListener {
   func position(of room: String) -> Position? {
     var found: Position?
     inner.position(room: Array(room.utf8)) { found = try? $0.get() }
-    return found
+    return found.map { room == "r" ? reigns.name($0) : $0 }
   }
 
   /// Gives the hub the next answer that waits.
@@ -155,7 +187,7 @@ final class FaultyBroker: Broker, BrokerListener {
   func start() {}
   func stop(_ reply: @escaping () -> Void) { reply() }
   func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
-    answer(reply) { inner.publish(message, $0) }
+    answer(reply) { keep(message, $0) }
   }
   func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
     if isAvailable { subscribed.insert(room) }
@@ -178,10 +210,26 @@ final class FaultyBroker: Broker, BrokerListener {
   }
   func revocations(_ reply: @escaping BrokerReply<[Revocation]>) { answer(reply) { inner.revocations($0) } }
   func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
-    answer(reply) { inner.position(room: room, $0) }
+    answer(reply) { reply in inner.position(room: room) { [self] in reply($0.map { named($0, room) }) } }
+  }
+  func compare(room: [UInt8], with known: StreamEnd, _ reply: @escaping BrokerReply<Position>) {
+    if isAvailable, room == Array("r".utf8) { reigns.compare(known.position, epoch: life << 20 + 1 << 19) }
+    position(room: room, reply)
   }
   func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
-    answer(reply) { inner.history(room: room, query, $0) }
+    answer(reply) { reply in
+      inner.history(room: room, query) { [self] result in
+        reply(
+          result.map { page in
+            HistoryPage(
+              position: named(page.position, room), entries: page.entries,
+              past: room == Array("r".utf8) ? reigns.past : [])
+          })
+      }
+    }
+  }
+  private func named(_ position: Position, _ room: [UInt8]) -> Position {
+    room == Array("r".utf8) ? reigns.name(position) : position
   }
   func send(
     _ envelope: [UInt8], to audience: Audience, dedupe: [UInt8]?, _ reply: @escaping BrokerReply<Int>
@@ -189,7 +237,11 @@ final class FaultyBroker: Broker, BrokerListener {
     answer(reply) { inner.send(envelope, to: audience, dedupe: dedupe, $0) }
   }
   func enter(room: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>) {
-    answer(reply) { inner.enter(room: room, member, announce: announce, $0) }
+    answer(reply) { reply in
+      inner.enter(room: room, member, announce: announce) { [self] result in
+        reply(result.map { RoomEntry(position: named($0.position, room), userCount: $0.userCount) })
+      }
+    }
   }
   func leave(room: [UInt8], _ member: Member) { inner.leave(room: room, member) }
   func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
@@ -224,6 +276,7 @@ final class FaultyBroker: Broker, BrokerListener {
   func heard(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
     guard isAvailable, !isLosing else { return }
     let (name, bytes) = (copy(room), copy(envelope))
+    let position = named(position, name)
     // Redis brings a message once for the channel and once for every pattern that matches it.
     let copies = prefixes.count { name.starts(with: $0) } + (subscribed.contains(name) ? 1 : 0)
     for _ in 0..<max(1, copies) {
@@ -252,4 +305,32 @@ final class FaultyBroker: Broker, BrokerListener {
   func nodeReport() -> [UInt8] { listener?.nodeReport() ?? [] }
 
   private func copy(_ span: Span<UInt8>) -> [UInt8] { span.withUnsafeBufferPointer { Array($0) } }
+}
+
+/// Gives a room's epochs their names: after a failover the first message, or the first that is missing, begins another one.
+private struct Reigns {
+  private var current: Epoch?
+  private(set) var past: [Position] = []
+  /// Where the last reign ended, until the next epoch begins.
+  private var ended: Position?
+
+  mutating func end(at position: Position) {
+    ended = position
+    current = position.epoch
+  }
+
+  /// A message is counted.
+  mutating func count(epoch: UInt64) {
+    guard let ended else { return }
+    past.insert(ended, at: 0)
+    current = Epoch(epoch + UInt64(past.count))
+    self.ended = nil
+  }
+
+  /// A node says what it has heard.
+  mutating func compare(_ known: Position, epoch: UInt64) {
+    if let ended, known.epoch == ended.epoch, known.offset > ended.offset { count(epoch: epoch) }
+  }
+
+  func name(_ position: Position) -> Position { Position(epoch: current ?? position.epoch, offset: position.offset) }
 }

@@ -162,6 +162,51 @@ struct RecoveryTests {
     #expect(texts.last?.int("offset") == 1)
   }
 
+  @Test(
+    "tells the members of a new master's epoch, in which nothing is missing, and resumes clients from the one before")
+  func nextReign() throws {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    let old = ann.join().first?.string("epoch") ?? ""
+    for n in 1...3 { try bench.broker.publishElsewhere("r", "\"n\":\(n)") }
+    _ = ann.take()
+    bench.broker.failOver(losing: 0)
+    #expect(ann.take().map(\.type) == ["degraded", "restored"])
+    try bench.broker.publishElsewhere("r", #""n":4"#)
+    let texts = ann.take()
+    #expect(texts.map(\.type) == ["joined", "message"])
+    #expect(texts.first?.json["recovered"]?.asBool == true)
+    #expect(texts.first?.string("epoch") != old && texts.first?.int("offset") == 3)
+    #expect(texts.last?.int("offset") == 4)
+    // The last has seen what no other master has.
+    for (offset, isWhole) in [(1, true), (3, true), (4, false)] {
+      let texts = bench.open("bob\(offset)").join(since: #"{"epoch":"\#(old)","offset":\#(offset)}"#)
+      #expect(texts.first?.json["recovered"]?.asBool == isWhole)
+      #expect(texts.compactMap { $0.int("n") } == (isWhole ? Array((offset + 1)...4) : []))
+      let asked = #"{"type":"history","room":"r","id":"h","since":{"epoch":"\#(old)","offset":\#(offset)}}"#
+      ann.post(asked)
+      let history = ann.take().first { $0.type == "history" }?.json["messages"]?.asArray?.count
+      #expect(history == (isWhole ? 4 - offset : 4))
+    }
+  }
+
+  @Test("tells the members what a new master lacks, at once, and gives them all that it takes from there")
+  func shortReign() throws {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    let old = ann.join().first?.string("epoch") ?? ""
+    for n in 1...3 { try bench.broker.publishElsewhere("r", "\"n\":\(n)") }
+    _ = ann.take()
+    bench.broker.failOver(losing: 2)
+    let told = ann.take().first { $0.type == "joined" }
+    #expect(told?.json["recovered"]?.asBool == false)
+    #expect(told?.string("epoch") != old && told?.int("offset") == 1)
+    try bench.broker.publishElsewhere("r", #""n":4"#)
+    #expect(ann.take().map { $0.int("offset") } == [2])
+    let bob = bench.open("bob").join(since: #"{"epoch":"\#(old)","offset":3}"#)
+    #expect(bob.first?.json["recovered"]?.asBool == false)
+  }
+
   @Test("resumes from every offset: the missed ones in order, then live ones; not beyond the history")
   func resumes() throws {
     for offset in 0...10 {

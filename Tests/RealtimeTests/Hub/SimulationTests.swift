@@ -14,6 +14,9 @@ final class Witness {
   private(set) var complaints: [String] = []
   /// What it read at each place.
   private(set) var read: [String: Int] = [:]
+  private var numbers: Set<Int> = []
+  /// Whether it has asked to leave: what came before the answer counts.
+  private var isLeaving = false
 
   /// Who is there, as far as it was told since it joined.
   private(set) var told: [String: Bool] = [:]
@@ -36,7 +39,8 @@ final class Witness {
   }
 
   func leave() {
-    isJoined = false
+    guard !isLeaving else { return }
+    isLeaving = true
     client.post(#"{"type":"leave","room":"r"}"#)
   }
 
@@ -50,6 +54,7 @@ final class Witness {
         return complaints.append("\(text) after \(String(describing: position))")
       }
       position?.offset = offset
+      if let number = text.int("n"), !numbers.insert(number).inserted { complaints.append("once more: \(text)") }
       read["\(position?.epoch ?? ""):\(offset)"] = text.int("n")
     case "gap":
       guard isJoined, text.int("from") == (position?.offset ?? 0) + 1, let last = text.int("to") else {
@@ -61,7 +66,8 @@ final class Witness {
       guard !missesNotices, let user = text.string("user") else { break }
       if told[user] == (text.type == "user_joined") { complaints.append("said twice: \(text)") }
       told[user] = text.type == "user_joined"
-    case "left", "degraded", "restored", "ack": break
+    case "left": (isJoined, isLeaving) = (false, false)
+    case "degraded", "restored", "ack": break
     default: complaints.append("unexpected: \(text)")
     }
   }
@@ -80,12 +86,12 @@ final class Witness {
       let room = Array("r".utf8)
       let attendance = client.bench.hub.rooms.find(room.span)?.attendance ?? Attendance()
       for user in SimulationTests.users { known[user] = attendance.contains(Array(user.utf8).span) }
-    } else if isRecovered != false || !isJoined {
-      complaints.append("an unasked joined must say recovered false, to a member: \(text)")
+    } else if isRecovered == nil || !isJoined || (isRecovered == true && position?.offset != offset) {
+      complaints.append("an unasked joined goes on, or says that it does not, to a member: \(text)")
     }
-    if isRecovered == true, let since = askedSince {
-      if since.epoch != epoch || since.offset > offset { complaints.append("recovered from \(since): \(text)") }
-      position = since
+    if text.string("id") != nil, isRecovered == true, let since = askedSince {
+      if since.offset > offset { complaints.append("recovered from \(since): \(text)") }
+      position = (epoch, since.offset)
     } else {
       position = (epoch, offset)
     }
@@ -117,7 +123,12 @@ struct SimulationTests {
       case 80..<83: bench.broker.isLosing.toggle()
       case 83: bench.broker.goAway()
       case 84..<87: if !bench.broker.isAvailable { bench.broker.comeBack() }
-      case 87: if Bool.random(using: &random) { bench.broker.forget() } else { bench.broker.flush() }
+      case 87:
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0: bench.broker.forget()
+        case 1: bench.broker.flush()
+        default: bench.broker.failOver(losing: Int.random(in: 0...2, using: &random))
+        }
       case 91..<96: bench.broker.moveElsewhere(SimulationTests.users.randomElement(using: &random) ?? "")
       case 88..<91:
         bench.clock.milliseconds += 700

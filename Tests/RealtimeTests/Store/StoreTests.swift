@@ -25,7 +25,7 @@ struct StoreTests {
     let skipped = [stream.skip(to: 5), stream.skip(to: 8)]
     #expect(skipped == [nil, 6...8])
     var verdicts = [stream.hear(try position(1, 9))]
-    stream.begin(try #require(Epoch(7)))
+    stream.begin(at: try position(7, 0))
     verdicts.append(stream.hear(try position(7, 1)))
     #expect(verdicts == [.next, .next])
   }

@@ -1,0 +1,34 @@
+import Realtime
+
+// The time of one master behind sentinels, told from that of the next.
+//
+// A master that was replaced goes on acknowledging until somebody tells it, at offsets that its successor gives to others. So
+// a room's first message in a reign begins a new epoch, which goes on where the one before ends at this master: two
+// messages never stand at one place, and who is no further than that has missed nothing.
+
+extension RedisBroker {
+  /// Has a master named its reign before anything else is asked of it. Epochs that were learned in another one are forgotten:
+  /// whoever names none is given the one that counts.
+  func beginReign(of shard: Shard) {
+    guard finder != nil else { return }
+    ledger.shrink()
+    guard let run = shard.run else {
+      // It does not say which process it is: then its successor is held, as a single Redis is.
+      reign = []
+      return
+    }
+    reign = keys.reign
+    scripts.run(
+      .reign, keys: 1, parts: 2,
+      { [weak shard] answer in
+        if answer == nil { shard?.commands.fail("it names no reign") }
+      }
+    ) { [keys] writer in
+      writer.bulk(keys.reign)
+      writer.bulk(run)
+    }
+  }
+
+  /// What a publish says that knows no epoch of its room.
+  var epochless: [UInt8] { reign.isEmpty ? [] : Array("r".utf8) + reign }
+}
