@@ -87,9 +87,10 @@ public enum Bench {
 
   /// Runs a load to its end; returns what ended it before its time.
   static func drive(
-    _ load: any Load, _ loop: EventLoop, _ settings: BenchSettings, _ give: (Generator) -> Void
+    _ load: any Load, _ loop: EventLoop, _ settings: BenchSettings, isRingAllowed: Bool = true,
+    _ give: (Generator) -> Void
   ) -> String? {
-    let generator = Generator(loop, load, isCompressed: settings.isCompressed)
+    let generator = Generator(loop, load, isCompressed: settings.isCompressed, isRingAllowed: isRingAllowed)
     give(generator)
     generator.openAll(concurrency: settings.concurrency)
     if generator.failure == nil { loop.run() }

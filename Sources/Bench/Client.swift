@@ -16,6 +16,10 @@ struct Client {
   var stage = Stage.vacant
   var isDirty = false
   var wantsWrite = false
+  /// Whether its bytes come through the ring, not by readiness.
+  var isInRing = false
+  /// Tells this connection from others that had or will have the same number.
+  var opening: UInt32 = 0
   /// The number that the next message must have; 0 until a probe came through.
   var expected: UInt32 = 0
   /// Answers of the server that the load still waits for before the client counts as ready.

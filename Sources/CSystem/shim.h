@@ -36,10 +36,15 @@ extern int memfd_create(const char *name, unsigned int flags);
 #ifndef IORING_SETUP_SINGLE_ISSUER
 #define IORING_SETUP_SINGLE_ISSUER (1U << 12)
 #endif
+#ifndef IORING_SETUP_DEFER_TASKRUN
+#define IORING_SETUP_DEFER_TASKRUN (1U << 13)
+#endif
 
-static inline int roost_uring_setup(unsigned entries, unsigned flags, struct io_uring_params *parameters) {
+static inline int roost_uring_setup(
+    unsigned entries, unsigned completions, unsigned flags, struct io_uring_params *parameters) {
   memset(parameters, 0, sizeof *parameters);
-  parameters->flags = flags;
+  parameters->flags = flags | (completions ? IORING_SETUP_CQSIZE : 0);
+  parameters->cq_entries = completions;
   return (int)syscall(__NR_io_uring_setup, entries, parameters);
 }
 static inline int roost_uring_enter(int ring, unsigned to_submit, unsigned min_complete, unsigned flags) {
@@ -65,4 +70,38 @@ static inline unsigned long long roost_uring_tag(const struct io_uring_sqe *entr
 static inline unsigned roost_load_acquire(const unsigned *number) { return __atomic_load_n(number, __ATOMIC_ACQUIRE); }
 static inline void roost_store_release(unsigned *number, unsigned value) {
   __atomic_store_n(number, value, __ATOMIC_RELEASE);
+}
+// Stores a number, and lets nothing that follows be done before others can see it.
+static inline void roost_store_and_fence(unsigned *number, unsigned value) {
+  __atomic_store_n(number, value, __ATOMIC_SEQ_CST);
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+// Receives again and again, each time into a buffer of the group 0 (IORING_RECV_MULTISHOT).
+static inline void roost_uring_fill_receive(struct io_uring_sqe *entry, int socket, unsigned long long tag) {
+  entry->opcode = IORING_OP_RECV;
+  entry->flags = IOSQE_BUFFER_SELECT;
+  entry->ioprio = IORING_RECV_MULTISHOT;
+  entry->fd = socket;
+  entry->user_data = tag;
+}
+static inline int roost_uring_register_eventfd(int ring, int descriptor) {
+  return (int)syscall(__NR_io_uring_register, ring, IORING_REGISTER_EVENTFD, &descriptor, 1);
+}
+// Makes `places` the list of the group 0's buffers.
+static inline int roost_uring_register_buffers(int ring, struct io_uring_buf *places, unsigned count) {
+  struct io_uring_buf_reg group;
+  memset(&group, 0, sizeof group);
+  group.ring_addr = (unsigned long long)(size_t)places;
+  group.ring_entries = count;
+  return (int)syscall(__NR_io_uring_register, ring, IORING_REGISTER_PBUF_RING, &group, 1);
+}
+// Offers a buffer to the kernel. The list's end is kept in a field of its first place that no buffer uses, so a place is
+// never written as a whole.
+static inline void roost_uring_offer_buffer(
+    struct io_uring_buf *places, unsigned short tail, unsigned mask, void *bytes, unsigned count, unsigned short number) {
+  struct io_uring_buf *place = &places[tail & mask];
+  place->addr = (unsigned long long)(size_t)bytes;
+  place->len = count;
+  place->bid = number;
+  __atomic_store_n(&places[0].resv, (unsigned short)(tail + 1), __ATOMIC_RELEASE);
 }

@@ -12,6 +12,8 @@ public struct Readiness: OptionSet, Sendable {
   public static let readHangUp = Readiness(rawValue: EPOLLRDHUP.rawValue)
   /// The connection is gone in both directions, or failed. Always reported, never asked for.
   public static let hangUp = Readiness(rawValue: EPOLLHUP.rawValue | EPOLLERR.rawValue)
+  /// Only asked for: tell each time that something comes, not as long as it is there.
+  public static let edge = Readiness(rawValue: EPOLLET.rawValue)
 }
 
 /// Receives the events of the descriptors that were registered in its name.
@@ -84,6 +86,9 @@ public final class EventLoop {
   public func change(_ descriptor: Int32, to interest: Readiness, handler: HandlerID, token: UInt64) {
     _ = control(EPOLL_CTL_MOD, descriptor, interest, handler, token)
   }
+
+  /// Watches a descriptor no longer. It stays open.
+  public func unwatch(_ descriptor: Int32) { epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nil) }
 
   /// Runs `action` once, after `milliseconds`.
   @discardableResult

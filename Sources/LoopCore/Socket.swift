@@ -84,6 +84,9 @@ public enum Socket {
   /// Ends the sending side: the peer reads what was sent, then the end.
   public static func finishSending(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
+  /// Ends both directions: who receives on it meets the end.
+  public static func shutDown(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+
   public static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
 
   static func setNoDelay(_ descriptor: Int32) {

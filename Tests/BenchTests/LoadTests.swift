@@ -19,14 +19,20 @@ struct LoadTests {
 
   @Test(
     "a fan-out reaches every member once and in order",
-    arguments: [["--window", "1"], ["--window", "7"], ["--rate", "200"], ["--window", "2", "--size", "70000"]])
-  func fanout(pace: [String]) throws {
+    arguments: [["--window", "1"], ["--window", "7"], ["--rate", "200"], ["--window", "2", "--size", "70000"]],
+    [true, false])
+  func fanout(pace: [String], isRingAllowed: Bool) throws {
     let loop = try EventLoop()
     let server = try RawServer(loop, port: 0)
     let settings = try settings(.fanout, server, ["--connections", "20"] + pace)
     let load = RoomsLoad(settings, loop: loop)
-    let failure = Bench.drive(load, loop, settings) { load.generator = $0 }
+    var generator: Generator?
+    let failure = Bench.drive(load, loop, settings, isRingAllowed: isRingAllowed) {
+      load.generator = $0
+      generator = $0
+    }
     #expect(failure == nil)
+    #expect((generator?.receiveRing != nil) == (isRingAllowed && (try? ReceiveRing()) != nil))
     #expect(load.check.isClean)
     #expect(load.measurement.operations >= 20)
     #expect(load.measurement.latency.count > 0)
@@ -43,6 +49,32 @@ struct LoadTests {
     #expect(load.measurement.operations > 4)
   }
 
+  @Test(
+    "connections opened again under old numbers hear nothing that was meant for those before", arguments: [true, false])
+  func reopened(isRingAllowed: Bool) throws {
+    let loop = try EventLoop()
+    let server = try RawServer(loop, port: 0)
+    let settings = try settings(.fanout, server, ["--connections", "8"])
+    let load = ReopeningLoad(settings, loop: loop)
+    let failure = Bench.drive(load, loop, settings, isRingAllowed: isRingAllowed) { load.generator = $0 }
+    #expect(failure == nil)
+    #expect(load.reopened == ReopeningLoad.reopenedMax)
+    #expect(load.heard > 0)
+    #expect(load.strange == 0)
+  }
+
+  @Test("a server that closes a connection ends the run with the reason", arguments: [true, false])
+  func closedByServer(isRingAllowed: Bool) throws {
+    let loop = try EventLoop()
+    let server = try RawServer(loop, port: 0)
+    let settings = try settings(.fanout, server, ["--connections", "8"])
+    let load = ReopeningLoad(settings, loop: loop)
+    // A frame that no client may send: the server answers it with the end.
+    load.farewell = [0xFF, 0xFF]
+    let failure = Bench.drive(load, loop, settings, isRingAllowed: isRingAllowed) { load.generator = $0 }
+    #expect(failure?.contains("closed connection") == true || failure?.contains("reset") == true)
+  }
+
   @Test("a server that is not there ends the run with the reason")
   func unreachable() throws {
     let loop = try EventLoop()
@@ -55,6 +87,81 @@ struct LoadTests {
     let failure = Bench.drive(load, loop, settings) { load.generator = $0 }
     #expect(failure?.contains("cannot connect") == true)
   }
+}
+
+/// Clients of one room that publish what names their connection, and are closed and opened again in the middle of it.
+///
+/// Whatever a client hears must be of the others' time: a message says how often its sender was opened, and comes only
+/// to those who had entered before it.
+private final class ReopeningLoad: Load {
+  static let reopenedMax = 40
+
+  private let settings: BenchSettings
+  private let loop: EventLoop
+  unowned var generator: Generator!  // The loop keeps it.
+  /// Raw bytes the first client sends when all are ready; empty for none.
+  var farewell: [UInt8] = []
+  private(set) var reopened = 0
+  private(set) var heard = 0
+  private(set) var strange = 0
+  /// The newest message that was sent before each client was opened.
+  private var sentBefore: [UInt32]
+  private var sent: UInt32 = 0
+  private var stamps = StampReader()
+  private var writer = StampWriter(head: "{", messageBytes: 3000)
+  private var isRunning = false
+
+  init(_ settings: BenchSettings, loop: EventLoop) {
+    self.settings = settings
+    self.loop = loop
+    sentBefore = Array(repeating: 0, count: settings.connections)
+  }
+
+  var clientCount: Int { settings.connections }
+  func destination(of client: Int) -> (url: ServerURL, target: String) {
+    (settings.memberURL, settings.memberURL.target)
+  }
+
+  func opened(_ client: Int) {
+    sentBefore[client] = sent
+    generator.send(text: "room", on: client)
+    if !isRunning { return generator.ready(client: client) }
+  }
+
+  func begin() {
+    isRunning = true
+    generator.moveTogether()
+    guard farewell.isEmpty else {
+      generator.clients[0].outgoing += farewell
+      return generator.send(text: "", on: 0)
+    }
+    publish()
+  }
+
+  /// Every client publishes, and one of them goes right behind its message.
+  private func publish() {
+    for client in 0..<clientCount where generator.clients[client].stage == .open {
+      sent += 1
+      writer.write(Stamp(sequence: sent, time: 1)) { generator.send(.text, $0, on: client) }
+    }
+    generator.close(reopened % clientCount)
+    loop.after(milliseconds: 5) { [weak self] in
+      guard let self else { return }
+      if self.reopened < ReopeningLoad.reopenedMax { self.publish() } else { self.loop.stop() }
+    }
+  }
+
+  func received(_ client: Int, _ message: Span<UInt8>, at now: UInt64) {
+    heard += 1
+    guard let stamp = stamps.read(message), stamp.sequence > sentBefore[client] else { return strange += 1 }
+  }
+
+  func closed(_ client: Int) {
+    reopened += 1
+    generator.open(client)
+  }
+
+  func tickEnded() {}
 }
 
 @Suite("Messages in flight, without sockets")

@@ -7,38 +7,6 @@ import Testing
 /// Whether this machine's kernel lets the tests use io_uring: containers often do not.
 private let isRingAllowed = (try? SendRing()) != nil
 
-/// A pair of connected, non-blocking sockets, closed when the object goes.
-private final class Pair {
-  let near: Int32
-  let far: Int32
-
-  init() throws {
-    var ends: [Int32] = [-1, -1]
-    let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-    guard socketpair(AF_UNIX, type, 0, &ends) == 0 else { throw TestFailure("no pair of sockets: errno \(errno)") }
-    (near, far) = (ends[0], ends[1])
-  }
-
-  deinit {
-    close(near)
-    close(far)
-  }
-
-  /// Reads what waits at the far end, at most 64 KiB.
-  func read() -> [UInt8] {
-    var buffer = [UInt8](repeating: 0, count: 65_536)
-    // Safe because the buffer is alive during the call.
-    guard case .bytes(let count) = buffer.withUnsafeMutableBytes({ Socket.receive(far, into: $0) }) else { return [] }
-    return Array(buffer[..<count])
-  }
-
-  /// Sends until the kernel takes no more.
-  func fill() {
-    let chunk = [UInt8](repeating: 0, count: 4096)
-    while case .bytes = chunk.withUnsafeBytes({ Socket.send(near, $0) }) {}
-  }
-}
-
 extension SendRing {
   fileprivate func stage(_ bytes: [UInt8]) -> Staged? {
     stage(byteCount: bytes.count) { room in bytes.withUnsafeBytes { room.copyMemory(from: $0) } }
@@ -70,7 +38,7 @@ struct SendRingTests {
     arguments: [1, SendRing.sendsMin - 1, SendRing.sendsMin, 300])
   func everySocket(count: Int) throws {
     let ring = try SendRing()
-    let pairs = try (0..<count).map { _ in try Pair() }
+    let pairs = try (0..<count).map { _ in try SocketPair() }
     var expected = [[UInt8]](repeating: [], count: count)
     // Enough rounds for the places of both queues to be used again.
     for round in 0..<20 {
@@ -91,7 +59,7 @@ struct SendRingTests {
   @Test("shares staged bytes between sends, is full at its number of sends, and is empty again after them")
   func full() throws {
     let ring = try SendRing()
-    let pairs = try (0..<64).map { _ in try Pair() }
+    let pairs = try (0..<64).map { _ in try SocketPair() }
     for _ in 0..<5 {
       let staged = try #require(ring.stage(Array("x".utf8)))
       for i in 0..<SendRing.sendsMax {
@@ -112,7 +80,7 @@ struct SendRingTests {
   @Test("takes no more bytes than its memory holds, and none that were staged before the last submission")
   func memory() throws {
     let ring = try SendRing()
-    let pair = try Pair()
+    let pair = try SocketPair()
     #expect(ring.stage([UInt8](repeating: 0, count: SendRing.stagedBytesMax + 1)) == nil)
     let staged = try #require(ring.stage([UInt8](repeating: 1, count: SendRing.stagedBytesMax)))
     #expect(ring.stage([2]) == nil)
@@ -130,8 +98,8 @@ struct SendRingTests {
   func sameAsSend(state: SocketState, count: Int) throws {
     let ring = try SendRing()
     let bytes = [UInt8](repeating: 3, count: 40_000)
-    let (first, second) = (try Pair(), try Pair())
-    let others = try (1..<max(2, count)).map { _ in try Pair() }
+    let (first, second) = (try SocketPair(), try SocketPair())
+    let others = try (1..<max(2, count)).map { _ in try SocketPair() }
     for pair in [first, second] {
       switch state {
       case .open, .noSocket: break
@@ -176,7 +144,7 @@ struct SendRingTests {
   func refusedSubmission() throws {
     // The kernel takes submissions of the ring's own thread only.
     let ring = try onThreadOfItsOwn { try SendRing() }
-    let pairs = try (0..<100).map { _ in try Pair() }
+    let pairs = try (0..<100).map { _ in try SocketPair() }
     for round in 1...3 {
       let staged = try #require(ring.stage(Array("\(round)".utf8)))
       for (i, pair) in pairs.enumerated() {
