@@ -31,9 +31,11 @@ final class RoomsLoad: Load {
   private let loop: EventLoop
   private let roomCount: Int
   private let members: Int
-  /// Set once, before the first client opens. Safe because the loop keeps it and makes every call to this load; counting
-  /// references at every delivery would cost a tenth of the generator.
-  unowned(unsafe) var generator: Generator!
+  unowned var generator: Generator! {  // Set once, before the first client opens; it outlives every call.
+    didSet { clients = generator.clients }
+  }
+  /// The generator's. Apart, for to go through the generator would count references at every delivery.
+  private var clients: UnsafeMutablePointer<Client>!  // Safe because it is set with the generator.
   private var phase = Phase.opening
   private var rooms: [Room]
   /// For each room, how many members have each of the messages in flight: a ring indexed by sequence.
@@ -88,19 +90,19 @@ final class RoomsLoad: Load {
 
   func opened(_ client: Int) {
     // Of roost, welcome and joined are awaited.
-    generator.clients[client].awaited = settings.dialect.hasWelcome ? 2 : 0
+    clients[client].awaited = settings.dialect.hasWelcome ? 2 : 0
     if !settings.dialect.hasWelcome { enter(client) }
   }
 
   private func enter(_ client: Int) {
     let name = RoomsLoad.name(room(of: client))
     if let join = settings.dialect.join(room: name) { generator.send(text: join, on: client) }
-    if generator.clients[client].awaited == 0 { generator.ready(client: client) }
+    if clients[client].awaited == 0 { generator.ready(client: client) }
   }
 
   private func takeAnswer(_ client: Int) {
-    generator.clients[client].awaited -= 1
-    if generator.clients[client].awaited == 1 { enter(client) } else { generator.ready(client: client) }
+    clients[client].awaited -= 1
+    if clients[client].awaited == 1 { enter(client) } else { generator.ready(client: client) }
   }
 
   /// Only a message that came through proves that a member is in its room, whatever the server answers to a join.
@@ -121,8 +123,8 @@ final class RoomsLoad: Load {
   }
 
   private func takeProbe(_ client: Int) {
-    guard generator.clients[client].expected == 0 else { return }
-    generator.clients[client].expected = 1
+    guard clients[client].expected == 0 else { return }
+    clients[client].expected = 1
     rooms[room(of: client)].unprobed -= 1
     unprobed -= 1
     guard unprobed == 0 else { return }
@@ -153,14 +155,14 @@ final class RoomsLoad: Load {
   }
 
   func received(_ client: Int, _ message: Span<UInt8>, at now: UInt64) {
-    if generator.clients[client].awaited > 0 { return takeAnswer(client) }
+    if clients[client].awaited > 0 { return takeAnswer(client) }
     guard !isPublisher(client), let stamp = stamps.read(message) else { return }
     guard stamp.sequence > 0 else { return takeProbe(client) }
     let room = room(of: client)
     if stamp.sequence == generator.clients[client].expected {
-      generator.clients[client].expected += 1
+      clients[client].expected += 1
     } else {
-      check.take(stamp.sequence, expected: &generator.clients[client].expected, member: client)
+      check.take(stamp.sequence, expected: &clients[client].expected, member: client)
     }
     measurement.count(begunAt: stamp.time, endedAt: now)
     lastDelivery = now
@@ -239,7 +241,7 @@ final class RoomsLoad: Load {
       guard let self else { return }
       for client in 0..<(self.roomCount * self.members) {
         let published = self.rooms[self.room(of: client)].published
-        self.check.end(published: published, expected: self.generator.clients[client].expected)
+        self.check.end(published: published, expected: self.clients[client].expected)
       }
       self.loop.stop()
     }

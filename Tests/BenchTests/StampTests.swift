@@ -32,11 +32,23 @@ struct StampTests {
     }
   }
 
+  @Test("numbers of every length are read back, whatever digits they have")
+  func everyLength() {
+    var reader = StampReader()
+    var time: UInt64 = 0
+    for digit: UInt64 in [1, 9, 8, 0, 2, 7, 3, 6, 4, 5, 0, 0, 9, 9, 1, 8, 2, 7, 3] {
+      time = time * 10 + digit
+      let stamp = Stamp(sequence: UInt32(time % 4_294_967_296), time: time)
+      #expect(reader.read(written(stamp).span) == stamp)
+    }
+  }
+
   @Test(
     "what has no stamp has none, also when it is cut inside one",
     arguments: [
       "", "\"seq\":", "{\"seq\":1", "{\"seq\":1,\"t\":", "{\"seq\":x,\"t\":1}", "{\"type\":\"joined\"}",
       "{\"seq\":4294967296,\"t\":1}", "{\"seq\":123456789012345678901234567890,\"t\":1}",
+      "{\"seq\":1234567:,\"t\":1234567/}", "{\"seq\":12345678,\"t\":/2345678}",
     ])
   func notFound(text: String) {
     var reader = StampReader()

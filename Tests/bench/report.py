@@ -101,6 +101,8 @@ Deliveries for each second of processor time that all processes of the server us
   latency counts from when a message was due, not from when it could be sent.
 - Every delivery is checked: each member must hear every number of its room once, in order. A run with a loss, a
   duplicate or a wrong order is marked, and a fault of roost fails `make bench`.
+- The generator receives and sends through io_uring where the kernel allows it, from all servers alike, so that it costs
+  less than what it measures. A delivery's time ends with the system call that received it.
 - `send loop` is the limit: a server that writes each message to all connections of a room by one loop of `send` and does nothing
   else (`roost bench raw`). It knows one room, no slow readers and no limits.
 - `nchan` is nginx's module with its documented settings (deploy/bench/nchan.conf); `node ws` is Debian's node-ws with a
