@@ -14,6 +14,8 @@ extension Generator {
     }
     let index = Int(token)
     let client = clients + index
+    // What was dropped since the loop was told has no socket any more.
+    guard client.pointee.stage != .vacant else { return }
     if client.pointee.stage == .connecting { return finishConnecting(index) }
     // Whose bytes come through the ring, of that the ring tells the end as well.
     if client.pointee.isInRing { return flush(index) }
