@@ -70,12 +70,17 @@ final class MasterFinder {
   /// Makes sure that the sentinels are still heard.
   func look() { for ear in ears { ear.ping() } }
 
-  /// Finds the master's address as a sentinel knows it now.
+  /// Finds the master's address as a sentinel knows it now, or as one has announced it meanwhile.
   func find(_ found: @escaping (RedisLink.Located) -> Void) {
-    if let announced, loop.now < announced.until { return found(.success(announced.endpoint)) }
-    inquiry.ask(sentinels) { [master] outcome in
+    if let endpoint = announcedEndpoint { return found(.success(endpoint)) }
+    inquiry.ask(sentinels) { [weak self, master] outcome in
+      if let endpoint = self?.announcedEndpoint { return found(.success(endpoint)) }
       found(outcome.mapError { RedisLink.Unlocated(reason: "no sentinel knows the master \(master): \($0.reason)") })
     }
+  }
+
+  private var announcedEndpoint: RedisEndpoint? {
+    announced.flatMap { loop.now < $0.until ? $0.endpoint : nil }
   }
 
   private static func subscribe(_ writer: inout CommandWriter) {

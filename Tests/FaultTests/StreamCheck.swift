@@ -1,22 +1,22 @@
 /// Judges what clients saw of rooms' messages: one order everywhere, nothing twice, nothing lost unsaid, nothing said
 /// to be lost that could have been had.
 struct StreamCheck {
-  private(set) var violations: [Violation] = []
+  var violations: [Violation] = []
 
   /// A client in a room.
-  private struct Seat: Hashable {
+  struct Seat: Hashable {
     let who: String
     let room: String
   }
 
   /// Where in a room something was.
-  private struct Spot: Hashable {
+  struct Spot: Hashable {
     let room: String
     let place: Place
   }
 
   /// Messages that a client did not get: told so, or not at all.
-  private struct Missing {
+  struct Missing {
     let seat: Seat
     let epoch: String
     let offsets: ClosedRange<Int>
@@ -30,38 +30,38 @@ struct StreamCheck {
   /// How long sentinels may take to demote a replaced master, and until then may make it the master again.
   private static let demotionMilliseconds = 15_000
 
-  private let records: [Record]
-  private let historySize: Int
+  let records: [Record]
+  let historySize: Int
   /// Whether a cluster's nodes follow their masters by its map: there a replaced master may give offsets that are given twice.
-  private let isCluster: Bool
+  let isCluster: Bool
   private let lineages: Lineages
   /// Where a client is in a room that it is in.
   private var positions: [Seat: Place] = [:]
   private var newestEpoch: [Seat: String] = [:]
-  private var bodies: [Spot: String] = [:]
-  private var spots: [String: [Spot]] = [:]
-  private var seen: Set<Spot> = []
+  var bodies: [Spot: String] = [:]
+  var spots: [String: [Spot]] = [:]
+  var seen: Set<Spot> = []
   /// Who wrote a body without wanting it back.
-  private var unechoed: [String: String] = [:]
-  private var missing: [Missing] = []
+  var unechoed: [String: String] = [:]
+  var missing: [Missing] = []
   /// The highest offset known of an epoch, growing with time.
-  private var tops: [String: [(at: Int, offset: Int)]] = [:]
-  private var epochs: [String: [String]] = [:]
+  var tops: [String: [(at: Int, offset: Int)]] = [:]
+  var epochs: [String: [String]] = [:]
   /// When an epoch was first seen, in milliseconds.
-  private var begunAt: [String: Int] = [:]
-  private var lossesSoFar = 0
+  var begunAt: [String: Int] = [:]
+  var lossesSoFar = 0
   /// Failovers that lost nothing: they too begin an epoch.
   private var successionsSoFar = 0
   /// When messages and ids were lost, in milliseconds.
-  private var historyLostAt: [Int] = []
+  var historyLostAt: [Int] = []
   /// When a message was first seen at a place, in milliseconds.
-  private var knownAt: [Spot: Int] = [:]
+  var knownAt: [Spot: Int] = [:]
   /// When two servers may have taken themselves for the master.
   private var splits: [Range<Int>] = []
   /// When failovers as they are began that have not ended.
   private var failoverAt: Int?
   /// Places that two messages were given.
-  private var collisions: [(spot: Spot, promise: String, index: Int)] = []
+  var collisions: [(spot: Spot, promise: String, index: Int)] = []
   private var nodeKilledAt = Int.min / 2
 
   init(_ records: [Record], historySize: Int, isCluster: Bool = false) {
@@ -76,7 +76,7 @@ struct StreamCheck {
     for hole in missing { judge(hole) }
   }
 
-  private mutating func complain(_ promise: String, _ index: Int) {
+  mutating func complain(_ promise: String, _ index: Int) {
     violations.append(
       Violation(promise: promise, who: records[index].who, room: records[index].room, index: index))
   }
@@ -196,7 +196,7 @@ struct StreamCheck {
   }
 
   /// Whether an epoch came after the one of a place and does not have what stands there.
-  private func isOver(_ place: Place, in room: String) -> Bool {
+  func isOver(_ place: Place, in room: String) -> Bool {
     epochs[room, default: []].contains {
       isLater($0, than: place.epoch, in: room)
         && spot(room, Place(epoch: $0, offset: place.offset)) != spot(room, place)
@@ -204,16 +204,16 @@ struct StreamCheck {
   }
 
   /// A place under the name that it had first.
-  private func spot(_ room: String, _ place: Place) -> Spot {
+  func spot(_ room: String, _ place: Place) -> Spot {
     Spot(room: room, place: lineages.first(place, in: room))
   }
 
-  private func wasSplit(at moment: Int) -> Bool {
+  func wasSplit(at moment: Int) -> Bool {
     splits.contains { $0.contains(moment) } || (!isCluster && failoverAt != nil)
   }
 
   /// Whether an epoch of a room was first seen after another. Their names tell nothing: the clock of Redis may be set back.
-  private func isLater(_ one: String, than other: String, in room: String) -> Bool {
+  func isLater(_ one: String, than other: String, in room: String) -> Bool {
     let known = epochs[room, default: []]
     guard let place = known.firstIndex(of: one) else { return false }
     return place > known.firstIndex(of: other) ?? known.count
@@ -225,105 +225,4 @@ struct StreamCheck {
   }
 
   private var hasFailedOver: Bool { lossesSoFar + successionsSoFar > 0 }
-
-  // MARK: At the end
-
-  /// In a cluster two masters count on from the same number. Whoever was with the one that lost learns it by a new epoch.
-  private mutating func judgeCollisions() {
-    for (spot, promise, index) in collisions {
-      let isOver = epochs[spot.room, default: []].contains { isLater($0, than: spot.place.epoch, in: spot.room) }
-      if isCluster, wasSplit(at: records[index].at), isOver { continue }
-      complain(promise, index)
-    }
-  }
-
-  private mutating func judgeRepetitions() {
-    for (body, places) in spots where places.count > 1 {
-      // Under the other name of an epoch that goes on, which nobody was told of.
-      if Set(places.map(\.place.offset)).count == 1 { continue }
-      // Within an epoch too, when the ids were lost and the counter was not.
-      let times = places.compactMap { knownAt[$0] }.sorted()
-      if historyLostAt.contains(where: { times[0] <= $0 + 2000 && $0 <= times[times.count - 1] }) { continue }
-      // Whoever repeats after Redis has lost everything publishes again: the id was lost too.
-      let isWithinEpoch = Set(places.map(\.place.epoch)).count < places.count
-      guard isWithinEpoch || lossesSoFar == 0 else { continue }
-      let index = records.lastIndex { if case .message(_, _, body) = $0.fact { true } else { false } }
-      violations.append(
-        Violation(
-          promise: "\(body) was published \(places.count) times: \(places.map(\.place))", who: "-",
-          room: places[0].room, index: index))
-    }
-  }
-
-  /// Whether somebody was told, later, that an offset is lost.
-  private func isInGap(_ room: String, _ offset: Int, after index: Int) -> Bool {
-    records[index...].contains { record in
-      guard case .gap(room, let from, let to) = record.fact else { return false }
-      return from <= offset && offset <= to
-    }
-  }
-
-  /// What was acked last must have been seen by somebody who was in the room by then, or lie in a gap that somebody was
-  /// told of and that is judged for itself, unless history was too short for everyone. Who came later and was told that it
-  /// could not resume is owed nothing.
-  private mutating func judgeAcks() {
-    guard historySize > 1000 else { return }
-    let entries = entries()
-    for index in records.indices {
-      guard case .acked(let room, let body, let place) = records[index].fact else { continue }
-      guard !isOver(place, in: room) else { continue }
-      let isOwed = entries[Spot(room: room, place: Place(epoch: place.epoch, offset: 0)), default: []].contains {
-        $0.who != records[index].who && $0.offset < place.offset
-      }
-      guard isOwed, !isInGap(room, place.offset, after: index) else { continue }
-      if !seen.contains(spot(room, place)) { complain("\(body) was acked and never seen", index) }
-    }
-  }
-
-  /// Who entered each epoch of a room, and behind which offset.
-  private func entries() -> [Spot: [(who: String, offset: Int)]] {
-    var entries: [Spot: [(who: String, offset: Int)]] = [:]
-    for record in records {
-      switch record.fact {
-      case .joined(let room, let place, let since, let recovered):
-        let start = recovered == true ? since?.offset ?? place.offset : place.offset
-        entries[Spot(room: room, place: Place(epoch: place.epoch, offset: 0)), default: []].append((record.who, start))
-      case .renewed(let room, let place), .continued(let room, _, let place):
-        entries[Spot(room: room, place: Place(epoch: place.epoch, offset: 0)), default: []]
-          .append((record.who, place.offset))
-      default: continue
-      }
-    }
-    return entries
-  }
-
-  private mutating func judge(_ hole: Missing) {
-    if hole.isTold { return judgeTold(hole) }
-    for offset in hole.offsets {
-      let body = bodies[spot(hole.seat.room, Place(epoch: hole.epoch, offset: offset))]
-      // Its own message does not come back to whoever did not want it.
-      if let body, unechoed[body] == hole.seat.who { continue }
-      complain("missed \(offset) without being told", hole.index)
-    }
-  }
-
-  /// What history still held must not be called lost. History is known to be so far only two seconds later.
-  private mutating func judgeTold(_ hole: Missing) {
-    let top = tops[hole.epoch]?.last { $0.at <= records[hole.index].at + 2000 }?.offset ?? 0
-    guard top - hole.offsets.lowerBound < historySize - 1 else { return }
-    // The messages were lost, and not their count.
-    if historyLostAt.contains(where: { lostAt in
-      lostAt <= records[hole.index].at
-        && hole.offsets.lowerBound <= tops[hole.epoch]?.last { $0.at <= lostAt + 2000 }?.offset ?? 0
-    }) {
-      return
-    }
-    // The epoch was over before its history could be read: the next one was seen soon after.
-    let at = records[hole.index].at
-    let isOver = epochs[hole.seat.room, default: []].contains {
-      isLater($0, than: hole.epoch, in: hole.seat.room) && begunAt[$0, default: .max] < at + 5000
-    }
-    guard !isOver else { return }
-    complain("\(hole.offsets) were called lost, and history held \(historySize) up to \(top)", hole.index)
-  }
 }

@@ -79,6 +79,8 @@ package final class SentinelTrio {
     close(file)
     files.append(path)
     sentinels.append(try ChildProcess(["redis-server", path, "--sentinel"]))
-    try eventually("a sentinel answers") { (try? RedisProcess.command("PING", port: port))?.hasPrefix("+PONG") == true }
+    try eventually("a sentinel answers", within: 30) {
+      (try? RedisProcess.command("PING", port: port))?.hasPrefix("+PONG") == true
+    }
   }
 }

@@ -23,11 +23,13 @@ if ARGV[4] == '1' then standing = 0 end
 redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])
 redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now - ARGV[5]))
--- No lease ends later than one that begins now, unless the clock was set back: a dead node would live on by as much.
+-- No lease ends later than one that begins now, unless the clock was set back: a dead node would live on by as much. It began
+-- a third ago at least, for all that is known; whoever lives renews it before it ends.
 for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now + ARGV[2]), '+inf')) do
-  local longest = now + (redis.call('ZSCORE', KEYS[4], node) and math.max(ARGV[2], ARGV[7]) or ARGV[2])
-  if tonumber(redis.call('ZSCORE', KEYS[1], node)) > longest then
-    redis.call('ZADD', KEYS[1], string.format('%.0f', longest), node)
+  local isLeaving = redis.call('ZSCORE', KEYS[4], node)
+  local longest = isLeaving and math.max(ARGV[2], ARGV[7]) or tonumber(ARGV[2])
+  if tonumber(redis.call('ZSCORE', KEYS[1], node)) > now + longest then
+    redis.call('ZADD', KEYS[1], string.format('%.0f', now + (isLeaving and longest or longest * 2 / 3)), node)
   end
 end
 local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now))
