@@ -84,7 +84,8 @@ In parentheses: the ratio to roost. † the generator used over 90 % of its core
 Every row is the median of {machine['rounds']} runs of {machine['seconds']} s; peers take turns within each round, so that other load on the
 machine meets all alike. Rates swing with the machine, ratios hardly.
 
-Deliveries for each second of processor time that all processes of the server used, second node and Redis included:
+Deliveries for each second of processor time that all processes of the server used, second node and Redis included, and the
+kernel's thread that takes over the core's packets under load (ksoftirqd):
 
 {chr(10).join(thrift)}
 

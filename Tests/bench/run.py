@@ -46,11 +46,27 @@ ROWS = [
 ]
 
 
+def softirq_threads():
+    """The kernel's thread that takes over a core's packets under load: its time is the server's doing."""
+    names = {f"ksoftirqd/{core}" for core in peers.SERVER_CORE.split(",")}
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                with open(f"{entry.path}/comm", encoding="utf-8") as comm:
+                    if comm.read().strip() in names:
+                        found.append(int(entry.name))
+            except OSError:
+                pass
+    return found
+
+
 def measure(roost, row, peer, seconds, timeout=120):
     """Runs the generator once against a peer that was started; returns its JSON, or None with the reason printed."""
     _, _, scenario, _, _ = row
     command = ["taskset", "-c", LOAD_CORE, roost, "bench", *scenario, "--json", "--dialect", peer.dialect]
-    command += ["--urls", f"{peer.publish_url},{peer.member_url}", "--pid", ",".join(map(str, peer.pids()))]
+    counted = peer.pids() + (softirq_threads() if row[3] != "memory" else [])
+    command += ["--urls", f"{peer.publish_url},{peer.member_url}", "--pid", ",".join(map(str, counted))]
     if "--seconds" not in scenario:
         command += ["--seconds", str(seconds)]
     try:
