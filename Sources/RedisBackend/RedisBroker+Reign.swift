@@ -18,14 +18,17 @@ extension RedisBroker {
       return
     }
     reign = keys.reign
-    scripts.run(
-      .reign, keys: 1, parts: 2,
-      { [weak shard] answer in
-        if answer == nil { shard?.commands.fail("it names no reign") }
+    let answer: ScriptRunner.Handler = { [weak self, weak shard] name in
+      guard let name, name.kind == .string else {
+        shard?.commands.fail("it names no reign")
+        return
       }
-    ) { [keys] writer in
+      self?.reignName = name.copy
+    }
+    scripts.run(.reign, keys: 1, parts: 3, answer) { [keys, reignName] writer in
       writer.bulk(keys.reign)
       writer.bulk(run)
+      writer.bulk(reignName)
     }
   }
 

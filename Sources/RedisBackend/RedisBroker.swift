@@ -39,6 +39,8 @@ public final class RedisBroker: Broker, TickParticipant {
   public internal(set) var isAvailable = false
   /// Behind sentinels: the key under which a master names its reign; else empty.
   var reign: [UInt8] = []
+  /// The name that the last of them gave it; empty before the first.
+  var reignName: [UInt8] = []
   /// Whether the lease stands.
   var isLeaseHeld = false
   /// Whether members that an earlier process with this id may have left were taken back.

@@ -7,7 +7,7 @@
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = epoch and redis.call('HGET', KEYS[1], epoch)
 local isLost = not offset
-local reign = ARGV[5] ~= '' and redis.call('GET', ARGV[5])
+local reign = ARGV[5] ~= '' and redis.call('HGET', ARGV[5], 'name')
 local isOfOtherReign = offset and reign and redis.call('HGET', KEYS[1], 'reign') ~= reign
 if offset and epoch == ARGV[2] then
   -- The log's last entry is the one of the last offset: index -1.
