@@ -7,21 +7,25 @@ import Realtime
 extension RedisBroker {
   /// Asks a master which process it is: a promoted replica, or a Redis that was restarted, is another.
   func identify(_ shard: Shard) {
-    shard.run = nil
-    let answer: PendingReplies.Handler = { [weak shard] reply in shard?.run = reply.flatMap(RedisBroker.run) }
+    (shard.run, shard.replicationID) = (nil, nil)
+    ask(shard, "server", for: "run_id:") { $0.run = $1 }
+    if finder != nil { ask(shard, "replication", for: "master_replid:") { $0.replicationID = $1 } }
+  }
+
+  /// Asks for a line of INFO. Nothing is told after a refusal, and where there is no such line.
+  private func ask(
+    _ shard: Shard, _ section: StaticString, for key: String, _ take: @escaping (Shard, [UInt8]) -> Void
+  ) {
+    let answer: PendingReplies.Handler = { [weak shard] reply in
+      guard let shard, let reply, reply.kind == .string else { return }
+      let line = reply.copy.split { $0 == 0x0D || $0 == 0x0A }.first { $0.starts(with: key.utf8) }
+      if let line { take(shard, Array(line.dropFirst(key.utf8.count))) }
+    }
     shard.commands.request(answer) { writer in
       writer.command(parts: 2)
       writer.bulk("INFO")
-      writer.bulk("server")
+      writer.bulk(section)
     }
-  }
-
-  /// Reads the `run_id` of INFO. Nil for a refusal, and where there is none.
-  private static func run(_ reply: Reply) -> [UInt8]? {
-    guard reply.kind == .string else { return nil }
-    let key = Array("run_id:".utf8)
-    let line = reply.copy.split { $0 == 0x0D || $0 == 0x0A }.first { $0.starts(with: key) }
-    return line.map { Array($0.dropFirst(key.count)) }
   }
 
   /// Takes out of Redis what it holds of this node that is not here, on the masters that were taken over. Works in chunks;

@@ -121,9 +121,11 @@ extension RedisBroker {
 
   private static func page(_ reply: Reply?) -> Result<HistoryPage, BrokerError> {
     guard let reply, reply.count % 2 == 1 else { return .failure(.unavailable) }
-    let places = reply[0].copy.split(separator: 0x20).map { Position(text: Array($0).span) }
-    guard let first = places.first, let position = first else { return .failure(.unavailable) }
-    var page = HistoryPage(position: position, entries: [], past: places.dropFirst().compactMap { $0 })
+    let places = reply[0].copy.split(separator: 0x20)
+    guard let first = places.first, let position = Position(text: Array(first).span) else {
+      return .failure(.unavailable)
+    }
+    var page = HistoryPage(position: position, entries: [], past: past(places.dropFirst()))
     page.entries.reserveCapacity(reply.count / 2)
     for i in stride(from: 1, to: reply.count, by: 2) {
       guard let offset = JSONNumber.unsigned(reply[i].bytes) else { return .failure(.unavailable) }
@@ -132,6 +134,17 @@ extension RedisBroker {
       page.entries.append((offset, [UInt8](copying: envelope.extracting(start..<envelope.count))))
     }
     return .success(page)
+  }
+
+  /// Reads what a room's epoch continues, as history.lua tells it: newest first. What is missing since one of them is missing
+  /// since those before it too.
+  private static func past(_ places: ArraySlice<ArraySlice<UInt8>>) -> [Ancestor] {
+    var isWhole = true
+    return places.compactMap { place in
+      let isMarked = place.first == 0x21
+      if isMarked { isWhole = false }
+      return Position(text: Array(place.dropFirst(isMarked ? 1 : 0)).span).map { Ancestor(end: $0, isWhole: isWhole) }
+    }
   }
 
   public func send(

@@ -12,8 +12,8 @@ extension RedisBroker {
   func beginReign(of shard: Shard) {
     guard finder != nil else { return }
     ledger.shrink()
-    guard let run = shard.run else {
-      // It does not say which process it is: then its successor is held, as a single Redis is.
+    guard let run = shard.run, let replicationID = shard.replicationID else {
+      // It does not say who it is: then its successor is held, as a single Redis is.
       reign = []
       return
     }
@@ -27,7 +27,7 @@ extension RedisBroker {
     }
     scripts.run(.reign, keys: 1, parts: 3, answer) { [keys, reignName] writer in
       writer.bulk(keys.reign)
-      writer.bulk(run)
+      writer.bulk(Array(run.prefix(8) + replicationID.prefix(8)))
       writer.bulk(reignName)
     }
   }

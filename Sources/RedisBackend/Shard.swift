@@ -42,6 +42,8 @@ final class Shard {
   var hasStrays = false
   /// The process that the command link has reached; nil: not known.
   var run: [UInt8]?
+  /// Behind sentinels the replication id of its data; nil: not known.
+  var replicationID: [UInt8]?
   /// The process that served last; nil: not known.
   var servedRun: [UInt8]? {
     didSet { term = isSharded ? Term.of(run: servedRun) : [] }

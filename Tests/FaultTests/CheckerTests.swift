@@ -119,6 +119,12 @@ struct CheckerTests {
     #expect(complaints(before + failover + after + resumed(1) + [message("b", 2, "m2", "5f01")]).isEmpty)
     let behind = before + failover + after + resumed(0) + [message("b", 2, "m2", "5f01")]
     #expect(complaints(behind) == ["missed 1 without being told"])
+    // Whoever was acked something must be told when it is not there.
+    let acked: [(String, Fact)] = [("a", .acked(room: "r", body: "m2", place(2)))]
+    let unaware = before + failover + acked + [told("a", 1)]
+    #expect(complaints(unaware).contains("goes on without what was acked, and nobody says so"))
+    let aware = unaware + [("a", .renewed(room: "r", place(1, "5f02")))]
+    #expect(!complaints(aware).contains("goes on without what was acked, and nobody says so"))
     // The old one comes back only to whoever goes to a node that has not heard of it yet.
     let back: [(String, Fact)] = [
       ("a", .closed(byServer: false, why: "cut")),

@@ -13,7 +13,8 @@ extension StreamCheck {
   mutating func judgeRepetitions() {
     for (body, places) in spots where places.count > 1 {
       // Under the other name of an epoch that goes on, which nobody was told of.
-      if Set(places.map(\.place.offset)).count == 1 { continue }
+      let isRenamed = places.contains { lineages.continues($0.place.epoch, in: $0.room) }
+      if isRenamed, Set(places.map(\.place.offset)).count == 1 { continue }
       // Within an epoch too, when the ids were lost and the counter was not.
       let times = places.compactMap { knownAt[$0] }.sorted()
       if historyLostAt.contains(where: { times[0] <= $0 + 2000 && $0 <= times[times.count - 1] }) { continue }

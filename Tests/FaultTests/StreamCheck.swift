@@ -34,7 +34,7 @@ struct StreamCheck {
   let historySize: Int
   /// Whether a cluster's nodes follow their masters by its map: there a replaced master may give offsets that are given twice.
   let isCluster: Bool
-  private let lineages: Lineages
+  let lineages: Lineages
   /// Where a client is in a room that it is in.
   private var positions: [Seat: Place] = [:]
   private var newestEpoch: [Seat: String] = [:]
@@ -44,6 +44,10 @@ struct StreamCheck {
   /// Who wrote a body without wanting it back.
   var unechoed: [String: String] = [:]
   var missing: [Missing] = []
+  /// The last offset of an epoch at which a client was acked.
+  var ackedUpTo: [Seat: Place] = [:]
+  /// Who was told that an epoch goes on, which lacks what they had been acked, and where; nobody, once they are told more.
+  var unaware: [Seat: Int] = [:]
   /// The highest offset known of an epoch, growing with time.
   var tops: [String: [(at: Int, offset: Int)]] = [:]
   var epochs: [String: [String]] = [:]
@@ -74,6 +78,7 @@ struct StreamCheck {
     judgeRepetitions()
     judgeAcks()
     for hole in missing { judge(hole) }
+    for index in unaware.values { complain("goes on without what was acked, and nobody says so", index) }
   }
 
   mutating func complain(_ promise: String, _ index: Int) {
@@ -86,10 +91,13 @@ struct StreamCheck {
   private mutating func look(at record: Record, _ index: Int) {
     switch record.fact {
     case .sent(_, let body, let echo): if !echo { unechoed[body] = record.who }
-    case .acked(let room, let body, let place): know(body, at: spot(room, place), index)
+    case .acked(let room, let body, let place):
+      know(body, at: spot(room, place), index)
+      ackedUpTo[Seat(who: record.who, room: room)] = place
     case .refused(let code): if code != "unavailable" { complain("refused with \(code)", index) }
     case .closed(let byServer, let why):
       positions = positions.filter { $0.key.who != record.who }
+      unaware = unaware.filter { $0.key.who != record.who }
       if byServer, record.at > nodeKilledAt + 2000 { complain("the server hung up: \(why)", index) }
     case .left(let room): positions[Seat(who: record.who, room: room)] = nil
     case .joined(let room, let place, let since, let recovered):
@@ -97,9 +105,11 @@ struct StreamCheck {
     case .renewed(let room, let place):
       let seat = Seat(who: record.who, room: room)
       if positions[seat]?.epoch == place.epoch { complain("renewed within an epoch", index) }
+      unaware[seat] = nil
       move(seat, to: place, index)
-    case .continued(let room, _, let place):
+    case .continued(let room, let epoch, let place):
       let seat = Seat(who: record.who, room: room)
+      if let acked = ackedUpTo[seat], acked.epoch == epoch, acked.offset > place.offset { unaware[seat] = index }
       advance(seat, to: place.offset, isTold: false, index)
       move(seat, to: place, index)
     case .message(let room, let place, let body):

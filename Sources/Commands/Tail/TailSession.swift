@@ -144,8 +144,11 @@ struct TailSession {
     }
     guard let epoch = message.epoch, let offset = message.offset else { return [] }
     let previous = rooms[index].position
-    if message.recovered == true, let previous, previous.epoch == epoch {
-      // Its offset is the room's; ours moves with each missed message, so that another cut here loses nothing.
+    if message.recovered == true, let previous {
+      // Its offset is the room's; ours moves with each missed message, so that another cut here loses nothing. Its epoch may
+      // go on from ours.
+      rooms[index].position = Position(epoch: epoch, offset: previous.offset)
+      if message.id == nil { return [] }
       return [.note("\(label): resumed after offset \(previous.offset)"), .settled]
     }
     rooms[index].position = Position(epoch: epoch, offset: offset)

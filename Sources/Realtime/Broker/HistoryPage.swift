@@ -7,13 +7,26 @@ public struct HistoryPage {
   public var position: Position
   /// Ascending by offset, without holes.
   public var entries: [Entry]
-  /// The epochs that this one continues, the newest first, each with the last offset at which both have the same message.
-  public var past: [Position]
+  /// The epochs that this one continues, the newest first.
+  public var past: [Ancestor]
 
-  public init(position: Position, entries: [Entry], past: [Position] = []) {
+  public init(position: Position, entries: [Entry], past: [Ancestor] = []) {
     self.position = position
     self.entries = entries
     self.past = past
+  }
+}
+
+/// An epoch that another one continues.
+public struct Ancestor: Equatable, Sendable {
+  /// The last place at which both have the same message.
+  public let end: Position
+  /// Whether nothing is known to be missing between them that was acknowledged.
+  public let isWhole: Bool
+
+  public init(end: Position, isWhole: Bool) {
+    self.end = end
+    self.isWhole = isWhole
   }
 }
 
@@ -22,11 +35,25 @@ extension HistoryPage {
   ///
   /// - Parameters:
   ///   - position: where the other stream is.
-  ///   - past: the epochs that the other one continues, as here.
-  func shared(with position: Position, past: [Position]) -> UInt64? {
-    for other in [position] + past {
-      for own in [self.position] + self.past where own.epoch == other.epoch { return min(own.offset, other.offset) }
+  ///   - past: what the other one continues.
+  func shared(with position: Position, past: [Ancestor]) -> UInt64? {
+    for other in [position] + past.map(\.end) {
+      for own in [self.position] + self.past.map(\.end) where own.epoch == other.epoch {
+        return min(own.offset, other.offset)
+      }
     }
     return nil
+  }
+}
+
+extension Position {
+  /// Whether somebody who was here has missed nothing that a stream does not have.
+  ///
+  /// - Parameters:
+  ///   - current: where the stream is.
+  ///   - past: what its epoch continues.
+  func isContinued(by current: Position, _ past: [Ancestor]) -> Bool {
+    if epoch == current.epoch { return offset <= current.offset }
+    return past.contains { $0.end.epoch == epoch && offset <= $0.end.offset && $0.isWhole }
   }
 }

@@ -123,7 +123,6 @@ extension Hub {
     batch.epoch = position.epoch
     let buffer = lag.buffer
     if member.next < buffer.keptFrom { appendLoss(to: batch, for: &member, room, lag, position.epoch) }
-    member.isOfEarlierEpoch = false
     for entry in buffer.entries(from: member.next) {
       member.next = entry.sequence + 1
       guard !entry.isReplaced else { continue }
@@ -138,9 +137,11 @@ extension Hub {
       batch.append(entry.kind, offset: entry.offset, origin: nil, acceptedAt: 0) {
         $0.append(contentsOf: entry.payload)
       }
+      if member.next > lag.epochSequence { member.isOfEarlierEpoch = false }
       if batch.bytes.count >= Limits.batchBytesMax { return }
     }
     member.next = buffer.nextSequence
+    member.isOfEarlierEpoch = false
   }
 
   /// Says what a member will never get: messages, or that an epoch has begun.
@@ -151,7 +152,7 @@ extension Hub {
     if member.isOfEarlierEpoch {
       batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
         Push.joined(
-          id: nil, roomJSON: room.nameJSON, position: Position(epoch: epoch, offset: through),
+          id: nil, roomJSON: room.nameJSON, position: Position(epoch: epoch, offset: max(member.offset, through)),
           userCount: lag.userCount, recovered: false, to: &$0)
       }
     } else if through > member.offset {

@@ -94,15 +94,18 @@ extension Hub: BrokerListener {
   private func follow(_ page: HistoryPage, in room: Room) {
     let known = room.stream!.position
     let shared = page.shared(with: known, past: room.past ?? [])
-    guard let end = page.past.first(where: { $0.epoch == known.epoch })?.offset, known.offset <= end else {
+    guard let ancestor = page.past.first(where: { $0.end.epoch == known.epoch }), known.offset <= ancestor.end.offset
+    else {
       // Without a common past, what stands before the newest epoch may have been delivered.
-      let start = shared ?? page.past.first?.offset ?? 0
+      let start = shared ?? page.past.first?.end.offset ?? 0
       return begin(Position(epoch: page.position.epoch, offset: start), of: page, isWhole: false, in: room)
     }
+    let isWhole = ancestor.isWhole && room.isWhole(in: page)
+    let end = ancestor.end.offset
     deliver(page, upTo: end, to: room)
     if page.entries.count >= Limits.historyReadMax, room.stream!.position.offset < end { return recover(room) }
     lose(through: end, in: room)
-    begin(Position(epoch: page.position.epoch, offset: end), of: page, isWhole: true, in: room)
+    begin(Position(epoch: page.position.epoch, offset: end), of: page, isWhole: isWhole, in: room)
   }
 
   /// Begins another epoch. The members learn it by an unasked `joined`, then what history has of it. The stream moves on
@@ -117,10 +120,7 @@ extension Hub: BrokerListener {
       let userCount = Set(members.map(\.user)).count
       // The old epoch's batch must not carry the new one's positions.
       self.deliverBatch(of: room)
-      room.stream!.begin(at: start)
-      room.past = page.past
-      room.lastTimestamp = 0
-      room.forgetAcknowledged()
+      room.begin(at: start, past: page.past)
       self.beginLagEpoch(room, at: start.offset, isWhole: isWhole, userCount: userCount)
       if !isWhole { room.recall = nil }
       let batch = self.openBatch(of: room)

@@ -51,13 +51,15 @@ final class Room: Named {
   var isWatchedForIdleness = false
   /// Meaningful once the phase is past `entering`.
   var stream: RoomStream?
-  /// The epochs that the stream's continues, with the last offset of each; nil while history was not read.
-  var past: [Position]?
+  /// What the stream's epoch continues; nil while history was not read.
+  var past: [Ancestor]?
   /// The time stamp of the stream's last message; 0 when that was not delivered here.
   var lastTimestamp: UInt64 = 0
   /// The highest offset of this epoch that was acknowledged to a publisher here, or given to somebody who entered: it may
   /// not have been heard yet.
   private(set) var acknowledgedOffset: UInt64 = 0
+  /// The last that was acknowledged in an epoch which the stream has not come to yet.
+  private var acknowledgedElsewhere: Position?
   var rosters = Rosters()
   /// Subscriptions of local sessions, those that are still joining included. At zero the room lingers, then ends.
   var subscriberCount = 0
@@ -115,11 +117,30 @@ final class Room: Named {
 
   /// Notes that a message was acknowledged to a publisher here.
   func note(acknowledged position: Position) {
-    guard position.epoch == stream?.position.epoch, position.offset > acknowledgedOffset else { return }
-    acknowledgedOffset = position.offset
+    if position.epoch != stream?.position.epoch {
+      acknowledgedElsewhere = position
+    } else if position.offset > acknowledgedOffset {
+      acknowledgedOffset = position.offset
+    }
   }
 
-  func forgetAcknowledged() { acknowledgedOffset = 0 }
+  /// Goes on in another epoch.
+  func begin(at start: Position, past: [Ancestor]) {
+    stream?.begin(at: start)
+    self.past = past
+    lastTimestamp = 0
+    acknowledgedOffset = 0
+    if let ahead = acknowledgedElsewhere, ahead.epoch == start.epoch { acknowledgedOffset = ahead.offset }
+    acknowledgedElsewhere = nil
+  }
+
+  /// Whether a page has all that was acknowledged here.
+  func isWhole(in page: HistoryPage) -> Bool {
+    guard let stream else { return true }
+    return [end(of: stream).position, acknowledgedElsewhere].allSatisfy {
+      $0?.isContinued(by: page.position, page.past) ?? true
+    }
+  }
 
   /// How far the room surely went: to the last message heard, or to one that was acknowledged here and not heard yet.
   func end(of stream: RoomStream) -> StreamEnd {

@@ -18,11 +18,14 @@ final class RoomLag {
   var members: [Member] = []
   /// Users in the room when the epoch began, for those who missed being told of it.
   private(set) var userCount = 0
+  /// The number of the entry that tells of the epoch.
+  private(set) var epochSequence: UInt64 = 0
 
   /// Notes that an epoch begins behind an offset. What is of the one before is forgotten, unless this one continues it.
   func begin(at offset: UInt64, isWhole: Bool, userCount: Int) {
     self.userCount = userCount
     if !isWhole { buffer.begin() }
+    epochSequence = buffer.nextSequence
     for index in members.indices {
       members[index].isOfEarlierEpoch = true
       guard !isWhole else { continue }

@@ -68,15 +68,6 @@ public struct Position: Hashable, Sendable {
     self.init(epoch: epoch, offset: offset)
   }
 
-  /// Whether a stream has up to here what the one had that this is a position of.
-  ///
-  /// - Parameters:
-  ///   - current: where the stream is.
-  ///   - past: the epochs that its own continues, each with the last offset that they share.
-  func isContinued(by current: Position, _ past: [Position]) -> Bool {
-    epoch == current.epoch ? offset <= current.offset : past.contains { $0.epoch == epoch && offset <= $0.offset }
-  }
-
   /// Appends `EPOCH:OFFSET`.
   public func append(to output: inout [UInt8]) {
     epoch.append(to: &output)

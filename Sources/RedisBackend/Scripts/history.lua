@@ -2,8 +2,8 @@
 -- KEYS  1 meta  2 log
 -- ARGV  1 meta TTL ms  2 history size  3 limit, 0 to history size  4 offset to read after, or - for the newest
 --       5 key of the reign, or empty
--- Reply EPOCH:OFFSET, behind it, each behind a space, the epochs that this one continues with the last offset that they
---       share with it, then offset and envelope of every entry, ascending
+-- Reply EPOCH:OFFSET, behind it, each behind a space, the epochs that this one continues, the newest first, with the last
+--       offset that they share with it, behind a ! when something that was acknowledged then is lost; then offset and envelope of every entry, ascending
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = epoch and redis.call('HGET', KEYS[1], epoch)
 if not offset then

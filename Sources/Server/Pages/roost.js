@@ -250,11 +250,21 @@ export class Roost {
       this.#flush();
     } else if (m.type === 'message' && !this.#advance(m.room, m.offset)) return;
     else if (m.type === 'gap') this.#advance(m.room, m.to);
+    else if (m.type === 'joined' && m.id === undefined) this.#renew(m);
     else if (m.type === 'reconnect') {
       // The node is draining: move at the moment it gave, before it closes, with no backoff.
       this.#drainTimer = setTimeout(() => this.#lost(1012, 'drain', true), m.after);
     }
     this.#deliver(m);
+  }
+
+  /** Another epoch has begun: nothing was missed, or the counter is another one. */
+  #renew({ room: name, epoch, offset, recovered }) {
+    const room = this.#rooms.get(name);
+    if (!room || epoch === undefined) return;
+    Object.assign(room, { epoch, offset });
+    if (!recovered) room.own.clear();
+    absorbOwn(room);
   }
 
   /** Moves a room's position forward; false for what was seen already or is of a room just left. */
@@ -286,8 +296,9 @@ export class Roost {
     }
     if (isWildcard(room) && room.wasJoined) joined.recovered = false;
     room.wasJoined = true;
+    room.epoch = joined.epoch; // it may go on from the one that was asked with
     if (!joined.recovered) {
-      Object.assign(room, { epoch: joined.epoch, offset: joined.offset });
+      room.offset = joined.offset;
       room.own.clear();
     }
     room.joined = true;

@@ -213,7 +213,9 @@ final class FaultyBroker: Broker, BrokerListener {
     answer(reply) { reply in inner.position(room: room) { [self] in reply($0.map { named($0, room) }) } }
   }
   func compare(room: [UInt8], with known: StreamEnd, _ reply: @escaping BrokerReply<Position>) {
-    if isAvailable, room == Array("r".utf8) { reigns.compare(known.position, epoch: life << 20 + 1 << 19) }
+    if isAvailable, room == Array("r".utf8), let offset = position(of: "r")?.offset {
+      reigns.compare(known.position, at: offset, epoch: life << 20 + 1 << 19)
+    }
     position(room: room, reply)
   }
   func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
@@ -310,7 +312,7 @@ final class FaultyBroker: Broker, BrokerListener {
 /// Gives a room's epochs their names: after a failover the first message, or the first that is missing, begins another one.
 private struct Reigns {
   private var current: Epoch?
-  private(set) var past: [Position] = []
+  private(set) var past: [Ancestor] = []
   /// Where the last reign ended, until the next epoch begins.
   private var ended: Position?
 
@@ -320,16 +322,26 @@ private struct Reigns {
   }
 
   /// A message is counted.
-  mutating func count(epoch: UInt64) {
-    guard let ended else { return }
-    past.insert(ended, at: 0)
+  mutating func count(epoch: UInt64) { if let ended { begin(epoch, after: ended, isWhole: true) } }
+
+  private mutating func begin(_ epoch: UInt64, after end: Position, isWhole: Bool) {
+    if !isWhole { past = past.map { Ancestor(end: $0.end, isWhole: false) } }
+    past.insert(Ancestor(end: end, isWhole: isWhole), at: 0)
     current = Epoch(epoch + UInt64(past.count))
-    self.ended = nil
+    ended = nil
   }
 
-  /// A node says what it has heard.
-  mutating func compare(_ known: Position, epoch: UInt64) {
-    if let ended, known.epoch == ended.epoch, known.offset > ended.offset { count(epoch: epoch) }
+  /// A node says what it has heard, while the room is at an offset.
+  mutating func compare(_ known: Position, at offset: UInt64, epoch: UInt64) {
+    guard let current else { return }
+    if known.epoch == current {
+      if let ended, known.offset > ended.offset { begin(epoch, after: ended, isWhole: false) }
+    } else if let ancestor = past.first(where: { $0.end.epoch == known.epoch }) {
+      guard known.offset > ancestor.end.offset, ancestor.isWhole else { return }
+      begin(epoch, after: Position(epoch: current, offset: offset), isWhole: false)
+    } else if let ended {
+      begin(epoch, after: ended, isWhole: false)
+    }
   }
 
   func name(_ position: Position) -> Position { Position(epoch: current ?? position.epoch, offset: position.offset) }
