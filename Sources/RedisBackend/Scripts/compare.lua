@@ -6,9 +6,9 @@
 -- Reply EPOCH:OFFSET
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = epoch and redis.call('HGET', KEYS[1], epoch)
-local reign = ARGV[5] ~= '' and redis.call('HGET', ARGV[5], 'name')
+local reign = ARGV[5] ~= '' and redis.call('GET', ARGV[5])
 -- Whether a new epoch is to begin, and whether it continues this one, which is good as far as it goes.
-local isLost, continues = not offset, false
+local isLost, continues, mark = not offset, false, '!'
 if offset and epoch == ARGV[2] then
   -- The log's last entry is the one of the last offset: index -1.
   local index = tonumber(ARGV[3]) - tonumber(offset) - 1
@@ -22,8 +22,8 @@ if offset and epoch == ARGV[2] then
 elseif offset and reign then
   -- The node was in another epoch. One that this one continues tells how far; more than that is lost, and is told once.
   local isTold, isKnown = false, false
-  for mark, ancestor, last in string.gmatch(redis.call('HGET', KEYS[1], 'past') or '', '(!?)(%x+):(%d+)') do
-    isTold = isTold or mark == '!'
+  for lost, ancestor, last in string.gmatch(redis.call('HGET', KEYS[1], 'past') or '', '(!?)(%x+):(%d+)') do
+    isTold = isTold or lost == '!'
     if ancestor == ARGV[2] then
       isKnown = true
       isLost = not isTold and tonumber(ARGV[3]) > tonumber(last)
@@ -31,7 +31,7 @@ elseif offset and reign then
     end
   end
   -- One that this master has never heard of: nobody is to go back to the one that it knows.
-  if not isKnown then isLost = redis.call('HGET', KEYS[1], 'reign') ~= reign end
+  if not isKnown then isLost, mark = redis.call('HGET', KEYS[1], 'reign') ~= reign, '' end
   continues = isLost
 end
 if isLost then
@@ -42,7 +42,7 @@ if isLost then
     -- A number that is cut only becomes smaller.
     local past = redis.call('HGET', KEYS[1], 'past')
     redis.call('HDEL', KEYS[1], former)
-    redis.call('HSET', KEYS[1], 'past', '!' .. former .. ':' .. offset .. (past and ' ' .. string.sub(past, 1, 200) or ''))
+    redis.call('HSET', KEYS[1], 'past', mark .. former .. ':' .. offset .. (past and ' ' .. string.sub(past, 1, 200) or ''))
   else
     offset = '0'
     redis.call('DEL', KEYS[1], KEYS[2])

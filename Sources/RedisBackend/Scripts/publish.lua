@@ -30,7 +30,7 @@ for a = 1, #args, 4 do
     if offset == 1 and call('HGET', meta, 'epoch') ~= epoch then
       call('HDEL', meta, epoch)
       epoch = call('HGET', meta, 'epoch')
-      local reign = string.byte(known) == 114 and call('HGET', string.sub(known, 2), 'name') or nil
+      local reign = string.byte(known) == 114 and call('GET', string.sub(known, 2)) or nil
       if epoch and (not reign or call('HGET', meta, 'reign') == reign) then
         offset = call('HINCRBY', meta, epoch, '1')
       elseif epoch then
