@@ -43,12 +43,23 @@ final class Room: Named {
   let nameJSON: [UInt8]
   let rule: RoomRule
   var phase = Phase.subscribing
+  // Yes and no stand together: apart, each would take a word of every room.
   /// Whether its own channel is heard, and not only through wildcards.
   var isSubscribed = false
-  /// The wildcards of this node that match its name.
-  var wildcards: [Wildcard] = []
   /// Whether it stands in the hub's list of rooms that only wildcards keep.
   var isWatchedForIdleness = false
+  /// Whether it stands in the hub's list for the end of the tick.
+  var isDirty = false
+  /// Whether its interval runs: the next flush waits for the end of it.
+  var isPaced = false
+  /// Whether `recall` is being read.
+  var isReadingRecall = false
+  /// Whether subscriptions were renewed while the room was entering: the position it enters at may be behind already.
+  var mustCompare = false
+  /// Whether `attendance` is being read. Notices of that time are held.
+  var isReadingAttendance = false
+  /// The wildcards of this node that match its name.
+  var wildcards: [Wildcard] = []
   /// Meaningful once the phase is past `entering`.
   var stream: RoomStream?
   /// What the stream's epoch continues; nil while history was not read.
@@ -58,17 +69,13 @@ final class Room: Named {
   /// The highest offset of this epoch that was acknowledged to a publisher here, or given to somebody who entered: it may
   /// not have been heard yet.
   private(set) var acknowledgedOffset: UInt64 = 0
-  /// The last that was acknowledged in an epoch which the stream has not come to yet.
-  private var acknowledgedElsewhere: Position?
+  /// The last that was acknowledged in an epoch which the stream has not come to yet, or none. An array is a word.
+  private var acknowledgedElsewhere: [Position] = []
   var rosters = Rosters()
   /// Subscriptions of local sessions, those that are still joining included. At zero the room lingers, then ends.
   var subscriberCount = 0
   /// What this tick has gathered, or nil.
   var batch: RoomBatch?
-  /// Whether it stands in the hub's list for the end of the tick.
-  var isDirty = false
-  /// Whether its interval runs: the next flush waits for the end of it.
-  var isPaced = false
   /// The members who are behind, or nil: there are none.
   var lag: RoomLag?
   var held: [Held] = []
@@ -77,13 +84,8 @@ final class Room: Named {
   var recoveries: UInt32 = 0
   var arrivals: [Arrival] = []
   var recall: Recall?
-  var isReadingRecall = false
-  /// Whether subscriptions were renewed while the room was entering: the position it enters at may be behind already.
-  var mustCompare = false
   /// Who is there, as the local members were told; nil until it was read.
   var attendance: Attendance?
-  /// Whether it is being read. Notices of that time are held.
-  var isReadingAttendance = false
   var heldNotices: [[UInt8]] = []
   /// Joins that came before the subscription stood.
   var joinsWaiting: [() -> Void] = []
@@ -118,7 +120,7 @@ final class Room: Named {
   /// Notes that a message was acknowledged to a publisher here.
   func note(acknowledged position: Position) {
     if position.epoch != stream?.position.epoch {
-      acknowledgedElsewhere = position
+      acknowledgedElsewhere = [position]
     } else if position.offset > acknowledgedOffset {
       acknowledgedOffset = position.offset
     }
@@ -130,15 +132,15 @@ final class Room: Named {
     self.past = past
     lastTimestamp = 0
     acknowledgedOffset = 0
-    if let ahead = acknowledgedElsewhere, ahead.epoch == start.epoch { acknowledgedOffset = ahead.offset }
-    acknowledgedElsewhere = nil
+    if let ahead = acknowledgedElsewhere.first, ahead.epoch == start.epoch { acknowledgedOffset = ahead.offset }
+    acknowledgedElsewhere = []
   }
 
   /// Whether a page has all that was acknowledged here.
   func isWhole(in page: HistoryPage) -> Bool {
     guard let stream else { return true }
-    return [end(of: stream).position, acknowledgedElsewhere].allSatisfy {
-      $0?.isContinued(by: page.position, page.past) ?? true
+    return ([end(of: stream).position] + acknowledgedElsewhere).allSatisfy {
+      $0.isContinued(by: page.position, page.past)
     }
   }
 
