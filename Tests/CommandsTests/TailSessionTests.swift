@@ -50,6 +50,18 @@ import Testing
     #expect(sent(session.join(0)) == #"{"type":"join","room":"a","id":"0","since":{"epoch":"e","offset":6}}"#)
   }
 
+  @Test("goes on in an epoch that continues its own, asked for or not, and reports no gap")
+  func succession() {
+    var session = joined()
+    let resumed = #"{"type":"joined","id":"0","room":"a","epoch":"f","offset":9,"members":1,"recovered":true}"#
+    #expect(receive(&session, resumed) == [.note("a: resumed after offset 5"), .settled])
+    let message = #"{"type":"message","room":"a","user":"u","offset":6,"ts":1}"#
+    #expect(receive(&session, message) == [line(message)])
+    let unasked = #"{"type":"joined","room":"a","epoch":"1f","offset":6,"members":1,"recovered":true}"#
+    #expect(receive(&session, unasked) == [])
+    #expect(sent(session.join(0)) == #"{"type":"join","room":"a","id":"0","since":{"epoch":"1f","offset":6}}"#)
+  }
+
   @Test("prints a message that comes twice once")
   func repeated() {
     var session = joined()

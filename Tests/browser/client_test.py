@@ -124,6 +124,24 @@ def drops_copies_and_follows_a_new_epoch(new):
     node.until("seen.length === 3")
 
 
+def goes_on_in_an_epoch_that_continues_its_own(new):
+    node = new().joined()
+    node.push(type="message", room="r", user="u", offset=6, ts=1)
+    node.push(type="joined", room="r", epoch="f", offset=6, members=1, recovered=True)
+    node.push(type="message", room="r", user="u", offset=7, ts=1)
+    node.until("seen.length === 2")
+    node.answer = lambda frame: node.push(
+        type="joined", id=frame["id"], room="r", epoch="a1", offset=9, members=1, recovered=True)
+    node.reopened()
+    node.eventually(lambda: node.frames("join"))
+    assert node.frames("join")[0]["since"] == {"epoch": "f", "offset": 7}, node.frames("join")
+    node.push(type="message", room="r", user="u", offset=8, ts=1)
+    node.until("seen.length === 3")
+    node.reopened()
+    node.eventually(lambda: node.frames("join"))
+    assert node.frames("join")[0]["since"] == {"epoch": "a1", "offset": 8}, node.frames("join")
+
+
 def moves_on_after_a_gap(new):
     node = new().joined()
     node.push(type="gap", room="r", **{"from": 6, "to": 9})
