@@ -107,7 +107,10 @@ final class RawServer: EventHandler {
           }
         }
       case .ping, .pong: continue
-      case .close, .failed: return drop(socket)
+      case .close, .failed:
+        // With the room that it may have entered by these bytes: else the next socket of this number would be a member.
+        peers[socket] = peer
+        return drop(socket)
       }
     }
     peers[socket] = peer
