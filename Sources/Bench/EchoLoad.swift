@@ -79,7 +79,7 @@ final class EchoLoad: Load {
 
   func received(_ client: Int, _ message: Span<UInt8>, at now: UInt64) {
     guard let stamp = stamps.read(message) else { return generator.fail("the server sent what is no echo") }
-    if stamp.sequence == generator.clients[client].expected {
+    if stamp.sequence == clients[client].expected {
       clients[client].expected += 1
     } else {
       check.take(stamp.sequence, expected: &clients[client].expected, member: client)

@@ -46,12 +46,14 @@ extension Generator {
   func takeArrivals() {
     guard hasArrivals, let receiveRing else { return }
     var taken = 0
-    repeat {
+    while taken < Generator.eventsPerTickMax {
       guard receiveRing.receive() else { return fail("\(SystemError("io_uring_enter"))") }
       // None of the bytes handed on now was read later.
       let now = Clock.monotonicNanoseconds()
-      taken += receiveRing.drain { tag, event in take(event, tag, at: now) }
-    } while receiveRing.hasMore && taken < Generator.eventsPerTickMax
+      let count = receiveRing.drain { tag, event in take(event, tag, at: now) }
+      guard count > 0, receiveRing.hasMore else { return }
+      taken += count
+    }
   }
 
   /// Has the loop woken by what comes from now on.

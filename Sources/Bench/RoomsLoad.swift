@@ -159,7 +159,7 @@ final class RoomsLoad: Load {
     guard !isPublisher(client), let stamp = stamps.read(message) else { return }
     guard stamp.sequence > 0 else { return takeProbe(client) }
     let room = room(of: client)
-    if stamp.sequence == generator.clients[client].expected {
+    if stamp.sequence == clients[client].expected {
       clients[client].expected += 1
     } else {
       check.take(stamp.sequence, expected: &clients[client].expected, member: client)

@@ -5,7 +5,8 @@ import Glibc
 /// many sockets by one system call.
 ///
 /// The kernel writes into buffers that all sockets share. After `begin` for each socket it takes turns of `receive` and
-/// `drain` while there is more, then `awaitMore`, and again when `wakeDescriptor` is readable. Confined to the thread that created it: the kernel talks to no other.
+/// `drain` while something comes and there may be more, then `awaitMore`, and again when `wakeDescriptor` is readable.
+/// Confined to the thread that created it: the kernel talks to no other.
 public final class ReceiveRing {
   /// What came of receiving on a socket.
   public enum Event {
@@ -135,7 +136,8 @@ public final class ReceiveRing {
     return handOver() && ring.collect(atLeast: 0)
   }
 
-  /// Whether there is something to `receive`.
+  /// Whether there may be something to `receive`. The kernel says yes a moment after it has put work on its list, and so
+  /// sometimes when `receive` has done that work already: then it is yes until something else comes.
   public var hasMore: Bool { pending > 0 || ring.hasUncollected || !ring.isDrained }
 
   /// Makes `wakeDescriptor` tell of what comes from now on. Returns false when there is something already: then it is to be
@@ -143,7 +145,9 @@ public final class ReceiveRing {
   public func awaitMore() -> Bool {
     _ = handOver()
     signal(true)
-    return !hasMore
+    guard hasMore else { return true }
+    // Only to look tells whether that is so. What comes later than this finds the signal on.
+    return ring.collect(atLeast: 0) && ring.isDrained
   }
 
   private func signal(_ isOn: Bool) {

@@ -33,6 +33,8 @@ class Peer:
         self.processes = []
         self.directory = tempfile.mkdtemp(prefix="roost-bench-")
         self.publish_url = self.member_url = ""
+        # Of the Redis between two nodes.
+        self.redis_port = None
 
     @classmethod
     def is_installed(cls):
@@ -41,7 +43,7 @@ class Peer:
     def __enter__(self):
         try:
             self.start()
-            for url in {self.publish_url, self.member_url}:
+            for url in filter(None, {self.publish_url, self.member_url}):
                 self.await_upgrade(url + self.probe_query)
         except BaseException:
             self.stop()
@@ -91,10 +93,10 @@ class Peer:
         raise RuntimeError(f"{url} does not answer a handshake with 101")
 
     def redis(self):
-        port = free_port()
-        self.spawn(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-                    "--dir", self.directory], port)
-        return port
+        self.redis_port = free_port()
+        self.spawn(["redis-server", "--port", str(self.redis_port), "--bind", "127.0.0.1", "--save", "",
+                    "--appendonly", "no", "--dir", self.directory], self.redis_port)
+        return self.redis_port
 
     def pids(self):
         """All processes of the servers, children included: nginx works in one."""

@@ -6,6 +6,7 @@ so that a neighbour's load meets all of them alike; the table shows medians of t
 Peers whose programs are missing are left out and named. Needs only python3; see --help.
 """
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 import peers  # noqa: E402
+import redismeter  # noqa: E402
 import report  # noqa: E402
 
 LOAD_CORE = "1"
@@ -69,15 +71,20 @@ def measure(roost, row, peer, seconds, timeout=120):
     command += ["--urls", f"{peer.publish_url},{peer.member_url}", "--pid", ",".join(map(str, counted))]
     if "--seconds" not in scenario:
         command += ["--seconds", str(seconds)]
+    meter = redismeter.Meter(peer.redis_port) if peer.redis_port else None
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        with meter or contextlib.nullcontext():
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
         print(f"  {peer.name}: no end within {timeout} s", flush=True)
         return None
     if done.returncode not in (0, 1):
         print(f"  {peer.name}: {done.stderr.strip()}", flush=True)
         return None
-    return json.loads(done.stdout)
+    result = json.loads(done.stdout)
+    if meter and (cost := meter.microseconds()) is not None:
+        result["redisMicroseconds"] = cost
+    return result
 
 
 def figure(result, kind):
@@ -88,8 +95,8 @@ def figure(result, kind):
 
 
 def run_row(roost, row, makers, rounds, seconds):
-    """Runs one row for all peers, interleaved; returns name -> list of results."""
-    results = {}
+    """Runs one row for all peers, interleaved; returns name -> list of results, and what a plain script cost Redis."""
+    results, plain = {}, []
     for number in range(rounds):
         for make in makers:
             with make(roost) as peer:
@@ -102,11 +109,17 @@ def run_row(roost, row, makers, rounds, seconds):
             faults = result.get("lost", 0) + result.get("duplicates", 0) + result.get("reordered", 0)
             note = f", {result['lost']} lost, {faults - result['lost']} repeated or reordered" if faults else ""
             note += ", the generator was the limit" if result.get("generatorWasLimit") else ""
+            if "redisMicroseconds" in result:
+                note = f", Redis {result['redisMicroseconds']:.2f} us a message" + note
             if "p99" in result:
                 note = f", p50 {result['p50'] / 1000:.2f} ms, p99 {result['p99'] / 1000:.2f} ms" + note
             main = "as paced" if row[3] == "latency" else f"{figure(result, row[3]):,.0f}"
             print(f"  {peer.name}: {main}{note}", flush=True)
-    return results
+        if row[4] == "two" and redismeter.PlainScript.is_installed():
+            with redismeter.PlainScript(roost) as script:
+                plain.append(script.run(LOAD_CORE))
+            print(f"  {script.name}: Redis {plain[-1]:.2f} us a message", flush=True)
+    return results, plain
 
 
 def per_cpu_second(result):
@@ -119,9 +132,9 @@ def medians(runs, kind):
     summary = {"value": statistics.median(figure(run, kind) for run in runs), "runs": len(runs)}
     if kind == "rate":
         summary["perCPUSecond"] = statistics.median(per_cpu_second(run) for run in runs)
-    for key in ("p50", "p99"):
-        if key in runs[0]:
-            summary[key] = statistics.median(run[key] for run in runs)
+    for key in ("p50", "p99", "redisMicroseconds"):
+        if values := [run[key] for run in runs if key in run]:
+            summary[key] = statistics.median(values)
     for key in ("lost", "duplicates", "reordered"):
         summary[key] = sum(run.get(key, 0) for run in runs)
     # Who spends little of its own is judged by that, however busy the generator was.
@@ -151,13 +164,16 @@ def main():
         makers = [m for m in (peers.PAIRS if row[4] == "two" else peers.SINGLES)
                   if m.is_installed() and (not names or m.name in names)]
         print(f"{row[1]}", flush=True)
-        results = run_row(options.roost, row, makers, options.rounds, options.seconds)
+        results, plain = run_row(options.roost, row, makers, options.rounds, options.seconds)
         table.append({"key": row[0], "title": row[1], "kind": row[3], "across": row[4] == "two",
+                      "plainScript": statistics.median(plain) if plain else None,
                       "peers": {name: medians(runs, row[3]) for name, runs in results.items()}})
     machine = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "cpu": cpu_name(), "cores": os.cpu_count(),
                "kernel": platform.release(), "rounds": options.rounds, "seconds": options.seconds,
                "versions": peers.versions(options.roost)}
-    print("\n" + report.table_text(table))
+    print("\n" + report.aligned(report.figure_rows(table)))
+    if any(row["across"] for row in table):
+        print("\nRedis' processor time a message, us\n" + report.aligned(report.redis_rows(table)))
     if options.docs != "-" and not wanted and not names:
         report.write(table, machine, options.docs)
         print(f"wrote {options.docs}/benchmarks.md and {options.docs}/bench.svg")
