@@ -54,11 +54,11 @@ package struct Reply {
 
   var isError: Bool { kind == .error }
 
-  /// Whether it says that this Redis cannot serve at all now.
+  /// Whether it says that this Redis cannot serve at all now, or not on this connection (protected mode, `maxclients`).
   package var isFatal: Bool {
     guard isError else { return false }
     return begins(with: "LOADING") || begins(with: "READONLY") || begins(with: "MASTERDOWN") || begins(with: "NOAUTH")
-      || begins(with: "MISCONF")
+      || begins(with: "MISCONF") || begins(with: "DENIED") || begins(with: "ERR max number of clients")
   }
 
   /// The parts of an array; empty for anything else.

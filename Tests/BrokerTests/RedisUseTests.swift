@@ -47,6 +47,20 @@ struct RedisUseTests {
     #expect(try node.publish("m").offset == 1)
   }
 
+  @Test("says why Redis takes no more connections, whatever came of writing to it, and serves once it does")
+  func clientsMax() throws {
+    let server = try RedisServer(["--maxclients", "4"])
+    server.run("PING")
+    let first = try TestNode("n1", on: server)
+    try #require(drive([first]) { first.isUp })
+    let second = try TestNode("n2", on: server)
+    #expect(drive([first, second], within: 30) { server.info("stats", "rejected_connections") >= 5 })
+    let reasons = second.log.filter { $0.contains("trying again") }
+    #expect(reasons.count == 1 && reasons.allSatisfy { $0.contains("max number of clients") }, "\(reasons)")
+    server.run("CONFIG", "SET", "maxclients", "100")
+    #expect(drive([first, second], within: 10) { second.isUp })
+  }
+
   @Test("does not serve on a replica, and says why")
   func replica() throws {
     let server = try RedisServer()
