@@ -97,8 +97,11 @@ extension Hub {
       broker.users(room: room.name) { [weak self] result in
         guard let self, self.isKnown(room) else { return }
         room.isReadingAttendance = false
-        // While the broker is away nothing is known: `brokerRestored` has it compared again.
-        if case .success(let users) = result { self.correct(room, to: users) }
+        switch result {
+        case .success(let users): self.correct(room, to: users)
+        // While the broker is away nothing is known: `brokerRestored` has it compared again. One that refuses is asked again.
+        case .failure: if self.broker.isWhole { self.comparePresence(in: Limits.presenceCompareMilliseconds) }
+        }
         self.takeHeldNotices(in: room)
       }
     }

@@ -53,10 +53,21 @@ extension Hub: BrokerListener {
     let after = room.stream!.position  // Safe because only a room with a stream can notice that it missed something.
     broker.history(room: room.name, .after(after.offset, limit: Limits.historyReadMax)) { [weak self] result in
       guard let self, self.isKnown(room), room.recoveries == round else { return }
-      // While the broker is away the room waits: `brokerRestored` begins again.
-      guard case .success(let page) = result else { return }
+      guard case .success(let page) = result else { return self.noteRefusal(in: room) }
       self.mend(room, with: page)
     }
+  }
+
+  /// The broker did not say what a room must know to go on. One that is away is asked again when it is back, by
+  /// `brokerRestored`; one that is there and refuses, being busy, say, by `recoverRefused`.
+  private func noteRefusal(in room: Room) { refusedRooms[ObjectIdentifier(room)] = room }
+
+  /// Asks again about the rooms of which the broker refused to tell. Called by `expire`.
+  func recoverRefused() {
+    guard broker.isWhole, !refusedRooms.isEmpty else { return }
+    let rooms = refusedRooms.values
+    refusedRooms = [:]
+    for room in rooms where isKnown(room) && (room.phase == .live || room.phase == .recovering) { recover(room) }
   }
 
   private func mend(_ room: Room, with page: HistoryPage) {
@@ -100,7 +111,7 @@ extension Hub: BrokerListener {
       let start = shared ?? page.past.first?.end.offset ?? 0
       return begin(Position(epoch: page.position.epoch, offset: start), of: page, isWhole: false, in: room)
     }
-    let isWhole = ancestor.isWhole && room.isWhole(in: page)
+    let isWhole = room.isWhole(in: page)
     let end = ancestor.end.offset
     deliver(page, upTo: end, to: room)
     if page.entries.count >= Limits.historyReadMax, room.stream!.position.offset < end { return recover(room) }
@@ -116,7 +127,7 @@ extension Hub: BrokerListener {
     let round = room.recoveries
     broker.members(room: room.name) { [weak self] result in
       guard let self, self.isKnown(room), room.recoveries == round else { return }
-      guard case .success(let members) = result else { return }
+      guard case .success(let members) = result else { return self.noteRefusal(in: room) }
       let userCount = Set(members.map(\.user)).count
       // The old epoch's batch must not carry the new one's positions.
       self.deliverBatch(of: room)
@@ -153,7 +164,8 @@ extension Hub: BrokerListener {
   /// one. Recovering for each would never end; the broker's word on where the room stands decides.
   private func verify(_ room: Room) {
     broker.position(room: room.name) { [weak self] result in
-      guard let self, case .success(let position) = result, self.isKnown(room), room.phase == .live else { return }
+      guard let self, self.isKnown(room), room.phase == .live else { return }
+      guard case .success(let position) = result else { return self.noteRefusal(in: room) }
       self.recoverIfBehind(room, position)
     }
   }
@@ -226,7 +238,8 @@ extension Hub: BrokerListener {
       awaited += 1
       broker.compare(room: room.name, with: room.end(of: stream)) { [weak self] result in
         defer { finish() }
-        guard let self, case .success(let position) = result, self.isKnown(room) else { return }
+        guard let self, self.isKnown(room) else { return }
+        guard case .success(let position) = result else { return self.noteRefusal(in: room) }
         self.recoverIfBehind(room, position)
       }
     }

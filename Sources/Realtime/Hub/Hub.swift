@@ -90,6 +90,8 @@ public final class Hub {
   /// Rooms in which somebody waits for the stream to come further, and rooms that keep a recall: looked at by `expire`.
   var waitingRooms: [Room] = []
   var recallingRooms: [Room] = []
+  /// Rooms that may miss something because the broker refused to tell.
+  var refusedRooms: [ObjectIdentifier: Room] = [:]
   var recoveringRooms = 0
   /// Milliseconds at which presence is compared with the broker; 0: not at all.
   var presenceDueAt: UInt64 = 0
@@ -274,5 +276,6 @@ extension Hub {
     var waiting: [Room] = []
     swap(&waiting, &waitingRooms)
     for room in waiting where room.phase == .live && !room.arrivals.isEmpty { recover(room) }
+    recoverRefused()
   }
 }

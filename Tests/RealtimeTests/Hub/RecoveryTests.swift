@@ -59,6 +59,28 @@ struct RecoveryTests {
     #expect(ann.take().map { $0.int("n") } == [1, 2, 3, 4])
   }
 
+  @Test("asks again within a second when the broker is there and refuses, as often as need be", arguments: [1, 2])
+  func refused(refusals: Int) throws {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    ann.join()
+    bench.broker.isLosing = true
+    try bench.broker.publishElsewhere("r", #""n":1"#)
+    bench.broker.isLosing = false
+    bench.broker.losesNextAnswer = true
+    if refusals == 1 { try bench.broker.publishElsewhere("r", #""n":2"#) } else { bench.hub.doubted(where: nil) }
+    #expect(ann.take().isEmpty)
+    // The history, too, which follows a comparison that failed.
+    if refusals == 2 { bench.broker.losesNextAnswer = true }
+    for _ in 0..<refusals {
+      bench.clock.milliseconds += 1000
+      bench.hub.expire()
+    }
+    #expect(ann.take().map { $0.int("n") } == Array(1...(3 - refusals)))
+    try bench.broker.publishElsewhere("r", #""n":3"#)
+    #expect(ann.take().map { $0.int("n") } == [3])
+  }
+
   @Test("compares rooms in which something doubtful was heard, and says nothing of those where nothing is missing")
   func doubts() throws {
     let bench = HubBench()

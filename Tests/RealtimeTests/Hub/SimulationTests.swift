@@ -120,7 +120,8 @@ struct SimulationTests {
       case 45..<65: bench.broker.answerNext()
       case 65..<75: if !witness.isJoined, !witness.isJoining { witness.join(resuming: Bool.random(using: &random)) }
       case 75..<80: if witness.isJoined { witness.leave() }
-      case 80..<83: bench.broker.isLosing.toggle()
+      case 80..<82: bench.broker.isLosing.toggle()
+      case 82: bench.broker.losesNextAnswer = true
       case 83: bench.broker.goAway()
       case 84..<87: if !bench.broker.isAvailable { bench.broker.comeBack() }
       case 87:
@@ -137,11 +138,14 @@ struct SimulationTests {
       }
       if Bool.random(using: &random) { for witness in witnesses { witness.look() } }
     }
-    // Peace: the broker is whole again, and says so, as it does after every outage.
+    // Peace: the broker is whole again, and says so, as it does after every outage, and at first refuses now and then.
     bench.broker.isLosing = false
     bench.broker.comeBack()
     var steps = 0
-    for _ in 0..<40 { try bench.rest(seed: seed, &steps) { for witness in witnesses { witness.look() } } }
+    for round in 0..<40 {
+      if round < 5 { bench.broker.losesNextAnswer = Bool.random(using: &random) }
+      try bench.rest(seed: seed, &steps) { for witness in witnesses { witness.look() } }
+    }
     judge(witnesses, bench, seed)
   }
 
