@@ -39,7 +39,10 @@ class Meter:
     def run(self):
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             stream = connection.makefile("rb")
-            while not self.ended.is_set():
+            is_last = False
+            while not is_last:
+                # What ends within a period counts too.
+                is_last = self.ended.is_set()
                 connection.sendall(b"INFO cpu commandstats\r\n")
                 text = stream.read(int(stream.readline()[1:]) + 2).decode()
                 found = re.search(r"cmdstat_publish:calls=(\d+)", text)
