@@ -16,7 +16,7 @@ package final class NginxProcess {
     folder = String(cString: made)
     // Started by root, nginx works as another user, who must get through.
     chmod(folder, 0o755)
-    let servers = nodes.map { "  server 127.0.0.1:\($0) max_fails=3 fail_timeout=5s;\n" }.joined()
+    let servers = nodes.map { "  server 127.0.0.1:\($0) max_fails=0;\n" }.joined()
     try NginxProcess.write(try NginxProcess.read(configuration), to: folder + "/nginx.conf")
     try NginxProcess.write("listen 127.0.0.1:\(port);\n", to: folder + "/listen.conf")
     try NginxProcess.write(
