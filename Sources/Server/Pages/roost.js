@@ -1,8 +1,8 @@
-// Roost's browser client: one WebSocket that comes back by itself, rejoins its rooms where it left them,
-// and sends again what was never acknowledged.
+// Roost's client for browsers and other runtimes that have WebSocket: one connection that opens when it is first used,
+// reconnects by itself, rejoins its rooms where it left them, and sends again what was never acknowledged.
 //
 //   import { Roost } from '/roost.js';
-//   const roost = new Roost().connect();
+//   const roost = new Roost();
 //   await roost.join('lobby', { message: (m) => show(m.user, m.text) });
 //   await roost.send('lobby', { text: 'hello' });
 
@@ -17,7 +17,7 @@ const PROBE_WAIT_MS = 3_000; // for a pong when the browser says that the networ
 const RESEND_WINDOW_MS = 4 * 60_000; // the server remembers an id for 5 minutes; later it might publish twice
 const PENDING_MAX = 1_000; // calls kept while the server is out of reach
 
-/** Why a call failed: the server's error code, or `closed`, `disconnected`, `expired`, `queue_full`. */
+/** Why a call failed: the server's error code, or `closed`, `disconnected`, `expired`, `queue_full`, `unsupported`. */
 export class RoostError extends Error {
   /** @param {string} code @param {string} [message] */
   constructor(code, message) {
@@ -28,7 +28,8 @@ export class RoostError extends Error {
 }
 
 /**
- * Connects a page to a Roost cluster.
+ * Connects a page or a program to a Roost cluster. The connection opens with the first call of any method but `close`;
+ * after `close`, or after the server closed it for good, `connect` opens it again.
  *
  * Events, by `on`: every server push under its own type (`welcome`, `message`, `direct`, `broadcast`, `user_joined`,
  * `user_left`, `gap`, `degraded`, `restored`, `auth_failed`, `error`), `joined` after each join and rejoin (with
@@ -36,7 +37,7 @@ export class RoostError extends Error {
  * `{name: 'connecting'}`, `{name: 'open'}`, `{name: 'waiting', retryInMs, code}`, `{name: 'closed', code, reason}`.
  */
 export class Roost {
-  /** The connection state, as in the `state` event. Before `connect` it is closed. */
+  /** The connection state, as in the `state` event. Before the first use it is closed. */
   state = { name: 'closed', code: 1000, reason: '' };
   /** The last welcome: `{connection, node, user, pingInterval}`. */
   welcome = null;
@@ -45,6 +46,7 @@ export class Roost {
   #token;
   #user;
   #socket = null;
+  #isFresh = true; // nothing was called yet: the first call connects
   #rooms = new Map();
   #pending = new Map();
   #listeners = new Map();
@@ -57,28 +59,30 @@ export class Roost {
   #retryTimer;
   #watchTimer;
   #drainTimer;
+  #rejoinTimers = new Set();
+  #onNetworkChange = () => this.#networkChanged();
 
   /**
-   * @param {string} [url] of the server, `/ws` of the page's own server by default; http(s) is read as ws(s)
+   * @param {string} [url] of the server, `/ws` of the page's own server by default; http(s) is read as ws(s). Where
+   *   there is no page (Node, Deno, Bun) it must be a whole address, such as `ws://localhost:8080/ws`
    * @param {{token?: string, user?: string}} [identity] a JWT, or a name where the server asks for none
    */
   constructor(url = '/ws', { token, user } = {}) {
-    this.#url = new URL(url, location.href);
-    this.#url.protocol = this.#url.protocol.replace('http', 'ws');
+    this.#url = absolute(url);
     this.#token = token;
     this.#user = user;
-    addEventListener('online', () => this.#networkChanged());
-    addEventListener('offline', () => this.#networkChanged());
   }
 
-  /** Opens the connection, at once also when it is waiting to retry. */
+  /** Opens the connection now: earlier than the first call would, or at once when it is waiting to retry. */
   connect() {
+    this.#isFresh = false;
     if (!this.#socket) this.#open();
     return this;
   }
 
   /** Closes for good and forgets its rooms; open calls are rejected with `closed`. `connect` may be called again. */
   close() {
+    this.#isFresh = false;
     this.#drop();
     this.#finish(1000, '');
   }
@@ -87,6 +91,7 @@ export class Roost {
   on(event, listener) {
     if (!this.#listeners.has(event)) this.#listeners.set(event, new Set());
     this.#listeners.get(event).add(listener);
+    this.#use();
     return () => this.#listeners.get(event).delete(listener);
   }
 
@@ -98,6 +103,8 @@ export class Roost {
    * @param {Object<string, function(Object)>} [handlers] by type: `message`, `joined`, `user_joined`, …
    */
   join(room, handlers = {}) {
+    this.#use();
+    if (this.state.name === 'closed') return Promise.reject(new RoostError('closed', 'closed: call connect() before join()'));
     const known = this.#rooms.get(room);
     if (known) {
       Object.assign(known.handlers, handlers);
@@ -166,13 +173,32 @@ export class Roost {
 
   // --- Connection ---
 
+  /** Connects at the first call, after the caller's own lines: what they register gets every event. */
+  #use() {
+    if (!this.#isFresh) return;
+    this.#isFresh = false;
+    this.state = { name: 'connecting' };
+    queueMicrotask(() => {
+      if (this.state.name === 'connecting' && !this.#socket) this.#open();
+    });
+  }
+
   #open() {
     clearTimeout(this.#retryTimer);
+    if (typeof WebSocket === 'undefined') {
+      return this.#finish(1006, 'this runtime has no WebSocket: set globalThis.WebSocket, such as that of the package ws', 'unsupported');
+    }
+    this.#attend(true);
     // A guest keeps the name that the server gave: the server knows ids by user.
     const user = this.#user ?? this.welcome?.user;
     if (this.#token) this.#url.searchParams.set('token', this.#token);
     else if (user) this.#url.searchParams.set('user', user);
-    const socket = new WebSocket(this.#url);
+    let socket;
+    try {
+      socket = new WebSocket(this.#url);
+    } catch (error) {
+      return this.#finish(1006, error.message, 'unsupported'); // such as ws:// from a page of https://
+    }
     socket.onmessage = (event) => this.#receive(event.data);
     socket.onclose = (event) => this.#lost(event.code, event.reason);
     this.#socket = socket;
@@ -183,7 +209,8 @@ export class Roost {
 
   /** Lets go of the socket without waiting for a closing handshake that a dead network never answers. */
   #drop() {
-    for (const timer of [this.#retryTimer, this.#watchTimer, this.#drainTimer]) clearTimeout(timer);
+    for (const timer of [this.#retryTimer, this.#watchTimer, this.#drainTimer, ...this.#rejoinTimers]) clearTimeout(timer);
+    this.#rejoinTimers.clear();
     if (!this.#socket) return;
     this.#socket.onmessage = this.#socket.onclose = null;
     this.#socket.close();
@@ -207,8 +234,15 @@ export class Roost {
     this.#setState({ name: 'waiting', retryInMs, code });
   }
 
-  #finish(code, reason) {
-    const closed = new RoostError('closed', reason || `closed with ${code}`);
+  /** Listens to the network's state, where there is one, for as long as there is a connection to keep. */
+  #attend(begins) {
+    const change = begins ? globalThis.addEventListener : globalThis.removeEventListener;
+    for (const event of ['online', 'offline']) change?.call(globalThis, event, this.#onNetworkChange);
+  }
+
+  #finish(code, reason, error = 'closed') {
+    this.#attend(false);
+    const closed = new RoostError(error, reason || `closed with ${code}`);
     this.#attempt = 0;
     for (const room of this.#rooms.values()) room.reject(closed);
     this.#rooms.clear();
@@ -230,7 +264,7 @@ export class Roost {
 
   #networkChanged() {
     if (this.state.name === 'open') this.#watch(PROBE_WAIT_MS, true);
-    else if (this.state.name === 'waiting' && navigator.onLine) this.#open();
+    else if (this.state.name === 'waiting' && globalThis.navigator?.onLine !== false) this.#open();
   }
 
   // --- Frames in ---
@@ -289,7 +323,7 @@ export class Roost {
     room.entering = false;
     if (this.#rooms.get(room.name) !== room || joined.code === 'disconnected') return;
     if (joined instanceof RoostError) {
-      if (PASSING_ERRORS.has(joined.code)) return setTimeout(() => this.#enter(room), 1_000 + Math.random() * 2_000);
+      if (PASSING_ERRORS.has(joined.code)) return this.#enterLater(room);
       this.#rooms.delete(room.name);
       room.reject(joined);
       return this.#deliver({ type: 'error', room: room.name, code: joined.code, message: joined.message });
@@ -307,10 +341,19 @@ export class Roost {
     this.#flush();
   }
 
+  #enterLater(room) {
+    const timer = setTimeout(() => {
+      this.#rejoinTimers.delete(timer);
+      this.#enter(room);
+    }, 1_000 + Math.random() * 2_000);
+    this.#rejoinTimers.add(timer);
+  }
+
   // --- Frames out ---
 
   /** Sends an operation under an id; `resend` says that sending it twice does no harm. */
   #call(operation, resend = false) {
+    this.#use();
     return new Promise((resolve, reject) => {
       if (this.state.name === 'closed') return reject(new RoostError('closed'));
       if (this.#pending.size >= PENDING_MAX) return reject(new RoostError('queue_full'));
@@ -361,10 +404,27 @@ export class Roost {
       try {
         listener?.(m);
       } catch (error) {
-        reportError(error); // a mistake in a handler must not end the connection
+        // A mistake in a handler must not end the connection.
+        if (globalThis.reportError) reportError(error);
+        else console.error(error);
       }
     }
   }
+}
+
+/** The address to connect to, of what may be relative to the page. */
+function absolute(text) {
+  const base = globalThis.location?.href;
+  let url;
+  try {
+    url = new URL(text, base);
+  } catch {
+    throw new TypeError(`Roost: '${text}' is no whole address, and there is no page to complete it: write ws://host:port/ws`);
+  }
+  if (/^https?:$/.test(url.protocol)) url.protocol = url.protocol.replace('http', 'ws');
+  if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`Roost: '${text}' must begin with ws, wss, http or https`);
+  url.hash = ''; // WebSocket refuses a fragment
+  return url;
 }
 
 /** Whether it stands for every room that begins as its name does. */
