@@ -1,6 +1,6 @@
 // The chat demo: rooms on the left, messages in the middle, members on the right. Everything that came from
 // somebody else reaches the page through textContent only, so it is shown and never interpreted.
-import { Roost } from '/roost.js';
+import { Roost } from './roost.js';
 
 const HISTORY_ON_JOIN = 50;
 const MESSAGES_MAX = 500; // elements kept in a room; older ones go
@@ -20,6 +20,9 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-d
 const rooms = new Map();
 let roost = null;
 let current = null;
+let isAsking = false; // for a token, after the server asked for one
+let refusal = ''; // why the server did not accept the last token
+let token; // who the person is, where the server asks for one; kept in this page only
 
 /** Makes an element with a class and a text; text goes in as text. */
 function make(tag, className, text) {
@@ -270,8 +273,11 @@ function renderMembers() {
 function stateInWords(state) {
   switch (state.name) {
     case 'connecting': return 'Connecting…';
-    case 'open': return `Connected as ${roost.welcome.user}`;
-    case 'waiting': return `Connection lost, trying again in ${Math.max(1, Math.round(state.retryInMs / 1000))} s`;
+    case 'open': return roost.welcome.user === null ? 'Signing in…' : `Connected as ${roost.welcome.user}`;
+    case 'waiting': {
+      const what = roost.welcome ? 'Connection lost' : `No WebSocket to ${location.host}`;
+      return `${what}, trying again in ${Math.max(1, Math.round(state.retryInMs / 1000))} s`;
+    }
     default: return CLOSE_WORDS[state.code] ?? (state.reason ? `Disconnected: ${state.reason}` : 'Disconnected');
   }
 }
@@ -282,15 +288,50 @@ function onState(state) {
   $('where').hidden = state.name !== 'open';
   $('node').textContent = roost.welcome?.node ?? '';
   $('reconnect').hidden = state.name !== 'closed';
+  // Without a token the welcome of a server that wants one names no user; with one, the keys may still be on their way.
+  if (state.name === 'open' && roost.welcome.user === null && !token) askForToken('This server asks for a token.');
+  else if (state.name === 'closed' && state.code === 4401) askForToken(`The token was not accepted: ${refusal || state.reason || 'no reason given'}.`);
 }
 
-function start({ user, room, token }) {
-  store.set('user', user);
+/** Goes back to the form, which asks for a token from now on: the name comes with it. */
+function askForToken(why) {
+  isAsking = true;
+  roost.close();
+  token = undefined;
+  for (const room of rooms.values()) {
+    room.item.remove();
+    room.log.remove();
+  }
+  rooms.clear();
+  current = null;
+  $('chat').hidden = true;
+  $('members-toggle').hidden = true;
+  $('reconnect').hidden = true;
+  $('entry').hidden = false;
+  $('entry-note').hidden = false;
+  $('entry-note').textContent = why;
+  $('token-part').hidden = false;
+  $('user-part').hidden = true;
+  $('token').required = true;
+  $('user').required = false;
+  $('token').value = '';
+  $('status').dataset.state = 'closed';
+  $('state').textContent = 'Not connected';
+  $('where').hidden = true;
+  $('token').focus();
+}
+
+function start({ user, room }) {
+  if (user) store.set('user', user);
   $('entry').hidden = true;
   $('chat').hidden = false;
   $('members-toggle').hidden = false;
-  roost = new Roost('/ws', { user, token });
-  roost.on('state', onState);
+  isAsking = false;
+  refusal = '';
+  roost = new Roost('ws', { user, token });
+  roost.on('state', (state) => isAsking || onState(state));
+  roost.on('auth_success', () => onState(roost.state));
+  roost.on('auth_failed', (m) => { refusal = m.reason; });
   roost.on('degraded', () => noticeEverywhere('This node lost its Redis; messages cannot be sent for the moment.'));
   roost.on('restored', () => noticeEverywhere('This node has its Redis back.'));
   roost.on('direct', (m) => current && notice(current, `${m.user ?? 'server'} to you: ${textOf(m)}`));
@@ -301,7 +342,8 @@ function start({ user, room, token }) {
 
 $('entry-form').addEventListener('submit', (event) => {
   event.preventDefault();
-  start({ user: $('user').value.trim(), room: $('room').value.trim(), token });
+  token = $('token').value.trim() || token;
+  start({ user: $('user').value.trim(), room: $('room').value.trim() });
 });
 
 $('join-form').addEventListener('submit', (event) => {
@@ -330,12 +372,12 @@ $('members-toggle').addEventListener('click', () => {
 });
 
 const query = new URLSearchParams(location.search);
-const token = query.get('token') ?? undefined;
+token = query.get('token') ?? undefined;
 if (token) {
   // A token in the address bar would be shared with the link.
   query.delete('token');
   history.replaceState(null, '', query.size ? `?${query}` : location.pathname);
 }
 $('user').value = query.get('user') ?? store.get('user') ?? '';
-$('room').value = query.get('room') ?? store.get('room') ?? 'lobby';
-if (query.get('user') && query.get('room')) start({ user: query.get('user'), room: query.get('room'), token });
+$('room').value = query.get('room') || store.get('room') || 'lobby';
+if (token || (query.get('user') && query.get('room'))) start({ user: query.get('user'), room: $('room').value });
