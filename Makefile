@@ -1,10 +1,13 @@
 # Everything works without a terminal and as root. `make run` and `make test` install what is missing (apt).
 #
-#   make run         Redis, three nodes and nginx: open http://localhost:8080 (one node alone where there is no Redis)
-#   make test        lint, build, all Swift tests, then two Chromium pages on two nodes
+#   make             this list
+#   make run         Redis, three nodes and nginx: open http://localhost:8080 (one node alone where there is no Redis);
+#                    PORT=9000 for other ports; prints the addresses of the chat page and of the dashboard, with its token
+#   make test        lint, build, all Swift tests, then Chromium on real nodes, then the files of deploy with real balancers
 #   make test-swift  the Swift tests alone; FILTER=ServerTests for some of them
-#   make test-browser
-#   make lint
+#   make test-browser the pages and the browser client in Chromium
+#   make test-deploy all nodes restarted in turn behind nginx and HAProxy; compose, Kubernetes, systemd and docs checked
+#   make lint        the format of the sources
 #   make bench       beside nchan, node ws and a plain send loop; rewrites docs/benchmarks.md (25 minutes, two idle cores)
 #   make fuzz        libFuzzer over everything that reads bytes from outside; FUZZ_SECONDS=60 in all
 #   make faults      real clusters, sentinels, clocks under seeded faults; FAULT_SECONDS=1800 in all, SEED=7 to repeat
@@ -13,7 +16,7 @@
 #   make flat        counts instructions: a cost that grows with members, rooms or connections fails (needs valgrind)
 #   make release     the optimised program, .build/release/roost
 
-.PHONY: run test test-swift test-browser lint build fuzz faults sanitize conformance flat release bench check deps
+.PHONY: help run test test-swift test-browser test-deploy lint build fuzz faults sanitize conformance flat release bench check deps
 
 FILTER ?= .
 FAULT_SECONDS ?= 1800
@@ -23,7 +26,10 @@ SWIFT_FILES = Package.swift Sources Tests
 PACKAGES = libhiredis-dev:/usr/include/hiredis/hiredis.h libssl-dev:/usr/include/openssl/ssl.h \
   zlib1g-dev:/usr/include/zlib.h libcurl4-openssl-dev:curl/curl.h pkg-config:pkg-config openssl:openssl \
   redis-server:redis-server \
-  nginx:nginx chromium:chromium python3:python3 python3-venv:ensurepip procps:ps
+  nginx:nginx haproxy:haproxy chromium:chromium python3:python3 python3-venv:ensurepip procps:ps
+
+help:
+	@sed -n 's/^#   //p' Makefile
 
 run: deps release
 	@deploy/run.sh
@@ -36,6 +42,9 @@ test-swift: check
 
 test-browser: check build
 	@bash Tests/browser/run.sh
+
+test-deploy: check build
+	@bash Tests/deploy/run.sh
 
 lint:
 	swift format lint --strict -r $(SWIFT_FILES)

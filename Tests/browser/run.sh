@@ -6,7 +6,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 roost=${ROOST_BINARY:-.build/debug/roost}
-venv=.build/venv
 work=$(mktemp -d)
 processes=()
 
@@ -22,22 +21,17 @@ if [ ! -x "$roost" ]; then
   exit 1
 fi
 
-# A folder that a broken installation left behind is made again.
-if ! cmp -s Tests/browser/requirements.txt "$venv/installed.txt" 2>/dev/null; then
-  rm -rf "$venv"
-  python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check -r Tests/browser/requirements.txt
-  cp Tests/browser/requirements.txt "$venv/installed.txt"
-fi
+python=$(bash Tests/venv.sh)
 
-# Prints a port between 20000 and 31999 on which nobody listens.
+# Prints a port of the range TEST_PORTS, 20000-31999 by default, on which nobody listens.
 free_port() {
   python3 -c '
-import random, socket
+import os, random, socket
+first, last = map(int, os.environ.get("TEST_PORTS", "20000-31999").split("-"))
 while True:
     with socket.socket() as s:
         try:
-            s.bind(("127.0.0.1", port := random.randrange(20000, 32000)))
+            s.bind(("127.0.0.1", port := random.randint(first, last)))
             print(port)
             break
         except OSError:
@@ -76,9 +70,9 @@ done
 export ROOST_URL_A=${urls[0]} ROOST_URL_B=${urls[1]}
 passed=0
 failed=0
-for script in client_test page_test chat_test dashboard_test; do
+for script in client_test lazy_test page_test readme_test chat_test entry_test dashboard_test; do
   echo "== $script"
-  "$venv/bin/python" "Tests/browser/$script.py" | tee "$work/$script.log" || true
+  "$python" "Tests/browser/$script.py" | tee "$work/$script.log" || true
   if read -r more _ less _ < <(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/$script.log"); then
     passed=$((passed + more))
     failed=$((failed + less))

@@ -1,0 +1,27 @@
+#!/bin/bash
+# Tests what `deploy` holds with real balancers, and that the documentation's examples work. Ends with 'N passed, N failed'.
+# Needs a built .build/debug/roost; ROOST_BINARY names another one. TEST_PORTS=20000-31999 is the range of ports.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+if [ ! -x "${ROOST_BINARY:-.build/debug/roost}" ]; then
+  echo "No ${ROOST_BINARY:-.build/debug/roost}: run swift build first" >&2
+  exit 1
+fi
+python=$(bash Tests/venv.sh)
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+passed=0
+failed=0
+for script in files_test docs_test run_sh_test restart_test; do
+  echo "== $script"
+  "$python" "Tests/deploy/$script.py" | tee "$log" || true
+  if read -r more _ less _ < <(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log"); then
+    passed=$((passed + more))
+    failed=$((failed + less))
+  else
+    failed=$((failed + 1))
+  fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
