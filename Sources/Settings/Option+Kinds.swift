@@ -16,6 +16,20 @@ extension Option {
     }
   }
 
+  /// Makes an option that is on or off, with a default that `whenUnset` describes.
+  public static func toggle(
+    _ key: String, _ path: WritableKeyPath<Target, Bool?> & Sendable, whenUnset: String, _ help: String
+  ) -> Self {
+    Self(
+      key, form: .toggle, placeholder: "[on|off]", help: help,
+      defaultText: { $0[keyPath: path].map { $0 ? "on" : "off" } ?? whenUnset }
+    ) { target, text in
+      guard let value = Quantity.toggle(text) else { return "is neither on nor off; expected on, off, true or false" }
+      target[keyPath: path] = value
+      return nil
+    }
+  }
+
   /// Makes an option whose value is a whole number.
   public static func integer(
     _ key: String, _ path: WritableKeyPath<Target, Int> & Sendable, _ range: ClosedRange<Int>, _ help: String

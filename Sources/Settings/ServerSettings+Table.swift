@@ -106,6 +106,7 @@ extension ServerSettings {
       .toggle("compression", \.compression, "permessage-deflate (RFC 7692) for clients that offer it"),
       .toggle("ioUring", \.ioUring, "send through io_uring where the kernel allows it (Linux 6.0 or later)"),
       .toggle("echo", \.echo, "serve a raw WebSocket echo at /echo"),
+      .toggle("demo", \.demo, whenUnset: "on with --auth none, else off", "serve the chat page at /"),
     ])
 
   private static let limits: [Option<ServerSettings>] = Option.group(

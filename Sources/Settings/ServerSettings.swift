@@ -104,6 +104,10 @@ public struct ServerSettings: Sendable {
   public var ioUring = true
   /// Whether `/echo` is served.
   public var echo = false
+  /// Whether the chat page is served; nil: with `auth=none` only.
+  public var demo: Bool?
+  /// Whether the chat page is served, with the default applied.
+  public var servesDemo: Bool { demo ?? (authentication == .none) }
 
   /// The longest message of a client.
   public var maxMessageBytes = 65_536

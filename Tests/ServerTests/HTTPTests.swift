@@ -19,6 +19,21 @@ struct HTTPTests {
     #expect(head.header("content-length") == "\(try http.get("/").body.count)")
   }
 
+  @Test("serves the chat page with auth=none, with other ways of authentication only where --demo is on")
+  func demo() throws {
+    let tokens = ["--auth", "jwt", "--jwt-secret", "0123456789abcdef0123456789abcdef"]
+    for (arguments, status) in [(["--demo", "off"], 404), (tokens, 404), (tokens + ["--demo", "on"], 200)] {
+      let http = try RoostProcess(arguments).http
+      for path in ["/", "/chat.js", "/chat.css"] {
+        #expect(try http.get(path).status == status, "\(arguments) \(path)")
+      }
+      #expect(try http.get("/roost.js").status == 200)
+      guard status == 404 else { continue }
+      let reason = try http.get("/").json()["error"]?["message"]?.asString
+      #expect(reason?.contains("--demo on") == true)
+    }
+  }
+
   @Test("answers 404 to an unknown path and 405 with Allow to a wrong method (RFC 9110 section 15.5.6)")
   func wrongPaths() throws {
     let http = try RoostProcess().http

@@ -57,6 +57,7 @@ struct ServerSettingsTests {
       "jwtLeeway": "0s", "authTimeout": "3s",
       "adminToken": "t", "apiKey": "a", "historySize": "5", "historyTtl": "1h", "pingInterval": "500ms",
       "pingTimeout": "1m", "leaveGrace": "0", "drain": "0", "compression": "off", "ioUring": "off", "echo": "on",
+      "demo": "on",
       "maxMessage": "1k",
       "maxQueue": "2m", "maxConnections": "7", "maxRooms": "6", "maxWildcards": "4", "rate": "5",
       "webhookUrl": "http://h/x",
@@ -92,7 +93,7 @@ struct ServerSettingsTests {
       #expect(settings.authentication == .jwt)
       #expect(settings.origins == ["https://a.example", "*.b.example"])
       #expect(settings.maxQueueBytes == 2 << 20)
-      #expect(!settings.compression && !settings.ioUring && settings.echo)
+      #expect(!settings.compression && !settings.ioUring && settings.echo && settings.servesDemo)
       #expect(settings.drainMilliseconds == 0)
       #expect(settings.redis?.description == "rediss://h:6379")
       #expect(settings.jwtSecret == "s" && settings.apiKey == "a" && settings.webhookSecret == "w")
@@ -112,6 +113,8 @@ struct ServerSettingsTests {
   func toggles() throws {
     #expect(try serve(["--echo"]).echo)
     #expect(try serve(["--echo", "off"]).echo == false)
+    #expect(try serve([]).servesDemo && !serve(["--demo", "off"]).servesDemo)
+    #expect(try !serve(["--auth", "jwt", "--jwt-secret", "s"]).servesDemo)
     #expect(try serve(["--echo=yes"]).echo)
     #expect(try serve(["--no-compression"]).compression == false)
     #expect(try serve(["--compression", "off", "--compression=1"]).compression)

@@ -23,6 +23,9 @@ struct Page {
     base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'
     """
 
+  /// Whether `path` is of the chat page, which a node serves as a demonstration only.
+  static func isDemo(_ path: String) -> Bool { path == "/" || path.hasPrefix("/chat.") }
+
   /// The page at `path`, or nil.
   static func find(_ path: String) -> Page? {
     switch path {

@@ -64,6 +64,8 @@ final class Routes: RequestRouter {
     default:
       if Routes.isAdmin(request.head.path), !node.hasOwnAdminPort || request.entrance == .admin {
         routeAdmin(request, path)
+      } else if Page.isDemo(path), !node.settings.servesDemo {
+        answer(request, ErrorResponse.make(.notFound, "the chat page is off: start the node with --demo on"))
       } else if let page = Page.find(path) {
         get(request) { page.response() }
       } else {
