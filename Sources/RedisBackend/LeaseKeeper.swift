@@ -9,6 +9,8 @@ final class LeaseKeeper {
     case forgotten
     /// Others took this node for dead and removed its members.
     case swept
+    /// Another process has the node's id: nothing was renewed.
+    case taken
   }
 
   /// Told of every renewal: how the lease stood, whose has run out, and who has handed over.
@@ -18,6 +20,8 @@ final class LeaseKeeper {
   /// Told before `renewed` when the clock of Redis was set forward since the last renewal: leases may have run out
   /// though their nodes live.
   var clockJumped: () -> Void = {}
+  /// Called when another process has the node's id. Nothing is renewed until `renew`.
+  var taken: () -> Void = {}
   /// Told when a renewal was refused: this Redis does not serve.
   var refused: () -> Void = {}
 
@@ -25,6 +29,7 @@ final class LeaseKeeper {
   private let scripts: ScriptRunner
   private let keys: RedisKeys
   private let node: [UInt8]
+  private let process: [UInt8]
   private let makeReport: () -> [UInt8]
   private var isFirst = true
   /// Whether the connection died before a renewal was answered.
@@ -35,12 +40,14 @@ final class LeaseKeeper {
   private var sentAt: UInt64 = 0
 
   init(
-    loop: EventLoop, scripts: ScriptRunner, keys: RedisKeys, node: [UInt8], makeReport: @escaping () -> [UInt8]
+    loop: EventLoop, scripts: ScriptRunner, keys: RedisKeys, node: [UInt8], process: [UInt8],
+    makeReport: @escaping () -> [UInt8]
   ) {
     self.loop = loop
     self.scripts = scripts
     self.keys = keys
     self.node = node
+    self.process = process
     self.makeReport = makeReport
   }
 
@@ -51,11 +58,12 @@ final class LeaseKeeper {
     let report = makeReport()
     let isFirst = isFirst
     let answer: ScriptRunner.Handler = { [weak self] reply in self?.answered(reply) }
-    scripts.run(.renew, keys: 4, parts: 11, answer) { [keys, node] writer in
+    scripts.run(.renew, keys: 5, parts: 13, answer) { [keys, node, process] writer in
       writer.bulk(keys.leases)
       writer.bulk(keys.report, node, "")
       writer.bulk(keys.swept)
       writer.bulk(keys.leaving)
+      writer.bulk(keys.owner, node, "")
       writer.bulk(node)
       writer.bulk(RedisLimits.leaseMilliseconds)
       writer.bulk(report)
@@ -63,6 +71,7 @@ final class LeaseKeeper {
       writer.bulk(RedisLimits.sweptMarkMilliseconds)
       writer.bulk(RedisLimits.claimMilliseconds)
       writer.bulk(RedisLimits.handOverMillisecondsMax)
+      writer.bulk(process)
     }
   }
 
@@ -84,6 +93,10 @@ final class LeaseKeeper {
       return refused()
     }
     guard reply.count == 5, let standing = Standing(rawValue: reply[0].integer) else { return refused() }
+    guard standing != .taken else {
+      pause()
+      return taken()
+    }
     let known = LeaseKeeper.standing(standing, isFirst: isFirst, isAnswerLost: isAnswerLost)
     let mayBeRecalled = reply[4].integer == 1 || isAnswerLost
     isAnswerLost = false

@@ -9,6 +9,11 @@ extension RedisBroker {
   func identify(_ shard: Shard) {
     (shard.run, shard.replicationID) = (nil, nil)
     ask(shard, "server", for: "run_id:") { $0.run = $1 }
+    if !masters.isSharded {
+      ask(shard, "server", for: "redis_mode:") { shard, mode in
+        if mode == Array("cluster".utf8) { shard.commands.fail(RedisLink.clusterAdvice) }
+      }
+    }
     if finder != nil { ask(shard, "replication", for: "master_replid:") { $0.replicationID = $1 } }
   }
 

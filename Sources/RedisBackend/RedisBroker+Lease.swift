@@ -60,6 +60,21 @@ extension RedisBroker {
   func takePresenceBack() {
     guard !isTakingBack else { return }
     isTakingBack = true
+    claim.claim(at: loop.now) { [weak self] outcome in
+      guard let self else { return }
+      switch outcome {
+      case .held: sweepOwn()
+      case .taken:
+        isTakingBack = false
+        idIsTaken()
+      case .failed:
+        isTakingBack = false
+        presenceIsStuck()
+      }
+    }
+  }
+
+  private func sweepOwn() {
     sweeper.sweep(own: node) { [weak self] isComplete in
       guard let self else { return }
       isTakingBack = false
@@ -67,6 +82,25 @@ extension RedisBroker {
       hasCleanStart = true
       lease.startOver()
       lease.renew()
+    }
+  }
+
+  /// Another process has this node's id: nothing is done under it, and clients are refused, until that process has ended or
+  /// its lease has run out. Then this one begins anew.
+  func idIsTaken() {
+    guard !isStopping else { return }
+    claim.lose(at: loop.now)
+    (isAvailable, isLeaseHeld, hasCleanStart) = (false, false, false)
+    // The other process has removed what this one had entered.
+    mustAssert = true
+    lease.pause()
+    say(lost: true)
+    guard !claim.isRetryDue else { return }
+    claim.isRetryDue = true
+    loop.after(milliseconds: RedisLimits.claimRetryMilliseconds) { [weak self] in
+      self?.claim.isRetryDue = false
+      guard let self, !isStopping, !hasCleanStart, isLeaseMasterServing else { return }
+      takePresenceBack()
     }
   }
 

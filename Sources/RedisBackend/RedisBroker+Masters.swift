@@ -6,6 +6,7 @@ import Realtime
 extension RedisBroker {
   /// Who holds the leases: it decides who lives.
   private var leaseShard: Shard? { masters.shard(of: keys.leases) }
+  var isLeaseMasterServing: Bool { leaseShard?.isServing == true }
 
   /// The rooms of a shard; nil, for all, without a cluster.
   private func rooms(of shard: Shard) -> RoomFilter? {

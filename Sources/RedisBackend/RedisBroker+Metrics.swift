@@ -14,6 +14,11 @@ extension RedisBroker {
   /// Whether every connection does its work, and every slot is served.
   public var isUp: Bool { isAvailable && isLeaseHeld && masters.areUp }
   public var isWhole: Bool { isUp }
+  /// Why clients may not be sent here, as a sentence; nil: they may.
+  public var unreadyReason: String? {
+    if claim.isTaken { return claim.problem }
+    return isReady ? nil : "Redis is out of reach"
+  }
   /// Whether clients may be sent here. With a cluster: more than half of the slots are served, so that the death of one
   /// master does not make every node refuse clients.
   public var isReady: Bool {

@@ -8,7 +8,7 @@ import Realtime
 /// channel. Confined to the loop that created it, which keeps it alive.
 public final class RedisBroker: Broker, TickParticipant {
   /// How much a line of the log matters.
-  public enum Severity: Sendable { case info, warning }
+  public enum Severity: Sendable { case info, warning, error }
   /// Takes one line for the log. Never holds a secret.
   public typealias Log = (Severity, String) -> Void
 
@@ -23,12 +23,16 @@ public final class RedisBroker: Broker, TickParticipant {
   let scripts: ScriptRunner
   let batch: PublishBatch
   let lease: LeaseKeeper
+  /// Whether this process or another has the node's id.
+  let claim: NodeClaim
   let sweeper: Sweeper
   let census: Census
   /// With sentinels: what finds the master.
   let finder: MasterFinder?
   /// With a cluster: what knows its map.
   let watcher: MapWatcher?
+  /// What all connections trust and show; nil: they are plain.
+  private let tls: TLSClientContext?
   /// What tells that this process was stopped; nil where no other master can have taken over meanwhile.
   private let standstill: Standstill?
   let log: Log
@@ -106,6 +110,7 @@ public final class RedisBroker: Broker, TickParticipant {
     let myself = Myself()
     let standstill = configuration.topology.mayFailOver ? Standstill(loop: loop) : nil
     self.standstill = standstill
+    self.tls = tls
     var finder: MasterFinder?
     var watcher: MapWatcher?
     switch configuration.topology {
@@ -140,7 +145,10 @@ public final class RedisBroker: Broker, TickParticipant {
       scripts: scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, isSharded: isSharded)
     sweeper = Sweeper(loop: loop, road: commands, scripts: scripts, keys: keys)
     census = Census(masters: masters, road: commands, scripts: scripts, keys: keys, node: nodeID)
-    lease = LeaseKeeper(loop: loop, scripts: scripts, keys: keys, node: nodeID) { myself.report() }
+    claim = NodeClaim(scripts: scripts, keys: keys, node: nodeID, log: log)
+    lease = LeaseKeeper(loop: loop, scripts: scripts, keys: keys, node: nodeID, process: claim.process) {
+      myself.report()
+    }
     myself.broker = self
     wire()
     loop.attach(tick: self)
@@ -169,6 +177,7 @@ public final class RedisBroker: Broker, TickParticipant {
   private func wire() {
     lease.renewed = { [weak self] in self?.renewed($0, expired: $1, leaving: $2) }
     lease.recalled = { [weak self] in self?.auditEverything() }
+    lease.taken = { [weak self] in self?.idIsTaken() }
     lease.refused = { [weak self] in self?.leaseRefused() }
     lease.clockJumped = { [weak self] in self?.distrustLeases() }
     sweeper.swept = { [weak self] in self?.expiredNodes.remove($0) }
@@ -177,6 +186,20 @@ public final class RedisBroker: Broker, TickParticipant {
     commands.willSend = { [batch] in batch.close() }
     commands.mapIsStale = { [weak self] in self?.watcher?.refresh() }
     homeless.insert(keys.everyone)
+    tls?.hasReadAgain = { [log] problem in
+      if let problem {
+        log(.error, "kept the old files for TLS with Redis: \(problem)")
+      } else {
+        log(.info, "read the files for TLS with Redis again: new connections use them")
+      }
+    }
+  }
+
+  /// Reads the files for TLS again; connections that are open keep what they have. Files that cannot be used change
+  /// nothing. Returns false when there are none.
+  public func reloadTLS() -> Bool {
+    tls?.readAgain()
+    return tls != nil
   }
 
   /// Gives memory back after a crowd has left: dictionaries do not shrink by themselves.
@@ -211,19 +234,21 @@ public final class RedisBroker: Broker, TickParticipant {
   public func stop(_ reply: @escaping () -> Void) {
     end(reply) { [weak self] finish in
       guard let self else { return finish() }
-      sweeper.sweep(own: node) { _ in finish() }
+      sweeper.sweep(own: node, releasing: claim.process) { _ in finish() }
     }
   }
 
   public func handOver(forMilliseconds grace: Int, _ reply: @escaping () -> Void) {
     end(reply) { [weak self] finish in
       guard let self else { return finish() }
-      scripts.run(.handOver, keys: 3, parts: 5, { _ in finish() }) { [keys, node] writer in
+      scripts.run(.handOver, keys: 4, parts: 7, { _ in finish() }) { [keys, node, claim] writer in
         writer.bulk(keys.leases)
         writer.bulk(keys.report, node, "")
         writer.bulk(keys.leaving)
+        writer.bulk(keys.owner, node, "")
         writer.bulk(node)
         writer.bulk(grace)
+        writer.bulk(claim.process)
       }
     }
   }

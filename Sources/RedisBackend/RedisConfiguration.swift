@@ -29,6 +29,12 @@ public enum RedisTopology: Equatable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// Whether sentinels know where the master is.
+  var hasSentinels: Bool {
+    if case .sentinel = self { return true }
+    return false
+  }
+
   public var description: String {
     switch self {
     case .single(let endpoint): "\(endpoint)"
@@ -46,6 +52,10 @@ public struct RedisConfiguration: Sendable {
   public var user: String?
   /// Sent with AUTH, never logged. Nil: no AUTH.
   public var password: String?
+  /// The ACL user for the sentinels; nil: their default one. Comes only with a password.
+  public var sentinelUser: String?
+  /// The password for the sentinels. Nil: they are offered the master's, and may refuse it.
+  public var sentinelPassword: String?
   /// The number given to SELECT; 0 sends none.
   public var database: Int
   /// The first part of every key and channel.

@@ -18,6 +18,8 @@ struct RedisKeys {
   let leaving: [UInt8]
   /// Before a node's id: its report.
   let report: [UInt8]
+  /// Before a node's id: the process that has the id.
+  let owner: [UInt8]
   /// Behind sentinels: the name of the time in which the server is the master.
   let reign: [UInt8]
   /// Who looks for members of forgotten nodes.
@@ -39,6 +41,7 @@ struct RedisKeys {
     swept = key(":{nodes}:swept")
     leaving = key(":{nodes}:leaving")
     report = key(":{nodes}:report:")
+    owner = key(":{nodes}:owner:")
     census = key(":{nodes}:census")
     reign = key(":{nodes}:reign")
     membersPattern = RedisKeys.literally(Array(prefix.utf8)) + Array(":{[run]:*}:[mcr]*".utf8)

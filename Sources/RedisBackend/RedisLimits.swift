@@ -41,6 +41,12 @@ public enum RedisLimits {
   /// Time between renewals, give or take `renewalJitterPercent`.
   public static let renewalMilliseconds = 2_000
   static let renewalJitterPercent = 10
+  /// Time between two attempts to take the node's id that another process has. A claim ends with the lease.
+  static let claimRetryMilliseconds = 500
+  /// How often the log says that another process has the id.
+  static let conflictReminderMilliseconds = 60_000
+  /// The files for TLS are looked at after failed handshakes at most once in this time: every attempt to connect may fail.
+  static let tlsRereadMilliseconds = 2_000
   /// After an outage of at least this time leases may have run out because nobody could renew them.
   static let outageMilliseconds = 2_000
   /// What the clock of Redis may run ahead between two renewals before it counts as set forward: the leases of living

@@ -84,7 +84,9 @@ extension RedisLink {
     case .done: greet()
     case .wantsRead: loop.change(descriptor, to: .read, handler: handler, token: generation)
     case .wantsWrite: loop.change(descriptor, to: .write, handler: handler, token: generation)
-    case .failed: attemptFailed(RedisLink.complaint(about: tls.failure))
+    case .failed:
+      tlsContext?.handshakeFailed(at: loop.now, atMostEvery: RedisLimits.tlsRereadMilliseconds)
+      attemptFailed(RedisLink.complaint(about: tls.failure))
     }
   }
 
@@ -109,11 +111,14 @@ extension RedisLink {
     loop.change(descriptor, to: .read, handler: handler, token: generation)
     phase = .greeting
     watch(generation)
-    if let password = configuration.password {
+    let (user, password) =
+      hasCredentialsOfSentinel
+      ? (configuration.sentinelUser, configuration.sentinelPassword) : (configuration.user, configuration.password)
+    if let password {
       enqueue({ [weak self] in self?.greeted($0, "AUTH") }) { writer in
-        writer.command(parts: configuration.user == nil ? 2 : 3)
+        writer.command(parts: user == nil ? 2 : 3)
         writer.bulk("AUTH")
-        if let user = configuration.user { writer.bulk(Array(user.utf8)) }
+        if let user { writer.bulk(Array(user.utf8)) }
         writer.bulk(Array(password.utf8))
       }
     }
@@ -136,9 +141,17 @@ extension RedisLink {
 
   private func greeted(_ reply: Reply?, _ command: String) {
     guard let reply, reply.isError else { return }
-    // A sentinel without a password of its own refuses any.
+    // A sentinel without a password of its own refuses any; one that was given its own must take it.
+    if hasCredentialsOfSentinel, command == "AUTH" {
+      return fail("AUTH was refused: \(reply.text); check --redis-sentinel-user and --redis-sentinel-password")
+    }
     guard !isInformant else { return }
     fail(RedisLink.refusal(of: command, reply))
+  }
+
+  /// Whether it goes to a sentinel that has a password of its own.
+  private var hasCredentialsOfSentinel: Bool {
+    isInformant && configuration.topology.hasSentinels && configuration.sentinelPassword != nil
   }
 
   /// Makes sure that what the sentinels named is a master: during a failover they may still name the old one.
@@ -163,12 +176,17 @@ extension RedisLink {
     opened()
   }
 
+  /// What to do about a URL that means a single Redis and leads to a node of a cluster.
+  static let clusterAdvice = "this is a node of a Redis Cluster: write redis+cluster://HOST:PORT,... in --redis"
+
   /// A line for the log about a command that was refused, and what to do about it. Names no secret.
   static func refusal(of command: String, _ reply: Reply) -> String {
     let text = reply.text
     let advice =
       if reply.begins(with: "WRONGPASS") || (command == "AUTH" && reply.begins(with: "ERR")) {
         "; check user and password in --redis"
+      } else if reply.begins(with: "MOVED") || text.contains("SELECT is not allowed in cluster mode") {
+        "; \(clusterAdvice)"
       } else if text.contains("NOPERM") || text.contains("can't run this command") {
         "; grant the ACL user what docs/redis.md lists"
       } else {

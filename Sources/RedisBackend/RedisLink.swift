@@ -220,7 +220,9 @@ final class RedisLink: EventHandler {
   private func receiveOnce() -> Bool {
     switch tls?.receive(into: receiveBuffer) ?? Socket.receive(descriptor, into: receiveBuffer) {
     case .wouldBlock: return false
-    case .end: fail("Redis closed the connection")
+    case .end:
+      noteEndOfGreeting()
+      fail("Redis closed the connection")
     case .failed(let code): fail(failureText(code))
     case .bytes(let count):
       liveness.heard()
@@ -236,7 +238,14 @@ final class RedisLink: EventHandler {
     return false
   }
 
+  /// In TLS 1.3 a server refuses a certificate after the client's part of the handshake is done (RFC 8446 section 4.4.2.4).
+  private func noteEndOfGreeting() {
+    guard phase == .greeting, tls != nil else { return }
+    tlsContext?.handshakeFailed(at: loop.now, atMostEvery: RedisLimits.tlsRereadMilliseconds)
+  }
+
   private func failureText(_ code: Int32) -> String {
+    noteEndOfGreeting()
     guard let tls, code == 0 else { return SystemError.text(code) }
     return RedisLink.complaint(about: tls.failure)
   }
@@ -244,7 +253,13 @@ final class RedisLink: EventHandler {
   private func take(_ reply: Reply) {
     let handler = pending.popFirst()
     if reply.isFatal {
-      let text = reply.text + (reply.begins(with: "NOAUTH") ? " Put user and password into --redis" : "")
+      let advice =
+        !reply.begins(with: "NOAUTH")
+        ? ""
+        : isInformant && configuration.topology.hasSentinels
+          ? " Set --redis-sentinel-password, and --redis-sentinel-user where there is one"
+          : " Put user and password into --redis"
+      let text = reply.text + advice
       // First the outage is told, then who waits for an answer.
       fail(text)
       handler?(nil)

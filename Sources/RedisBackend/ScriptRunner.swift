@@ -1,7 +1,7 @@
 /// The scripts, each a file that opens with its KEYS and ARGV.
 enum Script: Int, CaseIterable {
   case publish, position, compare, history, enter, leave, renew, liveNodes, sweepBegin, sweepRoom, sweepEnd, sendOnce
-  case revoke, handOver, recall, census, bury, reign
+  case revoke, handOver, recall, census, bury, reign, claim
 
   var source: [UInt8] {
     switch self {
@@ -23,6 +23,7 @@ enum Script: Int, CaseIterable {
     case .census: PackageResources.census_lua
     case .bury: PackageResources.bury_lua
     case .reign: PackageResources.reign_lua
+    case .claim: PackageResources.claim_lua
     }
   }
 }

@@ -17,6 +17,8 @@ final class Sweeper {
   var swept: (_ node: [UInt8]) -> Void = { _ in }
 
   private let loop: EventLoop
+  /// The process that gives its node's id up with the sweep of itself; empty: none does.
+  private var released: [UInt8] = []
 
   init(loop: EventLoop, road: CommandRouter, scripts: ScriptRunner, keys: RedisKeys) {
     self.loop = loop
@@ -65,7 +67,10 @@ final class Sweeper {
   }
 
   /// Takes back the presence and the lease of this node itself, or of an earlier process with its id.
-  func sweep(own node: [UInt8], _ done: @escaping (_ isComplete: Bool) -> Void) {
+  ///
+  /// - Parameter process: gives the node's id up, for another process to take; empty: the id is kept.
+  func sweep(own node: [UInt8], releasing process: [UInt8] = [], _ done: @escaping (_ isComplete: Bool) -> Void) {
+    released = process
     sweepRooms(of: node, isOwn: true, done)
   }
 
@@ -196,13 +201,15 @@ final class Sweeper {
   }
 
   private func finish(_ node: [UInt8], _ isOwn: Bool, _ done: @escaping (Bool) -> Void) {
-    scripts.run(.sweepEnd, keys: 4, parts: 6, { done($0 != nil) }) { [keys] writer in
+    scripts.run(.sweepEnd, keys: 5, parts: 8, { done($0 != nil) }) { [keys, released] writer in
       writer.bulk(keys.leases)
       writer.bulk(keys.report, node, "")
       writer.bulk(keys.swept)
       writer.bulk(keys.leaving)
+      writer.bulk(keys.owner, node, "")
       writer.bulk(node)
       writer.bulk(isOwn)
+      writer.bulk(isOwn ? released : [])
     }
   }
 }

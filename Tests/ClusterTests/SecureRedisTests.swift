@@ -94,4 +94,51 @@ struct SecureRedisTests {
     #expect(try node.http.get("/readyz").status == 503)
     #expect(!node.process.output.contains("s3cret"))
   }
+
+  @Test("logs in to sentinels with a user and a password of their own, and follows a failover")
+  func sentinelUser() throws {
+    let trio = try SentinelTrio()
+    let rights =
+      "on >sentinel-secret &+switch-master +sentinel|get-master-addr-by-name +subscribe +ping +client|setname"
+    for port in trio.ports {
+      #expect(try RedisProcess.command("ACL SETUSER watcher \(rights)", port: port).hasPrefix("+OK"))
+      let less = "ACL SETUSER default -sentinel|get-master-addr-by-name -subscribe"
+      #expect(try RedisProcess.command(less, port: port).hasPrefix("+OK"))
+    }
+    let stranger = try RoostProcess(["--redis", trio.url, "--workers", "1"])
+    _ = try stranger.process.line(with: "no sentinel knows the master")
+    let wrong = try RoostProcess(["--redis", trio.url, "--workers", "1", "--redis-sentinel-password", "wrong"])
+    _ = try wrong.process.line(with: "check --redis-sentinel-user and --redis-sentinel-password")
+    let nodes = try Cluster.nodes(
+      on: trio.url, ["--redis-sentinel-user", "watcher", "--redis-sentinel-password", "sentinel-secret"])
+    let (ann, bob) = (try nodes[0].connect("ann"), try nodes[1].connect("bob"))
+    try useAll(nodes, ann, bob, room: "r")
+    trio.master.kill()
+    for n in 11...20 { try ann.insist(n, in: "r") }
+    for node in [stranger, wrong] { #expect(try node.http.get("/readyz").status == 503) }
+    for node in nodes + [wrong] { #expect(!node.process.output.contains("sentinel-secret")) }
+  }
+
+  @Test("logs in to sentinels that have a password, and says which setting is missing")
+  func sentinelPassword() throws {
+    let trio = try SentinelTrio()
+    for port in trio.ports {
+      #expect(try RedisProcess.command("ACL SETUSER default resetpass >sentinel-secret", port: port).hasPrefix("+OK"))
+    }
+    let stranger = try RoostProcess(["--redis", trio.url, "--workers", "1"])
+    _ = try stranger.process.line(with: "--redis-sentinel-password")
+    let node = try Cluster.nodes(1, on: trio.url, ["--redis-sentinel-password", "sentinel-secret"])[0]
+    #expect(try node.connect("ann").ask(#""type":"join","room":"r""#).type == "joined")
+  }
+
+  @Test("names redis+cluster:// when redis:// leads to a node of a cluster")
+  func clusterByWrongName() throws {
+    let cluster = try RedisClusterProcesses()
+    for database in ["", "/1"] {
+      let url = "redis://127.0.0.1:\(cluster.masters[0].port)\(database)"
+      let node = try RoostProcess(["--redis", url, "--workers", "1"])
+      _ = try node.process.line(with: "redis+cluster://")
+      #expect(try node.http.get("/readyz").status == 503)
+    }
+  }
 }

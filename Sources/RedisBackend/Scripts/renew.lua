@@ -1,11 +1,15 @@
 -- Renews a node's lease and tells whose lease has run out: the one upkeep of presence, at constant cost.
--- KEYS  1 leases  2 the node's report  3 swept  4 leaving
+-- KEYS  1 leases  2 the node's report  3 swept  4 leaving  5 owner
 -- ARGV  1 node  2 lease ms  3 report  4 whether this is the first renewal of this process: 0 or 1  5 mark life ms
 --       6 how long after a mark its sweeper may still be at work, ms  7 for how long a node may hand over, ms
--- Reply standing (0 held, 1 forgotten, 2 swept), nodes whose lease has run out, nodes that have handed over, the time
+--       8 this process
+-- Reply standing (0 held, 1 forgotten, 2 swept, 3 another process has the node's id, and nothing was renewed), nodes whose lease has run out, nodes that have handed over, the time
 --       of Redis in ms, 1 when the node was recalled, else 0
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local owner = redis.call('GET', KEYS[5])
+if owner and owner ~= ARGV[8] then return { 3, {}, {}, now, 0 } end
+redis.call('SET', KEYS[5], ARGV[8], 'PX', ARGV[2])
 local standing = 0
 local mark = redis.call('ZSCORE', KEYS[3], ARGV[1])
 if mark then
