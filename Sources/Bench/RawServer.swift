@@ -39,7 +39,8 @@ final class RawServer: EventHandler {
     buffer = .allocate(byteCount: RawServer.readBytes, alignment: 64)
     handler = loop.attach(self)
     guard let address = Address(numericHost: "127.0.0.1", port: port) else { throw SystemError("parse 127.0.0.1") }
-    listener = try Listener(loop, on: address, reusePort: false, refusal: []) { [weak self] socket, _ in
+    let bound = try BoundSocket.open(address, isShared: false)
+    listener = Listener(loop, on: bound, refusal: []) { [weak self] socket, _ in
       self?.accept(socket)
     }
     try listener?.listen()

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 
 extern int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
+extern int pipe2(int ends[2], int flags);
 extern int memfd_create(const char *name, unsigned int flags);
 
 // io_uring: two system calls and memory that the kernel shares (io_uring(7)). There is no function for them in the C

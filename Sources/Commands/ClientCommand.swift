@@ -54,6 +54,12 @@ public enum ClientCommand: String, CaseIterable, Sendable {
     }
   }
 
+  /// The environment variables that any of these commands reads.
+  public static var environmentVariables: [String] {
+    (ClientSettings.administration + ClientSettings.membership + ClientSettings.address)
+      .filter(\.isInEnvironment).map(\.variable)
+  }
+
   private var table: OptionTable<ClientSettings> {
     let options =
       switch self {

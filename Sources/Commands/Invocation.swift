@@ -2,7 +2,7 @@ import Settings
 
 /// Which command a command line means.
 public enum Invocation: Equatable, Sendable {
-  /// The node itself, with the arguments behind `serve`; also when no command is named.
+  /// The node itself, with the arguments behind `serve`; also when there are flags and no command.
   case serve([String])
   /// The load generator, with the arguments behind `bench`.
   case bench([String])
@@ -16,7 +16,8 @@ public enum Invocation: Equatable, Sendable {
   public init(_ arguments: [String]) {
     let rest = Array(arguments.dropFirst())
     switch arguments.first {
-    case nil: self = .serve([])
+    // Nobody who types the name alone to see what it does wants a server: the node needs the command, or a flag.
+    case nil: self = .help
     case "help":
       guard let name = rest.first, name != "help" else {
         self = .help
@@ -44,7 +45,7 @@ public enum Invocation: Equatable, Sendable {
 
   /// The list of all commands that `roost help` prints.
   public static var helpText: String {
-    var entries = [("serve [OPTIONS]", "Runs a node (the default command).")]
+    var entries = [("serve [OPTIONS]", "Runs a node (the default command when there are options).")]
     for command in ClientCommand.allCases {
       let firstSentence = command.summary.prefix { $0 != "." } + "."
       entries.append(("\(command.rawValue) \(command.usage)", String(firstSentence)))

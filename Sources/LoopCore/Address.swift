@@ -47,13 +47,28 @@ public struct Address: Sendable {
     self = first
   }
 
+  /// Why a name has no addresses.
+  struct Unresolved: Error {
+    /// Whether the name service may know more later.
+    let isTemporary: Bool
+  }
+
   /// Asks the system for the stream addresses of a name. Blocks; returns nil when the name is unknown.
   static func lookUp(_ host: String, _ port: UInt16, flags: Int32) -> [Address]? {
+    switch resolve(host, port, flags: flags) {
+    case .success(let addresses): addresses
+    case .failure: nil
+    }
+  }
+
+  /// Asks the system for the stream addresses of a name. Blocks.
+  static func resolve(_ host: String, _ port: UInt16, flags: Int32) -> Result<[Address], Unresolved> {
     var hints = addrinfo()
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     hints.ai_flags = flags
     var list: UnsafeMutablePointer<addrinfo>?
-    guard getaddrinfo(host, String(port), &hints, &list) == 0 else { return nil }
+    let code = getaddrinfo(host, String(port), &hints, &list)
+    guard code == 0 else { return .failure(Unresolved(isTemporary: code == EAI_AGAIN)) }
     defer { freeaddrinfo(list) }
     var addresses: [Address] = []
     var next = list
@@ -61,7 +76,21 @@ public struct Address: Sendable {
       addresses.append(Address(entry.ai_addr, entry.ai_addrlen))
       next = entry.ai_next
     }
-    return addresses
+    return .success(addresses)
+  }
+
+  /// The same address with another port; a Unix socket has none.
+  func with(port: UInt16) -> Address {
+    var copy = self
+    // Safe because the storage is as large and as aligned as any address it is written as.
+    withUnsafeMutableBytes(of: &copy.storage) { bytes in
+      switch family {
+      case AF_INET: bytes.bindMemory(to: sockaddr_in.self)[0].sin_port = port.bigEndian
+      case AF_INET6: bytes.bindMemory(to: sockaddr_in6.self)[0].sin6_port = port.bigEndian
+      default: break
+      }
+    }
+    return copy
   }
 
   /// Lends the bytes of the numeric host in network order: 4, 16, or none for a Unix socket.

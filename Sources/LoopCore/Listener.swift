@@ -8,7 +8,7 @@ public final class Listener: EventHandler {
   private static let acceptsPerEventMax = 64
 
   private let loop: EventLoop
-  private let descriptor: Int32
+  private let socket: BoundSocket
   private var reserve: Int32
   private var handler = EventLoop.HandlerID(index: 0)
   private let refusal: [UInt8]
@@ -16,41 +16,38 @@ public final class Listener: EventHandler {
   private var isOpen = true
 
   /// The port that was bound: the one asked for, or the one the system chose for 0.
-  public let port: UInt16
+  public var port: UInt16 { socket.port }
   /// Connections refused because the process had no descriptor left.
   public private(set) var refusedCount: UInt64 = 0
 
-  /// Binds, so that a port which is taken is known at once. Nobody can connect before `listen`.
+  /// Takes over a bound socket. Nobody can connect before `listen`.
   ///
   /// - Parameters:
-  ///   - reusePort: lets several processes share the port (SO_REUSEPORT); the kernel spreads connections.
   ///   - refusal: bytes sent to a connection that is refused for lack of descriptors, before it is closed.
   ///   - accepted: takes over each new non-blocking descriptor, on the loop's thread.
   public init(
-    _ loop: EventLoop, on address: Address, reusePort: Bool, refusal: [UInt8],
-    accepted: @escaping (Int32, Address) -> Void
-  ) throws(SystemError) {
+    _ loop: EventLoop, on socket: BoundSocket, refusal: [UInt8], accepted: @escaping (Int32, Address) -> Void
+  ) {
     self.loop = loop
+    self.socket = socket
     self.refusal = refusal
     self.accepted = accepted
-    descriptor = try Listener.open(address, reusePort: reusePort)
+    socket.setInherited(false)
     reserve = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
-    port = Listener.boundPort(descriptor)
     handler = loop.attach(self)
   }
 
   /// Lets connections come. With SO_REUSEPORT this is the moment from which the kernel sends some of them here.
   public func listen() throws(SystemError) {
-    // The kernel cuts the backlog to net.core.somaxconn (4096 by default).
-    guard Glibc.listen(descriptor, 4096) == 0 else { throw SystemError("listen on port \(port)") }
-    try loop.watch(descriptor, for: .read, handler: handler, token: 0)
+    try socket.listen()
+    try loop.watch(socket.descriptor, for: .read, handler: handler, token: 0)
   }
 
-  /// Stops listening. Idempotent.
+  /// Stops listening, also where the process that made the socket still holds it. Idempotent.
   public func close() {
     guard isOpen else { return }
     isOpen = false
-    Socket.close(descriptor)
+    socket.end()
     Socket.close(reserve)
   }
 
@@ -90,37 +87,8 @@ public final class Listener: EventHandler {
     // Safe because a sockaddr_storage has room for any address, and `length` says so to the kernel.
     withUnsafeMutablePointer(to: &storage) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        accept4(descriptor, $0, &length, Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue))
+        accept4(socket.descriptor, $0, &length, Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue))
       }
     }
-  }
-
-  private static func open(_ address: Address, reusePort: Bool) throws(SystemError) -> Int32 {
-    let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-    let descriptor = socket(address.family, type, 0)
-    guard descriptor >= 0 else { throw SystemError("socket") }
-    var one: Int32 = 1
-    let size = socklen_t(MemoryLayout<Int32>.size)
-    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, size)
-    if reusePort { setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, size) }
-    // Accepted sockets inherit it: no system call per connection.
-    Socket.setNoDelay(descriptor)
-    let isBound = address.withSockaddr { bind(descriptor, $0, $1) } == 0
-    guard isBound else {
-      let error = SystemError("bind \(address.host):\(address.port)")
-      Socket.close(descriptor)
-      throw error
-    }
-    return descriptor
-  }
-
-  private static func boundPort(_ descriptor: Int32) -> UInt16 {
-    var storage = sockaddr_storage()
-    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    // Safe because a sockaddr_storage has room for any address, and `length` says so to the kernel.
-    _ = withUnsafeMutablePointer(to: &storage) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
-    }
-    return Address(storage: storage, length: length).port
   }
 }

@@ -1,20 +1,12 @@
 import COpenSSL
 
-/// A TLS failure, with OpenSSL's own words for it.
+/// A TLS failure, with what OpenSSL found, in plain words.
 public struct TLSError: Error, CustomStringConvertible {
   public let description: String
 
   /// Takes the oldest entry of OpenSSL's error queue and empties it.
   init(_ what: String) {
-    let code = ERR_get_error()
-    ERR_clear_error()
-    guard code != 0 else {
-      description = what
-      return
-    }
-    var text = [CChar](repeating: 0, count: 256)
-    ERR_error_string_n(code, &text, text.count)
-    description = "\(what): \(String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))"
+    description = OpenSSLReason.take().map { "\(what): \($0)" } ?? what
   }
 }
 

@@ -16,18 +16,22 @@ public enum ServeCommand {
 
   /// Runs a node, or what `arguments`, which begin behind `serve`, ask for instead. Returns only after an orderly end;
   /// SIGPIPE must be ignored.
-  public static func run(arguments: [String], environment: [String: String]) {
+  ///
+  /// - Parameter otherVariables: environment variables that other commands read, so that the log does not call them unknown.
+  public static func run(arguments: [String], environment: [String: String], otherVariables: [String] = []) {
     do {
       let cores = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
       switch try ServerSettings.parse(arguments: arguments, environment: environment, coreCount: cores) {
       case .help(let text): print(text)
       case .version: print("roost \(Node.version)")
-      case .serve(let settings): try serve(settings, environment)
+      case .serve(let settings): try serve(settings, environment, otherVariables)
       }
     } catch let error as SettingsError {
       fail(Exit.usage, error.message)
     } catch Node.Failure.keys(let fault) {
       fail(Exit.usage, "cannot use the keys for tokens: \(fault)")
+    } catch Node.Failure.cannotListen(let fault) {
+      fail(fault.isWrongSetting ? Exit.usage : Exit.unavailable, String(describing: fault))
     } catch let error as Node.Failure {
       fail(Exit.unavailable, String(describing: error))
     } catch {
@@ -35,7 +39,9 @@ public enum ServeCommand {
     }
   }
 
-  private static func serve(_ settings: ServerSettings, _ environment: [String: String]) throws {
+  private static func serve(
+    _ settings: ServerSettings, _ environment: [String: String], _ otherVariables: [String]
+  ) throws {
     if let problem = unsupported(settings) { throw SettingsError(message: problem) }
     if settings.redis?.usesTLS == true {
       do throws(TLSError) { _ = try Node.redisTLS(settings) } catch {
@@ -43,12 +49,17 @@ public enum ServeCommand {
       }
     }
     OpenFiles.raiseLimit()
-    let worker = WorkerPage.inherited(environment)
+    let worker = Worker.inherited(environment)
+    // A worker's supervisor has told of them.
+    let notes =
+      worker == nil
+      ? ServerSettings.unknownVariables(in: environment, others: otherVariables + Worker.Variable.all) : []
     if settings.workers > 1, worker == nil {
-      let supervisor = try Supervisor(settings, arguments: CommandLine.arguments, environment: environment)
+      let supervisor = try Supervisor(
+        settings, arguments: CommandLine.arguments, environment: environment, notes: notes)
       exit(try supervisor.run())
     }
-    try Node(settings, worker: worker).run()
+    try Node(settings, worker: worker, notes: notes).run()
   }
 
   /// What the settings know and this version does not build yet: refused, never silently ignored.

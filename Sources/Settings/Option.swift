@@ -86,6 +86,9 @@ public struct Option<Target: Sendable>: Sendable {
   /// The name of the environment variable, such as `ROOST_PING_INTERVAL`.
   public var variable: String { "ROOST_" + words.map { $0.uppercased() }.joined(separator: "_") }
 
+  /// Whether an environment variable sets the option.
+  public var isInEnvironment: Bool { reach.includesEnvironment }
+
   /// Puts options under one heading of the help.
   public static func group(_ group: String, _ options: [Self]) -> [Self] {
     options.map { option in

@@ -37,6 +37,11 @@ extension ServerSettings {
     return .serve(settings)
   }
 
+  private var isBehindSentinels: Bool {
+    if case .sentinel = redis?.topology { return true }
+    return false
+  }
+
   /// What two settings demand of each other and do not get; nil when they agree.
   private var contradiction: String? {
     if authentication == .jwt, jwtSecret == nil, jwtSecretPath == nil, jwtPublicKeyPath == nil, jwksLocation == nil {
@@ -52,6 +57,12 @@ extension ServerSettings {
     if redisAuthorityPath != nil || redisCertificatePath != nil, redis?.usesTLS != true {
       return "--redis-ca and --redis-cert are for TLS; expected --redis rediss://"
     }
+    if redisSentinelUser != nil, redisSentinelPassword == nil {
+      return "--redis-sentinel-user needs --redis-sentinel-password"
+    }
+    if redisSentinelPassword != nil, !isBehindSentinels {
+      return "--redis-sentinel-password is for sentinels; expected --redis redis+sentinel://"
+    }
     if redirectPort != nil, tlsCertificatePath == nil {
       return "--redirect-port needs TLS to redirect to; expected --tls-cert and --tls-key"
     }
@@ -65,5 +76,30 @@ extension ServerSettings {
       return "--workers \(workers) needs a fixed --port: with 0 every worker would take another one"
     }
     return nil
+  }
+
+  /// The flags of limits that were not set, whose defaults spare private addresses.
+  public var limitsByDefault: [String] {
+    let limits: [(String, Int?)] = [
+      ("--rate", messagesPerSecondMax), ("--rate-bytes", bytesPerSecondMax), ("--room-rate", roomPublishesPerSecondMax),
+      ("--handshake-rate", handshakesPerSecondMax), ("--max-connections-per-address", connectionsPerAddressMax),
+      ("--max-connections-per-user", connectionsPerUserMax),
+    ]
+    return limits.filter { $0.1 == nil }.map(\.0)
+  }
+
+  /// The settings about tokens that are set though `auth=none` looks at none, as a list of flags; nil when there are none.
+  public var unusedTokenSettings: String? {
+    guard authentication == .none else { return nil }
+    let defaults = ServerSettings()
+    let flags: [(String, Bool)] = [
+      ("--jwt-secret", jwtSecret != nil), ("--jwt-secret-file", jwtSecretPath != nil),
+      ("--jwt-public-key", jwtPublicKeyPath != nil), ("--jwks", jwksLocation != nil),
+      ("--jwks-refresh", jwksRefreshMilliseconds != defaults.jwksRefreshMilliseconds),
+      ("--jwt-audience", !jwtAudiences.isEmpty), ("--jwt-issuer", !jwtIssuers.isEmpty),
+      ("--jwt-leeway", jwtLeewayMilliseconds != defaults.jwtLeewayMilliseconds),
+    ]
+    let set = flags.filter(\.1).map(\.0)
+    return set.isEmpty ? nil : set.joined(separator: ", ")
   }
 }

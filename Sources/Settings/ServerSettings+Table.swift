@@ -52,6 +52,13 @@ extension ServerSettings {
         }
       }.secret(),
       .text(
+        "redisSentinelUser", \.redisSentinelUser, "TEXT", "user that the sentinels know", whenUnset: "their default one"
+      ),
+      .text(
+        "redisSentinelPassword", \.redisSentinelPassword, "TEXT",
+        "password for the sentinels, where it is another than in --redis", whenUnset: "that of --redis"
+      ).secret(),
+      .text(
         "redisCa", \.redisAuthorityPath, "FILE", "PEM file with the authorities to trust for rediss://",
         whenUnset: "the system's"),
       .text("redisCert", \.redisCertificatePath, "FILE", "PEM file with the certificate shown to Redis"),

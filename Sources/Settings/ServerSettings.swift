@@ -47,6 +47,10 @@ public struct ServerSettings: Sendable {
 
   /// nil: the embedded broker.
   public var redis: RedisURL?
+  /// The user of the sentinels; set only with their password.
+  public var redisSentinelUser: String?
+  /// The password of the sentinels; nil: they are offered the one of `redis`.
+  public var redisSentinelPassword: String?
   /// PEM file with the authorities that sign Redis' certificate; nil: the system's.
   public var redisAuthorityPath: String?
   /// PEM file with this client's certificate for Redis; nil: none is shown.

@@ -10,7 +10,9 @@ struct Roost {
     // A peer that closes while we write must not end the process.
     signal(SIGPIPE, SIG_IGN)
     switch Invocation(Array(CommandLine.arguments.dropFirst())) {
-    case .serve(let arguments): ServeCommand.run(arguments: arguments, environment: environment())
+    case .serve(let arguments):
+      ServeCommand.run(
+        arguments: arguments, environment: environment(), otherVariables: ClientCommand.environmentVariables)
     case .client(let command, let arguments):
       exit(command.run(arguments: arguments, environment: environment(), version: ServeCommand.version))
     case .bench(let arguments): exit(Bench.run(arguments: arguments, environment: environment()))

@@ -48,7 +48,7 @@ struct LoopTests {
     let loop = try EventLoop()
     var accepted: [(socket: Int32, host: String)] = []
     let address = try #require(Address(numericHost: "127.0.0.1", port: 0))
-    let listener = try Listener(loop, on: address, reusePort: false, refusal: []) {
+    let listener = Listener(loop, on: try BoundSocket.open(address, isShared: false), refusal: []) {
       accepted.append(($0, $1.host))
     }
     #expect(listener.port > 0)
@@ -68,20 +68,59 @@ struct LoopTests {
     #expect(throws: TestFailure.self) { try TCPConnection(port: listener.port) }
   }
 
-  @Test("says which port is taken, and lets several listeners share one when asked")
+  @Test("says which port is taken, and lets several sockets share one when asked")
   func sharedPort() throws {
-    let loop = try EventLoop()
     let any = try #require(Address(numericHost: "127.0.0.1", port: 0))
-    let first = try Listener(loop, on: any, reusePort: true, refusal: []) { socket, _ in Socket.close(socket) }
-    let same = try #require(Address(numericHost: "127.0.0.1", port: first.port))
-    let second = try Listener(loop, on: same, reusePort: true, refusal: []) { socket, _ in Socket.close(socket) }
+    let first = try BoundSocket.open(any, isShared: true)
+    let second = try first.twin()
+    defer { for socket in [first, second] { socket.close() } }
     #expect(second.port == first.port)
-    for listener in [first, second] { try listener.listen() }
-    let error = #expect(throws: SystemError.self) {
-      _ = try Listener(loop, on: same, reusePort: false, refusal: []) { _, _ in }
-    }
+    #expect(!first.isListening)
+    for socket in [first, second] { try socket.listen() }
+    #expect(first.isListening)
+    let same = try #require(Address(numericHost: "127.0.0.1", port: first.port))
+    let error = #expect(throws: SystemError.self) { _ = try BoundSocket.open(same, isShared: false) }
     #expect(error?.code == EADDRINUSE)
     #expect(error?.description.contains("127.0.0.1:\(first.port)") == true)
+  }
+
+  @Test("gives a port to one of two sockets that are bound unshared, and shares it with nobody before that")
+  func claimedPort() throws {
+    let any = try #require(Address(numericHost: "127.0.0.1", port: 0))
+    let first = try BoundSocket.open(any, isShared: false)
+    let same = try #require(Address(numericHost: "127.0.0.1", port: first.port))
+    let second = try BoundSocket.open(same, isShared: false)
+    defer { first.close() }
+    try first.listen()
+    #expect(throws: SystemError.self) { try second.listen() }
+    #expect(throws: SystemError.self) { try first.twin() }
+    second.close()
+    first.share()
+    let twin = try first.twin()
+    twin.close()
+  }
+
+  @Test("ends a socket for every process that holds it")
+  func endedSocket() throws {
+    let any = try #require(Address(numericHost: "127.0.0.1", port: 0))
+    let socket = try BoundSocket.open(any, isShared: false)
+    let copy = BoundSocket(adopting: dup(socket.descriptor))
+    defer { copy.close() }
+    try socket.listen()
+    socket.end()
+    #expect(!copy.isListening)
+    #expect(throws: TestFailure.self) { try TCPConnection(port: copy.port) }
+  }
+
+  @Test("tells a child that its parent has ended, also when it ended before")
+  func parentWatch() throws {
+    let loop = try EventLoop()
+    let ends = try ParentWatch.makePipe()
+    var endings = 0
+    let watch = try ParentWatch(loop, descriptor: ends.child) { endings += 1 }
+    close(ends.parent)
+    try drive(loop) { endings == 1 }
+    withExtendedLifetime(watch) {}
   }
 
   @Test("brings a signal as an event of the loop")

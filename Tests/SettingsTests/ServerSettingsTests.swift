@@ -146,6 +146,8 @@ struct ServerSettingsTests {
       (["--redis", "redis://h", "--redis-ca", "c"], ["--redis-ca", "rediss://"]),
       (["--tls-key", "c"], ["--tls-cert is missing"]), (["--workers", "2"], ["--workers 2 needs --redis"]),
       (["--workers", "2", "--redis", "redis://h", "--port", "0"], ["fixed --port"]),
+      (["--redis", "redis+sentinel://h/m", "--redis-sentinel-user", "u"], ["--redis-sentinel-password"]),
+      (["--redis", "redis://h", "--redis-sentinel-password", "p"], ["redis+sentinel://"]),
       (["--redirect-port", "80"], ["--redirect-port", "--tls-cert"]),
       (["--trusted-proxies", "10.0.0.1/8"], ["--trusted-proxies", "10.0.0.0/8"]),
       (["--trusted-proxies", "proxy.example"], ["--trusted-proxies", "no address"]),

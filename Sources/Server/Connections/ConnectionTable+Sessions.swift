@@ -41,13 +41,15 @@ extension ConnectionTable {
   /// Tells every WebSocket to come back elsewhere, each at its own random moment within `milliseconds`, and closes it
   /// then with 1012: the other nodes get their guests one by one.
   func drain(within milliseconds: Int) {
+    let schedule = DrainSchedule(drainMilliseconds: milliseconds)
+    var generator = SystemRandomNumberGenerator()
     for index in 0..<connections.end where connections.isOccupied(index) {
       let id = connections.id(at: index)
       guard connections[index].stage == .websocket, let session = connections[index].session else {
         if connections[index].stage == .request { finish(index) }
         continue
       }
-      let moment = Int.random(in: 0...max(0, milliseconds - Deadlines.drainReserveMilliseconds))
+      let moment = schedule.moment(using: &generator)
       hub.announceReconnect(session, afterMilliseconds: moment)
       loop.after(milliseconds: moment) { [weak self] in
         guard let self, self.connections.contains(id) else { return }

@@ -11,8 +11,6 @@ enum Deadlines {
   static let finishMilliseconds = 10_000
   /// After our end of the connection the peer's must come by then.
   static let lingerMilliseconds = 2000
-  /// The last part of a drain belongs to the close handshakes, not to clients that still wait for their moment.
-  static let drainReserveMilliseconds = 1000
 }
 
 extension ConnectionTable {

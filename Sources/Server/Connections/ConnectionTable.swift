@@ -80,6 +80,8 @@ final class ConnectionTable: EventHandler, TickParticipant {
   let addressRefusal: [UInt8]
   /// A local peer that sent `X-Forwarded-For` without being trusted: probably a proxy that nobody has named.
   var unnamedProxy: [UInt8]?
+  /// Where the clients that have opened a WebSocket come from.
+  var clientOrigins = ClientOrigins()
   /// Open WebSockets.
   var webSocketCount = 0
 

@@ -144,6 +144,7 @@ extension ConnectionTable {
       connections[index].isCounted = true
     }
     connections[index].address = request.address
+    clientOrigins.note(Peer(text: request.address).address)
     return true
   }
 }

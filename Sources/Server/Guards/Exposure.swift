@@ -9,7 +9,7 @@ enum Exposure {
   /// One sentence for each thing that is open; none for a node that may be on the internet as it is.
   static func warnings(_ settings: ServerSettings) -> [String] {
     // Nobody else can reach it.
-    if IPAddress(settings.host)?.isLoopback == true { return authentication(settings) }
+    if settings.host == "localhost" || IPAddress(settings.host)?.isLoopback == true { return authentication(settings) }
     var warnings = authentication(settings)
     if settings.tlsCertificatePath == nil, settings.trustedProxies.isEmpty {
       warnings.append(
@@ -28,8 +28,23 @@ enum Exposure {
     return warnings
   }
 
+  /// Says that limits which nobody has set have applied to nobody so far; nil when every limit was set.
+  static func idleLimits(_ settings: ServerSettings, _ origins: ClientOrigins) -> String? {
+    let unset = settings.limitsByDefault
+    guard !unset.isEmpty else { return nil }
+    let count = origins.loopbackCount + origins.privateCount
+    return "all \(count) clients so far have private addresses, which the default limits spare: "
+      + "\(unset.joined(separator: ", ")) have applied to nobody. Clients that come through a proxy or NAT "
+      + "need --trusted-proxies (and --proxy-protocol for TCP proxies) to be told apart; a limit that is set counts for "
+      + "all addresses"
+  }
+
   private static func authentication(_ settings: ServerSettings) -> [String] {
     guard settings.authentication == .none else { return [] }
-    return ["auth=none: anyone may connect under any name; for development, never on the internet"]
+    var warnings = ["auth=none: anyone may connect under any name; for development, never on the internet"]
+    if let unused = settings.unusedTokenSettings {
+      warnings.append("\(unused): auth=none checks no token; set --auth jwt, or leave these settings out")
+    }
+    return warnings
   }
 }

@@ -129,7 +129,8 @@ final class Routes: RequestRouter {
   /// 503 while a load balancer should send nobody here: while draining, and while the broker is out of reach.
   private func readiness() -> Response {
     if node.isDraining { return .text(status: 503, "draining\n") }
-    return node.isReady ? .text("ready\n") : .text(status: 503, "Redis is out of reach\n")
+    guard let reason = node.redis?.unreadyReason else { return .text("ready\n") }
+    return .text(status: 503, Array("\(reason)\n".utf8))
   }
 
   // MARK: WebSocket

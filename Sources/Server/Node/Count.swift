@@ -17,4 +17,11 @@ enum Count: Int, CaseIterable {
 
   /// Words of one worker.
   static let words = refusals + LimitName.allCases.count
+
+  /// Whether a word tells how much there is now, and not how often something has happened: a gauge of Prometheus.
+  static func isLevel(_ word: Int) -> Bool { levels.contains { $0.rawValue == word } }
+
+  private static let levels: [Count] = [
+    .webSockets, .eventStreams, .pollers, .rooms, .queueBytes, .redisUp, .residentBytes, .openDescriptors,
+  ]
 }

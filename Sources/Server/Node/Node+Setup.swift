@@ -109,10 +109,12 @@ extension Node {
   static func makeRedis(
     _ url: RedisURL, _ settings: ServerSettings, _ loop: EventLoop, _ id: [UInt8], _ log: Log
   ) throws(Failure) -> RedisBroker {
-    let configuration = RedisConfiguration(
+    var configuration = RedisConfiguration(
       topology: topology(url.topology), user: url.user, password: url.password, database: url.database,
       prefix: settings.redisPrefix, historySize: settings.historyMessagesMax,
       historyTTLMilliseconds: settings.historyTTLMilliseconds, rules: roomRules(settings))
+    configuration.sentinelUser = settings.redisSentinelUser
+    configuration.sentinelPassword = settings.redisSentinelPassword
     var tls: TLSClientContext?
     if url.usesTLS {
       do throws(TLSError) { tls = try redisTLS(settings) } catch { throw .certificate(error) }
@@ -123,6 +125,7 @@ extension Node {
       switch $0 {
       case .info: log.info($1)
       case .warning: log.warn($1)
+      case .error: log.error($1)
       }
     }
   }

@@ -14,7 +14,7 @@ public final class Node {
 
   /// How `run` ended.
   public enum Failure: Error, CustomStringConvertible {
-    case cannotListen(SystemError, port: Int)
+    case cannotListen(ListenFault)
     case system(SystemError)
     case certificate(TLSError)
     /// Keys for tokens that cannot be read or used.
@@ -22,8 +22,7 @@ public final class Node {
 
     public var description: String {
       switch self {
-      case .cannotListen(let error, let port):
-        "cannot listen on port \(port): \(error). Is another program using it? Choose one with --port"
+      case .cannotListen(let fault): String(describing: fault)
       case .system(let error): String(describing: error)
       case .certificate(let error): String(describing: error)
       case .keys(let fault): String(describing: fault)
@@ -48,11 +47,19 @@ public final class Node {
   private let sends: String
   private var routes: Routes?
   private(set) var listeners: [Listener] = []
+  /// The entries of the listeners, in the same order.
+  private var entries: [ListenPlan.Entry] = []
   private var signals: Signals?
+  private var stopRequests = StopRequests()
+  private let worker: Worker?
+  /// Warnings about the start, for the log.
+  private let notes: [String]
+  private var parentWatch: ParentWatch?
   /// The judge of tokens; nil without authentication.
   private var keys: KeyRing?
   private(set) var isDraining = false
   private var hasUnnamedProxy = false
+  private var hasWarnedOfIdleLimits = false
   var refusalReport = RefusalReport()
   /// Why `run` ended, when it was not asked to.
   private var failure: Failure?
@@ -64,11 +71,15 @@ public final class Node {
 
   /// Builds a node that does nothing yet.
   ///
-  /// - Parameter worker: which of several processes on the port this is, or nil for a single one.
-  public init(_ settings: ServerSettings, worker: WorkerPage?) throws(Failure) {
+  /// - Parameters:
+  ///   - worker: which of several processes on the port this is, or nil for a single one.
+  ///   - notes: warnings about the start for the log.
+  public init(_ settings: ServerSettings, worker: Worker?, notes: [String] = []) throws(Failure) {
     self.settings = settings
-    workerPage = worker
-    id = Node.makeID(settings.nodeID, worker: worker)
+    self.notes = notes
+    self.worker = worker
+    workerPage = worker?.page
+    id = Node.makeID(settings.nodeID, worker: worker?.page)
     log = Log(level: settings.logLevel, format: settings.logFormat, node: String(decoding: id, as: UTF8.self))
     do throws(SystemError) { loop = try EventLoop() } catch { throw .system(error) }
     origins = OriginPolicy(settings.origins)
@@ -105,14 +116,15 @@ public final class Node {
   public func run() throws(Failure) {
     do throws(SystemError) {
       signals = try Signals(loop, [SIGTERM, SIGINT, SIGHUP]) { [weak self] in self?.receive(signal: $0) }
+      if let worker {
+        parentWatch = try ParentWatch(loop, descriptor: worker.parent) { [weak self] in self?.supervisorEnded() }
+      }
     } catch {
       throw .system(error)
     }
     try loadCertificate()
     try loadKeys()
-    try bind(settings.port, .main)
-    if hasOwnAdminPort, let port = settings.adminPort { try bind(port, .admin) }
-    if let port = settings.redirectPort { try bind(port, .redirect) }
+    try bind()
     broker.start()
     everySecond()
     listenWhenReady(until: loop.now + Node.readinessWaitNanoseconds)
@@ -134,13 +146,16 @@ public final class Node {
   }
 
   private func listen() {
-    do throws(SystemError) {
-      for listener in listeners { try listener.listen() }
-      announceStart()
-    } catch {
-      failure = .cannotListen(error, port: settings.port)
-      loop.stop()
+    guard !isDraining else { return }
+    for (listener, entry) in zip(listeners, entries) {
+      do throws(SystemError) {
+        try listener.listen()
+      } catch {
+        failure = .cannotListen(ListenPlan(settings).fault(error, entry, port: listener.port))
+        return loop.stop()
+      }
     }
+    announceStart()
   }
 
   /// Seconds since this node was built.
@@ -179,8 +194,9 @@ public final class Node {
   /// there; open ones keep theirs. What cannot be read changes nothing.
   private func reload() {
     keys?.reload()
+    let hasRedisTLS = redis?.reloadTLS() == true
     guard settings.tlsCertificatePath != nil else {
-      if keys == nil { log.info("nothing to reload: there is neither a certificate nor a key") }
+      if keys == nil, !hasRedisTLS { log.info("nothing to reload: there is neither a certificate nor a key") }
       return
     }
     do throws(Failure) {
@@ -191,19 +207,25 @@ public final class Node {
     }
   }
 
-  private func bind(_ port: Int, _ entrance: Entrance) throws(Failure) {
-    let address = Address(numericHost: settings.host, port: UInt16(port))
+  private func bind() throws(Failure) {
+    let all = ListenPlan(settings)
+    var sockets: [(entry: ListenPlan.Entry, socket: BoundSocket)] = []
+    if let worker {
+      for (entrance, socket) in worker.sockets {
+        if let entry = all.all.first(where: { $0.entrance == entrance }) { sockets.append((entry, socket)) }
+      }
+    } else {
+      do throws(ListenFault) { sockets = try all.open() } catch { throw .cannotListen(error) }
+    }
     var refusal: [UInt8] = []
     ErrorResponse.make(.unavailable, "this node has no descriptors left: try again in a moment")
       .append(to: &refusal, connection: .close)
-    do throws(SystemError) {
-      guard let address else { throw SystemError("host \(settings.host)", code: EINVAL) }
-      let listener = try Listener(loop, on: address, reusePort: workerPage != nil, refusal: refusal) {
-        [weak self] socket, peer in self?.table.accept(socket, peer, entrance: entrance)
-      }
-      listeners.append(listener)
-    } catch {
-      throw .cannotListen(error, port: port)
+    for (entry, socket) in sockets {
+      entries.append(entry)
+      listeners.append(
+        Listener(loop, on: socket, refusal: refusal) { [weak self] socket, peer in
+          self?.table.accept(socket, peer, entrance: entry.entrance)
+        })
     }
   }
 
@@ -213,6 +235,7 @@ public final class Node {
     shrinkAfterCrowd()
     publishCounters()
     warnOfUnnamedProxy()
+    warnOfIdleLimits()
     reportRefusals()
     loop.after(milliseconds: 1000) { [weak self] in self?.everySecond() }
   }
@@ -247,11 +270,25 @@ public final class Node {
     if settings.adminToken == nil {
       log.warn("made an admin token for this start; set --admin-token to choose it", ("adminToken", adminToken))
     }
-    for warning in warnings { log.warn(warning) }
+    for warning in notes + warnings { log.warn(warning) }
   }
 
   /// What about this node is not fit for the internet, each as a sentence.
-  var warnings: [String] { Exposure.warnings(settings) + (hasUnnamedProxy ? [Node.unnamedProxy] : []) }
+  var warnings: [String] {
+    Exposure.warnings(settings) + (hasUnnamedProxy ? [Node.unnamedProxy] : []) + (idleLimitsWarning.map { [$0] } ?? [])
+  }
+
+  /// Set while limits that spare private addresses have applied to nobody.
+  private var idleLimitsWarning: String? {
+    table.clientOrigins.areAllLocal ? Exposure.idleLimits(settings, table.clientOrigins) : nil
+  }
+
+  /// Said once.
+  private func warnOfIdleLimits() {
+    guard !hasWarnedOfIdleLimits, let warning = idleLimitsWarning else { return }
+    hasWarnedOfIdleLimits = true
+    log.warn(warning)
+  }
 
   private static let unnamedProxy =
     "X-Forwarded-For from a peer that --trusted-proxies does not name: ignored, so that all clients behind it count as one"
@@ -266,11 +303,19 @@ public final class Node {
   // MARK: Ending
 
   private func receive(signal: Int32) {
-    switch signal {
-    case SIGINT where isDraining: loop.stop()
-    case SIGTERM, SIGINT: drain()
-    default: reload()
+    guard signal != SIGHUP else { return reload() }
+    switch stopRequests.take(signal, at: loop.now / 1_000_000) {
+    case .drain: drain()
+    case .endNow: loop.stop()
+    case .nothing: break
     }
+  }
+
+  /// Ends without the supervisor: it was killed, and its successor needs the port. Clients are sent away as in any drain.
+  private func supervisorEnded() {
+    log.warn("the supervisor has ended without this worker: draining")
+    for listener in listeners { listener.close() }
+    drain()
   }
 
   /// Ends in order: no new connections, everyone is told when to come back, closed at that moment, then the lease is

@@ -10,7 +10,7 @@ public final class Supervisor {
   private static let healthyMilliseconds: UInt64 = 10_000
   private static let restartDelayMillisecondsMax = 10_000
 
-  private struct Worker {
+  private struct Child {
     var process: pid_t
     var startedAt: UInt64
     var failures = 0
@@ -21,7 +21,11 @@ public final class Supervisor {
   private var environment: [String: String]
   private let loop: EventLoop
   private let log: Log
-  private var workers: [Worker] = []
+  private let sockets: WorkerSockets
+  private let page: WorkerPage
+  /// The pipe by whose end a worker knows that this process has ended.
+  private let lifetime: (parent: Int32, child: Int32)
+  private var workers: [Child] = []
   private var signals: Signals?
   private var isStopping = false
   private var exitStatus: Int32 = 0
@@ -29,28 +33,47 @@ public final class Supervisor {
   /// - Parameters:
   ///   - arguments: the command line as the process got it; workers get the same.
   ///   - environment: as the process got it; workers get it with their number.
+  ///   - notes: warnings about the start for the log.
   public init(
-    _ settings: ServerSettings, arguments: [String], environment: [String: String]
-  ) throws(SystemError) {
+    _ settings: ServerSettings, arguments: [String], environment: [String: String], notes: [String] = []
+  ) throws(Node.Failure) {
     self.settings = settings
     self.arguments = arguments
     self.environment = environment
-    loop = try EventLoop()
+    let pageDescriptor: Int32
+    do throws(SystemError) {
+      loop = try EventLoop()
+      pageDescriptor = try WorkerPage.makeFile(workers: settings.workers)
+      lifetime = try ParentWatch.makePipe()
+    } catch {
+      throw .system(error)
+    }
+    guard let page = WorkerPage(workers: settings.workers, descriptor: pageDescriptor) else {
+      throw .system(SystemError("mmap"))
+    }
+    self.page = page
+    do throws(ListenFault) {
+      sockets = try WorkerSockets(ListenPlan(settings), workers: settings.workers)
+    } catch {
+      throw .cannotListen(error)
+    }
     log = Log(level: settings.logLevel, format: settings.logFormat, node: "supervisor")
     if settings.adminToken == nil {
       let token = Node.makeToken()
       self.environment["ROOST_ADMIN_TOKEN"] = token
       log.warn("made an admin token for this start; set --admin-token to choose it", ("adminToken", token))
     }
-    self.environment[WorkerPage.countVariable] = String(settings.workers)
-    self.environment[WorkerPage.descriptorVariable] = String(try WorkerPage.makeFile(workers: settings.workers))
+    for note in notes { log.warn(note) }
+    self.environment[Worker.Variable.count] = String(settings.workers)
+    self.environment[Worker.Variable.page] = String(pageDescriptor)
+    self.environment[Worker.Variable.parent] = String(lifetime.child)
   }
 
   /// Runs until all workers have ended after a signal. Returns the exit status for the process.
   public func run() throws(SystemError) -> Int32 {
     signals = try Signals(loop, [SIGTERM, SIGINT, SIGHUP, SIGCHLD]) { [weak self] in self?.receive($0) }
-    for index in 0..<settings.workers { workers.append(Worker(process: try spawn(index), startedAt: loop.now)) }
-    log.info("started workers", ("workers", String(workers.count)), ("port", String(settings.port)))
+    for index in 0..<settings.workers { workers.append(Child(process: try spawn(index), startedAt: loop.now)) }
+    log.info("started workers", ("workers", String(workers.count)), ("port", String(sockets.port(.main) ?? 0)))
     loop.run()
     return exitStatus
   }
@@ -77,7 +100,9 @@ public final class Supervisor {
       guard process > 0 else { break }
       guard let index = workers.firstIndex(where: { $0.process == process }) else { continue }
       workers[index].process = 0
+      page.clearLevels(of: index)
       if isStopping {
+        sockets.end(index)
         if status != 0 { exitStatus = 1 }
       } else if let code = Supervisor.finalExit(status) {
         // A worker that refuses its settings would refuse them again.
@@ -109,6 +134,7 @@ public final class Supervisor {
     loop.after(milliseconds: delay) { [weak self] in
       guard let self, !self.isStopping else { return }
       do throws(SystemError) {
+        try self.sockets.renew(index)
         self.workers[index].process = try self.spawn(index)
         self.workers[index].startedAt = self.loop.now
       } catch {
@@ -119,19 +145,29 @@ public final class Supervisor {
   }
 
   private func spawn(_ index: Int) throws(SystemError) -> pid_t {
-    environment[WorkerPage.indexVariable] = String(index)
+    let inherited = sockets.inherited(by: index)
+    environment[Worker.Variable.index] = String(index)
+    environment[Worker.Variable.sockets] = Worker.text(inherited)
     var process: pid_t = 0
-    // The supervisor blocks the signals that it reads; a worker begins with none blocked.
+    // A worker begins with the signals blocked that it reads itself: one that comes before it can is kept for it.
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
-    var none = sigset_t()
-    sigemptyset(&none)
-    posix_spawnattr_setsigmask(&attributes, &none)
+    var blocked = sigset_t()
+    sigemptyset(&blocked)
+    for signal in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&blocked, signal) }
+    posix_spawnattr_setsigmask(&attributes, &blocked)
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+    // All else closes by itself: a socket that another worker held, too, would outlive the one that it is for.
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    for descriptor in inherited.map(\.socket.descriptor) + [lifetime.child] {
+      posix_spawn_file_actions_adddup2(&actions, descriptor, descriptor)
+    }
     let code = CStrings.with(arguments) { argv in
       CStrings.with(environment.map { "\($0.key)=\($0.value)" }) { envp in
-        posix_spawn(&process, "/proc/self/exe", nil, &attributes, argv, envp)
+        posix_spawn(&process, "/proc/self/exe", &actions, &attributes, argv, envp)
       }
     }
     guard code == 0 else { throw SystemError("posix_spawn", code: code) }

@@ -4,25 +4,14 @@ import LoopCore
 
 /// A page of memory that all workers of a port share: each writes its counts into its own row, any reads them all.
 ///
-/// Words are written whole, and a scrape that sees some of them a second older than others is still a scrape.
+/// Words are written whole, and a scrape that sees some of them a second older than others is still a scrape. A worker that
+/// takes the place of one that has ended goes on counting where that one stopped: what only grows never falls.
 public final class WorkerPage {
-  /// The environment variables by which a supervisor tells a worker who it is.
-  static let indexVariable = "ROOST_WORKER_INDEX"
-  static let countVariable = "ROOST_WORKER_COUNT"
-  static let descriptorVariable = "ROOST_WORKER_PAGE"
-
   public let index: Int
   let count: Int
   private let words: UnsafeMutablePointer<UInt64>
-
-  /// Opens the page that the supervisor left in the environment, or returns nil when there is no supervisor.
-  public static func inherited(_ environment: [String: String]) -> WorkerPage? {
-    guard let index = environment[indexVariable].flatMap(Int.init),
-      let count = environment[countVariable].flatMap(Int.init),
-      let descriptor = environment[descriptorVariable].flatMap(Int32.init), (0..<count).contains(index)
-    else { return nil }
-    return WorkerPage(index: index, count: count, descriptor: descriptor)
-  }
+  /// What earlier workers in this place have counted; 0 for what does not only grow.
+  private var inherited: [UInt64] = []
 
   /// Makes the page's file, which children inherit. Returns its descriptor.
   static func makeFile(workers: Int) throws(SystemError) -> Int32 {
@@ -31,20 +20,32 @@ public final class WorkerPage {
     return descriptor
   }
 
+  /// Opens the page as its maker, who has no row.
+  convenience init?(workers: Int, descriptor: Int32) { self.init(index: 0, count: workers, descriptor: descriptor) }
+
   private static func byteCount(_ workers: Int) -> Int { workers * Count.words * 8 }
 
-  private init?(index: Int, count: Int, descriptor: Int32) {
+  /// Opens the page as the worker of a row. Nil when the descriptor is none of such a page.
+  init?(index: Int, count: Int, descriptor: Int32) {
     self.index = index
     self.count = count
     let memory = mmap(nil, WorkerPage.byteCount(count), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
     guard let memory, memory != MAP_FAILED else { return nil }
     // Safe because the mapping has room for `count` rows of words and lives as long as the process.
     words = memory.assumingMemoryBound(to: UInt64.self)
+    inherited = (0..<Count.words).map { Count.isLevel($0) ? 0 : words[index * Count.words + $0] }
   }
 
   /// Writes this worker's row.
   func write(_ counts: [UInt64]) {
-    for (i, value) in counts.prefix(Count.words).enumerated() { words[index * Count.words + i] = value }
+    for (i, value) in counts.prefix(Count.words).enumerated() {
+      words[index * Count.words + i] = value &+ inherited[i]
+    }
+  }
+
+  /// Sets to 0 what a worker that has ended had: its connections, rooms and memory. What it counted stays.
+  func clearLevels(of worker: Int) {
+    for i in 0..<Count.words where Count.isLevel(i) { words[worker * Count.words + i] = 0 }
   }
 
   /// Adds up the rows of all workers.

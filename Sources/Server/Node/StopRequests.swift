@@ -1,0 +1,27 @@
+import Glibc
+
+/// Tells a second Ctrl-C, which ends a drain at once, from a copy of the first. Pure.
+///
+/// A terminal sends Ctrl-C to every process of its foreground group, and a supervisor passes it on to its workers, so a
+/// worker gets two for one.
+struct StopRequests {
+  /// What a signal asks for.
+  enum Request: Equatable { case drain, endNow, nothing }
+
+  /// A signal this soon after the first is its copy: nobody who decides anew is as fast, and no copy is as late. In
+  /// milliseconds.
+  static let copyMilliseconds: UInt64 = 1000
+
+  private var firstAt: UInt64?
+
+  /// - Parameters:
+  ///   - signal: SIGINT or SIGTERM; only SIGINT ends a drain, for supervisors repeat the other.
+  ///   - now: milliseconds of any clock that does not go back.
+  mutating func take(_ signal: Int32, at now: UInt64) -> Request {
+    guard let firstAt else {
+      self.firstAt = now
+      return .drain
+    }
+    return signal == SIGINT && now >= firstAt + StopRequests.copyMilliseconds ? .endNow : .nothing
+  }
+}
