@@ -63,9 +63,10 @@ struct NodeIDTests {
     #expect(try !bob.settle().contains { $0.type == "user_left" })
     first.process.signal(SIGTERM)
     try second.awaitReady(within: 20)
-    #expect(try second.connect("ann").ask(#""type":"join","room":"r""#).type == "joined")
+    let returned = try second.connect("ann")
+    #expect(try returned.ask(#""type":"join","room":"r""#).type == "joined")
     try eventually("presence is whole") { try witness.inspect("presence/r")["users"]?.asInt == 2 }
-    withExtendedLifetime(store) {}
+    withExtendedLifetime((store, returned)) {}
   }
 
   @Test(

@@ -50,8 +50,8 @@ struct ServerSettingsTests {
   func threeNames() throws {
     let values: [String: String] = [
       "host": "::1", "port": "0", "adminPort": "9", "tlsCert": "c", "tlsKey": "k", "redirectPort": "8",
-      "origins": "https://a.example,*.b.example", "redis": "rediss://h", "redisCa": "a.pem", "redisCert": "r",
-      "redisKey": "rk", "redisPrefix": "p", "nodeId": "n-1",
+      "origins": "https://a.example,*.b.example", "redis": "rediss+sentinel://h/m", "redisCa": "a.pem",
+      "redisCert": "r", "redisSentinelUser": "su", "redisSentinelPassword": "sp", "redisKey": "rk", "redisPrefix": "p", "nodeId": "n-1",
       "workers": "1", "auth": "jwt", "jwtSecret": "s", "jwtPublicKey": "k.pem", "jwks": "https://x/jwks",
       "jwtSecretFile": "secrets", "jwksRefresh": "1m", "jwtAudience": "chat,other", "jwtIssuer": "https://id.example",
       "jwtLeeway": "0s", "authTimeout": "3s",
@@ -95,7 +95,8 @@ struct ServerSettingsTests {
       #expect(settings.maxQueueBytes == 2 << 20)
       #expect(!settings.compression && !settings.ioUring && settings.echo && settings.servesDemo)
       #expect(settings.drainMilliseconds == 0)
-      #expect(settings.redis?.description == "rediss://h:6379")
+      #expect(settings.redis?.description == "rediss+sentinel://h:26379/m")
+      #expect(settings.redisSentinelUser == "su" && settings.redisSentinelPassword == "sp")
       #expect(settings.jwtSecret == "s" && settings.apiKey == "a" && settings.webhookSecret == "w")
       #expect(settings.jwtSecretPath == "secrets" && settings.jwtPublicKeyPath == "k.pem")
       #expect(settings.jwksLocation == "https://x/jwks" && settings.jwksRefreshMilliseconds == 60_000)
