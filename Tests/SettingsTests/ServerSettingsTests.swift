@@ -51,7 +51,8 @@ struct ServerSettingsTests {
     let values: [String: String] = [
       "host": "::1", "port": "0", "adminPort": "9", "tlsCert": "c", "tlsKey": "k", "redirectPort": "8",
       "origins": "https://a.example,*.b.example", "redis": "rediss+sentinel://h/m", "redisCa": "a.pem",
-      "redisCert": "r", "redisSentinelUser": "su", "redisSentinelPassword": "sp", "redisKey": "rk", "redisPrefix": "p", "nodeId": "n-1",
+      "redisCert": "r", "redisSentinelUser": "su", "redisSentinelPassword": "sp", "redisKey": "rk", "redisPrefix": "p",
+      "nodeId": "n-1",
       "workers": "1", "auth": "jwt", "jwtSecret": "s", "jwtPublicKey": "k.pem", "jwks": "https://x/jwks",
       "jwtSecretFile": "secrets", "jwksRefresh": "1m", "jwtAudience": "chat,other", "jwtIssuer": "https://id.example",
       "jwtLeeway": "0s", "authTimeout": "3s",

@@ -106,10 +106,12 @@ public final class Supervisor {
         if status != 0 { exitStatus = 1 }
       } else if let code = Supervisor.finalExit(status) {
         // A worker that refuses its settings would refuse them again.
+        sockets.end(index)
         exitStatus = code
         isStopping = true
         forward(SIGTERM)
       } else {
+        renewSockets(of: index)
         restart(index, status)
       }
     }
@@ -123,6 +125,16 @@ public final class Supervisor {
     return code == 64 || code == 69 ? code : nil
   }
 
+  /// Without delay: until then connections wait for a worker that is gone.
+  private func renewSockets(of index: Int) {
+    do throws(SystemError) {
+      try sockets.renew(index)
+    } catch {
+      // The next worker takes those that there are.
+      log.error("cannot make new listening sockets for worker \(index): \(error)")
+    }
+  }
+
   private func restart(_ index: Int, _ status: Int32) {
     let lived = (loop.now - workers[index].startedAt) / 1_000_000
     workers[index].failures = lived >= Supervisor.healthyMilliseconds ? 0 : workers[index].failures + 1
@@ -134,7 +146,6 @@ public final class Supervisor {
     loop.after(milliseconds: delay) { [weak self] in
       guard let self, !self.isStopping else { return }
       do throws(SystemError) {
-        try self.sockets.renew(index)
         self.workers[index].process = try self.spawn(index)
         self.workers[index].startedAt = self.loop.now
       } catch {
