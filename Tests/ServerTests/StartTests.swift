@@ -131,9 +131,13 @@ struct StartTests {
 
 @Suite("When to stop: pure")
 struct StopTests {
-  @Test("drains for the first signal, ignores its copy, and ends for a later Ctrl-C")
+  @Test("drains for the first signal, ignores its copy in a worker, and ends for a later Ctrl-C")
   func requests() {
-    var stop = StopRequests()
+    var single = StopRequests(hasSupervisor: false)
+    #expect(single.take(SIGTERM, at: 50) == .drain)
+    #expect(single.take(SIGTERM, at: 50) == .nothing)
+    #expect(single.take(SIGINT, at: 50) == .endNow)
+    var stop = StopRequests(hasSupervisor: true)
     #expect(stop.take(SIGINT, at: 50) == .drain)
     #expect(stop.take(SIGINT, at: 50) == .nothing)
     #expect(stop.take(SIGINT, at: 1049) == .nothing)

@@ -50,7 +50,7 @@ public final class Node {
   /// The entries of the listeners, in the same order.
   private var entries: [ListenPlan.Entry] = []
   private var signals: Signals?
-  private var stopRequests = StopRequests()
+  private var stopRequests: StopRequests
   private let worker: Worker?
   /// Warnings about the start, for the log.
   private let notes: [String]
@@ -78,6 +78,7 @@ public final class Node {
     self.settings = settings
     self.notes = notes
     self.worker = worker
+    stopRequests = StopRequests(hasSupervisor: worker != nil)
     workerPage = worker?.page
     id = Node.makeID(settings.nodeID, worker: worker?.page)
     log = Log(level: settings.logLevel, format: settings.logFormat, node: String(decoding: id, as: UTF8.self))

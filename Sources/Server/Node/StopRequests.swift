@@ -8,11 +8,14 @@ struct StopRequests {
   /// What a signal asks for.
   enum Request: Equatable { case drain, endNow, nothing }
 
-  /// A signal this soon after the first is its copy: nobody who decides anew is as fast, and no copy is as late. In
-  /// milliseconds.
+  /// For a worker a signal this soon after the first is its copy: no copy is as late. In milliseconds.
   static let copyMilliseconds: UInt64 = 1000
 
+  /// Whether each signal comes twice.
+  let hasSupervisor: Bool
   private var firstAt: UInt64?
+
+  init(hasSupervisor: Bool) { self.hasSupervisor = hasSupervisor }
 
   /// - Parameters:
   ///   - signal: SIGINT or SIGTERM; only SIGINT ends a drain, for supervisors repeat the other.
@@ -22,6 +25,7 @@ struct StopRequests {
       self.firstAt = now
       return .drain
     }
-    return signal == SIGINT && now >= firstAt + StopRequests.copyMilliseconds ? .endNow : .nothing
+    let isCopy = hasSupervisor && now < firstAt + StopRequests.copyMilliseconds
+    return signal == SIGINT && !isCopy ? .endNow : .nothing
   }
 }
