@@ -138,11 +138,11 @@ else
 fi
 echo "run: who is in a room:              $roost presence lobby"
 echo "run: Ctrl-C ends everything"
-# Killing a node, or Redis, is an experiment worth making: the others go on.
-while [ -n "$(jobs -pr)" ]; do
-  ended=
+# Killing a node, or Redis, is an experiment worth making: the others go on. Only `wait` here: bash may lose a Ctrl-C that
+# comes while it waits for a command of its own.
+for ((left = ${#children[@]}; left > 0; left--)); do
   status=0
   wait -n -p ended || status=$?
-  if [ -n "$ended" ]; then echo "run: ${names[$ended]:-a process} has ended with status $status; the others go on"; fi
+  echo "run: ${names[$ended]} has ended with status $status; the others go on"
 done
 fail "everything has ended"
