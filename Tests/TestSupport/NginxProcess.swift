@@ -16,12 +16,10 @@ package final class NginxProcess {
     folder = String(cString: made)
     // Started by root, nginx works as another user, who must get through.
     chmod(folder, 0o755)
-    let servers = nodes.map { "  server 127.0.0.1:\($0) max_fails=0;\n" }.joined()
     try NginxProcess.write(try NginxProcess.read(configuration), to: folder + "/nginx.conf")
     try NginxProcess.write("listen 127.0.0.1:\(port);\n", to: folder + "/listen.conf")
-    try NginxProcess.write(
-      "upstream roost {\n  zone roost 256k;\n  least_conn;\n\(servers)  keepalive 64;\n  keepalive_timeout 5s;\n}\n",
-      to: folder + "/upstream.conf")
+    let shipped = try NginxProcess.read(configuration.replacing("nginx.conf", with: "upstream.conf"))
+    try NginxProcess.write(try NginxProcess.upstream(shipped, nodes: nodes), to: folder + "/upstream.conf")
     do {
       process = try ChildProcess([
         "nginx", "-p", folder, "-e", "stderr", "-c", folder + "/nginx.conf", "-g", "daemon off;",
@@ -37,6 +35,19 @@ package final class NginxProcess {
   deinit {
     process.kill()
     if let remover = try? ChildProcess(["rm", "-rf", folder]) { _ = try? remover.waitForEnd() }
+  }
+
+  /// The shipped `upstream.conf` with these nodes in place of Docker's name and without Docker's resolver.
+  private static func upstream(_ shipped: String, nodes: [UInt16]) throws -> String {
+    let name = "node:8080 resolve"
+    guard shipped.split(separator: "\n").contains(where: { !$0.hasPrefix("#") && $0.contains(name) }) else {
+      throw TestFailure("deploy/upstream.conf has no server \(name)")
+    }
+    return shipped.split(separator: "\n").flatMap { line -> [String] in
+      if line.hasPrefix("#") || line.hasPrefix("resolver") { return [] }
+      guard line.contains(name) else { return [String(line) + "\n"] }
+      return nodes.map { String(line.replacing(name, with: "127.0.0.1:\($0)")) + "\n" }
+    }.joined()
   }
 
   private static func read(_ path: String) throws -> String {
