@@ -63,7 +63,7 @@ struct AdminTests {
     let ann = try server.connect("ann")
     let epoch = try ann.join("r").string("epoch")
     func publish(_ n: Int, key: String?) throws -> JSONValue {
-      let body = #"{"room":"r","data":{"n":\#(n),"big":12345678901234567890,"user":"root"}}"#
+      let body = #"{"room":"r","data":{"n":\#(n),"big":12345678901234567890}}"#
       let answer = try server.admin(
         "POST", "publish", body: body, headers: key.map { ["Idempotency-Key: \($0)"] } ?? [])
       #expect(answer.status == 200, "\(answer)")
@@ -80,6 +80,78 @@ struct AdminTests {
     #expect(seen.compactMap { $0.int("n") } == [1, 2, 3])
     #expect(seen.first?.text.contains(#""user":null"#) == true)
     #expect(seen.first?.text.hasSuffix(#""n":1,"big":12345678901234567890}"#) == true)
+  }
+
+  @Test(
+    "refuses a member of data that receivers would not get, names it and says what to do",
+    arguments: [
+      ("publish", #""room":"r","#), ("broadcast", ""), ("direct", #""to":"ann","#),
+    ])
+  func protocolNames(path: String, rest: String) throws {
+    let server = try RoostProcess()
+    let ann = try server.connect("ann")
+    try ann.join("r")
+    let names = ["type", "room", "user", "offset", "ts", "id", "echo", "ephemeral"]
+    for name in names + [#"\u0074ype"#, #"i\u0064"#] {
+      let answer = try server.admin("POST", path, body: #"{\#(rest)"data":{"n":1,"\#(name)":"x"}}"#)
+      #expect(answer.status == 400, "\(name): \(answer)")
+      let error = try answer.json()["error"]
+      #expect(error?["code"]?.asString == "bad_request")
+      let message = error?["message"]?.asString ?? ""
+      #expect(message.contains("nest") && names.contains { message.contains("\"\($0)\"") }, "\(name): \(message)")
+    }
+    #expect(try ann.settle().isEmpty)
+    // One level down, and beside them, everything is the sender's.
+    let data = #"{"payload":{"type":"x","user":"y"},"to":"z","token":1,"since":2}"#
+    #expect(try server.admin("POST", path, body: #"{\#(rest)"data":\#(data)}"#).status == 200)
+    #expect(try ann.settle().first?.text.hasSuffix(data.dropFirst()) == true)
+  }
+
+  @Test("publishes as the user that stands beside data")
+  func asUser() throws {
+    let server = try RoostProcess()
+    let ann = try server.connect("ann")
+    try ann.join("r")
+    for (path, rest) in [("publish", #""room":"r","#), ("broadcast", ""), ("direct", #""to":"ann","#)] {
+      let given = try server.admin("POST", path, body: #"{\#(rest)"user":"b\"ot","data":{"n":1}}"#)
+      #expect(given.status == 200, "\(given)")
+      #expect(try server.admin("POST", path, body: #"{\#(rest)"user":null,"data":{"n":2}}"#).status == 200)
+      #expect(try ann.settle().map { $0.string("user") } == ["b\"ot", nil])
+      for user in ["7", "\"\"", #""a\u0000""#, "[]", #""\#(String(repeating: "u", count: 201))""#, #""\ud800""#] {
+        let refused = try server.admin("POST", path, body: #"{\#(rest)"user":\#(user),"data":{}}"#)
+        #expect(refused.status == 400, "\(user): \(refused)")
+        #expect(try refused.json()["error"]?["message"]?.asString?.contains("user") == true)
+      }
+    }
+    #expect(try server.inspect("history/r")["messages"]?.asArray?.map { $0["user"]?.asString } == ["b\"ot", nil])
+  }
+
+  @Test("ignores nothing that it was asked: unknown or repeated members and query parameters are 400 and named")
+  func unknownNames() throws {
+    let server = try RoostProcess()
+    let bodies = [
+      ("publish", #"{"room":"r","data":{},"rom":1}"#, "rom"), ("publish", #"{"room":"r","data":{},"id":"x"}"#, "id"),
+      ("publish", #"{"room":"r","room":"s","data":{}}"#, "room"), ("broadcast", #"{"data":{},"room":"r"}"#, "room"),
+      ("direct", #"{"to":"ann","data":{},"echo":true}"#, "echo"), ("disconnect", #"{"user":"ann","code":1}"#, "code"),
+      ("revoke", #"{"user":"ann","until":1}"#, "until"), ("broadcast", #"{"data":{},"\ud800":1}"#, "unknown"),
+    ]
+    for (path, body, name) in bodies {
+      let answer = try server.admin("POST", path, body: body)
+      #expect(answer.status == 400, "\(path) \(body): \(answer)")
+      #expect(try answer.json()["error"]?["message"]?.asString?.contains(name) == true, "\(answer)")
+    }
+    let queries = [
+      ("rooms?foo=", "foo"), ("rooms?limit=1&limit=2", "limit"), ("rooms?Limit=1", "Limit"),
+      ("history/r?before=1:2", "before"),
+      ("nodes?x=1", "x"), ("users/ann?limit=1", "limit"), ("connections/x?y", "y"),
+    ]
+    for (target, name) in queries {
+      let answer = try server.admin("GET", target)
+      #expect(answer.status == 400, "\(target): \(answer)")
+      #expect(try answer.json()["error"]?["message"]?.asString?.contains("\"\(name)\"") == true, "\(answer)")
+    }
+    #expect(try server.admin("POST", "broadcast?dry-run", body: #"{"data":{}}"#).status == 400)
+    #expect(try server.inspect("history/r")["messages"]?.asArray?.isEmpty == true)
   }
 
   @Test("sends to one user, counting connections, and to everyone")

@@ -8,14 +8,17 @@ public enum AdminFault: Error, Equatable {
 }
 
 extension Hub {
-  /// Publishes the members of `data`, a JSON object, into a room, with `user` null.
+  /// Publishes the members of `data`, a JSON object, into a room.
   ///
-  /// - Parameter idempotencyKey: makes a retry recognisable; nil: always published.
+  /// - Parameters:
+  ///   - user: in whose name; nil: `user` is null in the message.
+  ///   - idempotencyKey: makes a retry recognisable; nil: always published.
   public func publish(
-    room: [UInt8], data: Span<UInt8>, idempotencyKey: [UInt8]?, _ reply: @escaping BrokerReply<Position>
+    room: [UInt8], data: Span<UInt8>, user: [UInt8]? = nil, idempotencyKey: [UInt8]?,
+    _ reply: @escaping BrokerReply<Position>
   ) throws(AdminFault) {
     if let problem = RoomName.problem(room.span) { throw .refused(.badRoom, problem) }
-    let envelope = try Hub.anonymousEnvelope(.message, data: data, at: clock())
+    let envelope = try AdminMessage.envelope(.message, data: data, user: user, at: clock())
     // No user has an empty name, so no client's retry can look like this one.
     let dedupe = Hub.dedupeKey(user: [], id: idempotencyKey)
     let rule = configuration.rules.rule(for: room.span)
@@ -26,14 +29,17 @@ extension Hub {
     }
   }
 
-  /// Sends the members of `data` to one user or to everyone, with `user` null.
+  /// Sends the members of `data` to one user or to everyone.
   ///
-  /// - Parameter idempotencyKey: makes a retry recognisable; nil: always sent.
+  /// - Parameters:
+  ///   - user: in whose name; nil: `user` is null in the message.
+  ///   - idempotencyKey: makes a retry recognisable; nil: always sent.
   public func send(
-    data: Span<UInt8>, to audience: Audience, idempotencyKey: [UInt8]?, _ reply: @escaping BrokerReply<Int>
+    data: Span<UInt8>, user: [UInt8]? = nil, to audience: Audience, idempotencyKey: [UInt8]?,
+    _ reply: @escaping BrokerReply<Int>
   ) throws(AdminFault) {
     let kind: Envelope.Kind = audience == .everyone ? .broadcast : .direct
-    let envelope = try Hub.anonymousEnvelope(kind, data: data, at: clock())
+    let envelope = try AdminMessage.envelope(kind, data: data, user: user, at: clock())
     // One key may stand for a broadcast and for a direct message: they are two things.
     let dedupe = idempotencyKey.map { [kind.rawValue] + $0 }
     broker.send(envelope, to: audience, dedupe: dedupe, reply)
@@ -58,19 +64,5 @@ extension Hub {
     writer.string(value)
     writer.endObject()
     broker.send(writer.finish(), to: audience, reply)
-  }
-
-  private static func anonymousEnvelope(
-    _ kind: Envelope.Kind, data: Span<UInt8>, at now: UInt64
-  ) throws(AdminFault) -> [UInt8] {
-    do {
-      let scan = try OperationScan(data, passesTo: kind != .direct)
-      var envelope: [UInt8] = []
-      Envelope.begin(kind, timestamp: now, origin: [], userJSON: Array("null".utf8), into: &envelope)
-      scan.passThrough.appendMembers(of: data, to: &envelope)
-      return envelope
-    } catch {
-      throw .refused(.badRequest, "data must be a JSON object: \(error)")
-    }
   }
 }

@@ -1,6 +1,16 @@
 import JSONCore
 import Realtime
 
+/// A name that somebody sent, for an error message: quoted, and cut where it is too long to be a mistake in spelling.
+enum PlainName {
+  private static let bytesMax = 64
+
+  static func of(_ name: [UInt8]) -> String {
+    let isLong = name.count > bytesMax
+    return "\"\(String(decoding: name.prefix(bytesMax), as: UTF8.self))\(isLong ? "…" : "")\""
+  }
+}
+
 /// The JSON object that an administrative POST carries.
 package struct AdminBody {
   private let bytes: [UInt8]
@@ -12,12 +22,34 @@ package struct AdminBody {
     guard JSONScanner.isValidUTF8(bytes.span) else { throw .refused(.badRequest, "the body is not valid UTF-8") }
     do {
       var scanner = JSONScanner(bytes.span)
+      // A name that is no text stands for none that anybody knows.
       while let member = try scanner.nextMember() {
-        if let name = member.key.decoded(in: bytes.span) { members.append((name, member)) }
+        members.append((member.key.decoded(in: bytes.span) ?? [UInt8(ascii: "?")], member))
       }
     } catch {
       throw .refused(.badRequest, "the body must be a JSON object: \(error)")
     }
+  }
+
+  /// Throws for a member that is not one of `names`, and for one that stands twice: nothing that was asked for is ignored.
+  func check(_ names: [StaticString]) throws(AdminFault) {
+    for (index, entry) in members.enumerated() {
+      let name = PlainName.of(entry.name)
+      guard names.contains(where: { JSONString.equals(entry.name.span, $0) }) else {
+        throw .refused(
+          .badRequest,
+          "the body has an unknown member \(name); expected \(names.map { "\($0)" }.joined(separator: ", "))")
+      }
+      guard !members[..<index].contains(where: { $0.name == entry.name }) else {
+        throw .refused(.badRequest, "the body has the member \(name) twice")
+      }
+    }
+  }
+
+  /// The string of that name, or nil when it is missing or null. Throws when it is of another kind.
+  func optionalString(_ name: StaticString) throws(AdminFault) -> [UInt8]? {
+    guard let member = find(name), member.kind != .null else { return nil }
+    return try string(name)
   }
 
   /// The string of that name. Throws when it is missing or of another kind.

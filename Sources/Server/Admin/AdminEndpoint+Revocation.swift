@@ -7,6 +7,7 @@ extension AdminEndpoint {
   /// `POST /admin/revoke`: refuses a user's tokens issued so far, or one token, for a time.
   func revoke(_ request: Request, _ body: AdminBody) {
     attempt(request) { () throws(AdminFault) in
+      try body.check(["user", "token", "for"])
       let subject = try AdminEndpoint.subject(body)
       let milliseconds = try AdminEndpoint.duration(body)
       hub.revoke(subject, forMilliseconds: milliseconds) { [self] result in

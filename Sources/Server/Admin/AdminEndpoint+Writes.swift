@@ -5,10 +5,12 @@ import Realtime
 extension AdminEndpoint {
   func publish(_ request: Request, _ body: AdminBody) {
     attempt(request) { () throws(AdminFault) in
+      try body.check(["room", "data", "user"])
       let room = try body.string("room")
+      let user = try body.optionalString("user")
       let data = try body.object("data", bytesMax: messageBytesMax)
       let key = try AdminEndpoint.idempotencyKey(request.head)
-      try hub.publish(room: room, data: data.span, idempotencyKey: key) { [self] result in
+      try hub.publish(room: room, data: data.span, user: user, idempotencyKey: key) { [self] result in
         finish(request, result) { position, writer in
           var epoch: [UInt8] = []
           position.epoch.append(to: &epoch)
@@ -25,9 +27,11 @@ extension AdminEndpoint {
 
   func broadcast(_ request: Request, _ body: AdminBody) {
     attempt(request) { () throws(AdminFault) in
+      try body.check(["data", "user"])
+      let user = try body.optionalString("user")
       let data = try body.object("data", bytesMax: messageBytesMax)
       let key = try AdminEndpoint.idempotencyKey(request.head)
-      try hub.send(data: data.span, to: .everyone, idempotencyKey: key) { [self] result in
+      try hub.send(data: data.span, user: user, to: .everyone, idempotencyKey: key) { [self] result in
         finish(request, result) { _, writer in
           writer.key("ok")
           writer.bool(true)
@@ -38,11 +42,13 @@ extension AdminEndpoint {
 
   func direct(_ request: Request, _ body: AdminBody) {
     attempt(request) { () throws(AdminFault) in
-      let user = try body.string("to")
-      guard !user.isEmpty else { throw .refused(.badRequest, "to must name a user") }
+      try body.check(["to", "data", "user"])
+      let user = try body.optionalString("user")
+      let receiver = try body.string("to")
+      guard !receiver.isEmpty else { throw .refused(.badRequest, "to must name a user") }
       let data = try body.object("data", bytesMax: messageBytesMax)
       let key = try AdminEndpoint.idempotencyKey(request.head)
-      try hub.send(data: data.span, to: .user(user), idempotencyKey: key) { [self] result in
+      try hub.send(data: data.span, user: user, to: .user(receiver), idempotencyKey: key) { [self] result in
         finish(request, result, writeDelivered)
       }
     }
@@ -50,6 +56,7 @@ extension AdminEndpoint {
 
   func disconnect(_ request: Request, _ body: AdminBody) {
     attempt(request) { () throws(AdminFault) in
+      try body.check(["user", "connection"])
       if body.has("user"), body.has("connection") {
         throw .refused(.badRequest, "the body needs user or connection, not both")
       } else if body.has("user") {

@@ -57,11 +57,11 @@ final class AdminEndpoint {
     }
     switch (section, name) {
     case ("presence", let room?): get(request) { presence($0, room) }
-    case ("presence", nil), ("rooms", nil): get(request) { rooms($0) }
+    case ("presence", nil), ("rooms", nil): get(request, ["prefix", "limit", "cursor"]) { rooms($0) }
     case ("nodes", nil): get(request) { nodes($0) }
     case ("users", let user?): get(request) { connections($0, of: user) }
     case ("connections", let name?): get(request) { connection($0, named: name) }
-    case ("history", let room?): get(request) { history($0, room) }
+    case ("history", let room?): get(request, ["limit", "since"]) { history($0, room) }
     case ("publish", nil): post(request) { publish($0, $1) }
     case ("broadcast", nil): post(request) { broadcast($0, $1) }
     case ("direct", nil): post(request) { direct($0, $1) }
@@ -96,17 +96,33 @@ final class AdminEndpoint {
     return opens
   }
 
-  private func get(_ request: Request, _ answer: (Request) -> Void) {
+  /// - Parameter names: the query parameters that the path knows. Others are refused, and repeated ones.
+  private func get(_ request: Request, _ names: [StaticString] = [], _ answer: (Request) -> Void) {
     guard request.head.method == .get || request.head.method == .head else {
       return respond(request.connection, ErrorResponse.methodNotAllowed("GET"))
     }
+    if let problem = AdminEndpoint.queryProblem(request.head, names) { return refuse(request, .badRequest, problem) }
     answer(request)
+  }
+
+  private static func queryProblem(_ head: RequestHead, _ names: [StaticString]) -> String? {
+    let items = head.query.items
+    for (index, item) in items.enumerated() {
+      let name = PlainName.of(item.name)
+      guard names.contains(where: { JSONString.equals(item.name.span, $0) }) else {
+        let known = names.map { "\($0)" }.joined(separator: ", ")
+        return "unknown query parameter \(name); this path takes \(known.isEmpty ? "none" : known)"
+      }
+      if items[..<index].contains(where: { $0.name == item.name }) { return "the query parameter \(name) stands twice" }
+    }
+    return nil
   }
 
   private func post(_ request: Request, _ answer: (Request, AdminBody) -> Void) {
     guard request.head.method == .post else {
       return respond(request.connection, ErrorResponse.methodNotAllowed("POST"))
     }
+    if let problem = AdminEndpoint.queryProblem(request.head, []) { return refuse(request, .badRequest, problem) }
     do throws(AdminFault) {
       answer(request, try AdminBody(request.body))
     } catch {
