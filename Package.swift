@@ -39,7 +39,7 @@ let package = Package(
     .target(name: "LoopCore", dependencies: ["TimeCore", "CSystem", "COpenSSL"], swiftSettings: strict),
     .target(name: "Compression", dependencies: ["CZlib"], swiftSettings: strict),
     .target(name: "Transfers", dependencies: ["CCurl"], swiftSettings: strict),
-    .target(name: "Realtime", dependencies: ["JSONCore", "TimeCore"], swiftSettings: strict),
+    .target(name: "Realtime", dependencies: ["AddressCore", "JSONCore", "TimeCore"], swiftSettings: strict),
     .target(
       name: "Tokens", dependencies: ["Realtime", "LoopCore", "JSONCore", "Transfers", "CCurl"], swiftSettings: strict),
     .target(name: "Settings", dependencies: ["AddressCore", "JSONCore"], swiftSettings: strict),

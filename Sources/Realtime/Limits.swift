@@ -12,6 +12,18 @@ public enum Limits {
   /// when keys must be fetched first; who sends more before it is known is refused with `unauthenticated`.
   public static let unjudgedBytesMax = 64 * 1024
 
+  /// Closed connections whose rates are remembered, at some 250 bytes each: more than close within ten seconds right after
+  /// having sent much. Beyond it the oldest is forgotten, and its user may send a burst more.
+  public static let recentAllowancesMax = 10_000
+  /// Milliseconds for which they are remembered, at the most: ten minutes, for rates far below the burst.
+  public static let recentAllowanceMillisecondsMax: UInt64 = 600_000
+
+  /// Users for whom direct messages are counted one by one, at some 100 bytes each. Beyond it all others share one rate.
+  public static let countedReceiversMax = 10_000
+
+  /// Milliseconds before a token expires at which its connection is told: a new token takes a request or two.
+  public static let expiryNoticeMilliseconds: UInt64 = 20_000
+
   /// Milliseconds for which a message's `id` is remembered. Beyond it a retry is published again.
   public static let dedupeMilliseconds: UInt64 = 5 * 60 * 1000
 

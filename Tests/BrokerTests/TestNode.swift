@@ -28,7 +28,10 @@ final class Recorder: BrokerListener {
     notices.append((text(room), parsed?.kind, parsed.map { text(notice.extracting($0.user)) } ?? ""))
     onNotice()
   }
-  func heard(user: Span<UInt8>, envelope: Span<UInt8>) { direct.append((text(user), text(envelope))) }
+  func heard(user: Span<UInt8>, envelope: Span<UInt8>) -> Int {
+    direct.append((text(user), text(envelope)))
+    return .max
+  }
   func heardByEveryone(envelope: Span<UInt8>) { everyone.append(text(envelope)) }
   func brokerLost() { lost += 1 }
   func subscriptionsLost(where isAffected: RoomFilter?) { cuts += 1 }

@@ -11,17 +11,20 @@ public final class Identity: Sendable {
   public let issuedAt: UInt64?
   // Here it fits into a gap: 16 bytes less for every connection.
   public let mayBroadcast: Bool
+  /// Whether its permissions list `direct`, which counts where `client-direct` asks for it.
+  public let mayDirect: Bool
   /// The token's own name (RFC 7519 section 4.1.7), by which it can be revoked, or nil.
   public let tokenID: [UInt8]?
 
   public init(
     user: [UInt8], info: [UInt8]? = nil, rooms: RoomGrants? = nil, mayBroadcast: Bool = false,
-    expiresAt: UInt64? = nil, issuedAt: UInt64? = nil, tokenID: [UInt8]? = nil
+    mayDirect: Bool = false, expiresAt: UInt64? = nil, issuedAt: UInt64? = nil, tokenID: [UInt8]? = nil
   ) {
     self.user = user
     self.info = info
     self.rooms = rooms
     self.mayBroadcast = mayBroadcast
+    self.mayDirect = mayDirect
     self.expiresAt = expiresAt
     self.issuedAt = issuedAt
     self.tokenID = tokenID

@@ -1,7 +1,7 @@
 /// A limit whose refusals are counted for `/metrics`. The label is the name of the setting, where there is one.
 public enum LimitName: Int, CaseIterable, Sendable {
   case openFiles, connections, connectionsPerAddress, connectionsPerUser, handshakes, adminGuesses
-  case operations, bytes, roomPublishes, rooms, wildcards, authenticationTime, messageTime
+  case operations, bytes, roomPublishes, directs, rooms, wildcards, authenticationTime, messageTime
 
   public var label: StaticString {
     switch self {
@@ -14,6 +14,7 @@ public enum LimitName: Int, CaseIterable, Sendable {
     case .operations: "rate"
     case .bytes: "rate-bytes"
     case .roomPublishes: "room-rate"
+    case .directs: "direct-rate"
     case .rooms: "max-rooms"
     case .wildcards: "max-wildcards"
     case .authenticationTime: "auth-timeout"

@@ -20,6 +20,25 @@ final class SendAllowance {
     windowBegan = now
   }
 
+  /// Whether a new one would allow no more at `now` milliseconds.
+  func isFresh(at now: UInt64) -> Bool {
+    let isPatient = refusals == 0 || now < windowBegan || now - windowBegan >= SendAllowance.windowMilliseconds
+    return isPatient && operations.isFull(at: now) && bytes.isFull(at: now)
+  }
+
+  /// Milliseconds after which nothing of what was charged counts any more; capped for rates that no one would set.
+  var lifeMilliseconds: UInt64 {
+    let longest = max(SendAllowance.windowMilliseconds, operations.fillMilliseconds, bytes.fillMilliseconds)
+    return min(longest, Limits.recentAllowanceMillisecondsMax)
+  }
+
+  /// Allows no more than another one does: both are of one client.
+  func limit(to other: SendAllowance, at now: UInt64) {
+    operations.limit(to: other.operations, at: now)
+    bytes.limit(to: other.bytes, at: now)
+    if other.refusals > refusals { (refusals, windowBegan) = (other.refusals, other.windowBegan) }
+  }
+
   /// What became of an operation.
   enum Verdict: Equatable {
     case allowed

@@ -219,8 +219,9 @@ public protocol BrokerListener: AnyObject {
   func heard(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>)
   /// A notice of a room that has no offset: `user_joined`, `user_left`.
   func heard(room: Span<UInt8>, notice: Span<UInt8>)
-  /// Something sent to one user.
-  func heard(user: Span<UInt8>, envelope: Span<UInt8>)
+  /// Something sent to one user. Returns the number of connections here that it was given to.
+  @discardableResult
+  func heard(user: Span<UInt8>, envelope: Span<UInt8>) -> Int
   /// Something sent to everyone.
   func heardByEveryone(envelope: Span<UInt8>)
 

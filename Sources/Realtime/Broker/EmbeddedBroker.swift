@@ -128,8 +128,9 @@ public final class EmbeddedBroker: Broker {
     switch audience {
     case .user(let name):
       let count = connections(of: name).reduce(0) { count, _ in count + 1 }
-      if count > 0 { listener?.heard(user: name.span, envelope: envelope.span) }
-      return count
+      guard count > 0, let listener else { return count }
+      // All connections are here, so it is known how many took it.
+      return min(count, listener.heard(user: name.span, envelope: envelope.span))
     case .everyone:
       listener?.heardByEveryone(envelope: envelope.span)
       return 0

@@ -26,6 +26,14 @@ public struct RosterEntry: Sendable {
   public let session: UInt32
 }
 
+/// How much of what may wait for a connection a message outside of rooms may fill.
+public enum Allotment: Sendable {
+  /// Of clients: a half, so that strangers leave the other half to the rooms that were joined.
+  case clients
+  /// Of backends and operators: all.
+  case operators
+}
+
 /// Writes to connections: the hub decides what, its delivery does it.
 ///
 /// Nothing is sent before the end of the tick, so every call may be made from inside any other.
@@ -39,6 +47,10 @@ public protocol Delivery: AnyObject {
   func rostersChanged(of target: UInt32, by change: Int32)
   /// Gives one message to one connection, behind everything it was given before.
   func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32)
+  /// Gives one message that nobody has asked for to one connection, behind everything it was given before. Returns false
+  /// when more waits for it than the allotment: then it gets nothing, stays open, and `Hub.canTakeMore` is called
+  /// as soon as it takes more.
+  func offer(_ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, to target: UInt32) -> Bool
   /// Reads no more from a connection: its sender is faster than the broker. What was read and not yet understood waits.
   func pauseReading(_ target: UInt32)
   /// Reads again, not inside this call.

@@ -39,11 +39,36 @@ extension Hub {
     let operations = configuration.operationsPerSecond.value(isLocal: isLocal)
     let bytes = configuration.bytesPerSecond.value(isLocal: isLocal)
     guard operations > 0 || bytes > 0 else { return nil }
-    let made = SendAllowance(
-      operationsPerSecond: operations, bytesPerSecond: bytes, messageBytesMax: configuration.messageBytesMax,
-      now: steady())
+    let now = steady()
+    let made =
+      recentAllowances.take(of: owner(of: id), at: now)
+      ?? SendAllowance(
+        operationsPerSecond: operations, bytesPerSecond: bytes, messageBytesMax: configuration.messageBytesMax,
+        now: now)
     sessions[id.index].allowance = made
     return made
+  }
+
+  // MARK: Connecting again
+
+  /// Whose rates a session counts for when it has closed: its user's if a token names it, else its address's, because a
+  /// name that nobody has proved is another one every time.
+  private func owner(of id: SlabID) -> RecentAllowances.Owner {
+    sessions[id.index].identity.map { .user($0.user) } ?? .init(address: sessions[id.index].address)
+  }
+
+  /// Keeps what a session that ends has left of its rates.
+  func keepAllowance(of id: SlabID) {
+    guard let allowance = sessions[id.index].allowance else { return }
+    recentAllowances.keep(allowance, of: owner(of: id), at: steady())
+  }
+
+  /// Holds a session that has just got a user to what the user's last connection has left. Until now its address counted.
+  func inheritAllowance(_ id: SlabID) {
+    guard let allowance = sessions[id.index].allowance else { return }
+    let now = steady()
+    guard let left = recentAllowances.take(of: owner(of: id), at: now) else { return }
+    allowance.limit(to: left, at: now)
   }
 
   /// Charges a publish to its room. Returns whether it may go on; else it was refused with `rate_limited`.

@@ -21,7 +21,7 @@ extension Hub {
     }
     if let user = arriving.user {
       guard !isRevoked(Identity(user: user)) else {
-        authenticating.insert(id)
+        _ = authenticating.begin(id)
         return .refused(reason: Hub.revokedReason)
       }
       identify(id, as: user)
@@ -31,13 +31,13 @@ extension Hub {
     guard let token = arriving.token, judgeToken != nil else { return nil }
     var verdict: TokenVerdict?
     var isGreeted = false
-    authenticating.insert(id)
+    _ = authenticating.begin(id)
     judge(token) { [weak self] in
       if isGreeted { self?.conclude(id, $0, answerID: nil) } else { verdict = $0 }
     }
     isGreeted = true
     guard case .accepted(let identity) = verdict else { return verdict }
-    authenticating.remove(id)
+    _ = authenticating.end(id)
     establish(id, identity)
     return nil
   }
@@ -45,7 +45,7 @@ extension Hub {
   /// Takes the token of an `auth`. Where no tokens are asked for, the user is known already and the answer names it.
   func authenticate(_ id: SlabID, token: [UInt8], answerID: [UInt8]?) {
     guard judgeToken != nil else { return confirm(id, answerID: answerID) }
-    guard authenticating.insert(id).inserted else {
+    guard authenticating.begin(id) else {
       return refuse(id, .rateLimited, "a token is being judged: wait for its answer", answerID)
     }
     judge(token) { [weak self] in self?.conclude(id, $0, answerID: answerID) }
@@ -53,7 +53,7 @@ extension Hub {
 
   /// Obeys a verdict: the session has an identity, or ends.
   func conclude(_ id: SlabID, _ verdict: TokenVerdict, answerID: [UInt8]?) {
-    guard authenticating.remove(id) != nil else { return }
+    guard authenticating.end(id) else { return }
     switch verdict {
     case .accepted(let identity):
       // What was done so far was done in the first user's name.
@@ -63,21 +63,37 @@ extension Hub {
       }
       establish(id, identity)
       confirm(id, answerID: answerID)
+      announceExpiry(of: id)
       reviseAccess(of: id)
       performPostponed(of: [id])
     case .refused(let reason): endUnauthenticated(id, reason: reason, answerID: answerID)
     case .unavailable(let reason):
-      forgetPostponed(id)
-      refuse(id, .unavailable, reason, answerID)
-      delivery?.close(sessions[id.index].target, code: 1013, reason: "tokens cannot be judged: connect again later")
+      // Who is known stays: its token is good until it expires.
+      guard sessions[id.index].user == nil else {
+        authenticating.noteUnjudged(id)
+        return refuse(id, .unavailable, "the token cannot be judged now: send auth again in a moment", answerID)
+      }
+      endUnjudged(id, reason: reason, answerID: answerID)
     }
+  }
+
+  /// Sends a client away of whose token nobody can say whether it is good: it may come back with it.
+  private func endUnjudged(_ id: SlabID, reason: String, answerID: [UInt8]?) {
+    forgetPostponed(id)
+    refuse(id, .unavailable, reason, answerID)
+    delivery?.close(sessions[id.index].target, code: 1013, reason: "tokens cannot be judged: connect again later")
   }
 
   /// Gives a session its identity, or another one of the same user: grants and expiry are the new one's from now on.
   private func establish(_ id: SlabID, _ identity: Identity) {
     sessions[id.index].identity = identity
-    if sessions[id.index].user == nil { identify(id, as: identity.user) }
-    if let expiresAt = identity.expiresAt { setDeadline(of: id, to: expiresAt) }
+    sessions[id.index].isExpiryTold = false
+    authenticating.noteJudged(id)
+    if sessions[id.index].user == nil {
+      inheritAllowance(id)
+      identify(id, as: identity.user)
+    }
+    if let expiresAt = identity.expiresAt { setDeadline(of: id, to: Hub.noticeMoment(for: expiresAt)) }
   }
 
   private func confirm(_ id: SlabID, answerID: [UInt8]?) {
@@ -114,6 +130,25 @@ extension Hub {
 
   // MARK: Deadlines
 
+  /// When a client is told that its token expires at `moment`.
+  private static func noticeMoment(for moment: UInt64) -> UInt64 {
+    moment - min(moment, Limits.expiryNoticeMilliseconds)
+  }
+
+  /// Tells a client, once for each token, that its token expires soon, when that is so.
+  func announceExpiry(of id: SlabID) {
+    guard sessions.contains(id), !sessions[id.index].isExpiryTold,
+      let expiresAt = sessions[id.index].identity?.expiresAt, Hub.noticeMoment(for: expiresAt) <= clock()
+    else { return }
+    sessions[id.index].isExpiryTold = true
+    answer(id) { output in
+      Answer.begin("token_expires", id: nil, to: &output)
+      output.append(",\"at\":")
+      JSONNumber.append(expiresAt, to: &output)
+      output.append(UInt8(ascii: "}"))
+    }
+  }
+
   /// Makes sure that the session is looked at when `moment` has come. An earlier entry stays: whoever finds it looks again.
   private func setDeadline(of id: SlabID, to moment: UInt64) {
     // At most one entry counts for each session, so that authenticating again and again takes no memory.
@@ -137,6 +172,11 @@ extension Hub {
       let id = awaitingToken[ended].session
       ended += 1
       guard sessions.contains(id), sessions[id.index].user == nil else { continue }
+      // That the keys did not come in time is not the client's fault.
+      guard !authenticating.isPending(id) else {
+        conclude(id, .unavailable(reason: "the token could not be judged in time: connect again later"), answerID: nil)
+        continue
+      }
       counters.refusals.add(.authenticationTime)
       let seconds = configuration.authTimeoutMilliseconds / 1000
       endUnauthenticated(id, reason: "no valid token came within \(seconds) s", answerID: nil)
@@ -150,8 +190,17 @@ extension Hub {
       guard sessions.contains(id), sessions[id.index].deadline == moment else { continue }
       sessions[id.index].deadline = .max
       guard let expiresAt = sessions[id.index].identity?.expiresAt else { continue }
-      guard expiresAt <= now else { setDeadline(of: id, to: expiresAt); continue }
-      endUnauthenticated(id, reason: "the token has expired", answerID: nil)
+      guard expiresAt <= now else {
+        announceExpiry(of: id)
+        let isTold = sessions[id.index].isExpiryTold
+        setDeadline(of: id, to: isTold ? expiresAt : Hub.noticeMoment(for: expiresAt))
+        continue
+      }
+      if authenticating.isOpen(id) {
+        endUnjudged(id, reason: "the token has expired, and the newer one cannot be judged now", answerID: nil)
+      } else {
+        endUnauthenticated(id, reason: "the token has expired", answerID: nil)
+      }
     }
   }
 }

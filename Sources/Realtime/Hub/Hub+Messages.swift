@@ -67,9 +67,10 @@ extension Hub {
 
   func direct(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
     let answerID = copyID(operation, text)
-    guard let name = operation.to?.decoded(in: text), let envelope = personal(.direct, operation, text, from: id) else {
+    guard let name = operation.to?.decoded(in: text) else {
       return refuse(id, .badRequest, "direct needs to, the name of a user", answerID)
     }
+    guard mayDirect(id, to: name, answerID), let envelope = personal(.direct, operation, text, from: id) else { return }
     operationBegins(id, bytes: envelope.count)
     broker.send(envelope, to: .user(name)) { [weak self] result in
       self?.operationEnds(id, bytes: envelope.count)

@@ -146,7 +146,7 @@ extension Hub {
     guard charge(id, bytes: text.count, text, answerID) else { return false }
     if sessions[id.index].user == nil, kind != .auth {
       let quoted = answerID.map { [UInt8](copying: text.extracting($0)) }
-      guard !authenticating.contains(id) else {
+      guard !authenticating.isPending(id) else {
         postponeUntilJudged(form, text, of: id, answerID: quoted)
         return false
       }

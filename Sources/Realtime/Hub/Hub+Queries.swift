@@ -163,12 +163,18 @@ extension Hub {
 
   // MARK: For users rather than rooms
 
-  public func heard(user name: Span<UInt8>, envelope bytes: Span<UInt8>) {
-    guard let user = users.find(name), let envelope = Envelope(bytes) else { return }
-    if envelope.kind == .disconnect { return obeyDisconnect(bytes.extracting(envelope.body)) }
+  public func heard(user name: Span<UInt8>, envelope bytes: Span<UInt8>) -> Int {
+    guard let user = users.find(name), let envelope = Envelope(bytes) else { return 0 }
+    if envelope.kind == .disconnect {
+      obeyDisconnect(bytes.extracting(envelope.body))
+      return user.sessions.count
+    }
     var text: [UInt8] = []
     Push.personal(envelope, in: bytes, to: &text)
-    user.sessions.forEach { delivery?.send(text.span, .text, to: sessions[$0].target) }
+    let allotment = envelope.allotment(in: bytes)
+    var count = 0
+    user.sessions.forEach { if offer(text.span, allotment, to: $0) { count += 1 } }
+    return count
   }
 
   public func heardByEveryone(envelope bytes: Span<UInt8>) {
@@ -176,7 +182,14 @@ extension Hub {
     if envelope.kind == .disconnect { return obeyDisconnect(bytes.extracting(envelope.body)) }
     if envelope.kind == .revoke { return obeyRevocation(bytes.extracting(envelope.body)) }
     let origin = localSession(named: bytes.extracting(envelope.origin))
-    sendToEverySession(except: origin) { Push.personal(envelope, in: bytes, to: &$0) }
+    var text: [UInt8] = []
+    Push.personal(envelope, in: bytes, to: &text)
+    let allotment = envelope.allotment(in: bytes)
+    for index in 0..<sessions.end where sessions.isOccupied(index) && index != origin?.index {
+      // Who has not authenticated yet gets nothing that others say.
+      guard sessions[index].user != nil else { continue }
+      _ = offer(text.span, allotment, to: index)
+    }
   }
 
   /// Closes what an administrator named: a user's connections, or one connection, as far as they are here.

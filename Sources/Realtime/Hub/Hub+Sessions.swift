@@ -62,7 +62,7 @@ extension Hub {
       output.append(UInt8(ascii: "}"))
     }
     if isDegraded { answer(id) { Push.plain("degraded", to: &$0) } }
-    if let verdict { conclude(id, verdict, answerID: nil) }
+    if let verdict { conclude(id, verdict, answerID: nil) } else { announceExpiry(of: id) }
     return id
   }
 
@@ -71,7 +71,9 @@ extension Hub {
     guard sessions.contains(id) else { return }
     forgetPostponed(id)
     paused.remove(id)
-    authenticating.remove(id)
+    authenticating.forget(id)
+    _ = droppedMessages.take(id)
+    keepAllowance(of: id)
     forgetDeadline(of: id)
     var subscriptions: [Session.Subscription] = []
     swap(&subscriptions, &sessions[id.index].subscriptions)

@@ -14,6 +14,10 @@ public struct HubConfiguration: Sendable {
   public var bytesPerSecond: Ceiling = 0
   /// Messages a second that clients may publish in a room by way of this node.
   public var roomPublishesPerSecond: Ceiling = 0
+  /// Direct messages a second that clients may send to one user by way of this node.
+  public var directsPerSecond: Ceiling = 0
+  /// Who among clients may send them.
+  public var clientDirects = DirectPolicy.everyone
   /// Connections of one user on this node.
   public var connectionsPerUser: Ceiling = 0
   /// Bytes of one operation; however low the rate, one of them passes.
@@ -37,7 +41,8 @@ public struct HubCounters: Sendable {
   /// Messages known to be missing: read again from history, or lost for good.
   public var gapRecovered: UInt64 = 0
   public var gapLost: UInt64 = 0
-  /// Messages that a slow reader did not get: dropped, and told by `gap`; or replaced by a newer one of their key.
+  /// Messages that a slow reader did not get: dropped, and told by `gap` or `direct_dropped`; or replaced by a newer one of
+  /// their key.
   public var slowDropped: UInt64 = 0
   public var slowConflated: UInt64 = 0
   /// How often a connection was read no further because the broker could not follow.
@@ -75,10 +80,13 @@ public final class Hub {
   var settled: [SlabID] = []
   /// Sessions whose token is being judged, those that came without a user in the order in which their time is up, and the
   /// moments at which tokens expire.
-  var authenticating: Set<SlabID> = []
+  var authenticating = PendingAuthentications()
   var awaitingToken: [(deadline: UInt64, session: SlabID)] = []
   var deadlines = Deadlines()
   var revocations = RevocationList()
+  var recentAllowances = RecentAllowances()
+  var receiverRates = ReceiverRates()
+  var droppedMessages = DroppedMessages()
   /// Rooms without local members, in the order in which their time is up.
   var lingering: [(deadline: UInt64, room: Room)] = []
   /// Whether the broker was lost and the clients were told.
@@ -244,6 +252,7 @@ extension Hub {
     deadlines.shrink()
     rooms.shrink()
     users.shrink()
+    receiverRates.shrink(at: steady())
     spareBatches = []
     scratch = []
     rooms.forEach { $0.rosters.shrink() }
@@ -257,6 +266,7 @@ extension Hub {
     revocations.expire(at: date)
     let now = steady()
     endUnidentifiedSessions(now)
+    recentAllowances.expire(at: now)
     var ended = 0
     while ended < lingering.count, lingering[ended].deadline <= now {
       let room = lingering[ended].room

@@ -21,6 +21,8 @@ struct Session: ~Copyable {
   let transport: Transport
   /// Whether its connection's socket takes no more for now. Known only where a room rule asks for it.
   var isBlocked = false
+  /// Whether it was told that its token is about to expire.
+  var isExpiryTold = false
   let address: [UInt8]
   /// Milliseconds since 1970 at which it connected.
   let since: UInt64

@@ -65,6 +65,8 @@ struct Connection: ~Copyable {
   var isWebSocket = false
   /// Whether the hub was told that the socket takes no more, and not yet that all is sent.
   var isBehind = false
+  /// Whether a message that nobody asked for was refused because too much waits, and the hub was not told that there is space.
+  var hasRefusedOffers = false
   /// Whether nothing is read for now, because the broker cannot follow. What was read already waits in the table.
   var isPaused = false
   /// Whether it stands in the tally of its address.

@@ -12,7 +12,11 @@ extension ConnectionTable {
   /// Sends early what several rooms have queued in one tick: whoever takes nothing is then known before the next room.
   /// Drops no connection, because it is called inside a fan-out.
   func relieve(_ index: UInt32) {
-    guard connections[index].outbox.byteCount > ConnectionTable.queuedBeforeSend else { return }
+    if connections[index].outbox.byteCount > ConnectionTable.queuedBeforeSend { sendEarly(index) }
+  }
+
+  /// Sends what a connection has queued before the tick ends. Drops no connection: a send that failed is noted.
+  func sendEarly(_ index: UInt32) {
     settle(index)
     let socket = connections[index].socket
     let tls = connections[index].tls

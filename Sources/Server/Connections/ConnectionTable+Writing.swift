@@ -37,9 +37,11 @@ extension ConnectionTable {
       } else if connections[index].isBehind {
         catchUp(index)
       }
+      noteSpace(index)
     case .blocked(let sent):
       metrics.bytesSent += UInt64(sent)
       fallBehind(index)
+      noteSpace(index)
       guard !connections[index].wantsWrite else { return }
       connections[index].wantsWrite = true
       updateInterest(index)

@@ -34,7 +34,8 @@ enum MetricsText {
         ("{outcome=\"recovered\"}", .gapRecovered), ("{outcome=\"lost\"}", .gapLost),
       ])
     metric(
-      "roost_slow_messages_total", "counter", "Messages that slow readers did not get, by the room's rule.",
+      "roost_slow_messages_total", "counter",
+      "Messages that slow readers did not get, by the room's rule or because they were outside of rooms.",
       [
         ("{outcome=\"dropped\"}", .slowDropped), ("{outcome=\"conflated\"}", .slowConflated),
       ])

@@ -32,8 +32,8 @@ export class RoostError extends Error {
  * after `close`, or after the server closed it for good, `connect` opens it again.
  *
  * Events, by `on`: every server push under its own type (`welcome`, `message`, `direct`, `broadcast`, `user_joined`,
- * `user_left`, `gap`, `degraded`, `restored`, `auth_failed`, `error`), `joined` after each join and rejoin (with
- * `recovered: false` when the room's history no longer reached back), and `state` with one of
+ * `user_left`, `gap`, `degraded`, `restored`, `token_expires`, `direct_dropped`, `auth_failed`, `error`), `joined` after
+ * each join and rejoin (with `recovered: false` when the room's history no longer reached back), and `state` with one of
  * `{name: 'connecting'}`, `{name: 'open'}`, `{name: 'waiting', retryInMs, code}`, `{name: 'closed', code, reason}`.
  */
 export class Roost {

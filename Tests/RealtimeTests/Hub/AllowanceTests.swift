@@ -39,6 +39,103 @@ struct AllowanceTests {
     #expect(flood(ann, 10) == 0)
   }
 
+  /// What comes through of a burst of pings.
+  private func burst(_ client: Client) -> Int { 20 - flood(client, 20) }
+
+  @Test("brings a client that connects again what it had left, by its address where nobody proves who it is")
+  func reconnect() {
+    let bench = HubBench { $0.operationsPerSecond = 10 }
+    var taken = 0
+    for n in 0..<20 {
+      // Another name every time, as with guests.
+      let client = bench.open("guest-\(n)")
+      taken += burst(client)
+      bench.hub.close(client.session)
+    }
+    #expect(taken == 10)
+    bench.clock.milliseconds += 500
+    #expect(burst(bench.open("guest")) == 5)
+  }
+
+  @Test("brings a user's next connection what the user had left, whatever address it comes from, and others their own")
+  func reconnectByToken() {
+    let bench = HubBench { $0.operationsPerSecond = 10 }
+    func open(_ user: String) -> Client { bench.open(Identity(user: Array(user.utf8))) }
+    for expected in [10, 0, 0] {
+      let ann = open("ann")
+      #expect(burst(ann) == expected)
+      bench.hub.close(ann.session)
+    }
+    #expect(burst(open("bob")) == 10)
+  }
+
+  @Test("brings nothing to who connects first and shows a token then")
+  func reconnectByFirstMessage() {
+    let bench = HubBench { $0.operationsPerSecond = 10 }
+    bench.hub.judgeToken = { token, conclude in conclude(.accepted(Identity(user: token))) }
+    var taken = 0
+    for _ in 0..<20 {
+      let client = bench.arrive()
+      client.send(#"{"type":"auth","token":"ann"}"#)
+      taken += burst(client)
+      bench.hub.close(client.session)
+    }
+    #expect(taken < 10)
+  }
+
+  @Test("n connections that close leave n times what is left, and not one burst more")
+  func reconnectMany() {
+    let bench = HubBench { $0.operationsPerSecond = 10 }
+    for round in 0..<5 {
+      let clients = (0..<8).map { bench.open("c\($0)") }
+      #expect(clients.reduce(0) { $0 + burst($1) } == (round == 0 ? 80 : 0))
+      for client in clients { bench.hub.close(client.session) }
+    }
+  }
+
+  @Test("goes on counting refusals when a client comes back")
+  func patience() {
+    let bench = HubBench { $0.operationsPerSecond = 10 }
+    let first = bench.open("ann")
+    _ = flood(first, 1011)
+    #expect(bench.closes[first.target] == 4429)
+    bench.hub.close(first.session)
+    let second = bench.open("ann")
+    _ = flood(second, 1)
+    #expect(bench.closes[second.target] == 4429)
+  }
+
+  @Test("remembers nobody who was idle or is even again, and so many of the others for so long")
+  func memory() {
+    let bench = HubBench { $0.operationsPerSecond = 10 }
+    let idle = bench.open("idle")
+    bench.hub.close(idle.session)
+    #expect(bench.hub.recentAllowances.count == 0)
+    let ann = bench.open("ann")
+    _ = burst(ann)
+    bench.clock.milliseconds += SendAllowance.windowMilliseconds
+    bench.hub.close(ann.session)
+    #expect(bench.hub.recentAllowances.count == 0)
+    var recent = RecentAllowances()
+    func spent(_ now: UInt64) -> SendAllowance {
+      let allowance = SendAllowance(operationsPerSecond: 1, bytesPerSecond: 0, messageBytesMax: 0, now: now)
+      _ = allowance.charge(bytes: 1, at: now)
+      return allowance
+    }
+    func owner(_ n: Int) -> RecentAllowances.Owner { .user(Array("u\(n)".utf8)) }
+    for n in 0...Limits.recentAllowancesMax { recent.keep(spent(1000), of: owner(n), at: 1000) }
+    #expect(recent.count == Limits.recentAllowancesMax)
+    let (oldest, next) = (recent.take(of: owner(0), at: 1000), recent.take(of: owner(1), at: 1000))
+    #expect(oldest == nil && next != nil)
+    // Who comes and goes all the time stands for one.
+    for _ in 0..<10_000 {
+      recent.keep(spent(1000), of: owner(1), at: 1000)
+      _ = recent.take(of: owner(1), at: 1000)
+    }
+    recent.expire(at: 11_000)
+    #expect(recent.count == 0)
+  }
+
   @Test("counts what cannot be read, and answers it with rate_limited too")
   func malformed() {
     let bench = HubBench { $0.operationsPerSecond = 2 }

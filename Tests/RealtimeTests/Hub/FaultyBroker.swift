@@ -290,9 +290,10 @@ final class FaultyBroker: Broker, BrokerListener {
     let (name, bytes) = (copy(room), copy(notice))
     bring { [weak self] in self?.listener?.heard(room: name.span, notice: bytes.span) }
   }
-  func heard(user: Span<UInt8>, envelope: Span<UInt8>) {
+  func heard(user: Span<UInt8>, envelope: Span<UInt8>) -> Int {
     let (name, bytes) = (copy(user), copy(envelope))
     bring { [weak self] in self?.listener?.heard(user: name.span, envelope: bytes.span) }
+    return .max
   }
   func heardByEveryone(envelope: Span<UInt8>) {
     let bytes = copy(envelope)

@@ -24,6 +24,8 @@ final class HubBench: Delivery {
   private(set) var deliveries: [(form: DeliveryForm, targets: [UInt32])] = []
   /// Connections whose sockets take one batch and then no more, until `drain`.
   var stuck: Set<UInt32> = []
+  /// Connections that take nothing that nobody asked for.
+  var full: Set<UInt32> = []
   /// Connections that are read no further.
   private(set) var paused: Set<UInt32> = []
   /// What the hub asked to be done later.
@@ -134,6 +136,12 @@ final class HubBench: Delivery {
     }
     guard sparing else { return }
     for member in roster where stuck.contains(member.target) { hub.blocked(hub.sessions.id(at: member.session)) }
+  }
+
+  func offer(_ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, to target: UInt32) -> Bool {
+    if full.contains(target) { return false }
+    send(message, kind, to: target)
+    return true
   }
 
   func pauseReading(_ target: UInt32) { paused.insert(target) }

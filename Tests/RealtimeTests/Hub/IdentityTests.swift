@@ -184,7 +184,7 @@ struct IdentityTests {
     #expect(whoami?.description.contains(#""info":{"role":2}"#) == true)
     tokens.pass(seconds: 40)
     #expect(tokens.bench.closes.isEmpty)
-    #expect(client.send(#"{"type":"auth","token":"shorter"}"#).map(\.type) == ["auth_success"])
+    #expect(client.send(#"{"type":"auth","token":"shorter"}"#).map(\.type) == ["auth_success", "token_expires"])
     tokens.pass(seconds: 9)
     #expect(tokens.bench.closes.isEmpty)
     tokens.pass(seconds: 1)
@@ -203,6 +203,89 @@ struct IdentityTests {
     }
     #expect(tokens.bench.hub.deadlines.count <= 2)
     #expect(tokens.bench.hub.authenticating.isEmpty)
+  }
+
+  @Test("tells a client once, twenty seconds before its token expires, and again for the next token")
+  func notice() {
+    let tokens = TokenBench()
+    tokens.table["t"] = tokens.identity("ann", seconds: 60)
+    let expiry = Int(tokens.bench.clock.milliseconds) + 60_000
+    let client = tokens.bench.arrive(token: "t")
+    #expect(client.take().map(\.type) == ["welcome"])
+    tokens.pass(seconds: 39)
+    #expect(client.take().isEmpty)
+    tokens.pass(seconds: 1)
+    let told = client.take()
+    #expect(told.map(\.type) == ["token_expires"] && told.first?.int("at") == expiry)
+    tokens.pass(seconds: 10)
+    #expect(client.take().isEmpty)
+    tokens.table["u"] = tokens.identity("ann", seconds: 40)
+    #expect(client.send(#"{"type":"auth","token":"u"}"#).map(\.type) == ["auth_success"])
+    tokens.pass(seconds: 19)
+    #expect(client.take().isEmpty)
+    tokens.pass(seconds: 2)
+    #expect(client.take().map(\.type) == ["token_expires"])
+    tokens.pass(seconds: 20)
+    #expect(client.take().map(\.type) == ["auth_failed"])
+    #expect(tokens.bench.closes[client.target] == 4401)
+  }
+
+  @Test("tells a client at once that its token has less than that left, behind its greeting or its answer")
+  func noticeAtOnce() {
+    let tokens = TokenBench()
+    tokens.table["t"] = tokens.identity("ann", seconds: 5)
+    #expect(tokens.bench.arrive(token: "t").take().map(\.type) == ["welcome", "token_expires"])
+    let client = tokens.bench.arrive()
+    _ = client.take()
+    #expect(client.send(#"{"type":"auth","token":"t"}"#).map(\.type) == ["auth_success", "token_expires"])
+    tokens.pass(seconds: 4)
+    #expect(client.take().isEmpty)
+  }
+
+  @Test("sends away, and not for good, whose token could not be judged in time")
+  func judgedTooLate() {
+    let tokens = TokenBench()
+    tokens.isPending = true
+    let client = tokens.bench.arrive(token: "ann")
+    _ = client.take()
+    tokens.pass(seconds: 10)
+    #expect(client.take().map { $0.string("code") } == ["unavailable"])
+    #expect(tokens.bench.closes[client.target] == 1013)
+    tokens.judgeAll()
+    #expect(client.take().isEmpty)
+  }
+
+  @Test("keeps a client whose newer token cannot be judged, until the old one expires, and sends it away not for good")
+  func renewalUnjudged() {
+    let tokens = TokenBench()
+    for isPending in [false, true] {
+      tokens.table["t"] = tokens.identity("ann", seconds: 60)
+      (tokens.isOutOfReach, tokens.isPending) = (false, false)
+      let client = tokens.bench.arrive(token: "t")
+      _ = client.take()
+      (tokens.isOutOfReach, tokens.isPending) = (true, isPending)
+      let answer = client.send(#"{"type":"auth","token":"t","id":"a"}"#)
+      #expect(answer.map { $0.string("code") } == (isPending ? [] : ["unavailable"]))
+      #expect(tokens.bench.closes[client.target] == nil)
+      #expect(client.send(#"{"type":"ping"}"#).map(\.type) == ["pong"])
+      tokens.pass(seconds: 60)
+      #expect(client.take().last?.string("code") == "unavailable")
+      #expect(tokens.bench.closes[client.target] == 1013)
+      tokens.bench.hub.close(client.session)
+    }
+  }
+
+  @Test("takes a later token of a client whose newer one could not be judged, and ends it for good by that one")
+  func renewalJudgedLater() {
+    let tokens = TokenBench()
+    tokens.table["t"] = tokens.identity("ann", seconds: 60)
+    let client = tokens.bench.arrive(token: "t")
+    tokens.isOutOfReach = true
+    client.send(#"{"type":"auth","token":"t"}"#)
+    tokens.isOutOfReach = false
+    #expect(client.send(#"{"type":"auth","token":"t"}"#).map(\.type) == ["auth_success"])
+    tokens.pass(seconds: 60)
+    #expect(tokens.bench.closes[client.target] == 4401)
   }
 
   @Test("forgets the deadlines of clients that come and go with long-lived tokens")

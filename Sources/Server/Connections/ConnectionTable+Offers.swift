@@ -1,0 +1,39 @@
+import Realtime
+import WebSocketCore
+
+// Messages that a connection's user has not asked for. They have a part of its queue, so that they neither fill it nor leave
+// less than half of it to its rooms; what does not fit is refused, and the connection stays.
+
+extension ConnectionTable {
+  func offer(_ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, to target: UInt32) -> Bool {
+    guard connections.isOccupied(target), connections[target].stage == .websocket else { return false }
+    settle(target)
+    let bytesMax = limits.queueBytesMax / (allotment == .clients ? 2 : 1)
+    // What was queued in this tick its socket has not had the chance to take.
+    if !hasRoom(for: message.count, in: bytesMax, target), !connections[target].wantsWrite { sendEarly(target) }
+    guard hasRoom(for: message.count, in: bytesMax, target) else {
+      connections[target].hasRefusedOffers = true
+      return false
+    }
+    appendMessage(kind == .text ? .text : .binary, message, to: target)
+    return true
+  }
+
+  /// An empty queue takes any message: it is within `max-message`.
+  private func hasRoom(for count: Int, in bytesMax: Int, _ index: UInt32) -> Bool {
+    let waiting = connections[index].outbox.byteCount
+    return waiting == 0 || waiting + count + ConnectionTable.frameHeadBytesMax <= bytesMax
+  }
+
+  /// RFC 6455 section 5.2: what the server puts before a payload, at the most.
+  private static let frameHeadBytesMax = 10
+
+  /// Tells the hub that a connection which has refused something takes more again: a quarter of its queue is left.
+  func noteSpace(_ index: UInt32) {
+    guard connections[index].hasRefusedOffers, connections[index].outbox.byteCount <= limits.queueBytesMax / 4,
+      connections[index].stage == .websocket, let session = connections[index].session
+    else { return }
+    connections[index].hasRefusedOffers = false
+    hub.canTakeMore(session)
+  }
+}
