@@ -16,4 +16,7 @@ public enum DefaultCeilings {
   /// Messages a second that clients publish in a room by way of one node: nobody reads more, and each is a send to every
   /// member.
   public static let roomPublishesPerSecond = 1000
+  /// Direct messages a second that clients send to one user by way of one node: a third of what one connection may send in
+  /// all, and far more than a person reads.
+  public static let directsPerSecond = 100
 }

@@ -89,6 +89,15 @@ extension ServerSettings {
       .list("jwtIssuer", \.jwtIssuers, "NAME,...", "issuers whose tokens are taken (iss)", whenUnset: "all"),
       // Clocks that differ by more than five minutes are broken.
       .duration("jwtLeeway", \.jwtLeewayMilliseconds, 0...300_000, "by how much an issuer's clock may differ"),
+      .toggle(
+        "jwtRequireExp", \.jwtRequiresExpiry,
+        "refuse tokens without exp: they would be good until the key is taken away"),
+      .list(
+        "jwtDefaultRooms", \.jwtDefaultRooms, "GLOB,...",
+        "rooms of a token without rooms; r: before a glob is read only", whenUnset: "none", problem: globProblem),
+      .choice(
+        "clientDirect", \.clientDirect,
+        "who may send direct messages: all clients, none, or those whose token's permissions list direct"),
       // A person's slow phone needs seconds; longer, and strangers hold descriptors for nothing.
       .duration("authTimeout", \.authTimeoutMilliseconds, 100...300_000, "time a connection has to authenticate"),
       .text(
@@ -156,6 +165,9 @@ extension ServerSettings {
       whenUnset: unset(DefaultCeilings.roomPublishesPerSecond),
       "messages a second clients may publish in one room by way of a node; 0 is no limit"),
     .integer(
+      "directRate", \.directsPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultCeilings.directsPerSecond),
+      "direct messages a second clients may send to one user by way of a node; 0 is no limit"),
+    .integer(
       "adminGuesses", \.adminGuessesPerMinute, 0...1_000_000,
       "wrong admin tokens a minute one address may try; 0 is no limit"),
     // Under a second a healthy client on a slow line would lose its message.
@@ -205,6 +217,12 @@ extension ServerSettings {
       return "is no origin; expected https://example.com or *.example.com"
     }
     return nil
+  }
+
+  /// A room is 1 to 200 bytes, and `r:` may stand before it.
+  @Sendable private static func globProblem(_ text: String) -> String? {
+    let glob = text.hasPrefix("r:") ? text.dropFirst(2) : text[...]
+    return (1...200).contains(glob.utf8.count) ? nil : "is no glob; expected 1 to 200 bytes such as chat:* or r:news:*"
   }
 
   @Sendable private static func networkProblem(_ text: String) -> String? {

@@ -5,6 +5,16 @@ public enum AuthenticationMode: String, CaseIterable, Sendable {
   case jwt
 }
 
+/// Who among clients may send direct messages.
+public enum ClientDirectMode: String, CaseIterable, Sendable {
+  /// Every client.
+  case on
+  /// No client; the admin endpoint still may.
+  case off
+  /// Clients whose token's `permissions` list `direct`.
+  case permission
+}
+
 /// The least severe event that is logged.
 public enum LogLevel: String, CaseIterable, Sendable {
   case debug
@@ -83,6 +93,12 @@ public struct ServerSettings: Sendable {
   public var jwtIssuers: [String] = []
   /// By how much an issuer's clock may differ.
   public var jwtLeewayMilliseconds = 5000
+  /// Whether a token without `exp` is refused.
+  public var jwtRequiresExpiry = true
+  /// Globs of the rooms that a token without `rooms` is good for.
+  public var jwtDefaultRooms = ["*"]
+  /// Who among clients may send direct messages.
+  public var clientDirect = ClientDirectMode.on
   /// Time a connection has to authenticate.
   public var authTimeoutMilliseconds = 10_000
   /// nil: the caller makes one and logs it.
@@ -138,6 +154,8 @@ public struct ServerSettings: Sendable {
   public var bytesPerSecondMax: Int?
   /// Messages a second that clients may publish in one room by way of a node.
   public var roomPublishesPerSecondMax: Int?
+  /// Direct messages a second that clients may send to one user by way of a node.
+  public var directsPerSecondMax: Int?
   /// Wrong admin tokens a minute from one address; 0: no limit.
   public var adminGuessesPerMinute = 60
   /// Time in which a message that has begun must be complete.

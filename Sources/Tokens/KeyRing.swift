@@ -20,6 +20,8 @@ public final class KeyRing {
     public var setLocation: String?
     /// Milliseconds between two fetches of the set, at the most.
     public var refreshMilliseconds = 300_000
+    /// Milliseconds for which a token waits for newer keys, at the most.
+    public var waitMilliseconds = 10_000
     public var policy = TokenPolicy()
 
     /// Holds no key at all.
@@ -41,8 +43,12 @@ public final class KeyRing {
   private var plan: RefreshPlan
   private var isFetching = false
   private var timer: EventLoop.TimerID?
-  private var waiting: [(token: [UInt8], conclude: (TokenVerdict) -> Void)] = []
-  private var waitingBytes = 0
+  private var waiting = WaitingTokens()
+  private var isFetchPlanned = false
+  private var isExpiryPlanned = false
+  /// Readings of the key files in a row that failed; above 0 what is on disk is not known.
+  private var failedReadings = 0
+  private var rereadTimer: EventLoop.TimerID?
   private var reader: MailboxReader<Result<FetchedKeys, KeyFault>>?
 
   /// Reads all keys that are on this machine, and throws when one cannot be read or used. A set at a URL is fetched behind
@@ -84,42 +90,105 @@ public final class KeyRing {
     }
   }
 
-  /// Judges a token and calls `conclude`, at once unless keys must be fetched first.
+  /// Judges a token and calls `conclude`: at once when a known key decides, else when newer keys do, or when they could not
+  /// be had in time.
+  ///
+  /// A token is refused only by keys that were asked for after it came.
   public func judge(_ token: [UInt8], _ conclude: @escaping (TokenVerdict) -> Void) {
-    do throws(TokenFault) {
-      conclude(.accepted(try verifier.judge(token.span, now: clock())))
-    } catch {
-      guard error == .unknownKey, location != nil else { return conclude(.refused(reason: error.reason)) }
-      if !isFetching, plan.mayFetch(at: now) { fetch() }
-      guard isFetching else { return conclude(verdict(without: error)) }
-      guard waitingBytes + token.count <= TokenLimits.waitingBytesMax else { return conclude(KeyRing.cannotJudge) }
-      waitingBytes += token.count
-      waiting.append((token, conclude))
+    switch verdict(on: token) {
+    case .known(let verdict): conclude(verdict)
+    case .open(let reason):
+      let entry = WaitingTokens.Entry(
+        token: token, arrivedAt: now, deadline: now + UInt64(configuration.waitMilliseconds), reason: reason,
+        conclude: conclude)
+      guard waiting.add(entry) else { return conclude(KeyRing.cannotJudge) }
+      fetchWhenAllowed()
+      planExpiry()
     }
   }
 
-  /// Reads the files again and fetches the set. What cannot be read changes nothing: the old keys stay.
+  /// Reads the files again and fetches the set. What cannot be read changes nothing: the old keys stay, and the files are
+  /// read again in a moment.
   public func reload() {
-    do throws(KeyFault) {
-      ownKeys = try KeyRing.readOwnKeys(configuration, log)
-      rebuild()
-      log(.info, "reloaded the keys for tokens: \(verifier.keys.count)")
-    } catch {
-      log(.error, "kept the old keys for tokens: \(error)")
-    }
+    readAgain()
     if location != nil, !isFetching { fetch() }
+  }
+
+  // MARK: Tokens that wait
+
+  /// What the known keys have to do with a token.
+  private enum Finding {
+    case known(TokenVerdict)
+    /// A key that is not known yet may have signed it; the reason is for the client if there is none.
+    case open(reason: String)
+  }
+
+  private static let cannotJudge = TokenVerdict.unavailable(
+    reason: "the keys for tokens are out of reach: connect again in a moment")
+
+  private func verdict(on token: [UInt8]) -> Finding {
+    do throws(TokenFault) {
+      return .known(.accepted(try verifier.judge(token.span, now: clock())))
+    } catch {
+      let isOpen =
+        switch error.hope {
+        case .none: false
+        case .files: failedReadings > 0
+        case .filesOrSet: failedReadings > 0 || location != nil
+        }
+      return isOpen ? .open(reason: error.reason) : .known(.refused(reason: error.reason))
+    }
+  }
+
+  /// Judges again what waits, by keys that have changed. Returns whether one of them is what a token waited for.
+  @discardableResult
+  private func judgeWaiting() -> Bool {
+    var hasNewKeys = false
+    for entry in waiting.takeAll() {
+      if case .known(let verdict) = verdict(on: entry.token) {
+        hasNewKeys = true
+        entry.conclude(verdict)
+      } else if !waiting.add(entry) {
+        // A conclusion may have brought another token meanwhile.
+        entry.conclude(KeyRing.cannotJudge)
+      }
+    }
+    return hasNewKeys
+  }
+
+  /// Refuses what came before the known keys were asked for: they are all there are.
+  private func refuseWaiting(until moment: UInt64) {
+    for entry in waiting.take(until: moment) { entry.conclude(.refused(reason: entry.reason)) }
+  }
+
+  /// Has clients come again whose tokens have waited long enough.
+  private func planExpiry() {
+    guard !isExpiryPlanned, let deadline = waiting.nextDeadline else { return }
+    isExpiryPlanned = true
+    loop.after(milliseconds: Int(deadline > now ? deadline - now : 0)) { [weak self] in
+      guard let self else { return }
+      isExpiryPlanned = false
+      for entry in waiting.takeDue(at: now) { entry.conclude(KeyRing.cannotJudge) }
+      planExpiry()
+    }
   }
 
   // MARK: The published set
 
   private var now: UInt64 { loop.now / 1_000_000 }
 
-  private static let cannotJudge = TokenVerdict.unavailable(
-    reason: "the keys for tokens are out of reach: connect again in a moment")
-
-  /// An unknown key is the token's fault only once there were keys to compare with.
-  private func verdict(without fault: TokenFault) -> TokenVerdict {
-    published == nil ? KeyRing.cannotJudge : .refused(reason: fault.reason)
+  /// Fetches the set for a token that waits, at once or when the issuer may be asked again.
+  private func fetchWhenAllowed() {
+    guard location != nil, !isFetching, !isFetchPlanned else { return }
+    let delay = plan.delayUntilAllowed(at: now)
+    guard delay > 0 else { return fetch() }
+    isFetchPlanned = true
+    loop.after(milliseconds: Int(delay)) { [weak self] in
+      guard let self else { return }
+      isFetchPlanned = false
+      // Another fetch may have answered them meanwhile, or have put the next one off.
+      if !waiting.isEmpty { fetchWhenAllowed() }
+    }
   }
 
   private func fetch() {
@@ -131,9 +200,13 @@ public final class KeyRing {
 
   private func accept(_ result: Result<FetchedKeys, KeyFault>) {
     isFetching = false
+    let isAwaited = !waiting.isEmpty
+    var hasNewKeys = false
     do throws(KeyFault) {
       let fetched = try result.get()
-      try adopt(fetched)
+      if try adopt(fetched) { hasNewKeys = judgeWaiting() }
+      // As long as the key files cannot be read, they may hold the key.
+      if failedReadings == 0, let askedAt = plan.lastStart { refuseWaiting(until: askedAt) }
       schedule(inMilliseconds: plan.delayAfterSuccess(maxAge: fetched.maxAge))
     } catch {
       let delay = plan.delayAfterFailure()
@@ -141,20 +214,14 @@ public final class KeyRing {
       log(.error, "cannot fetch the keys for tokens, \(kept): \(error); trying again in \(delay / 1000) s")
       schedule(inMilliseconds: delay)
     }
-    var tokens: [(token: [UInt8], conclude: (TokenVerdict) -> Void)] = []
-    swap(&tokens, &waiting)
-    waitingBytes = 0
-    for (token, conclude) in tokens {
-      do throws(TokenFault) {
-        conclude(.accepted(try verifier.judge(token.span, now: clock())))
-      } catch {
-        conclude(error == .unknownKey ? verdict(without: error) : .refused(reason: error.reason))
-      }
-    }
+    if isAwaited { plan.end(hasNewKeys: hasNewKeys) }
+    if !waiting.isEmpty { fetchWhenAllowed() }
   }
 
-  private func adopt(_ fetched: FetchedKeys) throws(KeyFault) {
-    guard published?.bytes != fetched.bytes else { return }
+  /// Takes over a set. Returns whether it is another one than before.
+  @discardableResult
+  private func adopt(_ fetched: FetchedKeys) throws(KeyFault) -> Bool {
+    guard published?.bytes != fetched.bytes else { return false }
     do throws(KeyFault) {
       let keys = try TokenKey.readSet(fetched.bytes) { fault in
         log(.warning, "skipped a key of the set for tokens: \(fault)")
@@ -165,6 +232,7 @@ public final class KeyRing {
     }
     rebuild()
     log(.info, "took over a set of keys for tokens: \(published?.keys.count ?? 0)")
+    return true
   }
 
   private func rebuild() {
@@ -181,6 +249,26 @@ public final class KeyRing {
   }
 
   // MARK: Keys on this machine
+
+  private func readAgain() {
+    if let rereadTimer { loop.cancel(rereadTimer) }
+    rereadTimer = nil
+    do throws(KeyFault) {
+      ownKeys = try KeyRing.readOwnKeys(configuration, log)
+      failedReadings = 0
+      rebuild()
+      log(.info, "reloaded the keys for tokens: \(verifier.keys.count)")
+      judgeWaiting()
+      // Without a set, these are all keys there are.
+      if location == nil { refuseWaiting(until: now) }
+    } catch {
+      let doubled = TokenLimits.rereadMillisecondsMin << min(failedReadings, 10)
+      let delay = min(doubled, TokenLimits.rereadMillisecondsMax)
+      failedReadings += 1
+      log(.error, "kept the old keys for tokens: \(error); reading again in \(delay / 1000) s")
+      rereadTimer = loop.after(milliseconds: delay) { [weak self] in self?.readAgain() }
+    }
+  }
 
   private static func readOwnKeys(
     _ configuration: Configuration, _ log: (Gravity, String) -> Void

@@ -30,8 +30,13 @@ public enum TokenLimits {
   public static let fetchMilliseconds = 5000
   public static let connectMilliseconds = 3000
 
-  /// Milliseconds between two fetches that unknown keys in tokens ask for: whoever invents keys must not steer us.
-  public static let fetchSpacingMilliseconds: UInt64 = 10_000
+  /// Milliseconds between two fetches that unknown keys in tokens ask for: doubled from the least to the most while they
+  /// bring no new key. The most is one fetch in ten seconds, which no issuer notices; the least keeps the first token of
+  /// a new key well within `auth-timeout`.
+  public static let fetchSpacingMillisecondsMin: UInt64 = 1000
+  public static let fetchSpacingMillisecondsMax: UInt64 = 10_000
+  /// Milliseconds without a fetch after which the spacing is at its least again.
+  public static let fetchQuietMilliseconds: UInt64 = 60_000
 
   /// Milliseconds after a failed fetch until the next; doubled with every further failure, up to `jwks-refresh`.
   public static let retryMilliseconds = 2000
@@ -39,7 +44,12 @@ public enum TokenLimits {
   /// Milliseconds between refreshes that an issuer may ask for by `Cache-Control: max-age`, at the least.
   public static let refreshMillisecondsMin = 30_000
 
-  /// Bytes of tokens that wait for keys: 16,000 of the usual size. Further ones are answered that tokens cannot be judged
-  /// now.
+  /// Milliseconds after a failed reading of key files until the next; doubled with every further failure up to the most.
+  /// Meanwhile the old keys are good.
+  public static let rereadMillisecondsMin = 1000
+  public static let rereadMillisecondsMax = 60_000
+
+  /// Bytes of tokens that wait for keys: 16,000 of the usual size, and twice what one address can bring by default (1000
+  /// connections with the longest token). Further ones are answered that tokens cannot be judged now.
   public static let waitingBytesMax = 16 * 1024 * 1024
 }

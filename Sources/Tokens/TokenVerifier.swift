@@ -9,6 +9,10 @@ public struct TokenPolicy: Sendable {
   public var issuers: [[UInt8]] = []
   /// Milliseconds by which the issuer's clock may differ from ours.
   public var leewayMilliseconds: UInt64 = 5000
+  /// Whether a token must have an `exp`: one that has none is good until its key is taken away.
+  public var requiresExpiry = true
+  /// The rooms of a token without `rooms`; nil: all.
+  public var defaultRooms: RoomGrants?
 
   /// Holds the defaults.
   public init() {}
@@ -28,9 +32,13 @@ package struct TokenVerifier {
   package func judge(_ token: Span<UInt8>, now: UInt64) throws(TokenFault) -> Identity {
     let token = try CompactToken(token)
     let candidates = try candidates(for: token)
-    // Keys without a name stand in for a `kid` that nobody has: when they do not fit, a newer set of keys may.
-    let isNamed = token.keyID == nil || candidates.contains { $0.id != nil }
-    guard candidates.contains(where: { $0.isValid(token) }) else { throw isNamed ? .signature : .unknownKey }
+    guard candidates.contains(where: { $0.isValid(token) }) else {
+      // Only a key that bears the token's `kid` proves it wrong: beside all others a newer set of keys may have the right
+      // one. Secrets are never published.
+      if candidates.contains(where: { $0.id != nil && $0.id == token.keyID }) { throw .signature }
+      if token.algorithm.keyKind == .secret { throw .secretSignature }
+      throw token.keyID == nil ? .unprovenSignature : .unknownKey
+    }
     return try identity(Claims(token.payload), now: now)
   }
 
@@ -41,12 +49,13 @@ package struct TokenVerifier {
       let named = fitting.filter { $0.id == keyID }
       fitting = named.isEmpty ? fitting.filter { $0.id == nil } : named
     }
-    guard !fitting.isEmpty else { throw .unknownKey }
+    guard !fitting.isEmpty else { throw token.algorithm.keyKind == .secret ? .noKey : .unknownKey }
     return fitting.prefix(TokenLimits.keysTriedMax)
   }
 
   private func identity(_ claims: Claims, now: UInt64) throws(TokenFault) -> Identity {
     let leeway = policy.leewayMilliseconds
+    if claims.expiresAt == nil, policy.requiresExpiry { throw .endless }
     if let expiresAt = claims.expiresAt, now >= expiresAt + leeway { throw .expired }
     if let notBefore = claims.notBefore, now + leeway < notBefore { throw .notYetValid }
     if policy.audiences.isEmpty {
@@ -64,8 +73,9 @@ package struct TokenVerifier {
     // The leeway is for clocks that differ when a token is shown. Whoever showed it in time ends in time.
     let end = claims.expiresAt.map { now < $0 ? $0 : $0 + leeway }
     return Identity(
-      user: user, info: claims.info, rooms: claims.rooms.map { RoomGrants($0) },
-      mayBroadcast: claims.permissions.contains { $0.elementsEqual("broadcast".utf8) }, expiresAt: end,
+      user: user, info: claims.info, rooms: claims.rooms.map { RoomGrants($0) } ?? policy.defaultRooms,
+      mayBroadcast: claims.permissions.contains { $0.elementsEqual("broadcast".utf8) },
+      mayDirect: claims.permissions.contains { $0.elementsEqual("direct".utf8) }, expiresAt: end,
       issuedAt: claims.issuedAt, tokenID: claims.tokenID)
   }
 }

@@ -101,6 +101,44 @@ struct IdentityTests {
     #expect(try bob.expectClose() == 4401)
   }
 
+  @Test("refuses a token without exp and says so, unless --jwt-require-exp is off")
+  func endless() throws {
+    let endless = "/ws?token=\(try MintedToken.make(#""sub":"ann""#, expires: false))"
+    let strict = try RoostProcess(MintedToken.flags)
+    let refused = try WebSocketClient(port: strict.port, target: endless)
+    #expect(try refused.expect("auth_failed").string("reason")?.contains("no exp") == true)
+    #expect(try refused.expectClose() == 4401)
+    let lenient = try RoostProcess(MintedToken.flags + ["--jwt-require-exp", "off"])
+    #expect(try WebSocketClient(port: lenient.port, target: endless).expect("welcome").string("user") == "ann")
+  }
+
+  @Test("gives tokens without rooms those of --jwt-default-rooms")
+  func defaultRooms() throws {
+    let server = try server(["--jwt-default-rooms", "lobby,r:news:*"])
+    let ann = try open(server, target: "/ws?token=\(try token("ann"))")
+    #expect(try ann.join("lobby").type == "joined")
+    #expect(try ann.join("news:a").type == "joined")
+    #expect(try ann.ask(#""type":"message","room":"news:a""#).string("code") == "forbidden")
+    #expect(try ann.ask(#""type":"join","room":"other""#).string("code") == "forbidden")
+    let bob = try open(server, target: "/ws?token=\(try token("bob", "--rooms", "other"))")
+    #expect(try bob.join("other").type == "joined")
+  }
+
+  @Test("tells a connection that its token is about to expire, at once when less than 20 s are left")
+  func notice() throws {
+    let server = try server()
+    let (ann, bob) = (
+      try open(server, target: "/ws?token=\(try token("ann", "--ttl", "10s"))"),
+      try open(server, target: "/ws?token=\(try token("bob", "--ttl", "22s"))")
+    )
+    let at = try ann.expect("token_expires").int("at") ?? 0
+    #expect(at > 1_700_000_000_000)
+    #expect(try bob.settle().allSatisfy { $0.type != "token_expires" })
+    #expect((try bob.expect("token_expires").int("at") ?? 0) > at)
+    #expect(try bob.ask(#""type":"auth","token":"\#(try token("bob"))""#).type == "auth_success")
+    #expect(try bob.settle().isEmpty)
+  }
+
   @Test("shows info in presence, on the socket and for administrators")
   func presence() throws {
     let server = try server()

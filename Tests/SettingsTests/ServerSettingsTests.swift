@@ -55,7 +55,8 @@ struct ServerSettingsTests {
       "nodeId": "n-1",
       "workers": "1", "auth": "jwt", "jwtSecret": "s", "jwtPublicKey": "k.pem", "jwks": "https://x/jwks",
       "jwtSecretFile": "secrets", "jwksRefresh": "1m", "jwtAudience": "chat,other", "jwtIssuer": "https://id.example",
-      "jwtLeeway": "0s", "authTimeout": "3s",
+      "jwtLeeway": "0s", "authTimeout": "3s", "jwtRequireExp": "off", "jwtDefaultRooms": "a,r:b:*",
+      "clientDirect": "permission", "directRate": "9",
       "adminToken": "t", "apiKey": "a", "historySize": "5", "historyTtl": "1h", "pingInterval": "500ms",
       "pingTimeout": "1m", "leaveGrace": "0", "drain": "0", "compression": "off", "ioUring": "off", "echo": "on",
       "demo": "on",
@@ -69,7 +70,7 @@ struct ServerSettingsTests {
     let typed = Set([
       "port", "adminPort", "redirectPort", "workers", "historySize", "maxConnections", "maxRooms", "maxWildcards",
       "rate",
-      "maxConnectionsPerAddress", "maxConnectionsPerUser", "handshakeRate", "roomRate", "adminGuesses",
+      "maxConnectionsPerAddress", "maxConnectionsPerUser", "handshakeRate", "roomRate", "adminGuesses", "directRate",
     ])
     var arguments: [String] = []
     var environment: [String: String] = [:]
@@ -103,6 +104,8 @@ struct ServerSettingsTests {
       #expect(settings.jwksLocation == "https://x/jwks" && settings.jwksRefreshMilliseconds == 60_000)
       #expect(settings.jwtAudiences == ["chat", "other"] && settings.jwtIssuers == ["https://id.example"])
       #expect(settings.jwtLeewayMilliseconds == 0 && settings.authTimeoutMilliseconds == 3000)
+      #expect(!settings.jwtRequiresExpiry && settings.jwtDefaultRooms == ["a", "r:b:*"])
+      #expect(settings.clientDirect == .permission && settings.directsPerSecondMax == 9)
       #expect(settings.logLevel == .debug && settings.logFormat == .json)
       #expect(settings.tlsCertificatePath == "c" && settings.tlsKeyPath == "k" && settings.redirectPort == 8)
       #expect(settings.nodeID == "n-1" && settings.maxConnections == 7 && settings.messagesPerSecondMax == 5)

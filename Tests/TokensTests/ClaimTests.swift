@@ -13,7 +13,7 @@ struct ClaimTests {
   private func judge(
     _ claims: String, _ change: (inout TokenPolicy) -> Void = { _ in }
   ) -> Result<Identity, TokenFault> {
-    var policy = TokenPolicy()
+    var policy = Forge.anyTime
     change(&policy)
     let verifier = TokenVerifier(keys: [TokenKey(.secret(SharedSecret(Forge.secret)))], policy: policy)
     return Result { () throws(TokenFault) in
@@ -63,6 +63,30 @@ struct ClaimTests {
     }
     #expect(fault(#"{"sub":"ann","exp":\#(s)}"#) { $0.leewayMilliseconds = 0 } == .expired)
     #expect(fault(#"{"sub":"ann","exp":\#(s).001}"#) { $0.leewayMilliseconds = 0 } == nil)
+  }
+
+  @Test("takes no token that never expires, unless that was asked for")
+  func endless() throws {
+    func standard(_ policy: inout TokenPolicy) { policy.requiresExpiry = TokenPolicy().requiresExpiry }
+    let fault = fault(#"{"sub":"ann","nbf":0,"iat":0}"#, standard)
+    #expect(fault == .endless)
+    #expect(fault?.reason.contains("exp") == true && fault?.reason.contains("--jwt-require-exp") == true)
+    #expect(self.fault(#"{"sub":"ann","exp":\#(ClaimTests.seconds + 1)}"#, standard) == nil)
+    #expect(self.fault(#"{"sub":"ann"}"#) == nil)
+  }
+
+  @Test("gives a token without rooms the rooms that the policy says, and one with rooms its own")
+  func defaultRooms() throws {
+    func lobby(_ policy: inout TokenPolicy) { policy.defaultRooms = RoomGrants([Array("lobby".utf8)]) }
+    #expect(try judge(#"{"sub":"ann"}"#, lobby).get().rooms == RoomGrants([Array("lobby".utf8)]))
+    #expect(try judge(#"{"sub":"ann","rooms":["a"]}"#, lobby).get().rooms == RoomGrants([Array("a".utf8)]))
+    #expect(try judge(#"{"sub":"ann","rooms":[]}"#, lobby).get().rooms == RoomGrants([]))
+  }
+
+  @Test("reads the permission to send direct messages")
+  func direct() throws {
+    #expect(try judge(#"{"sub":"ann","permissions":["direct"]}"#).get().mayDirect)
+    #expect(try !judge(#"{"sub":"ann","permissions":["broadcast"]}"#).get().mayDirect)
   }
 
   @Test("ends a connection at exp; one that was let in by the leeway alone at the leeway's end")

@@ -8,7 +8,7 @@ import Testing
 struct ConfusionTests {
   private let claims = #"{"sub":"ann"}"#
 
-  private func verifier(_ keys: TokenKey...) -> TokenVerifier { TokenVerifier(keys: keys, policy: TokenPolicy()) }
+  private func verifier(_ keys: TokenKey...) -> TokenVerifier { TokenVerifier(keys: keys, policy: Forge.anyTime) }
   private func secret() -> TokenVerifier { verifier(TokenKey(.secret(SharedSecret(Forge.secret)))) }
 
   @Test("takes no unsigned token, however none is spelled (RFC 8725 section 3.1)")
@@ -39,7 +39,7 @@ struct ConfusionTests {
         let token = Forge.token(
           claims, header: #"{"alg":"\#(algorithm.rawValue)"}"#, secret: spelling, algorithm: algorithm)
         for keys in [own, set] {
-          #expect(Forge.fault(token, TokenVerifier(keys: keys, policy: TokenPolicy())) == .unknownKey)
+          #expect(Forge.fault(token, TokenVerifier(keys: keys, policy: Forge.anyTime)) == .unknownKey)
         }
       }
     }
@@ -141,7 +141,7 @@ struct ConfusionTests {
   func manyKeys() {
     let wrong = (0..<UInt8(8)).map { TokenKey(.secret(SharedSecret([UInt8](repeating: $0, count: 32)))) }
     let right = TokenKey(.secret(SharedSecret(Forge.secret)))
-    let policy = TokenPolicy()
+    let policy = Forge.anyTime
     #expect(Forge.fault(Forge.token(claims), TokenVerifier(keys: wrong.dropLast() + [right], policy: policy)) == nil)
     #expect(Forge.fault(Forge.token(claims), TokenVerifier(keys: wrong + [right], policy: policy)) == .signature)
   }

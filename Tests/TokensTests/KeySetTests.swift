@@ -87,12 +87,28 @@ struct KeySetTests {
     #expect(plan.delayAfterFailure() == 2000)
   }
 
-  @Test("lets tokens with unknown keys start a fetch only now and then")
+  @Test("lets tokens with unknown keys start a fetch after a second, and less and less often while it brings nothing")
   func spacing() {
     var plan = RefreshPlan(interval: 300_000)
-    #expect(plan.mayFetch(at: 0))
-    plan.begin(at: 5000)
-    #expect(!plan.mayFetch(at: 14_999))
-    #expect(plan.mayFetch(at: 15_000))
+    #expect(plan.delayUntilAllowed(at: 0) == 0)
+    // Somebody invents keys for five minutes.
+    var (now, starts): (UInt64, [UInt64]) = (5000, [])
+    plan.begin(at: now)
+    while now < 305_000 {
+      now += plan.delayUntilAllowed(at: now)
+      #expect(plan.delayUntilAllowed(at: now) == 0)
+      plan.begin(at: now)
+      plan.end(hasNewKeys: false)
+      starts.append(now - 5000)
+    }
+    #expect(starts.prefix(6) == [1000, 3000, 7000, 15_000, 25_000, 35_000])
+    #expect(starts.count <= 34)
+    // A new key, or a quiet minute: the next token need not wait for what others did.
+    plan.end(hasNewKeys: true)
+    #expect(plan.delayUntilAllowed(at: now) == 1000)
+    plan.end(hasNewKeys: false)
+    #expect(plan.delayUntilAllowed(at: now + 59_999) == 0)
+    plan.begin(at: now + 60_000)
+    #expect(plan.delayUntilAllowed(at: now + 60_000) == 1000)
   }
 }

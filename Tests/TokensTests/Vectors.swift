@@ -82,6 +82,13 @@ enum Vectors {
 enum Forge {
   static let secret = Array("a secret of 32 bytes, for testing".utf8)
 
+  /// Takes tokens without `exp` too, as those of the standards are.
+  static let anyTime = {
+    var policy = TokenPolicy()
+    policy.requiresExpiry = false
+    return policy
+  }()
+
   static func encode(_ text: String) -> String {
     String(decoding: Base64URL.encode(Array(text.utf8).span), as: UTF8.self)
   }

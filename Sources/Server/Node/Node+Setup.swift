@@ -20,7 +20,17 @@ extension Node {
     configuration.historySize = settings.historyMessagesMax
     configuration.rules = roomRules(settings)
     configuration.authTimeoutMilliseconds = settings.authTimeoutMilliseconds
+    configuration.clientDirects = directPolicy(settings.clientDirect)
+    configuration.directsPerSecond = ceiling(settings.directsPerSecondMax, DefaultCeilings.directsPerSecond)
     return configuration
+  }
+
+  private static func directPolicy(_ asked: ClientDirectMode) -> DirectPolicy {
+    switch asked {
+    case .on: .everyone
+    case .off: .nobody
+    case .permission: .permitted
+    }
   }
 
   /// The room rules of the settings, with what they leave out filled in from the node's own settings.
@@ -88,6 +98,9 @@ extension Node {
     configuration.publicKeyPath = settings.jwtPublicKeyPath
     configuration.setLocation = settings.jwksLocation
     configuration.refreshMilliseconds = settings.jwksRefreshMilliseconds
+    configuration.waitMilliseconds = settings.authTimeoutMilliseconds
+    configuration.policy.requiresExpiry = settings.jwtRequiresExpiry
+    configuration.policy.defaultRooms = defaultRooms(settings.jwtDefaultRooms)
     configuration.policy.audiences = settings.jwtAudiences.map { Array($0.utf8) }
     configuration.policy.issuers = settings.jwtIssuers.map { Array($0.utf8) }
     configuration.policy.leewayMilliseconds = UInt64(settings.jwtLeewayMilliseconds)
@@ -98,6 +111,11 @@ extension Node {
       case .error: log.error($1)
       }
     }
+  }
+
+  /// What a token without `rooms` may use; nil: all rooms.
+  private static func defaultRooms(_ globs: [String]) -> RoomGrants? {
+    globs.contains("*") ? nil : RoomGrants(globs.map { Array($0.utf8) })
   }
 
   /// Makes the ring for sends, unless it is not wanted or the kernel refuses it, and says how clients are sent to.
