@@ -11,6 +11,9 @@ public enum Limits {
   /// Bytes of operations of one connection that wait while its token is judged. Judging takes longer than a moment only
   /// when keys must be fetched first; who sends more before it is known is refused with `unauthenticated`.
   public static let unjudgedBytesMax = 64 * 1024
+  /// The same of all connections together: a quarter of what may wait for the broker, so that strangers with tokens of
+  /// unknown keys cannot stop the node's readers. Who sends more is refused with `unavailable`.
+  public static let unjudgedNodeBytesMax = 8 * 1024 * 1024
 
   /// Closed connections whose rates are remembered, at some 250 bytes each: more than close within ten seconds right after
   /// having sent much. Beyond it the oldest is forgotten, and its user may send a burst more.

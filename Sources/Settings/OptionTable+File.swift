@@ -3,7 +3,7 @@ import JSONCore
 extension OptionTable {
   /// Stores the values of a settings file: one JSON object whose keys are the options' keys.
   ///
-  /// `name` is how errors call the file. The last one wins when a key is repeated.
+  /// `name` is how errors call the file. A key that stands twice is refused: one of its values would be ignored.
   public func apply(file bytes: [UInt8], name: String, to target: inout Target) throws(SettingsError) {
     let document: JSONValue
     do {
@@ -14,8 +14,11 @@ extension OptionTable {
     guard let members = document.asObject else {
       throw SettingsError(message: "\(name): expected one JSON object with a key for each setting")
     }
-    for member in members {
+    for (index, member) in members.enumerated() {
       let key = String(decoding: member.key, as: UTF8.self)
+      if members[..<index].contains(where: { $0.key == member.key }) {
+        throw SettingsError(message: "key \"\(Self.shortened(key))\" stands twice in \(name); expected it once")
+      }
       guard let option = options.first(where: { $0.key == key && $0.reach.includesFile }) else {
         throw unknown(key: key, file: name)
       }

@@ -71,8 +71,11 @@ extension RoomRuleSettings {
 
   private init(_ value: JSONValue) throws(SettingsError) {
     guard let members = value.asObject else { throw SettingsError(message: "expected an object with match and others") }
-    for member in members {
+    for (index, member) in members.enumerated() {
       let key = String(decoding: member.key, as: UTF8.self)
+      if members[..<index].contains(where: { $0.key == member.key }) {
+        throw SettingsError(message: "key \"\(OptionTable<Self>.shortened(key))\" stands twice; expected it once")
+      }
       guard let option = Self.options.first(where: { $0.key == key }) else { throw Self.unknown(key) }
       try OptionTable<Self>.assign(member.value, to: option, &self, source: key)
     }

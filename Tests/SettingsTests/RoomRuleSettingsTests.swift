@@ -56,6 +56,7 @@ struct RoomRuleSettingsTests {
         #"rule 2: unknown key "historySize"; did you mean history-size?"#
       ),
       (#"[{"match":"a","zzz":1}]"#, #"rule 1: unknown key "zzz"; expected match, history-size"#),
+      (#"[{"match":"a","join":false,"join":true}]"#, #"rule 1: key "join" stands twice"#),
       (#"[{"match":"a","history-size":-1}]"#, "rule 1: history-size: \"-1\" is out of range; expected 0 to 100000"),
       (#"[{"match":"a","history-size":"5"}]"#, "rule 1: history-size: a string is not accepted"),
       (#"[{"match":"a","history-ttl":"1ms"}]"#, "rule 1: history-ttl"),

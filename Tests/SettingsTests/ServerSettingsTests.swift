@@ -175,6 +175,7 @@ struct ServerSettingsTests {
     #expect(file(#"{"ping-interval":"1s"}"#) == "unknown key \"ping-interval\" in f.json; did you mean pingInterval?")
     #expect(file(#"{"config":"x"}"#)?.contains("unknown key \"config\"") == true)
     #expect(file(#"{"port":"80"}"#) == "port in f.json: a string is not accepted; expected a number")
+    #expect(file(#"{"port":80,"echo":true,"port":81}"#) == "key \"port\" stands twice in f.json; expected it once")
     #expect(file(#"{"port":80.5}"#)?.contains("not a whole number") == true)
     #expect(file(#"{"pingInterval":30}"#)?.contains("expected a string") == true)
     #expect(file(#"{"echo":null}"#)?.contains("true or false") == true)

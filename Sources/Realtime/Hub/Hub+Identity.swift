@@ -121,11 +121,13 @@ extension Hub {
 
   /// Keeps an operation that came while its connection's first token is being judged.
   func postponeUntilJudged(_ kind: PayloadKind, _ bytes: Span<UInt8>, of id: SlabID, answerID: [UInt8]?) {
-    let waiting = postponed[id, default: []].reduce(0) { $0 + $1.bytes.count }
-    guard waiting + bytes.count <= Limits.unjudgedBytesMax else {
-      return refuse(id, .unauthenticated, "too much was sent before auth_success: wait for it", answerID)
+    switch authenticating.keep(bytes.count, of: id) {
+    case .kept: postpone(kind, bytes, of: id, answerID: answerID)
+    case .tooMuchOfSession:
+      refuse(id, .unauthenticated, "too much was sent before auth_success: wait for it", answerID)
+    case .tooMuchOfNode:
+      refuse(id, .unavailable, "too much waits for tokens to be judged: send it after auth_success", answerID)
     }
-    postpone(kind, bytes, of: id, answerID: answerID)
   }
 
   // MARK: Deadlines

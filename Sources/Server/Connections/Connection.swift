@@ -56,6 +56,9 @@ struct Connection: ~Copyable {
   var pingedAt: UInt32?
   /// Whether the peer said goodbye first: it sends nothing more, so nothing needs to be awaited after our answer.
   var isPeerDone = false
+  /// Whether a message that nobody asked for was refused because too much waits, and the hub was not told that there is space.
+  /// Here it fits into a gap.
+  var hasRefusedOffers = false
   /// Rosters of rooms that it stands in.
   var rosterCount: Int32 = 0
   var isDirty = false
@@ -65,8 +68,6 @@ struct Connection: ~Copyable {
   var isWebSocket = false
   /// Whether the hub was told that the socket takes no more, and not yet that all is sent.
   var isBehind = false
-  /// Whether a message that nobody asked for was refused because too much waits, and the hub was not told that there is space.
-  var hasRefusedOffers = false
   /// Whether nothing is read for now, because the broker cannot follow. What was read already waits in the table.
   var isPaused = false
   /// Whether it stands in the tally of its address.

@@ -147,6 +147,21 @@ struct IdentityTests {
     #expect(client.take().first?.type == "auth_success")
   }
 
+  @Test("bounds what all connections together have waiting for tokens, below what stops the node's readers")
+  func unjudgedLimitOfNode() {
+    let tokens = TokenBench()
+    tokens.isPending = true
+    let filler = String(repeating: "x", count: 60_000)
+    let count = Limits.unjudgedNodeBytesMax / 60_000 + 5
+    let clients = (0..<count).map { _ in tokens.bench.arrive(token: "ann") }
+    let codes = clients.flatMap { $0.send(#"{"type":"message","room":"r","t":"\#(filler)"}"#) }
+      .compactMap { $0.string("code") }
+    #expect((5...6).contains(codes.count) && Set(codes) == ["unavailable"])
+    #expect(tokens.bench.paused.isEmpty && tokens.bench.hub.bytesInFlight <= Limits.unjudgedNodeBytesMax)
+    for client in clients { tokens.bench.hub.close(client.session) }
+    #expect(tokens.bench.hub.authenticating.isEmpty && tokens.bench.hub.bytesInFlight == 0)
+  }
+
   @Test("closes with 1013, to come again, when tokens cannot be judged")
   func outOfReach() {
     let tokens = TokenBench()
