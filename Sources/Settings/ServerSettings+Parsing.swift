@@ -83,7 +83,7 @@ extension ServerSettings {
     let limits: [(String, Int?)] = [
       ("--rate", messagesPerSecondMax), ("--rate-bytes", bytesPerSecondMax), ("--room-rate", roomPublishesPerSecondMax),
       ("--handshake-rate", handshakesPerSecondMax), ("--max-connections-per-address", connectionsPerAddressMax),
-      ("--max-connections-per-user", connectionsPerUserMax),
+      ("--max-connections-per-user", connectionsPerUserMax), ("--direct-rate", directsPerSecondMax),
     ]
     return limits.filter { $0.1 == nil }.map(\.0)
   }
@@ -98,6 +98,7 @@ extension ServerSettings {
       ("--jwks-refresh", jwksRefreshMilliseconds != defaults.jwksRefreshMilliseconds),
       ("--jwt-audience", !jwtAudiences.isEmpty), ("--jwt-issuer", !jwtIssuers.isEmpty),
       ("--jwt-leeway", jwtLeewayMilliseconds != defaults.jwtLeewayMilliseconds),
+      ("--jwt-require-exp", !jwtRequiresExpiry), ("--jwt-default-rooms", jwtDefaultRooms != defaults.jwtDefaultRooms),
     ]
     let set = flags.filter(\.1).map(\.0)
     return set.isEmpty ? nil : set.joined(separator: ", ")

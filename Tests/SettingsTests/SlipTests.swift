@@ -40,12 +40,12 @@ struct SlipTests {
   func unused() {
     var settings = ServerSettings()
     #expect(settings.unusedTokenSettings == nil)
-    #expect(settings.limitsByDefault.count == 6)
+    #expect(settings.limitsByDefault.count == 7)
     settings.jwtSecret = "x"
     settings.jwtAudiences = ["a"]
     settings.messagesPerSecondMax = 0
     #expect(settings.unusedTokenSettings == "--jwt-secret, --jwt-audience")
-    #expect(settings.limitsByDefault.count == 5 && !settings.limitsByDefault.contains("--rate"))
+    #expect(settings.limitsByDefault.count == 6 && !settings.limitsByDefault.contains("--rate"))
     settings.authentication = .jwt
     #expect(settings.unusedTokenSettings == nil)
   }
