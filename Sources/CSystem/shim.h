@@ -2,8 +2,10 @@
 // Linux calls that the Glibc module does not expose.
 // _GNU_SOURCE stays undefined here and in every other shim: it changes the layout of system types (fd_set, rusage), and
 // two definitions of one type in one program do not compile. What it would declare is declared below.
+#include <execinfo.h>
 #include <malloc.h>
 #include <netdb.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -105,4 +107,38 @@ static inline void roost_uring_offer_buffer(
   place->len = count;
   place->bid = number;
   __atomic_store_n(&places[0].resv, (unsigned short)(tail + 1), __ATOMIC_RELEASE);
+}
+
+// What a crash writes: the signal and where the program was, as offsets into it. The Swift runtime's own report would print
+// registers and the memory they point to, which may hold tokens and messages.
+static inline void roost_crash_write(const char *text) {
+  ssize_t written = write(2, text, strlen(text));
+  (void)written;
+}
+static inline void roost_crash_handler(int number) {
+  const char *name = number == SIGILL ? "SIGILL" : number == SIGTRAP ? "SIGTRAP" : number == SIGSEGV ? "SIGSEGV"
+      : number == SIGBUS ? "SIGBUS" : number == SIGFPE ? "SIGFPE" : "SIGABRT";
+  void *frames[64];
+  int count = backtrace(frames, 64);
+  roost_crash_write("\nroost: crashed by ");
+  roost_crash_write(name);
+  roost_crash_write("; please report it with the lines that follow (addr2line -e PROGRAM OFFSET names their places)\n");
+  backtrace_symbols_fd(frames, count, 2);
+  // As if nobody had caught it: the status tells the signal, and a core is written where the system wants one.
+  signal(number, SIG_DFL);
+  raise(number);
+}
+static inline void roost_report_crashes(void) {
+  static char stack[64 * 1024];
+  const int numbers[] = {SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT};
+  // A stack of its own: the usual one may be what ran over. The first call of backtrace loads libgcc, which a handler may not.
+  stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
+  sigaltstack(&other, NULL);
+  void *frame[1];
+  backtrace(frame, 1);
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    struct sigaction action = {.sa_handler = roost_crash_handler, .sa_flags = SA_ONSTACK | SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(numbers[i], &action, NULL);
+  }
 }

@@ -12,6 +12,8 @@ struct ClockDrift {
   mutating func isAhead(_ theirs: Int, at ours: UInt64) -> Bool {
     defer { last = (theirs, ours) }
     guard let last else { return false }
-    return theirs - last.theirs - Int((ours - last.ours) / 1_000_000) > tolerance
+    // The number is another program's, so nothing is taken for granted about it: a wrong one wraps around, and at worst counts
+    // as a clock that was set.
+    return theirs &- last.theirs &- Int(clamping: (ours &- last.ours) / 1_000_000) > tolerance
   }
 }

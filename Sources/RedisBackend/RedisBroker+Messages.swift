@@ -35,14 +35,21 @@ extension RedisBroker {
 
   /// Reads the script's answer: an offset in the epoch it was given, or a whole position, which tells the epoch, or an older one.
   private func publishedPosition(_ answer: Reply, room: [UInt8], epoch: [UInt8]) -> Position? {
-    if answer.kind == .integer, let epoch = Epoch(text: epoch.span) {
-      return Position(epoch: epoch, offset: UInt64(answer.integer))
+    if answer.kind == .integer {
+      guard let epoch = Epoch(text: epoch.span), let offset = RedisBroker.offset(answer.integer) else { return nil }
+      return Position(epoch: epoch, offset: offset)
     }
     // Of a repeated message, which may be of an epoch that is over.
     if answer.kind == .array { return answer.count == 1 ? answer[0].position : nil }
     guard let position = answer.position else { return nil }
     learn(position.epoch, of: room, isCounting: true)
     return position
+  }
+
+  /// An offset that a script counted; nil for what no counter of ours reaches, such as a field that somebody else has set.
+  private static func offset(_ number: Int) -> UInt64? {
+    guard let offset = UInt64(exactly: number), (1...Position.offsetMax).contains(offset) else { return nil }
+    return offset
   }
 
   /// Notes a room's epoch. A new one in a room that was known may mean that Redis has lost everything, the lease too: asked
@@ -104,7 +111,7 @@ extension RedisBroker {
       limit = count
       after = []
       // Lua counts in doubles: what is beyond them is beyond every room's counter.
-      JSONNumber.append(min(offset, 1 << 53), to: &after)
+      JSONNumber.append(min(offset, Position.offsetMax), to: &after)
     }
     let size = configuration.rules.retention(of: room, standard: configuration.retention).messagesMax
     let answer: ScriptRunner.Handler = { reply(RedisBroker.page($0)) }
@@ -128,7 +135,7 @@ extension RedisBroker {
     var page = HistoryPage(position: position, entries: [], past: past(places.dropFirst()))
     page.entries.reserveCapacity(reply.count / 2)
     for i in stride(from: 1, to: reply.count, by: 2) {
-      guard let offset = JSONNumber.unsigned(reply[i].bytes) else { return .failure(.unavailable) }
+      guard let offset = Position.offset(parsing: reply[i].bytes), offset > 0 else { return .failure(.unavailable) }
       let envelope = reply[i + 1].bytes
       let start = Term.count(before: envelope)
       page.entries.append((offset, [UInt8](copying: envelope.extracting(start..<envelope.count))))

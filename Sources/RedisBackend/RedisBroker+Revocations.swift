@@ -13,7 +13,7 @@ extension RedisBroker {
     scripts.run(.revoke, keys: 1, parts: 4, answer) { [keys] writer in
       writer.bulk(keys.revoked)
       writer.bulk(subject.text)
-      writer.bulk(Int(milliseconds))
+      writer.bulk(Int(clamping: min(milliseconds, Limits.revocationMillisecondsMax)))
       writer.bulk(Limits.revocationsMax)
     }
   }

@@ -7,6 +7,7 @@ import Server
 @main
 struct Roost {
   static func main() {
+    CrashReport.replaceRuntimeReport()
     // A peer that closes while we write must not end the process.
     signal(SIGPIPE, SIG_IGN)
     switch Invocation(Array(CommandLine.arguments.dropFirst())) {

@@ -11,6 +11,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case settings
   case address
   case token
+  case operations
 
   /// Makes the check of one input after the other; it throws `Broken` when a promise was not kept.
   ///
@@ -26,6 +27,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .envelope: return { input throws(Broken) in try EnvelopeTarget.check(input) }
     case .redis: return { input throws(Broken) in try RedisTarget.check(input) }
     case .token: return { input throws(Broken) in try TokenTarget.check(input) }
+    case .operations: return { input throws(Broken) in try OperationsTarget(input).check() }
     case .settings: return { input throws(Broken) in try SettingsTarget.check(input) }
     case .address: return { input throws(Broken) in try AddressTarget.check(input) }
     }

@@ -25,7 +25,10 @@ struct ServerMessage {
   private mutating func take(_ member: JSONMember, in text: Span<UInt8>) {
     func named(_ name: StaticString) -> Bool { member.key.equals(name, in: text) }
     let bytes = member.string?.decoded(in: text)
-    let number = member.kind == .number ? JSONNumber.unsigned(text.extracting(member.value)) : nil
+    // A server that counts beyond 2^53 - 1 is none of ours: nothing may be added to such a number.
+    let number =
+      member.kind == .number
+      ? JSONNumber.unsigned(text.extracting(member.value)).flatMap { $0 < 1 << 53 ? $0 : nil } : nil
     if named("type") {
       if type.isEmpty { type = bytes ?? [] }
     } else if named("room") {

@@ -146,7 +146,7 @@ public final class EmbeddedBroker: Broker {
     let now = clock()
     revoked = revoked.filter { $0.value > now }
     guard revoked[subject] != nil || revoked.count < Limits.revocationsMax else { return reply(.success(nil)) }
-    let until = max(now + milliseconds, revoked[subject] ?? 0)
+    let until = max(now + min(milliseconds, Limits.revocationMillisecondsMax), revoked[subject] ?? 0)
     revoked[subject] = until
     reply(.success(until))
   }
@@ -231,6 +231,7 @@ public final class EmbeddedBroker: Broker {
     let names = rooms.lazy.filter { $0.value.userCount > 0 && $0.key.starts(with: prefix) }.map(\.key)
       .filter { name in cursor.map { $0.lexicographicallyPrecedes(name) } ?? true }
       .sorted { $0.lexicographicallyPrecedes($1) }
+    let limit = max(1, limit)
     let page = names.prefix(limit).map { (name: $0, userCount: rooms[$0]?.userCount ?? 0) }
     reply(.success(RoomListing(rooms: page, next: names.count > limit ? page.last?.name : nil)))
   }

@@ -116,11 +116,11 @@ final class EmbeddedRoom {
   func entries(_ query: HistoryQuery) -> [HistoryPage.Entry] {
     let window: ArraySlice<Kept>
     switch query {
-    case .newest(let limit): window = kept[start...].suffix(limit)
+    case .newest(let limit): window = kept[start...].suffix(max(0, limit))
     case .after(let offset, let limit):
-      let first = kept[start...].first?.offset ?? 0
-      let skipped = offset >= first ? Int(min(offset - first + 1, UInt64(kept.count - start))) : 0
-      window = kept[start...].dropFirst(skipped).prefix(limit)
+      // Offsets have no holes, so the last one tells how many stand above any other: nothing is added to what was asked.
+      let above = Int(clamping: position.offset - min(offset, position.offset))
+      window = kept[start...].suffix(above).prefix(max(0, limit))
     }
     return window.map { ($0.offset, $0.envelope) }
   }

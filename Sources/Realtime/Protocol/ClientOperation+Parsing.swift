@@ -128,20 +128,20 @@ extension ClientOperation {
   private static func checkedLimit(_ member: JSONMember?, in text: Span<UInt8>) throws(ProtocolError) -> Int? {
     guard let member, member.kind != .null else { return nil }
     guard member.kind == .number, let limit = JSONNumber.integer(text.extracting(member.value)), limit > 0 else {
-      throw ProtocolError(.badRequest, "limit must be a whole number above 0")
+      throw ProtocolError(.badRequest, "limit must be a whole number from 1 to \(Int.max)")
     }
     return limit
   }
 
   private static func checkedSince(_ member: JSONMember?, in text: Span<UInt8>) throws(ProtocolError) -> Position? {
     guard let member, member.kind != .null else { return nil }
-    guard member.kind == .object, let position = position(text.extracting(member.value)) else {
-      throw ProtocolError(.badRequest, "since must be {\"epoch\":E,\"offset\":N} as the server gave them")
-    }
-    return position
+    guard member.kind == .object else { throw ProtocolError(.badRequest, sinceRule) }
+    return try position(text.extracting(member.value))
   }
 
-  private static func position(_ object: Span<UInt8>) -> Position? {
+  private static var sinceRule: String { "since must be {\"epoch\":E,\"offset\":N} as the server gave them" }
+
+  private static func position(_ object: Span<UInt8>) throws(ProtocolError) -> Position {
     var epoch: Epoch?
     var offset: UInt64?
     var scanner = JSONScanner(object)
@@ -150,10 +150,13 @@ extension ClientOperation {
         // Whatever the text is, no room has that epoch: the client is told that it cannot be made whole.
         epoch = member.string.map { $0.decoded(in: object).flatMap { Epoch(text: $0.span) } ?? .unknown }
       } else if member.key.equals("offset", in: object) {
-        offset = member.kind == .number ? JSONNumber.unsigned(object.extracting(member.value)) : nil
+        offset = member.kind == .number ? Position.offset(parsing: object.extracting(member.value)) : nil
+        guard offset != nil else {
+          throw ProtocolError(.badRequest, "since.offset must be \(Position.offsetRule)")
+        }
       }
     }
-    guard let epoch, let offset else { return nil }
+    guard let epoch, let offset else { throw ProtocolError(.badRequest, sinceRule) }
     return Position(epoch: epoch, offset: offset)
   }
 }

@@ -49,21 +49,34 @@ public struct Epoch: Hashable, Sendable {
 public struct Position: Hashable, Sendable {
   /// The life of the counter that `offset` belongs to.
   public var epoch: Epoch
-  /// Counts 1, 2, 3 … within the epoch; 0 stands before the first message.
-  public var offset: UInt64
+  /// Counts 1, 2, 3 … within the epoch; 0 stands before the first message. Never above ``offsetMax``, so that adding 1 to
+  /// it cannot overflow, whoever sent it.
+  public internal(set) var offset: UInt64
 
-  /// Joins an epoch and an offset.
-  @inlinable
+  /// The highest offset: the highest whole number that JavaScript, Lua and every other reader of doubles tells from its
+  /// neighbours (2^53 - 1). A room that takes a million messages a second reaches it after 285 years.
+  public static let offsetMax: UInt64 = 1 << 53 - 1
+  /// What an offset must be, for the messages of errors.
+  public static let offsetRule = "a whole number from 0 to \(offsetMax)"
+
+  /// Joins an epoch and an offset; one above ``offsetMax`` is taken for ``offsetMax``. What comes from outside is refused
+  /// before: by ``init(text:)``, and by the parser of client operations.
   public init(epoch: Epoch, offset: UInt64) {
     self.epoch = epoch
-    self.offset = offset
+    self.offset = min(offset, Position.offsetMax)
   }
 
-  /// Reads `EPOCH:OFFSET`, the offset in decimal without leading zeros; nil for anything else.
+  /// Reads an offset in decimal; nil for anything that is not ``offsetRule``.
+  public static func offset(parsing digits: Span<UInt8>) -> UInt64? {
+    guard let offset = JSONNumber.unsigned(digits), offset <= offsetMax else { return nil }
+    return offset
+  }
+
+  /// Reads `EPOCH:OFFSET`, the offset in decimal without leading zeros and at most ``offsetMax``; nil for anything else.
   public init?(text: Span<UInt8>) {
     guard let colon = text.indices.first(where: { text[$0] == UInt8(ascii: ":") }),
       let epoch = Epoch(text: text.extracting(0..<colon)),
-      let offset = JSONNumber.unsigned(text.extracting((colon + 1)..<text.count))
+      let offset = Position.offset(parsing: text.extracting((colon + 1)..<text.count))
     else { return nil }
     self.init(epoch: epoch, offset: offset)
   }

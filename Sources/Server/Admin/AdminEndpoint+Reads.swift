@@ -122,7 +122,7 @@ extension AdminEndpoint {
     var query = HistoryQuery.newest(limit: limit)
     if let text = request.head.query.first("since") {
       guard let since = Position(text: text.span) else {
-        return refuse(request, .badRequest, "since must be EPOCH:OFFSET")
+        return refuse(request, .badRequest, "since must be EPOCH:OFFSET, the offset \(Position.offsetRule)")
       }
       query = .after(since.offset, limit: limit)
     }

@@ -4,12 +4,17 @@ import LoopCore
 import Realtime
 
 /// Answers `/admin/…`: where everyone is, and what a backend wants to say. Confined to the loop that created it.
-final class AdminEndpoint {
+package final class AdminEndpoint {
   /// Who may ask. Secrets are compared in constant time.
-  struct Keys {
+  package struct Keys {
     let adminToken: [UInt8]
     /// Opens publish, broadcast and direct only.
     let apiKey: [UInt8]?
+
+    package init(adminToken: [UInt8], apiKey: [UInt8]?) {
+      self.adminToken = adminToken
+      self.apiKey = apiKey
+    }
   }
 
   /// Bytes of a request body; the message in it has its own, smaller limit.
@@ -24,10 +29,10 @@ final class AdminEndpoint {
   private let keys: Keys
   private let respond: (SlabID, Response) -> Void
   private var guesses: AdminGuesses
-  /// The node it belongs to. Set once, before the first request.
+  /// The node it belongs to. Set once, before the first request; without one nobody's guesses are counted.
   weak var node: Node?
 
-  init(
+  package init(
     hub: Hub, broker: any Broker, keys: Keys, messageBytesMax: Int, guesses: AdminGuesses,
     respond: @escaping (SlabID, Response) -> Void
   ) {
@@ -40,7 +45,7 @@ final class AdminEndpoint {
   }
 
   /// Answers a request whose path begins with `/admin`.
-  func answer(_ request: Request) {
+  package func answer(_ request: Request) {
     let slash = UInt8(ascii: "/")
     let path = request.head.path.dropFirst("/admin".utf8.count).drop { $0 == slash }
     let parts = path.split(separator: slash, maxSplits: 1, omittingEmptySubsequences: false)
@@ -73,7 +78,7 @@ final class AdminEndpoint {
 
   /// Refuses whoever has tried too many tokens, before the next one is looked at. Returns whether it may be.
   private func mayGuess(_ request: Request) -> Bool {
-    guard let node else { return false }
+    guard let node else { return true }
     let wait = guesses.wait(ConnectionTable.Peer(text: request.address).address, at: node.loop.now / 1_000_000)
     guard wait > 0 else { return true }
     node.metrics.refusals.add(.adminGuesses)

@@ -5,7 +5,7 @@ import Realtime
 import WebSocketCore
 
 /// A request whose head and body have come.
-struct Request {
+package struct Request {
   /// The connection that it came on, for the answer.
   let connection: SlabID
   let head: RequestHead
@@ -13,6 +13,13 @@ struct Request {
   /// The client's numeric address.
   let address: [UInt8]
   let entrance: Entrance
+}
+
+extension Request {
+  /// A request that came on no listener's socket: for what drives an endpoint by itself.
+  package init(connection: SlabID, head: RequestHead, body: [UInt8], address: [UInt8]) {
+    self.init(connection: connection, head: head, body: body, address: address, entrance: .main)
+  }
 }
 
 /// Answers requests, at once or later, through `ConnectionTable.respond`.

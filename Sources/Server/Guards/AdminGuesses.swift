@@ -2,7 +2,7 @@ import AddressCore
 import Realtime
 
 /// Slows down whoever guesses the admin token: so many wrong ones a minute from each subscriber's address; pure.
-struct AdminGuesses {
+package struct AdminGuesses {
   /// Addresses that are remembered. Beyond it those that have not guessed yet share one count, so that a guesser with a
   /// network full of addresses wins nothing.
   static let addressesMax = 4096
@@ -22,7 +22,7 @@ struct AdminGuesses {
   private var others: Account
 
   /// - Parameter perMinute: 0 for no limit.
-  init(perMinute: Int, now: UInt64) {
+  package init(perMinute: Int, now: UInt64) {
     self.perMinute = perMinute
     others = Account(left: Double(perMinute), last: now)
   }

@@ -139,6 +139,15 @@ struct ClientOperationTests {
       (#"{"type":"join","room":"r","since":{"epoch":"1f"}}"#, .badRequest, "since"),
       (#"{"type":"join","room":"r","since":{"epoch":0,"offset":1}}"#, .badRequest, "since"),
       (#"{"type":"join","room":"r","since":{"epoch":"1f","offset":-1}}"#, .badRequest, "since"),
+      (
+        #"{"type":"join","room":"r","since":{"epoch":"1f","offset":9007199254740992}}"#, .badRequest,
+        "since.offset must be a whole number from 0 to 9007199254740991"
+      ),
+      (
+        #"{"type":"history","room":"r","since":{"epoch":"1f","offset":18446744073709551615}}"#, .badRequest,
+        "since.offset"
+      ),
+      (#"{"type":"history","room":"r","limit":9223372036854775808}"#, .badRequest, "limit"),
       (#"{"type":"join","room":"r","since":{"epoch":"1f","offset":1,"offset":1.5}}"#, .badRequest, "since"),
       (#"{"type":"history","room":"r","limit":0}"#, .badRequest, "limit"),
       (#"{"type":"history","room":"r","limit":1.5}"#, .badRequest, "limit"),

@@ -41,7 +41,7 @@ struct ProtocolValueTests {
     func position(_ text: String) -> Position? { Position(text: Array(text.utf8).span) }
     let epoch = try #require(Epoch(0x2A))
     #expect(position("2a:0") == Position(epoch: epoch, offset: 0))
-    #expect(position("2a:18446744073709551615") == Position(epoch: epoch, offset: .max))
+    #expect(position("2a:9007199254740991") == Position(epoch: epoch, offset: Position.offsetMax))
     for text in ["", ":", "2a", "2a:", ":1", "2a:01", "2a:1:2", "2a:-1", "2a:18446744073709551616", "2A:1", "2a:1 "] {
       #expect(position(text) == nil, "\(text)")
     }
@@ -109,5 +109,16 @@ struct ProtocolValueTests {
     }
     #expect(ErrorCode.unavailable.httpStatus == 503)
     #expect(ErrorCode.allCases.count == 12)
+  }
+
+  @Test("no position holds an offset that cannot be counted on from")
+  func offsetBound() throws {
+    let epoch = try #require(Epoch(1))
+    for offset in [Position.offsetMax, Position.offsetMax + 1, .max] {
+      #expect(Position(epoch: epoch, offset: offset).offset == Position.offsetMax)
+    }
+    #expect(Position(text: Array("1:9007199254740991".utf8).span)?.offset == Position.offsetMax)
+    #expect(Position(text: Array("1:9007199254740992".utf8).span) == nil)
+    #expect(Position(text: Array("1:18446744073709551615".utf8).span) == nil)
   }
 }
