@@ -25,6 +25,25 @@ public enum JSONString {
     return value
   }
 
+  /// Tells whether a JSON text that is valid otherwise has an escape that names half of a surrogate pair without the other
+  /// half (RFC 8259 section 8.2): anywhere, keys included. Allocates nothing.
+  public static func hasLoneSurrogate(_ text: Span<UInt8>) -> Bool {
+    var index = 0
+    while index < text.count {
+      guard text[index] == ASCII.backslash else {
+        index += 1
+        continue
+      }
+      guard index + 1 < text.count, text[index + 1] == UInt8(ascii: "u") else {
+        index += 2
+        continue
+      }
+      guard let (_, length) = unicodeEscape(text, at: index) else { return true }
+      index += length
+    }
+    return false
+  }
+
   /// Tells whether `bytes` are exactly the bytes of `name`.
   @inlinable
   public static func equals(_ bytes: Span<UInt8>, _ name: StaticString) -> Bool {

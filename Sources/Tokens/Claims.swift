@@ -20,6 +20,10 @@ struct Claims {
   init(_ text: [UInt8]) throws(TokenFault) {
     guard JSONScanner.isValidUTF8(text.span) else { throw .malformed("its claims are not UTF-8") }
     let bytes = text.span
+    // It has no spelling in UTF-8, so every reader behind this one would make something else of it.
+    guard !JSONString.hasLoneSurrogate(bytes) else {
+      throw .malformed("its claims hold half of a surrogate pair, such as a cut emoji")
+    }
     var scanner = JSONScanner(bytes)
     while let member = try Claims.next(&scanner) {
       // Of members that are repeated the last one counts (RFC 7519 section 4).

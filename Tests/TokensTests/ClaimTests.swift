@@ -40,6 +40,24 @@ struct ClaimTests {
     #expect(identity.rooms == RoomGrants([Array("chat:*".utf8), Array("r:news:*".utf8)]))
   }
 
+  @Test(
+    "refuses claims that hold half of a surrogate pair anywhere, and says so",
+    arguments: [
+      #"{"sub":"ann","info":"\ud83d"}"#, #"{"sub":"ann","info":{"\udc00":1}}"#,
+      #"{"sub":"ann","more":["\ud83d\ud83d"]}"#,
+      #"{"sub":"a\ud800"}"#, #"{"sub":"ann","info":"\\\ud83d\u0041"}"#,
+    ])
+  func loneSurrogates(claims: String) {
+    #expect(fault(claims) == .malformed("its claims hold half of a surrogate pair, such as a cut emoji"))
+  }
+
+  @Test("takes whole surrogate pairs, and backslashes before what looks like half of one")
+  func wholeSurrogates() throws {
+    for claims in [#"{"sub":"ann","info":"\ud83d\ude00"}"#, #"{"sub":"ann","info":"\\ud83d"}"#] {
+      #expect(try judge(claims).get().info != nil)
+    }
+  }
+
   @Test("gives no permission that was not named, and all rooms when none were")
   func least() throws {
     let identity = try judge(#"{"sub":"ann"}"#).get()
