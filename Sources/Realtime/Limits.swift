@@ -30,6 +30,14 @@ public enum Limits {
   /// Milliseconds for which a message's `id` is remembered. Beyond it a retry is published again.
   public static let dedupeMilliseconds: UInt64 = 5 * 60 * 1000
 
+  /// Bytes in which ids are remembered when no `dedupe-memory` is set: some 650,000 ids, those of five minutes at 2,000
+  /// messages a second. Beyond it the oldest are forgotten, and counted.
+  public static let dedupeBytesDefault = 32 << 20
+
+  /// Milliseconds that a room lives which everybody has left and nobody has published in: who comes back within it finds the
+  /// same epoch. Beyond it a name that was used once costs nothing.
+  public static let unusedRoomMilliseconds: UInt64 = 60_000
+
   /// Milliseconds that a room without local members stays subscribed: a page reload costs no resubscription.
   public static let roomLingerMilliseconds: UInt64 = 1000
 

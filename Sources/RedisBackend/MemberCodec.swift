@@ -54,6 +54,24 @@ enum MemberCodec {
       name: name, node: node, user: user, transport: transport, address: address, since: since, info: info)
   }
 
+  /// Reads only whose a member is: enough to take it out of everything, however the rest was written or will be written by
+  /// other versions. Nil when not even that can be read.
+  static func user(of value: Span<UInt8>) -> [UInt8]? {
+    var scanner = JSONScanner(value)
+    while let part = try? scanner.nextMember() {
+      if part.key.equals("user", in: value) { return part.string?.decoded(in: value) }
+    }
+    return nil
+  }
+
+  /// Reads a member that is to be taken out: its user, empty when that cannot be read, is all that matters of it.
+  static func leaver(name: [UInt8], _ value: Span<UInt8>) -> Member {
+    decode(name: name, value)
+      ?? Member(
+        name: name, node: RedisKeys.node(ofConnection: name) ?? [], user: user(of: value) ?? [], transport: .websocket,
+        address: [], since: 0, info: nil)
+  }
+
   /// A user's name as a JSON string, quotes included.
   static func json(user: [UInt8]) -> [UInt8] {
     var output: [UInt8] = []

@@ -142,8 +142,7 @@ extension RedisBroker {
     let read: PendingReplies.Handler = { [weak self] values in
       guard let self, let values, values.count == chunk.count else { return done(false) }
       for (i, name) in chunk.enumerated() where values[i].kind == .string && !isHere(name, in: room) {
-        guard let member = MemberCodec.decode(name: name, values[i].bytes) else { continue }
-        leave(room: room, member)
+        leave(room: room, MemberCodec.leaver(name: name, values[i].bytes))
       }
       takeOut(names.dropFirst(chunk.count), of: room, done)
     }
@@ -162,8 +161,7 @@ extension RedisBroker {
       guard let self, let reply, reply.count == 2 else { return done(false) }
       let fields = reply[1]
       for i in stride(from: 0, to: fields.count - 1, by: 2) where !isHere(fields[i].copy, in: nil) {
-        guard let member = MemberCodec.decode(name: fields[i].copy, fields[i + 1].bytes) else { continue }
-        disconnect(member)
+        disconnect(MemberCodec.leaver(name: fields[i].copy, fields[i + 1].bytes))
       }
       let next = reply[0].copy
       if next == [0x30] { done(true) } else { auditConnections(cursor: next, done) }

@@ -60,21 +60,39 @@ extension RedisBroker {
     if ledger.learn(epoch, of: room, isCounting: isCounting || reign.isEmpty) { renewSoon() }
   }
 
+  /// Notes the epoch that entering a room has told, and that the first message there is to give the counter its full life.
+  func learn(_ position: Position, of room: [UInt8]) {
+    learn(position.epoch, of: room, isCounting: false)
+    if position.offset == 0 { ledger.makeDue(room) }
+  }
+
   public func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) { hear(keys.roomChannel(room), reply) }
 
   public func unsubscribe(room: [UInt8]) {
     stopHearing(keys.roomChannel(room))
     delist(room)
+    expireUnused(room: room)
   }
 
   public func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
-    guard isAvailable else { return reply(.failure(.unavailable)) }
+    position(room: room, life: 0, isDue: false) { reply(RedisBroker.position($0)) }
+  }
+
+  public func begin(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
+    begunRooms.insert(room)
     let isDue = ledger.isMetaDue(room, now: loop.now)
-    scripts.run(.position, keys: 2, parts: 5, { reply(RedisBroker.position($0)) }) {
-      [keys, configuration, reign] writer in
+    position(room: room, life: configuration.metaMilliseconds, isDue: isDue) { [weak self] answer in
+      if let position = answer?.position { self?.learn(position, of: room) }
+      reply(RedisBroker.position(answer))
+    }
+  }
+
+  private func position(room: [UInt8], life: Int, isDue: Bool, _ answer: @escaping ScriptRunner.Handler) {
+    guard isAvailable else { return answer(nil) }
+    scripts.run(.position, keys: 2, parts: 5, answer) { [keys, reign] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
-      writer.bulk(configuration.metaMilliseconds)
+      writer.bulk(life)
       writer.bulk(isDue)
       writer.bulk(reign)
     }
@@ -115,14 +133,12 @@ extension RedisBroker {
     }
     let size = configuration.rules.retention(of: room, standard: configuration.retention).messagesMax
     let answer: ScriptRunner.Handler = { reply(RedisBroker.page($0)) }
-    scripts.run(.history, keys: 2, parts: 7, answer) { [keys, configuration, reign] writer in
+    scripts.run(.history, keys: 2, parts: 5, answer) { [keys] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
-      writer.bulk(configuration.metaMilliseconds)
       writer.bulk(size)
       writer.bulk(max(0, min(limit, size)))
       writer.bulk(after)
-      writer.bulk(reign)
     }
   }
 

@@ -12,7 +12,7 @@ extension RedisBroker {
         self?.undoEntry(room: room, member)
         return reply(.failure(.unavailable))
       }
-      self?.learn(position.epoch, of: room, isCounting: false)
+      self?.learn(position, of: room)
       reply(.success(RoomEntry(position: position, userCount: answer[1].integer)))
     }
     let term = commands.term(of: keys.roomChannel(room))
@@ -42,15 +42,13 @@ extension RedisBroker {
       if answer == nil { self?.remember(.leave(room: room, member)) }
     }
     let term = commands.term(of: keys.roomChannel(room))
-    scripts.run(.leave, keys: 2, parts: 7, answer) { [keys] writer in
-      writer.bulk(keys.room, room, "}:members")
-      writer.bulk(keys.room, room, "}:users")
-      writer.bulk(member.name)
-      writer.bulk(member.user)
-      writer.bulk(MemberCodec.json(user: member.user))
-      writer.bulk(keys.room, room, "}:ch")
-      writer.bulk(term: term)
-    }
+    scripts.leave(room: room, [(member.name, member.user)], keys, term: term, answer)
+  }
+
+  /// Lets the counter of a room go that was begun here without a member, if nobody ever published there.
+  func expireUnused(room: [UInt8]) {
+    guard begunRooms.remove(room) != nil, isAvailable else { return }
+    scripts.leave(room: room, [], keys, term: commands.term(of: keys.roomChannel(room))) { _ in }
   }
 
   /// Puts a room into the node's list before a member can be in it, so that a sweep finds every member.

@@ -85,6 +85,8 @@ public final class RedisBroker: Broker, TickParticipant {
   public internal(set) var deafSubscriptionsTotal: UInt64 = 0
   /// Members whose entering was not answered yet.
   var enterings = EnteringLedger()
+  /// Rooms that were begun here for members whom presence does not keep.
+  var begunRooms: Set<[UInt8]> = []
   /// Rooms known to stand in the node's list of rooms.
   var listedRooms: Set<[UInt8]> = []
   /// What was heard that a replaced master may have said.

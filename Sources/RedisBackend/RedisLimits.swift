@@ -95,6 +95,9 @@ public enum RedisLimits {
 
   /// Life of a room's counter after the last use. A day outlives every client that would come back with a position.
   static let metaMilliseconds = 86_400_000
+  /// Life of the counter of a room that everybody has left and nobody has published in: who joins, leaves and comes back
+  /// within it finds the same epoch, and a name that was used once costs nothing after it.
+  static let unusedMetaMilliseconds = 60_000
   /// A node refreshes a room's counter at most once in this time.
   static let metaRefreshMilliseconds = 60_000
   /// A node refreshes a room's log at most once in this time.

@@ -66,6 +66,9 @@ struct RoomLedger {
     return rooms[room, default: Entry()].renewMeta(now, metaPeriod)
   }
 
+  /// Makes the life of a room's counter and log due with the next publish there.
+  mutating func makeDue(_ room: [UInt8]) { rooms[room]?.metaDue = 0 }
+
   /// Notes the room's epoch. Returns whether another one was known.
   ///
   /// - Parameter isCounting: whether messages may be counted in it.

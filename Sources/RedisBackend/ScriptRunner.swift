@@ -1,6 +1,6 @@
 /// The scripts, each a file that opens with its KEYS and ARGV.
 enum Script: Int, CaseIterable {
-  case publish, position, compare, history, enter, leave, renew, liveNodes, sweepBegin, sweepRoom, sweepEnd, sendOnce
+  case publish, position, compare, history, enter, leave, renew, liveNodes, sweepBegin, sweepFind, sweepEnd, sendOnce
   case revoke, handOver, recall, census, bury, reign, claim
 
   var source: [UInt8] {
@@ -14,7 +14,7 @@ enum Script: Int, CaseIterable {
     case .renew: PackageResources.renew_lua
     case .liveNodes: PackageResources.live_nodes_lua
     case .sweepBegin: PackageResources.sweep_begin_lua
-    case .sweepRoom: PackageResources.sweep_room_lua
+    case .sweepFind: PackageResources.sweep_find_lua
     case .sweepEnd: PackageResources.sweep_end_lua
     case .sendOnce: PackageResources.send_once_lua
     case .handOver: PackageResources.hand_over_lua
@@ -114,5 +114,27 @@ final class ScriptRunner {
     if text != lastError { log(.warning, "Redis: \(text)") }
     lastError = text
     reply(nil)
+  }
+}
+
+extension ScriptRunner {
+  /// Takes connections, each with its user, out of a room's members. An empty user is one that is not known.
+  func leave(
+    room: [UInt8], _ members: [(name: [UInt8], user: [UInt8])], _ keys: RedisKeys, term: [UInt8],
+    _ reply: @escaping Handler
+  ) {
+    run(.leave, keys: 3, parts: 6 + 3 * members.count, reply) { writer in
+      writer.bulk(keys.room, room, "}:members")
+      writer.bulk(keys.room, room, "}:users")
+      writer.bulk(keys.room, room, "}:meta")
+      writer.bulk(keys.room, room, "}:ch")
+      writer.bulk(term: term)
+      writer.bulk(RedisLimits.unusedMetaMilliseconds)
+      for member in members {
+        writer.bulk(member.name)
+        writer.bulk(member.user)
+        writer.bulk(MemberCodec.json(user: member.user))
+      }
+    }
   }
 }

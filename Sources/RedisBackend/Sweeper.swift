@@ -132,24 +132,38 @@ final class Sweeper {
   }
 
   private func sweep(_ node: [UInt8], from room: [UInt8], cursor: [UInt8], _ done: @escaping (Bool) -> Void) {
-    let swept: ScriptRunner.Handler = { [weak self] reply in
-      guard let self, let reply else { return done(false) }
-      let next = reply.copy
-      if next == [0x30] { return done(true) }
+    let found: ScriptRunner.Handler = { [weak self] reply in
+      guard let self, let reply, reply.count % 2 == 1 else { return done(false) }
+      let next = reply[0].copy
+      // What cannot be read has no user, and goes all the same.
+      let members = stride(from: 1, to: reply.count, by: 2)
+        .map { (name: reply[$0].copy, user: MemberCodec.user(of: reply[$0 + 1].bytes) ?? []) }
       whileClaimed(node) { [weak self] isClaimed in
         guard let self, isClaimed else { return done(false) }
-        sweep(node, from: room, cursor: next, done)
+        remove(members, from: room) { [weak self] isDone in
+          guard let self, isDone else { return done(false) }
+          if next == [0x30] { return done(true) }
+          sweep(node, from: room, cursor: next, done)
+        }
       }
     }
-    let term = road.term(of: keys.roomChannel(room))
-    scripts.run(.sweepRoom, keys: 2, parts: 7, swept) { [keys] writer in
+    scripts.run(.sweepFind, keys: 1, parts: 4, found) { [keys] writer in
       writer.bulk(keys.room, room, "}:members")
-      writer.bulk(keys.room, room, "}:users")
       writer.bulk(node)
-      writer.bulk(keys.room, room, "}:ch")
       writer.bulk(cursor)
       writer.bulk(RedisLimits.sweepChunk)
-      writer.bulk(term: term)
+    }
+  }
+
+  /// Removes members that were found, in chunks: a small hash is found at once, whatever the chunk.
+  private func remove(
+    _ members: [(name: [UInt8], user: [UInt8])], from room: [UInt8], _ done: @escaping (Bool) -> Void
+  ) {
+    let chunk = Array(members.prefix(RedisLimits.sweepChunk))
+    guard !chunk.isEmpty else { return done(true) }
+    scripts.leave(room: room, chunk, keys, term: road.term(of: keys.roomChannel(room))) { [weak self] reply in
+      guard let self, reply != nil else { return done(false) }
+      remove(Array(members.dropFirst(chunk.count)), from: room, done)
     }
   }
 
@@ -181,8 +195,8 @@ final class Sweeper {
         if isDeleted, let self { delete(name, from: keys.node, node) { _ in } }
         all.one(isDeleted)
       }
-      if let member = MemberCodec.decode(name: name, fields[i + 1].bytes) {
-        delete(name, from: keys.user, member.user, finish)
+      if let user = MemberCodec.user(of: fields[i + 1].bytes) {
+        delete(name, from: keys.user, user, finish)
       } else {
         finish(true)
       }

@@ -67,17 +67,6 @@ struct BrokerContractTests {
     #expect(node.heard.messages.map(\.envelope) == (1...20).map { "m \($0)" })
   }
 
-  @Test("keeps the epoch that reading the position of a silent room began", arguments: BrokerKind.allCases)
-  func position(kind: BrokerKind) throws {
-    let node = try Bench(kind).node
-    let before = try node.position()
-    #expect(before.offset == 0)
-    let after = try node.publish("m")
-    #expect(after == Position(epoch: before.epoch, offset: 1))
-    #expect(try node.position() == after)
-    #expect(try node.position("other").offset == 0)
-  }
-
   @Test("publishes a repeated id once and answers with the first position", arguments: BrokerKind.allCases)
   func dedupe(kind: BrokerKind) throws {
     let node = try Bench(kind).node

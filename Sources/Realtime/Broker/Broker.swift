@@ -139,8 +139,12 @@ public protocol Broker: AnyObject {
   func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>)
   /// Stops hearing the rooms of a prefix, those excepted that are subscribed by name or by another prefix.
   func unsubscribe(prefix: [UInt8])
-  /// Reads where a room is. A room nobody has published in is at offset 0 of a fresh epoch, which later publishes keep.
+  /// Reads where a room is, and writes nothing. A room that nobody stays in and nobody has published in is at offset 0 of an
+  /// epoch that nothing else ever has: the next to ask gets another one.
   func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>)
+  /// Reads where a room is for somebody who stays there without being a member: a room nobody has published in is at offset 0
+  /// of an epoch that later publishes keep, until some time after `unsubscribe`.
+  func begin(room: [UInt8], _ reply: @escaping BrokerReply<Position>)
   /// Reads where a room is, and makes sure that what a node knows of its stream is still so: a Redis that was replaced
   /// by its replica, or restarted from a file, may have lost the last messages and given their offsets to others. Then
   /// the room begins a new epoch.
@@ -203,6 +207,9 @@ extension Broker {
 extension Broker {
   /// With a single place behind it a broker is whole when it is available.
   public var isWhole: Bool { isAvailable }
+
+  /// Where a room lives as long as it is subscribed to, reading is all there is to do.
+  public func begin(room: [UInt8], _ reply: @escaping BrokerReply<Position>) { position(room: room, reply) }
 
   /// A broker that never loses what it has acknowledged needs no comparison.
   public func compare(room: [UInt8], with known: StreamEnd, _ reply: @escaping BrokerReply<Position>) {

@@ -14,8 +14,9 @@ public final class EmbeddedBroker: Broker {
   private var rooms: [[UInt8]: EmbeddedRoom] = [:]
   private var heardPrefixes: Set<[UInt8]> = []
   private var revoked: [Revocation.Subject: UInt64] = [:]
-  private var dedupe = DedupeMemory<Position>()
-  private var sentOnce = DedupeMemory<Int>()
+  private var dedupe: DedupeMemory
+  /// Rooms that nobody is in and nobody ever spoke in, in the order in which their time is up.
+  private var unused: [(deadline: UInt64, name: [UInt8])] = []
   private var connections = NameTable<EmbeddedConnection>()
   /// A user's first connection; the others hang behind it.
   private var userConnections: [[UInt8]: EmbeddedConnection] = [:]
@@ -25,18 +26,26 @@ public final class EmbeddedBroker: Broker {
   ///   - historySize: messages a room keeps; 0 for none.
   ///   - historyMilliseconds: how long it keeps them.
   ///   - rules: say so for rooms of some names.
+  ///   - dedupeBytes: memory for the ids of messages; beyond it the oldest are forgotten.
   ///   - clock: milliseconds since 1970; of a clock that nobody sets, so that what is kept for a time is kept for that.
   ///   - epochSeed: where epochs begin; differs from start to start, so that no offset of an earlier life fits.
   public init(
     nodeID: [UInt8], historySize: Int, historyMilliseconds: UInt64, rules: RoomRules = RoomRules(),
-    epochSeed: UInt64 = .random(in: 1..<1 << 48), clock: @escaping () -> UInt64
+    dedupeBytes: Int = Limits.dedupeBytesDefault, epochSeed: UInt64 = .random(in: 1..<1 << 48),
+    clock: @escaping () -> UInt64
   ) {
     self.nodeID = nodeID
     retention = Retention(messagesMax: historySize, milliseconds: Int(clamping: historyMilliseconds))
     self.rules = rules
     self.clock = clock
     nextEpoch = epochSeed
+    dedupe = DedupeMemory(byteCount: dedupeBytes, milliseconds: Limits.dedupeMilliseconds)
   }
+
+  /// Ids of messages that were forgotten before their time, because more came than `dedupeBytes` hold.
+  public var dedupeForgottenTotal: UInt64 { dedupe.forgottenTotal }
+  /// Rooms that it holds, those included that nobody is in any more.
+  public var roomCount: Int { rooms.count }
 
   public func start() {}
   public func stop(_ reply: @escaping () -> Void) { reply() }
@@ -46,7 +55,7 @@ public final class EmbeddedBroker: Broker {
   public func expire() {
     let now = clock()
     dedupe.expire(at: now)
-    sentOnce.expire(at: now)
+    expireUnused(at: now)
     guard now >= nextSweep else { return }
     nextSweep = now + 60_000
     for (name, room) in rooms where room.isForgotten(at: now) { rooms[name] = nil }
@@ -64,26 +73,57 @@ public final class EmbeddedBroker: Broker {
 
   private var nextSweep: UInt64 = 0
 
+  /// The room to stay in or to publish in: made when there is none.
   private func room(_ name: [UInt8]) -> EmbeddedRoom {
     if let room = rooms[name] { return room }
-    nextEpoch += 1
-    // Safe because the number only grows from a positive seed.
-    let room = EmbeddedRoom(epoch: Epoch(nextEpoch)!, now: clock())
+    let room = EmbeddedRoom(epoch: makeEpoch(), now: clock())
     rooms[name] = room
     return room
+  }
+
+  /// An epoch that was given to nothing else.
+  private func makeEpoch() -> Epoch {
+    nextEpoch += 1
+    // Safe because the number only grows from a positive seed.
+    return Epoch(nextEpoch)!
+  }
+
+  /// Where a room is that nobody stays in and nobody has published in.
+  private func positionOfNothing() -> Position { Position(epoch: makeEpoch(), offset: 0) }
+
+  /// Notes that a room was left, so that it goes when nobody comes back and nobody ever spoke in it.
+  private func noteLeft(_ name: [UInt8]) {
+    guard let room = rooms[name], room.isUnused, !room.isExpiring else { return }
+    room.isExpiring = true
+    unused.append((clock() + Limits.unusedRoomMilliseconds, name))
+  }
+
+  private func expireUnused(at now: UInt64) {
+    let due = unused.prefix { $0.deadline <= now }
+    for (_, name) in due {
+      guard let room = rooms[name] else { continue }
+      room.isExpiring = false
+      guard room.isUnused else { continue }
+      // Somebody may have come and gone meanwhile.
+      if room.isForgotten(at: now) { rooms[name] = nil } else { noteLeft(name) }
+    }
+    unused.removeFirst(due.count)
   }
 
   // MARK: Messages
 
   public func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
     let now = clock()
-    if let key = message.dedupe, let first = dedupe.find(key, room: message.room, at: now) {
-      return reply(.success(first))
+    let id = message.dedupe.map { dedupe.fingerprint(kind: 0x72, scope: message.room, $0) }
+    if let id, let first = dedupe.find(id, at: now), let epoch = Epoch(first.first) {
+      return reply(.success(Position(epoch: epoch, offset: first.second)))
     }
     let room = room(message.room)
     room.append(message.envelope, at: now, message.retention ?? retention)
     let position = room.position
-    if let key = message.dedupe { dedupe.remember(key, room: message.room, position, at: now) }
+    if let id {
+      dedupe.remember(id, DedupeMemory.Answer(first: position.epoch.value, second: position.offset), at: now)
+    }
     if room.isHeard || heardPrefixes.contains(where: { message.room.starts(with: $0) }) {
       listener?.heard(room: message.room.span, at: position, envelope: message.envelope.span)
     }
@@ -95,7 +135,10 @@ public final class EmbeddedBroker: Broker {
     reply(.success(()))
   }
 
-  public func unsubscribe(room: [UInt8]) { rooms[room]?.isHeard = false }
+  public func unsubscribe(room: [UInt8]) {
+    rooms[room]?.isHeard = false
+    noteLeft(room)
+  }
 
   public func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>) {
     heardPrefixes.insert(prefix)
@@ -105,11 +148,19 @@ public final class EmbeddedBroker: Broker {
   public func unsubscribe(prefix: [UInt8]) { heardPrefixes.remove(prefix) }
 
   public func position(room name: [UInt8], _ reply: @escaping BrokerReply<Position>) {
-    reply(.success(room(name).position))
+    reply(.success(rooms[name]?.position ?? positionOfNothing()))
+  }
+
+  public func begin(room name: [UInt8], _ reply: @escaping BrokerReply<Position>) {
+    let position = room(name).position
+    noteLeft(name)
+    reply(.success(position))
   }
 
   public func history(room name: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
-    let room = room(name)
+    guard let room = rooms[name] else {
+      return reply(.success(HistoryPage(position: positionOfNothing(), entries: [])))
+    }
     room.expire(at: clock(), rules.retention(of: name, standard: retention))
     reply(.success(HistoryPage(position: room.position, entries: room.entries(query))))
   }
@@ -118,9 +169,10 @@ public final class EmbeddedBroker: Broker {
     _ envelope: [UInt8], to audience: Audience, dedupe key: [UInt8]?, _ reply: @escaping BrokerReply<Int>
   ) {
     let now = clock()
-    if let key, let first = sentOnce.find(key, room: [], at: now) { return reply(.success(first)) }
+    let id = key.map { dedupe.fingerprint(kind: 0x73, scope: [], $0) }
+    if let id, let first = dedupe.find(id, at: now) { return reply(.success(Int(clamping: first.first))) }
     let count = deliver(envelope, to: audience)
-    if let key { sentOnce.remember(key, room: [], count, at: now) }
+    if let id { dedupe.remember(id, DedupeMemory.Answer(first: UInt64(count), second: 0), at: now) }
     reply(.success(count))
   }
 
@@ -170,6 +222,7 @@ public final class EmbeddedBroker: Broker {
   public func leave(room name: [UInt8], _ member: Member) {
     guard let room = rooms[name], let connection = connections.find(member.name.span) else { return }
     if room.leave(connection, at: clock(), first: userConnections[member.user]) { notify(name, .userLeft, member) }
+    noteLeft(name)
   }
 
   private func notify(_ room: [UInt8], _ kind: Envelope.Kind, _ member: Member) {
@@ -238,41 +291,5 @@ public final class EmbeddedBroker: Broker {
 
   public func nodes(_ reply: @escaping BrokerReply<[NodeEntry]>) {
     reply(.success([NodeEntry(id: nodeID, report: listener?.nodeReport() ?? Array("{}".utf8))]))
-  }
-}
-
-/// Remembers what retries were answered with, for `Limits.dedupeMilliseconds`.
-private struct DedupeMemory<Value> {
-  private struct Key: Hashable {
-    let room: [UInt8]
-    let key: [UInt8]
-  }
-
-  private var values: [Key: (value: Value, expires: UInt64)] = [:]
-  /// In the order of their time.
-  private var order: [(expires: UInt64, key: Key)] = []
-  private var expired = 0
-
-  func find(_ key: [UInt8], room: [UInt8], at now: UInt64) -> Value? {
-    guard let known = values[Key(room: room, key: key)], known.expires > now else { return nil }
-    return known.value
-  }
-
-  mutating func remember(_ key: [UInt8], room: [UInt8], _ value: Value, at now: UInt64) {
-    let key = Key(room: room, key: key)
-    let expires = now + Limits.dedupeMilliseconds
-    values[key] = (value, expires)
-    order.append((expires, key))
-  }
-
-  mutating func expire(at now: UInt64) {
-    while expired < order.count, order[expired].expires <= now {
-      // A key that was remembered again since has a later time.
-      if let known = values[order[expired].key], known.expires <= now { values[order[expired].key] = nil }
-      expired += 1
-    }
-    guard expired > 1024, expired * 2 > order.count else { return }
-    order.removeFirst(expired)
-    expired = 0
   }
 }

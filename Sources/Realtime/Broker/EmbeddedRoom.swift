@@ -58,6 +58,8 @@ final class EmbeddedRoom {
   private(set) var position: Position
   /// Whether the node is subscribed to it.
   var isHeard = false
+  /// Whether the broker has noted when it is to look whether the room is still unused.
+  var isExpiring = false
   /// Ascending; what stands before `start` was dropped and waits to be cleared away in one go.
   private var kept: [Kept] = []
   private var start = 0
@@ -93,7 +95,8 @@ final class EmbeddedRoom {
 
   /// Whether nothing would be missed if the room were forgotten, its epoch included.
   func isForgotten(at now: UInt64) -> Bool {
-    presences.isEmpty && !isHeard && now > lastUse + (position.offset == 0 ? 60_000 : Limits.epochMilliseconds)
+    presences.isEmpty && !isHeard
+      && now > lastUse + (position.offset == 0 ? Limits.unusedRoomMilliseconds - 1 : Limits.epochMilliseconds)
   }
 
   func append(_ envelope: [UInt8], at now: UInt64, _ retention: Retention) {

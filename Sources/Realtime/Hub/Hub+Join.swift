@@ -104,7 +104,7 @@ extension Hub {
   /// Enters the room's presence, or where the rule keeps none, asks where the room is.
   private func enterBroker(_ room: Room, _ member: Member, _ reply: @escaping BrokerReply<RoomEntry>) {
     if room.rule.hasPresence { return broker.enter(room: room.name, member, announce: true, reply) }
-    broker.position(room: room.name) { result in reply(result.map { RoomEntry(position: $0, userCount: 0) }) }
+    broker.begin(room: room.name) { result in reply(result.map { RoomEntry(position: $0, userCount: 0) }) }
   }
 
   private func startStream(of room: Room, at position: Position) {

@@ -103,6 +103,7 @@ extension Hub: BrokerListener {
 
   /// Another master has begun another epoch, or the counter was lost. What it has of this epoch is delivered first.
   private func follow(_ page: HistoryPage, in room: Room) {
+    if page.position.offset == 0, page.past.isEmpty { return beginAnew(room) }
     let known = room.stream!.position
     let shared = page.shared(with: known, past: room.past ?? [])
     guard let ancestor = page.past.first(where: { $0.end.epoch == known.epoch }), known.offset <= ancestor.end.offset
@@ -117,6 +118,17 @@ extension Hub: BrokerListener {
     if page.entries.count >= Limits.historyReadMax, room.stream!.position.offset < end { return recover(room) }
     lose(through: end, in: room)
     begin(Position(epoch: page.position.epoch, offset: end), of: page, isWhole: isWhole, in: room)
+  }
+
+  /// The broker knows nothing of a room that has members here, and reading it gives it no epoch that lasts: it gets one.
+  private func beginAnew(_ room: Room) {
+    let round = room.recoveries
+    broker.begin(room: room.name) { [weak self] result in
+      guard let self, self.isKnown(room), room.recoveries == round else { return }
+      guard case .success(let position) = result else { return self.noteRefusal(in: room) }
+      let page = HistoryPage(position: position, entries: [])
+      self.begin(Position(epoch: position.epoch, offset: 0), of: page, isWhole: false, in: room)
+    }
   }
 
   /// Begins another epoch. The members learn it by an unasked `joined`, then what history has of it. The stream moves on

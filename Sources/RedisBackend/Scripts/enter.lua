@@ -4,6 +4,8 @@
 --       7 channel  8 whether to announce a user's first connection: 0 or 1  9 term
 --       10 key of the reign, or empty
 -- Reply EPOCH:OFFSET, number of users
+-- Asked before anything is changed: a key of another type ends the script here.
+redis.call('HLEN', KEYS[4])
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = epoch and redis.call('HGET', KEYS[1], epoch)
 if not offset then
@@ -14,7 +16,7 @@ if not offset then
   local reign = ARGV[10] ~= '' and redis.call('GET', ARGV[10])
   if reign then redis.call('HSET', KEYS[1], 'reign', reign) end
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
-elseif ARGV[2] == '1' then
+elseif ARGV[2] == '1' or offset == '0' then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 end
 if redis.call('HSETNX', KEYS[3], ARGV[3], ARGV[4]) == 1 then

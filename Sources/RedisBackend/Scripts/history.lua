@@ -1,31 +1,25 @@
--- Reads a piece of a room's log together with the room's position.
+-- Reads a piece of a room's log together with the room's position; writes nothing. A room without a counter is at offset 0
+-- of an epoch that nothing else ever has.
 -- KEYS  1 meta  2 log
--- ARGV  1 meta TTL ms  2 history size  3 limit, 0 to history size  4 offset to read after, or - for the newest
---       5 key of the reign, or empty
+-- ARGV  1 history size  2 limit, 0 to history size  3 offset to read after, or - for the newest
 -- Reply EPOCH:OFFSET, behind it, each behind a space, the epochs that this one continues, the newest first, with the last
 --       offset that they share with it, behind a ! when something that was acknowledged then is lost; then offset and envelope of every entry, ascending
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = epoch and redis.call('HGET', KEYS[1], epoch)
 if not offset then
   local t = redis.call('TIME')
-  epoch = string.format('%x', t[1] * 1000000 + t[2])
-  redis.call('DEL', KEYS[1], KEYS[2])
-  redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, 0)
-  local reign = ARGV[5] ~= '' and redis.call('GET', ARGV[5])
-  if reign then redis.call('HSET', KEYS[1], 'reign', reign) end
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
-  return { epoch .. ':0' }
+  return { string.format('%x', t[1] * 1000000 + t[2]) .. ':0' }
 end
 local past = redis.call('HGET', KEYS[1], 'past')
 local reply = { epoch .. ':' .. offset .. (past and ' ' .. past or '') }
-local last, size, limit = tonumber(offset), tonumber(ARGV[2]), tonumber(ARGV[3])
+local last, size, limit = tonumber(offset), tonumber(ARGV[1]), tonumber(ARGV[2])
 
 -- The log may hold more than the history size; what is beyond it must not show.
 local first = last - math.min(size, redis.call('LLEN', KEYS[2])) + 1
-if ARGV[4] == '-' then
+if ARGV[3] == '-' then
   first = math.max(first, last - limit + 1)
 else
-  first = math.max(first, tonumber(ARGV[4]) + 1)
+  first = math.max(first, tonumber(ARGV[3]) + 1)
 end
 if first > last or limit == 0 then return reply end
 -- Every message counts one and appends one, so the log's last entry is the one of the last offset: -1.

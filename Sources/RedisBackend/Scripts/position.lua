@@ -1,18 +1,22 @@
--- Reads where a room is; a room without a counter gets one, at offset 0 of a new epoch.
+-- Reads where a room is. A room without a counter is at offset 0 of an epoch that nothing else ever has; for somebody who
+-- stays there it gets a counter in that epoch.
 -- KEYS  1 meta  2 log
--- ARGV  1 meta TTL ms  2 whether to refresh it: 0 or 1  3 key of the reign, or empty
+-- ARGV  1 life of the counter, ms, for somebody who stays; 0: nothing is written  2 whether to refresh it: 0 or 1
+--       3 key of the reign, or empty
 -- Reply EPOCH:OFFSET
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = epoch and redis.call('HGET', KEYS[1], epoch)
 if not offset then
   local t = redis.call('TIME')
   epoch, offset = string.format('%x', t[1] * 1000000 + t[2]), '0'
-  redis.call('DEL', KEYS[1], KEYS[2])
-  redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, 0)
-  local reign = ARGV[3] ~= '' and redis.call('GET', ARGV[3])
-  if reign then redis.call('HSET', KEYS[1], 'reign', reign) end
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
-elseif ARGV[2] == '1' then
+  if ARGV[1] ~= '0' then
+    redis.call('DEL', KEYS[1], KEYS[2])
+    redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, 0)
+    local reign = ARGV[3] ~= '' and redis.call('GET', ARGV[3])
+    if reign then redis.call('HSET', KEYS[1], 'reign', reign) end
+    redis.call('PEXPIRE', KEYS[1], ARGV[1])
+  end
+elseif ARGV[1] ~= '0' and (ARGV[2] == '1' or offset == '0') then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 end
 return epoch .. ':' .. offset

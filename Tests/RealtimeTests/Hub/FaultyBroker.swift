@@ -209,6 +209,10 @@ final class FaultyBroker: Broker, BrokerListener {
     answer(reply) { inner.revoke(subject, forMilliseconds: forMilliseconds, $0) }
   }
   func revocations(_ reply: @escaping BrokerReply<[Revocation]>) { answer(reply) { inner.revocations($0) } }
+  func begin(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
+    answer(reply) { reply in inner.begin(room: room) { [self] in reply($0.map { named($0, room) }) } }
+  }
+
   func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
     answer(reply) { reply in inner.position(room: room) { [self] in reply($0.map { named($0, room) }) } }
   }
