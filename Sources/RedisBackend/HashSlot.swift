@@ -22,6 +22,14 @@ enum HashSlot {
     return reader.next().map(of)
   }
 
+  /// The first parts of a command as it is sent.
+  static func parts(ofCommand bytes: [UInt8], atMost count: Int) -> [[UInt8]] {
+    var reader = PartReader(bytes: bytes)
+    var parts: [[UInt8]] = []
+    while parts.count < count, let part = reader.next() { parts.append(Array(part)) }
+    return parts
+  }
+
   /// Reads the bulk strings of one command that `CommandWriter` wrote.
   private struct PartReader {
     let bytes: [UInt8]

@@ -47,9 +47,9 @@ final class PublishBatch {
     keyWriter.bulk(keys.room, message.room, "}:meta")
     keyWriter.bulk(keys.room, message.room, "}:log")
     keyCount += 2
-    if let dedupe = message.dedupe {
-      keyWriter.bulk(keys.room, message.room + Array("}:id:".utf8) + dedupe, "")
-      keyCount += 1
+    if message.dedupe != nil {
+      keys.writeIDKeys(of: .room(message.room), to: &keyWriter)
+      keyCount += 2
     }
     argumentWriter.bulk(keys.room, message.room, "}:ch")
     argumentWriter.bulk(message.envelope, term: message.term)
@@ -63,7 +63,10 @@ final class PublishBatch {
   /// Writes the argument that tells what else is to be done; mostly empty.
   private func writeRest(of message: Message) {
     scratch.removeAll(keepingCapacity: true)
-    if message.dedupe != nil { scratch.append(0x64) }
+    if let id = message.dedupe {
+      scratch.append(0x64)
+      scratch.append(contentsOf: IDMemory.fingerprint(scope: IDOwner.room(message.room).scope, id))
+    }
     if message.dues.isTrimDue { append(-max(1, message.retention.messagesMax)) }
     if message.dues.isLogDue { append(message.retention.logMilliseconds) }
     if message.dues.isMetaDue { append(metaMilliseconds) }
@@ -98,7 +101,10 @@ final class PublishBatch {
         for handler in handlers { handler(nil) }
         return
       }
-      for (i, handler) in handlers.enumerated() { scripts.finish(.publish, answer[i], handler) }
+      for (i, handler) in handlers.enumerated() {
+        // Whoever published knows the keys of its room.
+        scripts.finish(.publish, answer[i], handler) { [] }
+      }
     }
   }
 }

@@ -16,8 +16,10 @@ extension RedisBroker {
 
   public func users(room: [UInt8], _ reply: @escaping BrokerReply<[[UInt8]]>) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
-    let answer: PendingReplies.Handler = { names in
-      guard let names, names.kind == .array else { return reply(.failure(.unavailable)) }
+    let answer: PendingReplies.Handler = { [weak self, keys] names in
+      guard let names, names.kind == .array else {
+        return reply(.failure(self?.failure(of: names, keys.room + room + Array("}:users".utf8)) ?? .unavailable))
+      }
       reply(.success((0..<names.count).map { names[$0].copy }))
     }
     commands.request(answer) { writer in
@@ -38,7 +40,9 @@ extension RedisBroker {
   ) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     let answer: PendingReplies.Handler = { [weak self] fields in
-      guard let self, let fields, fields.kind == .array else { return reply(.failure(.unavailable)) }
+      guard let self, let fields, fields.kind == .array else {
+        return reply(.failure(self?.failure(of: fields, prefix + owner + end.withUTF8Buffer { Array($0) }) ?? .unavailable))
+      }
       var members: [Member] = []
       for i in stride(from: 0, to: fields.count - 1, by: 2) {
         guard let member = MemberCodec.decode(name: fields[i].copy, fields[i + 1].bytes), !isDead(member.node)
@@ -59,8 +63,10 @@ extension RedisBroker {
     guard let owner = RedisKeys.node(ofConnection: name), !isDead(owner), !leavingNodes.contains(owner) else {
       return reply(.success(nil))
     }
-    let answer: PendingReplies.Handler = { value in
-      guard let value, !value.isError else { return reply(.failure(.unavailable)) }
+    let answer: PendingReplies.Handler = { [weak self, keys] value in
+      guard let value, !value.isError else {
+        return reply(.failure(self?.failure(of: value, keys.node + owner + Array("}:connections".utf8)) ?? .unavailable))
+      }
       reply(.success(value.kind == .string ? MemberCodec.decode(name: name, value.bytes) : nil))
     }
     commands.request(answer) { writer in
@@ -74,7 +80,7 @@ extension RedisBroker {
   public func nodes(_ reply: @escaping BrokerReply<[NodeEntry]>) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     let answer: ScriptRunner.Handler = { entries in
-      guard let entries, entries.kind == .array else { return reply(.failure(.unavailable)) }
+      guard let entries, entries.kind == .array else { return reply(.failure(RedisBroker.failure(of: entries))) }
       // Redis lists them by the end of their leases, which changes with every renewal.
       let nodes = stride(from: 0, to: entries.count - 1, by: 2)
         .map { NodeEntry(id: entries[$0].copy, report: entries[$0 + 1].copy) }
@@ -142,10 +148,12 @@ extension RedisBroker {
     var counts = [Int?](repeating: nil, count: rooms.count)
     var left = rooms.count
     for (index, room) in rooms.enumerated() {
-      let answer: PendingReplies.Handler = { count in
+      let answer: PendingReplies.Handler = { [weak self, keys] count in
         left -= 1
         // Several masters answer in any order.
         if let count, count.kind == .integer { counts[index] = count.integer }
+        // What is no hash has no users, and must not hide the other rooms.
+        if let self, self.failure(of: count, keys.room + room + Array("}:users".utf8)) == .refused { counts[index] = 0 }
         if left == 0 { reply(counts) }
       }
       commands.request(answer) { writer in

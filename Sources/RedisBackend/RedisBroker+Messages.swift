@@ -5,9 +5,7 @@ extension RedisBroker {
   public func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
     guard isAvailable, mayPublish(in: message.room) else { return reply(.failure(.unavailable)) }
     guard message.dedupe != nil else {
-      return publishOnce(message) { [weak self] position in
-        reply(position.map { .success($0) } ?? .failure(self?.failure ?? .uncertain))
-      }
+      return publishOnce(message) { [weak self] in reply($0 ?? .failure(self?.failure ?? .uncertain)) }
     }
     sendSurely(byteCount: message.envelope.count, reply) { [weak self] in self?.publishOnce(message, $0) }
   }
@@ -19,8 +17,10 @@ extension RedisBroker {
     return shard.isServing && !shard.isHolding
   }
 
-  private func publishOnce(_ message: RoomMessage, _ reply: @escaping (Position?) -> Void) {
+  /// Publishes a message once; the reply is nil when there was no answer.
+  private func publishOnce(_ message: RoomMessage, _ reply: @escaping (Result<Position, BrokerError>?) -> Void) {
     let dues = ledger.publish(in: message.room, now: loop.now)
+    if message.dedupe != nil { boundIDs(of: .room(message.room)) }
     if batch.isEmpty { masters.shards.first?.commands.wake() }
     batch.append(
       PublishBatch.Message(
@@ -29,7 +29,9 @@ extension RedisBroker {
         retention: message.retention ?? configuration.retention, term: commands.term(of: keys.roomChannel(message.room))
       )
     ) { [weak self] answer in
-      reply(answer.flatMap { self?.publishedPosition($0, room: message.room, epoch: dues.epoch) })
+      guard let self, let answer else { return reply(nil) }
+      if answer.isWrongType { return reply(.failure(refusal(of: message))) }
+      reply(publishedPosition(answer, room: message.room, epoch: dues.epoch).map { .success($0) })
     }
   }
 
@@ -115,7 +117,7 @@ extension RedisBroker {
   }
 
   private static func position(_ reply: Reply?) -> Result<Position, BrokerError> {
-    guard let position = reply?.position else { return .failure(.unavailable) }
+    guard let position = reply?.position else { return .failure(failure(of: reply)) }
     return .success(position)
   }
 
@@ -143,7 +145,7 @@ extension RedisBroker {
   }
 
   private static func page(_ reply: Reply?) -> Result<HistoryPage, BrokerError> {
-    guard let reply, reply.count % 2 == 1 else { return .failure(.unavailable) }
+    guard let reply, reply.count % 2 == 1 else { return .failure(failure(of: reply)) }
     let places = reply[0].copy.split(separator: 0x20)
     guard let first = places.first, let position = Position(text: Array(first).span) else {
       return .failure(.unavailable)
@@ -202,34 +204,35 @@ extension RedisBroker {
   private func sendOnce(
     _ envelope: [UInt8], to audience: Audience, _ key: [UInt8], _ reply: @escaping BrokerReply<Int>
   ) {
-    switch audience {
-    case .everyone: sendOnce(envelope, on: keys.everyone, count: 0, keys.once(audience, key), reply)
-    case .user(let user):
-      countConnections(of: user) { [weak self] count in
-        guard let self, let count else { return reply(.failure(.unavailable)) }
-        sendOnce(envelope, on: keys.userChannel(user), count: count, keys.once(audience, key), reply)
+    let send = { [weak self] (count: Int) in
+      guard let self else { return }
+      sendSurely(byteCount: envelope.count, reply) { [weak self] in
+        self?.runSendOnce(envelope, to: audience, count: count, key, $0)
       }
     }
-  }
-
-  private func sendOnce(
-    _ envelope: [UInt8], on channel: [UInt8], count: Int, _ key: [UInt8], _ reply: @escaping BrokerReply<Int>
-  ) {
-    sendSurely(byteCount: envelope.count, reply) { [weak self] in
-      self?.runSendOnce(envelope, on: channel, count: count, key, $0)
+    guard case .user(let user) = audience else { return send(0) }
+    countConnections(of: user) { count in
+      guard let count else { return reply(.failure(.unavailable)) }
+      send(count)
     }
   }
 
   private func runSendOnce(
-    _ envelope: [UInt8], on channel: [UInt8], count: Int, _ key: [UInt8], _ reply: @escaping (Int?) -> Void
+    _ envelope: [UInt8], to audience: Audience, count: Int, _ key: [UInt8],
+    _ reply: @escaping (Result<Int, BrokerError>?) -> Void
   ) {
-    let answer: ScriptRunner.Handler = { reply($0.flatMap { $0.kind == .integer ? $0.integer : nil }) }
-    scripts.run(.sendOnce, keys: 1, parts: 5, answer) { writer in
-      writer.bulk(key)
+    boundIDs(of: .audience(audience))
+    let answer: ScriptRunner.Handler = { answer in
+      if let answer, answer.kind == .integer { return reply(.success(answer.integer)) }
+      reply(answer?.isWrongType == true ? .failure(.refused) : nil)
+    }
+    let channel = channel(of: audience)
+    scripts.run(.sendOnce, keys: 2, parts: 6, answer) { [keys] writer in
+      keys.writeIDKeys(of: .audience(audience), to: &writer)
       writer.bulk(channel)
       writer.bulk(envelope)
       writer.bulk(count)
-      writer.bulk(Int(Limits.dedupeMilliseconds))
+      writer.bulk(IDMemory.fingerprint(scope: IDOwner.audience(audience).scope, key))
     }
   }
 

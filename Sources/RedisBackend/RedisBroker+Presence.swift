@@ -10,7 +10,7 @@ extension RedisBroker {
       if self?.enterings.answered(room: room, member.name) == true { self?.leave(room: room, member) }
       guard let answer, answer.count == 2, let position = answer[0].position else {
         self?.undoEntry(room: room, member)
-        return reply(.failure(.unavailable))
+        return reply(.failure(RedisBroker.failure(of: answer)))
       }
       self?.learn(position, of: room)
       reply(.success(RoomEntry(position: position, userCount: answer[1].integer)))

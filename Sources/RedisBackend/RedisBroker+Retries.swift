@@ -10,7 +10,7 @@ extension RedisBroker {
   ///   - byteCount: what it counts as while it waits.
   ///   - send: sends it once; its reply is nil when there was no answer.
   func sendSurely<Value>(
-    byteCount: Int, _ reply: @escaping BrokerReply<Value>, _ send: @escaping (@escaping (Value?) -> Void) -> Void
+    byteCount: Int, _ reply: @escaping BrokerReply<Value>, _ send: @escaping (@escaping (Result<Value, BrokerError>?) -> Void) -> Void
   ) {
     sendSurely(
       byteCount + RedisLimits.retryOverheadBytes, until: loop.now + UInt64(RedisLimits.retryMilliseconds) * 1_000_000,
@@ -19,10 +19,10 @@ extension RedisBroker {
 
   private func sendSurely<Value>(
     _ byteCount: Int, until deadline: UInt64, _ reply: @escaping BrokerReply<Value>,
-    _ send: @escaping (@escaping (Value?) -> Void) -> Void
+    _ send: @escaping (@escaping (Result<Value, BrokerError>?) -> Void) -> Void
   ) {
-    send { [weak self] value in
-      if let value { return reply(.success(value)) }
+    send { [weak self] answer in
+      if let answer { return reply(answer) }
       guard let self, isAnswerLost else { return reply(.failure(.unavailable)) }
       let entry = RetryQueue.Entry(
         deadline: deadline, byteCount: byteCount,

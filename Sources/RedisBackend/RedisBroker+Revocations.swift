@@ -7,7 +7,7 @@ extension RedisBroker {
   ) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     let answer: ScriptRunner.Handler = { answer in
-      guard let answer, answer.kind == .integer else { return reply(.failure(.unavailable)) }
+      guard let answer, answer.kind == .integer else { return reply(.failure(RedisBroker.failure(of: answer))) }
       reply(.success(answer.integer > 0 ? UInt64(answer.integer) : nil))
     }
     scripts.run(.revoke, keys: 1, parts: 4, answer) { [keys] writer in

@@ -83,6 +83,10 @@ public final class RedisBroker: Broker, TickParticipant {
   var hasToldRefusal = false
   /// How often a subscribed connection was replaced because it brought nothing, or not all that it should.
   public internal(set) var deafSubscriptionsTotal: UInt64 = 0
+  /// What bounds the ids that Redis remembers.
+  var ids: IDMemory
+  /// Keys of a wrong type that the log has named.
+  var wrongTypes = WrongTypes()
   /// Members whose entering was not answered yet.
   var enterings = EnteringLedger()
   /// Rooms that were begun here for members whom presence does not keep.
@@ -107,7 +111,12 @@ public final class RedisBroker: Broker, TickParticipant {
     let log = RedisBroker.withoutRepetition(log)
     self.log = log
     node = nodeID
-    keys = RedisKeys(prefix: configuration.prefix)
+    ids = IDMemory(byteCount: configuration.dedupeBytes)
+    if case .cluster = configuration.topology {
+      keys = RedisKeys(prefix: configuration.prefix, isSharded: true)
+    } else {
+      keys = RedisKeys(prefix: configuration.prefix)
+    }
     let name = RedisBroker.clientName(nodeID)
     let myself = Myself()
     let standstill = configuration.topology.mayFailOver ? Standstill(loop: loop) : nil
@@ -178,6 +187,7 @@ public final class RedisBroker: Broker, TickParticipant {
 
   private func wire() {
     lease.renewed = { [weak self] in self?.renewed($0, expired: $1, leaving: $2) }
+    scripts.tellWrongType = { [weak self] in self?.tellWrongType($0) }
     lease.recalled = { [weak self] in self?.auditEverything() }
     lease.taken = { [weak self] in self?.idIsTaken() }
     lease.refused = { [weak self] in self?.leaseRefused() }

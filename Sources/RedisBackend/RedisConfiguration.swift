@@ -66,11 +66,13 @@ public struct RedisConfiguration: Sendable {
   public var historyTTLMilliseconds: Int
   /// Say so for rooms of some names.
   public var rules: RoomRules
+  /// Bytes in which Redis remembers the ids of messages.
+  public var dedupeBytes: Int
 
   public init(
     topology: RedisTopology, user: String? = nil, password: String? = nil, database: Int = 0,
     prefix: String = "roost", historySize: Int = 100, historyTTLMilliseconds: Int = 300_000,
-    rules: RoomRules = RoomRules()
+    rules: RoomRules = RoomRules(), dedupeBytes: Int = Limits.dedupeBytesDefault
   ) {
     self.topology = topology
     self.user = user
@@ -80,5 +82,6 @@ public struct RedisConfiguration: Sendable {
     self.historySize = historySize
     self.historyTTLMilliseconds = historyTTLMilliseconds
     self.rules = rules
+    self.dedupeBytes = dedupeBytes
   }
 }

@@ -6,7 +6,7 @@ import Realtime
 /// of a user, of a node, in one slot; the letter before the name keeps the tag from being empty or from ending early at
 /// its first byte.
 struct RedisKeys {
-  /// Before a room's name; its keys end in `}:meta`, `}:log`, `}:members`, `}:users`, `}:id:…`, its channel in `}:ch`.
+  /// Before a room's name; its keys end in `}:meta`, `}:log`, `}:members`, `}:users`, in a cluster `}:ids:new` and `}:ids:old`, its channel in `}:ch`.
   let room: [UInt8]
   /// Before a user's name; ends in `}:connections`, the channel in `}:ch`.
   let user: [UInt8]
@@ -30,9 +30,15 @@ struct RedisKeys {
   let revoked: [UInt8]
   /// The channel of what is for everyone.
   let everyone: [UInt8]
-  private let everyoneOnce: [UInt8]
+  /// Before `new` and `old`: the ids of all messages, where there is one master.
+  let allIDs: [UInt8]
+  /// The same in a cluster, of what is for everyone.
+  let everyoneIDs: [UInt8]
+  /// Whether the keys of a room, of a user, of everyone may be with different masters.
+  let isSharded: Bool
 
-  init(prefix: String) {
+  init(prefix: String, isSharded: Bool = false) {
+    self.isSharded = isSharded
     func key(_ end: String) -> [UInt8] { Array((prefix + end).utf8) }
     room = key(":{r:")
     user = key(":{u:")
@@ -47,15 +53,8 @@ struct RedisKeys {
     membersPattern = RedisKeys.literally(Array(prefix.utf8)) + Array(":{[run]:*}:[mcr]*".utf8)
     revoked = key(":{revoked}")
     everyone = key(":{all}:ch")
-    everyoneOnce = key(":{all}:id:")
-  }
-
-  /// The key of what is sent to an audience once; in the slot of the audience's channel.
-  func once(_ audience: Audience, _ key: [UInt8]) -> [UInt8] {
-    switch audience {
-    case .everyone: everyoneOnce + key
-    case .user(let name): user + name + Array("}:id:".utf8) + key
-    }
+    allIDs = key(":{ids}:")
+    everyoneIDs = key(":{all}:ids:")
   }
 
   func roomChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(room, name) }

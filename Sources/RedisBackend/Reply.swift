@@ -61,6 +61,10 @@ package struct Reply {
       || begins(with: "MISCONF") || begins(with: "DENIED") || begins(with: "ERR max number of clients")
   }
 
+  /// Whether it says that a key holds something of another type than the command is for. A script's error says so behind the
+  /// words of Redis 6 and before.
+  package var isWrongType: Bool { isError && (begins(with: "WRONGTYPE") || text.contains("WRONGTYPE")) }
+
   /// The parts of an array; empty for anything else.
   package var count: Int { kind == .array ? pointer.pointee.elements : 0 }
 

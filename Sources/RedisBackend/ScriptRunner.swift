@@ -1,7 +1,7 @@
 /// The scripts, each a file that opens with its KEYS and ARGV.
 enum Script: Int, CaseIterable {
   case publish, position, compare, history, enter, leave, renew, liveNodes, sweepBegin, sweepFind, sweepEnd, sendOnce
-  case revoke, handOver, recall, census, bury, reign, claim
+  case revoke, handOver, recall, census, bury, reign, claim, ids
 
   var source: [UInt8] {
     switch self {
@@ -24,6 +24,7 @@ enum Script: Int, CaseIterable {
     case .bury: PackageResources.bury_lua
     case .reign: PackageResources.reign_lua
     case .claim: PackageResources.claim_lua
+    case .ids: PackageResources.ids_lua
     }
   }
 }
@@ -40,6 +41,8 @@ final class ScriptRunner {
   /// The hashes that Redis answered SCRIPT LOAD with, by the script's number.
   private var hashes = [[UInt8]](repeating: [], count: Script.allCases.count)
   private var lastError = ""
+  /// Told of keys of which one holds something else than it should.
+  var tellWrongType: (_ keys: [[UInt8]]) -> Void = { _ in }
 
   init(road: CommandRouter, isSharded: Bool, log: @escaping RedisBroker.Log) {
     self.road = road
@@ -87,10 +90,12 @@ final class ScriptRunner {
   ) {
     send(script, byText: false, keys, parts, write) { [weak self] answer in
       guard let self, let answer, answer.begins(with: "NOSCRIPT") else {
-        self?.finish(script, answer, reply)
+        self?.finish(script, answer, reply) { ScriptRunner.keys(keys, write) }
         return
       }
-      send(script, byText: true, keys, parts, write) { [weak self] answer in self?.finish(script, answer, reply) }
+      send(script, byText: true, keys, parts, write) { [weak self] answer in
+        self?.finish(script, answer, reply) { ScriptRunner.keys(keys, write) }
+      }
     }
   }
 
@@ -107,9 +112,22 @@ final class ScriptRunner {
     }
   }
 
-  /// Hands an answer on, or nil for an error, which is told.
-  func finish(_ script: Script, _ answer: Reply?, _ reply: @escaping Handler) {
+  /// The keys that a script was given, for the log.
+  private static func keys(_ count: Int, _ write: (inout CommandWriter) -> Void) -> [[UInt8]] {
+    var writer = CommandWriter()
+    writer.command(parts: count)
+    write(&writer)
+    return HashSlot.parts(ofCommand: writer.bytes, atMost: count)
+  }
+
+  /// Hands an answer on, or nil for an error, which is told. That a key holds something else is an answer: it says nothing
+  /// about whether Redis is there, and it is told once, with the `keys`.
+  func finish(_ script: Script, _ answer: Reply?, _ reply: @escaping Handler, keys: () -> [[UInt8]]) {
     guard let answer, answer.isError else { return reply(answer) }
+    guard !answer.isWrongType else {
+      tellWrongType(keys())
+      return reply(answer)
+    }
     let text = RedisLink.refusal(of: "EVALSHA (\(script))", answer)
     if text != lastError { log(.warning, "Redis: \(text)") }
     lastError = text

@@ -133,6 +133,8 @@ final class Sweeper {
 
   private func sweep(_ node: [UInt8], from room: [UInt8], cursor: [UInt8], _ done: @escaping (Bool) -> Void) {
     let found: ScriptRunner.Handler = { [weak self] reply in
+      // What is no hash has no members, and must not keep the node from being swept.
+      if reply?.isWrongType == true { return done(true) }
       guard let self, let reply, reply.count % 2 == 1 else { return done(false) }
       let next = reply[0].copy
       // What cannot be read has no user, and goes all the same.

@@ -137,6 +137,10 @@ extension ServerSettings {
         "maxConnections", \.maxConnections, 1...10_000_000, whenUnset: "what the limit on open files allows",
         "connections a node accepts"),
       .integer("maxRooms", \.maxRooms, 1...100_000, "rooms one connection may be in"),
+      // Less than 4k would not hold the ids of one burst; beyond 16g other keys are the problem.
+      .size(
+        "dedupeMemory", \.dedupeMemoryBytes, 4096...(16 << 30),
+        "memory for the ids of messages, of a node or of Redis; the oldest beyond it are forgotten"),
       // Redis compares every publish with every wildcard of every node, at some 35 ns each: 64 add 2 µs to a publish.
       .integer("maxWildcards", \.maxWildcards, 0...10_000, "wildcards (names ending in *) a node hears at a time"),
     ] + rates)
@@ -167,6 +171,13 @@ extension ServerSettings {
     .integer(
       "directRate", \.directsPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultCeilings.directsPerSecond),
       "direct messages a second clients may send to one user by way of a node; 0 is no limit"),
+    .integer(
+      "newRoomRate", \.newRoomsPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultCeilings.newRoomsPerSecond),
+      "joins a second of rooms nobody on the node is in, for one connection (max-rooms at once); 0 is no limit"),
+    .integer(
+      "nodeNewRoomRate", \.nodeNewRoomsPerSecondMax, 0...10_000_000,
+      whenUnset: unset(DefaultCeilings.nodeNewRoomsPerSecond),
+      "the same for all connections of a node; 0 is no limit"),
     .integer(
       "adminGuesses", \.adminGuessesPerMinute, 0...1_000_000,
       "wrong admin tokens a minute one address may try; 0 is no limit"),

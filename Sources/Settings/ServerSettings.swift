@@ -137,6 +137,8 @@ public struct ServerSettings: Sendable {
   public var maxConnections: Int?
   /// The rooms one connection may be in.
   public var maxRooms = 256
+  /// Bytes for the ids of messages: of the node without Redis, else of Redis.
+  public var dedupeMemoryBytes = 32 << 20
   /// The wildcards that a node hears at a time; 0: none.
   public var maxWildcards = 64
 
@@ -156,6 +158,9 @@ public struct ServerSettings: Sendable {
   public var roomPublishesPerSecondMax: Int?
   /// Direct messages a second that clients may send to one user by way of a node.
   public var directsPerSecondMax: Int?
+  /// Joins a second of rooms that nobody on the node is in, of one connection, and of all on a node.
+  public var newRoomsPerSecondMax: Int?
+  public var nodeNewRoomsPerSecondMax: Int?
   /// Wrong admin tokens a minute from one address; 0: no limit.
   public var adminGuessesPerMinute = 60
   /// Time in which a message that has begun must be complete.

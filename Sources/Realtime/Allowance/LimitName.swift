@@ -1,7 +1,8 @@
 /// A limit whose refusals are counted for `/metrics`. The label is the name of the setting, where there is one.
 public enum LimitName: Int, CaseIterable, Sendable {
   case openFiles, connections, connectionsPerAddress, connectionsPerUser, handshakes, adminGuesses
-  case operations, bytes, roomPublishes, directs, rooms, wildcards, authenticationTime, messageTime
+  case operations, bytes, roomPublishes, directs, newRooms, nodeNewRooms, rooms, wildcards, authenticationTime
+  case messageTime
 
   public var label: StaticString {
     switch self {
@@ -15,6 +16,8 @@ public enum LimitName: Int, CaseIterable, Sendable {
     case .bytes: "rate-bytes"
     case .roomPublishes: "room-rate"
     case .directs: "direct-rate"
+    case .newRooms: "new-room-rate"
+    case .nodeNewRooms: "node-new-room-rate"
     case .rooms: "max-rooms"
     case .wildcards: "max-wildcards"
     case .authenticationTime: "auth-timeout"

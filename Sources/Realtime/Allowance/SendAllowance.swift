@@ -8,6 +8,8 @@ final class SendAllowance {
 
   private var operations: TokenBucket
   private var bytes: TokenBucket
+  /// What it may still join of rooms that nobody is in; made with the first.
+  var newRooms: NewRoomAllowance?
   private var refusals = 0
   private var windowBegan: UInt64
 

@@ -4,6 +4,9 @@ public enum BrokerError: Error, Equatable, Sendable {
   case unavailable
   /// The broker went out of reach before it answered: it may have been done all the same.
   case uncertain
+  /// The broker is there, and what it holds for this is not what it should be: nothing was done, and trying again changes
+  /// nothing. Its log names what is wrong.
+  case refused
   /// What this broker can never do, however often it is asked.
   case unsupported
 }
@@ -251,4 +254,9 @@ public protocol BrokerListener: AnyObject {
   func isHere(_ connection: Span<UInt8>, in room: [UInt8]?) -> Bool
   /// Makes the node's report for its lease: one JSON object.
   func nodeReport() -> [UInt8]
+}
+
+extension Result where Failure == BrokerError {
+  /// Why it failed; `unavailable` for what has not.
+  var fault: BrokerError { if case .failure(let error) = self { error } else { .unavailable } }
 }

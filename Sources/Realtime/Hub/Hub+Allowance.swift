@@ -33,12 +33,12 @@ extension Hub {
     return true
   }
 
-  private func allowance(of id: SlabID) -> SendAllowance? {
+  func allowance(of id: SlabID) -> SendAllowance? {
     if let known = sessions[id.index].allowance { return known }
     let isLocal = sessions[id.index].isLocal
     let operations = configuration.operationsPerSecond.value(isLocal: isLocal)
     let bytes = configuration.bytesPerSecond.value(isLocal: isLocal)
-    guard operations > 0 || bytes > 0 else { return nil }
+    guard operations > 0 || bytes > 0 || configuration.newRoomsPerSecond.value(isLocal: isLocal) > 0 else { return nil }
     let now = steady()
     let made =
       recentAllowances.take(of: owner(of: id), at: now)

@@ -18,7 +18,12 @@ extension Hub {
         return refuse(id, .tooManyRooms, "a connection is in at most \(limit) rooms: leave one first", answerID)
       }
       guard ruleLetsIn(id, roomName, answerID) else { return }
-      room = rooms.find(roomName) ?? makeRoom(roomName)
+      if let known = rooms.find(roomName) {
+        room = known
+      } else {
+        guard chargeNewRoom(id, answerID) else { return }
+        room = makeRoom(roomName)
+      }
       room.subscriberCount += 1
       sessions[id.index].subscriptions.append(
         Session.Subscription(room: room, since: clock(), place: nil, mayPublish: mayPublish(id.index, roomName)))
@@ -87,7 +92,7 @@ extension Hub {
       self?.operationEnds(id, bytes: room.name.count)
       guard let self, self.sessions.contains(id) else { return }
       guard self.sessions[id.index].subscriptionIndex(room) != nil else { return self.refuseRevised(id, answerID) }
-      guard case .success(let entry) = result else { return self.abandonJoin(id, room, answerID) }
+      guard case .success(let entry) = result else { return self.abandonJoin(id, room, answerID, result.fault) }
       self.startStream(of: room, at: entry.position)
       // Not heard yet, perhaps: should another master lack it, the join must not wait for it for ever.
       room.note(acknowledged: entry.position)
@@ -120,11 +125,11 @@ extension Hub {
   }
 
   /// Answers `unavailable` and forgets the join, unless the client was in the room before it asked again.
-  func abandonJoin(_ id: SlabID, _ room: Room, _ answerID: [UInt8]?) {
+  func abandonJoin(_ id: SlabID, _ room: Room, _ answerID: [UInt8]?, _ error: BrokerError = .unavailable) {
     if let index = sessions[id.index].subscriptionIndex(room), sessions[id.index].subscriptions[index].place == nil {
       depart(id.index, from: sessions[id.index].subscriptions.remove(at: index))
     }
-    refuse(id, .unavailable, "Redis is out of reach: join again in a moment", answerID)
+    refuse(id, error, "Redis is out of reach: join again in a moment", answerID)
     if postponed[id] != nil { settled.append(id) }
   }
 

@@ -82,7 +82,7 @@ extension Hub {
     let message = RoomMessage(room: room.name, envelope: body, dedupe: nil, retention: room.rule.retention)
     broker.publish(message) { [weak self] result in
       self?.operationEnds(id, bytes: size)
-      if case .failure(let error) = result { self?.refuse(id, .unavailable, Hub.outOfReach(error), nil) }
+      if case .failure(let error) = result { self?.refuse(id, error, Hub.outOfReach(error), nil) }
     }
   }
 
@@ -132,6 +132,7 @@ extension Hub {
   /// Says why nothing can be acknowledged, and what to do.
   static func outOfReach(_ error: BrokerError) -> String {
     switch error {
+    case .refused: damaged
     case .unavailable, .unsupported:
       "Redis is out of reach; nothing was published: send it again in a moment, with the same id"
     case .uncertain:
@@ -139,6 +140,18 @@ extension Hub {
         + "published once"
     }
   }
+
+  /// Refuses what the broker did not do: with `unavailable` when it may do it later, with `internal` when it will not.
+  ///
+  /// - Parameter whenAway: what to say when the broker is out of reach.
+  func refuse(_ id: SlabID, _ error: BrokerError, _ whenAway: @autoclosure () -> String, _ answerID: [UInt8]?) {
+    if error == .refused { return refuse(id, .internal, Hub.damaged, answerID) }
+    refuse(id, .unavailable, whenAway(), answerID)
+  }
+
+  /// What is said when trying again changes nothing.
+  static let damaged =
+    "what the server holds for this is damaged; nothing was done: tell its operator that the node's log names the key"
 
   private func isAllowed(
     _ kind: ClientOperation.Kind, _ form: PayloadKind, _ id: SlabID, _ text: Span<UInt8>, _ answerID: Range<Int>?

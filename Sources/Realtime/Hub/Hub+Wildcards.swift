@@ -117,7 +117,7 @@ extension Hub {
       let name = wildcard.name
       leave(arrival.session, wildcardName: name.span)
       switch error {
-      case .unavailable, .uncertain:
+      case .unavailable, .uncertain, .refused:
         refuse(arrival.session, .unavailable, "Redis is out of reach: join again in a moment", arrival.id)
       case .unsupported:
         refuse(arrival.session, .badRoom, "this cluster's Redis allows no wildcards: join rooms by name", arrival.id)

@@ -18,6 +18,10 @@ public struct HubConfiguration: Sendable {
   public var directsPerSecond: Ceiling = 0
   /// Who among clients may send them.
   public var clientDirects = DirectPolicy.everyone
+  /// Rooms a second that nobody on this node is in, which a connection may join.
+  public var newRoomsPerSecond: Ceiling = 0
+  /// The same for all connections of the node together.
+  public var nodeNewRoomsPerSecond: Ceiling = 0
   /// Connections of one user on this node.
   public var connectionsPerUser: Ceiling = 0
   /// Bytes of one operation; however low the rate, one of them passes.
@@ -87,6 +91,8 @@ public final class Hub {
   var recentAllowances = RecentAllowances()
   var receiverRates = ReceiverRates()
   var droppedMessages = DroppedMessages()
+  /// What all sessions together may still join of rooms that nobody is in; made with the first that counts.
+  var newRooms: NewRoomAllowance?
   /// Rooms without local members, in the order in which their time is up.
   var lingering: [(deadline: UInt64, room: Room)] = []
   /// Whether the broker was lost and the clients were told.

@@ -1,9 +1,9 @@
 -- Gives messages their offsets, keeps them, and has every subscribed node hear them: one message, or those of a tick, for
 -- to begin a script costs as much as one message in it. The hot path: every command, every argument and every piece of
 -- text that is made costs, so the common case is spelled out, and '1' is text because a number would be printed.
--- KEYS  for each message: meta, log, and dedupe when the message carries an id
+-- KEYS  for each message: meta, log, and the new and the old ids when the message carries one
 -- ARGV  for each message: channel; envelope; epoch as the node knows it, or `r` and the key of the reign where there is one,
---       or empty; and what else is to be done, or empty: `d` for a dedupe key, then, when due, SIZE of the log, its TTL in ms, and the meta's, each behind a space
+--       or empty; and what else is to be done, or empty: `d` and the 16 bytes of an id, then, when due, SIZE of the log, its TTL in ms, and the meta's, each behind a space
 -- Reply for one message the offset when the node's epoch is right, else EPOCH:OFFSET; for an id that is repeated within
 --       5 min an array of the first EPOCH:OFFSET. For several messages an array of that, with an error for a message of which the
 --       keys hold something else
@@ -11,23 +11,28 @@ local keys, args, call, try = KEYS, ARGV, redis.call, redis.pcall
 local replies, n, k = nil, 0, 0
 
 for a = 1, #args, 4 do
-  local meta, log, dedupe, envelope, known, more = keys[k + 1], keys[k + 2], nil, args[a + 1], args[a + 2], args[a + 3]
-  local size, logTTL, metaTTL, reply
+  local meta, log, ids, envelope, known, more = keys[k + 1], keys[k + 2], nil, args[a + 1], args[a + 2], args[a + 3]
+  local id, size, logTTL, metaTTL, reply
   k = k + 2
   if more ~= '' then
     if string.byte(more) == 100 then
-      k = k + 1
-      dedupe = keys[k]
-      reply = try('GET', dedupe)
+      ids, id = keys[k + 1], string.sub(more, 2, 17)
+      reply = try('HGET', ids, id) or try('HGET', keys[k + 2], id)
+      k = k + 2
       if type(reply) == 'string' then reply = { reply } end
+      if #more > 17 then size, logTTL, metaTTL = string.match(more, ' (%S+) ?(%S*) ?(%S*)', 18) end
+    else
+      size, logTTL, metaTTL = string.match(more, ' (%S+) ?(%S*) ?(%S*)')
     end
-    if #more > 1 then size, logTTL, metaTTL = string.match(more, ' (%S+) ?(%S*) ?(%S*)') end
   end
 
   if not reply then
     -- The counter is a field named like its epoch, so counting also compares: a wrong epoch counts from 1, which is looked into.
     local epoch, offset = known, try('HINCRBY', meta, known, '1')
-    if offset == 1 and call('HGET', meta, 'epoch') ~= epoch then
+    if offset == 1 and call('HGET', meta, 'epoch') == epoch then
+      -- Its first message: until the next refresh says better, it lives no longer as one that nobody speaks in.
+      call('PEXPIRE', meta, '86400000')
+    elseif offset == 1 then
       call('HDEL', meta, epoch)
       epoch = call('HGET', meta, 'epoch')
       local reign = string.byte(known) == 114 and call('GET', string.sub(known, 2)) or nil
@@ -63,7 +68,7 @@ for a = 1, #args, 4 do
       end
       local text = string.format('%d', offset)
       call('PUBLISH', args[a], epoch .. ':' .. text .. ' ' .. envelope)
-      if dedupe then call('SET', dedupe, epoch .. ':' .. text, 'PX', '300000') end
+      if id then call('HSET', ids, id, epoch .. ':' .. text) end
       if logTTL and logTTL ~= '' then
         call('PEXPIRE', log, logTTL)
         if metaTTL ~= '' then call('PEXPIRE', meta, metaTTL) end

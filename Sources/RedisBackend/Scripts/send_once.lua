@@ -1,9 +1,9 @@
--- Publishes something outside of rooms once, however often it is asked for with the same key.
--- KEYS  1 dedupe
--- ARGV  1 channel  2 envelope  3 number of connections it is for  4 dedupe TTL ms
+-- Publishes something outside of rooms once, however often it is asked for with the same id.
+-- KEYS  1 new ids  2 old ids
+-- ARGV  1 channel  2 envelope  3 number of connections it is for  4 id
 -- Reply the number that the first one was asked with
-local first = redis.call('GET', KEYS[1])
+local first = redis.call('HGET', KEYS[1], ARGV[4]) or redis.call('HGET', KEYS[2], ARGV[4])
 if first then return tonumber(first) end
 redis.call('PUBLISH', ARGV[1], ARGV[2])
-redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+redis.call('HSET', KEYS[1], ARGV[4], ARGV[3])
 return tonumber(ARGV[3])

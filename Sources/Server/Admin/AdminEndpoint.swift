@@ -161,6 +161,10 @@ package final class AdminEndpoint {
       respond(request.connection, response)
     case .failure(.unavailable), .failure(.unsupported):
       refuse(request, .unavailable, "Redis is out of reach: try again when /readyz answers 200")
+    case .failure(.refused):
+      refuse(
+        request, .internal,
+        "what Redis holds for this is of another type than Roost writes; nothing was done: the node's log names the key")
     case .failure(.uncertain):
       refuse(
         request, .unavailable,

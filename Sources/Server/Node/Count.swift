@@ -5,7 +5,7 @@ enum Count: Int, CaseIterable {
   case webSockets, eventStreams, pollers
   case rooms, received, delivered, bytesSent, queueBytes, slowConsumers
   case redisUp, redisCommands, redisReconnects, redisDeaf
-  case gapRecovered, gapLost, slowDropped, slowConflated, readsPaused
+  case gapRecovered, gapLost, slowDropped, slowConflated, readsPaused, dedupeForgotten
   case webhookDelivered, webhookFailed
   case residentBytes, openDescriptors
   case ghosts, protocolErrors, requestsRefused, connectionsRefused, authenticationFailures

@@ -43,6 +43,10 @@ enum MetricsText {
       "roost_reads_paused_total", "counter", "Connections read no further until the broker had answered.",
       [("", .readsPaused)])
     metric(
+      "roost_dedupe_forgotten_total", "counter",
+      "Ids of messages forgotten before their five minutes, because more came than dedupe-memory holds.",
+      [("", .dedupeForgotten)])
+    metric(
       "roost_webhook_deliveries_total", "counter", "Webhook calls, by outcome.",
       [
         ("{outcome=\"delivered\"}", .webhookDelivered), ("{outcome=\"failed\"}", .webhookFailed),

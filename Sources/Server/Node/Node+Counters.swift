@@ -23,6 +23,7 @@ extension Node {
     set(.gapLost, hub.counters.gapLost)
     set(.slowDropped, hub.counters.slowDropped)
     set(.slowConflated, hub.counters.slowConflated)
+    set(.dedupeForgotten, redis?.dedupeForgottenTotal ?? embedded?.dedupeForgottenTotal ?? 0)
     set(.readsPaused, hub.counters.readsPaused)
     set(.residentBytes, ProcessFacts.residentBytes())
     set(.openDescriptors, ProcessFacts.openDescriptors())

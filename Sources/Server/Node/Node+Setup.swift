@@ -14,6 +14,9 @@ extension Node {
     configuration.bytesPerSecond = ceiling(settings.bytesPerSecondMax, DefaultCeilings.bytesPerSecond)
     configuration.roomPublishesPerSecond = ceiling(
       settings.roomPublishesPerSecondMax, DefaultCeilings.roomPublishesPerSecond)
+    configuration.newRoomsPerSecond = ceiling(settings.newRoomsPerSecondMax, DefaultCeilings.newRoomsPerSecond)
+    configuration.nodeNewRoomsPerSecond = ceiling(
+      settings.nodeNewRoomsPerSecondMax, DefaultCeilings.nodeNewRoomsPerSecond)
     configuration.connectionsPerUser = ceiling(settings.connectionsPerUserMax, DefaultCeilings.connectionsPerUser)
     configuration.messageBytesMax = settings.maxMessageBytes
     configuration.pingIntervalMilliseconds = settings.pingIntervalMilliseconds
@@ -130,7 +133,8 @@ extension Node {
     var configuration = RedisConfiguration(
       topology: topology(url.topology), user: url.user, password: url.password, database: url.database,
       prefix: settings.redisPrefix, historySize: settings.historyMessagesMax,
-      historyTTLMilliseconds: settings.historyTTLMilliseconds, rules: roomRules(settings))
+      historyTTLMilliseconds: settings.historyTTLMilliseconds, rules: roomRules(settings),
+      dedupeBytes: settings.dedupeMemoryBytes)
     configuration.sentinelUser = settings.redisSentinelUser
     configuration.sentinelPassword = settings.redisSentinelPassword
     var tls: TLSClientContext?

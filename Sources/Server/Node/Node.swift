@@ -93,7 +93,7 @@ public final class Node {
       let embedded = EmbeddedBroker(
         nodeID: id, historySize: settings.historyMessagesMax,
         historyMilliseconds: UInt64(settings.historyTTLMilliseconds), rules: Node.roomRules(settings),
-        clock: Clock.steadyMilliseconds)
+        dedupeBytes: settings.dedupeMemoryBytes, clock: Clock.steadyMilliseconds)
       (broker, self.redis, self.embedded) = (embedded, nil, embedded)
     }
     self.broker = broker

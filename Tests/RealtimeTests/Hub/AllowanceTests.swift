@@ -184,6 +184,40 @@ struct AllowanceTests {
     #expect(bench.hub.counters.refusals[.roomPublishes] == 1)
   }
 
+  @Test("lets a connection join so many rooms a second that nobody is in, its own rooms at once, and any that somebody is in")
+  func newRooms() {
+    let bench = HubBench {
+      $0.newRoomsPerSecond = 2
+      $0.roomsPerConnectionMax = 5
+    }
+    let (ann, bob) = (bench.open("ann"), bench.open("bob"))
+    func join(_ client: Client, _ room: String) -> String? {
+      client.send(#"{"type":"join","room":"\#(room)"}"#).first.flatMap { $0.string("code") ?? $0.type }
+    }
+    for number in 0..<5 {
+      #expect(join(ann, "a\(number)") == "joined")
+      _ = ann.send(#"{"type":"leave","room":"a\#(number)"}"#)
+    }
+    #expect(join(ann, "a5") == "rate_limited")
+    #expect(join(bob, "b") == "joined")
+    #expect(join(ann, "b") == "joined", "somebody is in it")
+    #expect(join(ann, "b") == "joined")
+    bench.clock.milliseconds += 1000
+    #expect(join(ann, "a6") == "joined")
+    #expect(bench.hub.counters.refusals[.newRooms] == 1)
+  }
+
+  @Test("lets all connections of a node together join so many rooms a second that nobody is in")
+  func nodeNewRooms() {
+    let bench = HubBench { $0.nodeNewRoomsPerSecond = 3 }
+    let clients = (0..<4).map { bench.open("u\($0)") }
+    let answers = clients.enumerated().map { number, client in
+      client.send(#"{"type":"join","room":"r\#(number)"}"#).first?.type
+    }
+    #expect(answers == ["joined", "joined", "joined", "error"])
+    #expect(bench.hub.counters.refusals[.nodeNewRooms] == 1)
+  }
+
   @Test("closes a user's connection over the limit with 4429, keeps the others, and has room when one has gone")
   func perUser() {
     let bench = HubBench { $0.connectionsPerUser = 2 }
