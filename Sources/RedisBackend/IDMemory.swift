@@ -61,7 +61,9 @@ struct IDMemory {
 
   /// The 16 bytes under which an id is remembered: so many of SHA-256, so that nobody makes two that look alike.
   static func fingerprint(scope: [UInt8], _ id: [UInt8]) -> [UInt8] {
-    Array(Digest.sha256([UInt8(truncatingIfNeeded: scope.count >> 8), UInt8(truncatingIfNeeded: scope.count)] + scope + id).prefix(16))
+    Array(
+      Digest.sha256([UInt8(truncatingIfNeeded: scope.count >> 8), UInt8(truncatingIfNeeded: scope.count)] + scope + id)
+        .prefix(16))
   }
 }
 
@@ -76,10 +78,10 @@ extension RedisBroker {
     let answer: ScriptRunner.Handler = { [weak self] reply in
       if let reply, reply.kind == .integer { self?.ids.forgottenTotal &+= UInt64(max(0, reply.integer)) }
     }
-    let max = ids.idsPerHash
+    let idsPerHash = ids.idsPerHash
     scripts.run(.ids, keys: 2, parts: 5, answer) { [keys] writer in
       keys.writeIDKeys(of: owner, to: &writer)
-      writer.bulk(max)
+      writer.bulk(idsPerHash)
       writer.bulk(IDMemory.lifeMilliseconds)
       writer.bulk(IDMemory.milliseconds)
     }

@@ -41,7 +41,8 @@ extension RedisBroker {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     let answer: PendingReplies.Handler = { [weak self] fields in
       guard let self, let fields, fields.kind == .array else {
-        return reply(.failure(self?.failure(of: fields, prefix + owner + end.withUTF8Buffer { Array($0) }) ?? .unavailable))
+        return reply(
+          .failure(self?.failure(of: fields, prefix + owner + end.withUTF8Buffer { Array($0) }) ?? .unavailable))
       }
       var members: [Member] = []
       for i in stride(from: 0, to: fields.count - 1, by: 2) {
@@ -65,7 +66,8 @@ extension RedisBroker {
     }
     let answer: PendingReplies.Handler = { [weak self, keys] value in
       guard let value, !value.isError else {
-        return reply(.failure(self?.failure(of: value, keys.node + owner + Array("}:connections".utf8)) ?? .unavailable))
+        return reply(
+          .failure(self?.failure(of: value, keys.node + owner + Array("}:connections".utf8)) ?? .unavailable))
       }
       reply(.success(value.kind == .string ? MemberCodec.decode(name: name, value.bytes) : nil))
     }

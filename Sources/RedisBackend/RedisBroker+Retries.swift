@@ -10,7 +10,8 @@ extension RedisBroker {
   ///   - byteCount: what it counts as while it waits.
   ///   - send: sends it once; its reply is nil when there was no answer.
   func sendSurely<Value>(
-    byteCount: Int, _ reply: @escaping BrokerReply<Value>, _ send: @escaping (@escaping (Result<Value, BrokerError>?) -> Void) -> Void
+    byteCount: Int, _ reply: @escaping BrokerReply<Value>,
+    _ send: @escaping (@escaping (Result<Value, BrokerError>?) -> Void) -> Void
   ) {
     sendSurely(
       byteCount + RedisLimits.retryOverheadBytes, until: loop.now + UInt64(RedisLimits.retryMilliseconds) * 1_000_000,

@@ -18,13 +18,15 @@ import Testing
   @Test(
     "keeps all keys and the channel of a room in one slot, whatever its name", arguments: ["a", "}", "a}b{c}", "{", ""])
   func roomSlots(name: String) {
-    let keys = RedisKeys(prefix: "p")
+    let keys = RedisKeys(prefix: "p", isSharded: true)
     let slot = HashSlot.of(keys.roomChannel(bytes(name)))
-    for end in ["}:meta", "}:log", "}:members", "}:users", "}:id:ann:{1}"] {
+    for end in ["}:meta", "}:log", "}:members", "}:users", "}:ids:new", "}:ids:old"] {
       #expect(HashSlot.of(keys.room + bytes(name + end)) == slot)
     }
-    #expect(HashSlot.of(keys.once(.user(bytes(name)), bytes("{k}"))) == HashSlot.of(keys.userChannel(bytes(name))))
-    #expect(HashSlot.of(keys.once(.everyone, bytes("k"))) == HashSlot.of(keys.everyone))
+    func idSlot(_ owner: IDOwner) -> Int { HashSlot.of(keys.idPlace(of: owner) + bytes("new")) }
+    #expect(idSlot(.room(bytes(name))) == HashSlot.of(keys.roomChannel(bytes(name))))
+    #expect(idSlot(.audience(.user(bytes(name)))) == HashSlot.of(keys.userChannel(bytes(name))))
+    #expect(idSlot(.audience(.everyone)) == HashSlot.of(keys.everyone))
   }
 
   @Test("finds the key of a command, and of a script behind the number of its keys")

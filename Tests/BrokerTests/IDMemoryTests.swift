@@ -6,7 +6,8 @@ import Testing
 /// The ids of messages in Redis: bounded, the oldest forgotten first, and counted.
 @Suite(.serialized)
 struct IDMemoryTests {
-  @Test("forgets the oldest ids first when more come than fit, in one Redis and in a cluster", arguments: [false, true])
+  @Test(
+    "forgets the oldest ids first when more come than fit, in one Redis and in a cluster", arguments: [false, true])
   func oldestFirst(isCluster: Bool) throws {
     // Room for 400 ids, 200 in each hash.
     let bytesMax = 400 * IDMemory.bytesPerID
@@ -89,7 +90,8 @@ struct IDMemoryTests {
     #expect(try node.publish("m", in: "fine").offset == 1)
     #expect(node.heard.lost == 0)
     let told = node.log.filter { $0.contains("another type") }
-    #expect(told.contains { $0.contains("roost:{r:meta}:meta") } && told.contains { $0.contains("{u:ann}:connections") })
+    #expect(
+      told.contains { $0.contains("roost:{r:meta}:meta") } && told.contains { $0.contains("{u:ann}:connections") })
     #expect(Set(told).count == told.count, "each is named once")
     #expect(node.log.allSatisfy { !$0.contains("out of reach") })
     // Together in a batch, each message has its own fate.

@@ -85,7 +85,7 @@ struct RedisUseTests {
     func life(_ key: String) -> Int { server.run("PTTL", key).flatMap { Int($0) } ?? -3 }
     #expect((61_000...62_000).contains(life("other:{r:r}:log")))
     #expect((86_000_000...86_400_000).contains(life("other:{r:r}:meta")))
-    #expect((299_000...300_000).contains(life("other:{r:r}:id:ann:1")))
+    #expect((300_000...IDMemory.lifeMilliseconds).contains(life("other:{ids}:new")))
     #expect(server.run("KEYS", "*")?.split(separator: "\n").allSatisfy { $0.hasPrefix("other:") } == true)
     // A second publish in the same second leaves the log's life alone.
     server.run("PEXPIRE", "other:{r:r}:log", "5000")

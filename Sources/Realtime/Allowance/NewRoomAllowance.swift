@@ -19,7 +19,8 @@ extension Hub {
   func chargeNewRoom(_ id: SlabID, _ answerID: [UInt8]?) -> Bool {
     let isLocal = sessions[id.index].isLocal
     let (own, all) = (
-      configuration.newRoomsPerSecond.value(isLocal: isLocal), configuration.nodeNewRoomsPerSecond.value(isLocal: isLocal)
+      configuration.newRoomsPerSecond.value(isLocal: isLocal),
+      configuration.nodeNewRoomsPerSecond.value(isLocal: isLocal)
     )
     guard own > 0 || all > 0 else { return true }
     let now = steady()

@@ -129,7 +129,7 @@ extension Hub {
     if let index = sessions[id.index].subscriptionIndex(room), sessions[id.index].subscriptions[index].place == nil {
       depart(id.index, from: sessions[id.index].subscriptions.remove(at: index))
     }
-    refuse(id, error, "Redis is out of reach: join again in a moment", answerID)
+    refuse(id, failure: error, "Redis is out of reach: join again in a moment", answerID)
     if postponed[id] != nil { settled.append(id) }
   }
 

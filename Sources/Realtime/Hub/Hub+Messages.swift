@@ -53,7 +53,7 @@ extension Hub {
     let position: Position
     switch result {
     case .success(let acknowledged): position = acknowledged
-    case .failure(let error): return refuse(id, error, Hub.outOfReach(error), answerID)
+    case .failure(let error): return refuse(id, failure: error, Hub.outOfReach(error), answerID)
     }
     guard let answerID else { return }
     answer(id) { output in
@@ -78,7 +78,7 @@ extension Hub {
       switch result {
       case .success(let sent): count = sent
       case .failure(let error):
-        self?.refuse(id, error, Hub.outOfReach(error), answerID)
+        self?.refuse(id, failure: error, Hub.outOfReach(error), answerID)
         return
       }
       guard let answerID else { return }
@@ -99,7 +99,7 @@ extension Hub {
     broker.send(envelope, to: .everyone) { [weak self] result in
       self?.operationEnds(id, bytes: envelope.count)
       if case .failure(let error) = result {
-        self?.refuse(id, error, Hub.outOfReach(error), answerID)
+        self?.refuse(id, failure: error, Hub.outOfReach(error), answerID)
         return
       }
       guard let answerID else { return }

@@ -82,7 +82,7 @@ extension Hub {
     let message = RoomMessage(room: room.name, envelope: body, dedupe: nil, retention: room.rule.retention)
     broker.publish(message) { [weak self] result in
       self?.operationEnds(id, bytes: size)
-      if case .failure(let error) = result { self?.refuse(id, error, Hub.outOfReach(error), nil) }
+      if case .failure(let error) = result { self?.refuse(id, failure: error, Hub.outOfReach(error), nil) }
     }
   }
 
@@ -144,7 +144,7 @@ extension Hub {
   /// Refuses what the broker did not do: with `unavailable` when it may do it later, with `internal` when it will not.
   ///
   /// - Parameter whenAway: what to say when the broker is out of reach.
-  func refuse(_ id: SlabID, _ error: BrokerError, _ whenAway: @autoclosure () -> String, _ answerID: [UInt8]?) {
+  func refuse(_ id: SlabID, failure error: BrokerError, _ whenAway: @autoclosure () -> String, _ answerID: [UInt8]?) {
     if error == .refused { return refuse(id, .internal, Hub.damaged, answerID) }
     refuse(id, .unavailable, whenAway(), answerID)
   }

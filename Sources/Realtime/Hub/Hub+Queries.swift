@@ -10,7 +10,7 @@ extension Hub {
     broker.members(room: room) { [weak self] result in
       self?.operationEnds(id, bytes: room.count)
       guard case .success(let members) = result else {
-        self?.refuse(id, result.fault, "Redis is out of reach: ask again in a moment", answerID)
+        self?.refuse(id, failure: result.fault, "Redis is out of reach: ask again in a moment", answerID)
         return
       }
       self?.answer(id) { output in
@@ -38,7 +38,7 @@ extension Hub {
     broker.history(room: room, query) { [weak self] result in
       self?.operationEnds(id, bytes: room.count)
       guard case .success(let page) = result else {
-        self?.refuse(id, result.fault, "Redis is out of reach: ask again in a moment", answerID)
+        self?.refuse(id, failure: result.fault, "Redis is out of reach: ask again in a moment", answerID)
         return
       }
       // Offsets of another epoch that this one does not continue say nothing: the whole of it is what the client has not
@@ -56,7 +56,7 @@ extension Hub {
   private func rereadHistory(_ id: SlabID, _ room: [UInt8], _ limit: Int, _ answerID: [UInt8]?) {
     broker.history(room: room, .after(0, limit: limit)) { [weak self] result in
       guard case .success(let page) = result else {
-        self?.refuse(id, result.fault, "Redis is out of reach: ask again in a moment", answerID)
+        self?.refuse(id, failure: result.fault, "Redis is out of reach: ask again in a moment", answerID)
         return
       }
       self?.answerHistory(id, room, page, answerID)

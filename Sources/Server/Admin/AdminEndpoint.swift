@@ -164,7 +164,8 @@ package final class AdminEndpoint {
     case .failure(.refused):
       refuse(
         request, .internal,
-        "what Redis holds for this is of another type than Roost writes; nothing was done: the node's log names the key")
+        "what Redis holds for this is of another type than Roost writes; nothing was done: the node's log names the key"
+      )
     case .failure(.uncertain):
       refuse(
         request, .unavailable,

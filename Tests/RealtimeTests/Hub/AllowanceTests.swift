@@ -184,7 +184,9 @@ struct AllowanceTests {
     #expect(bench.hub.counters.refusals[.roomPublishes] == 1)
   }
 
-  @Test("lets a connection join so many rooms a second that nobody is in, its own rooms at once, and any that somebody is in")
+  @Test(
+    "lets a connection join so many rooms a second that nobody is in, its own rooms at once, and any that somebody is in"
+  )
   func newRooms() {
     let bench = HubBench {
       $0.newRoomsPerSecond = 2
