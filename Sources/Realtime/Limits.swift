@@ -30,7 +30,7 @@ public enum Limits {
   /// Milliseconds for which a message's `id` is remembered. Beyond it a retry is published again.
   public static let dedupeMilliseconds: UInt64 = 5 * 60 * 1000
 
-  /// Bytes in which ids are remembered when no `dedupe-memory` is set: some 650,000 ids, those of five minutes at 2,000
+  /// Bytes in which ids are remembered when no `dedupe-memory` is set: some 650,000 ids, those of five minutes at 2,100
   /// messages a second. Beyond it the oldest are forgotten, and counted.
   public static let dedupeBytesDefault = 32 << 20
 

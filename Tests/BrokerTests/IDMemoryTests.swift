@@ -63,6 +63,7 @@ struct IDMemoryTests {
     let server = try RedisServer()
     let node = try TestNode("n1", on: server)
     try #require(drive([node]) { node.isUp })
+    _ = try node.publish("m", in: "log")
     for end in ["meta", "log", "members", "users"] { server.run("SET", "roost:{r:\(end)}:\(end)", "x") }
     server.run("SET", "roost:{u:ann}:connections", "x")
     func fault<Value>(_ call: (@escaping BrokerReply<Value>) -> Void) -> BrokerError? {
@@ -87,6 +88,10 @@ struct IDMemoryTests {
       #expect(fault { node.broker.connections(of: bytes("ann"), $0) } == .refused)
     }
     #expect(node.isUp)
+    // What was refused took no offset.
+    server.run("DEL", "roost:{r:log}:log")
+    #expect(try node.publish("m", in: "log").offset == 2)
+    server.run("SET", "roost:{r:log}:log", "x")
     #expect(try node.publish("m", in: "fine").offset == 1)
     #expect(node.heard.lost == 0)
     let told = node.log.filter { $0.contains("another type") }

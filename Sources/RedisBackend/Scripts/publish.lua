@@ -75,6 +75,8 @@ for a = 1, #args, 4 do
       end
       reply = epoch == known and offset or epoch .. ':' .. text
     else
+      -- The log holds something else: the offset that was counted is nobody's.
+      if length ~= offset then call('HINCRBY', meta, epoch, '-1') end
       reply = length
     end
   end
