@@ -171,7 +171,7 @@ final class RawServer: EventHandler {
       drop(socket)
       return false
     case .request(let head):
-      guard let key = head.headerList("Sec-WebSocket-Key") else {
+      guard let key = head.copy(.webSocketKey) else {
         drop(socket)
         return false
       }

@@ -62,6 +62,14 @@ public struct HeaderFields: Sendable {
     return joined
   }
 
+  /// Shows the value of each line of this name to `body`, in their order.
+  func forEach(_ name: StaticString, _ body: (Span<UInt8>) -> Void) {
+    let text = bytes.span
+    for field in fields where isNamed(name, field) {
+      body(text.extracting(Int(field.value.lowerBound)..<Int(field.value.upperBound)))
+    }
+  }
+
   /// Counts the lines of this name.
   public func count(of name: StaticString) -> Int {
     fields.reduce(0) { isNamed(name, $1) ? $0 + 1 : $0 }

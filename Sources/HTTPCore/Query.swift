@@ -8,18 +8,19 @@ public struct Query: Sendable {
 
   public let items: [Item]
 
-  /// Decodes the text behind the `?`; nil on an invalid escape. Empty parts are skipped, `+` stands for a space.
-  public init?(_ text: Span<UInt8>) {
+  /// Decodes the text behind the `?`. Empty parts are skipped, `+` stands for a space, and a `%` that begins no escape
+  /// stands for itself, as browsers have it (WHATWG URL section 1.3): a link such as `/?utm=50%off` is no error.
+  public init(_ text: Span<UInt8>) {
     var items: [Item] = []
     var start = 0
     while start < text.count {
       let end = text.firstIndex(of: UInt8(ascii: "&"), in: start..<text.count) ?? text.count
       if end > start {
         let equals = text.firstIndex(of: UInt8(ascii: "="), in: start..<end) ?? end
-        guard let name = PercentCoding.decode(text.extracting(start..<equals), plusIsSpace: true),
-          let value = PercentCoding.decode(text.extracting(min(equals + 1, end)..<end), plusIsSpace: true)
-        else { return nil }
-        items.append(Item(name: name, value: value))
+        items.append(
+          Item(
+            name: PercentCoding.decodeLeniently(text.extracting(start..<equals)),
+            value: PercentCoding.decodeLeniently(text.extracting(min(equals + 1, end)..<end))))
       }
       start = end + 1
     }

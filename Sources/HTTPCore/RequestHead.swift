@@ -30,7 +30,10 @@ public struct RequestHead: Sendable {
   public let method: Method
   /// 0 or 1; a higher minor version counts as 1 (RFC 9110 section 2.5).
   public let versionMinor: Int
-  /// Path with its escapes decoded: any bytes, beginning with a slash; `*` for `OPTIONS *`.
+  /// Path as sent, beginning with a slash and without empty or dot segments; `*` for `OPTIONS *`.
+  ///
+  /// Escapes stay: a route is its own text and no other, so that a proxy's rule on the raw path holds here too. Whoever
+  /// takes a name out of a path decodes that segment (`PercentCoding.decode`, which cannot fail on it).
   public let path: [UInt8]
   public let query: Query
   public let headers: HeaderFields
@@ -40,7 +43,7 @@ public struct RequestHead: Sendable {
   /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1).
   public let expectsContinue: Bool
   private let methodRange: Range<Int>
-  private let pathRange: Range<Int>
+  private let authorityRange: Range<Int>?
   private let queryRange: Range<Int>
 
   /// The method as sent, for the answer to those called `other`.
@@ -48,9 +51,27 @@ public struct RequestHead: Sendable {
     @_lifetime(borrow self) get { headers.bytes.span.extracting(methodRange) }
   }
 
-  /// The path as sent, without the query: for routes whose segments may hold an escaped slash.
-  public var rawPath: Span<UInt8> {
-    @_lifetime(borrow self) get { headers.bytes.span.extracting(pathRange) }
+  /// The host and port that the request is for; nil when it names none. The absolute form of a target counts more than
+  /// Host (RFC 9112 section 3.2.2).
+  public var authority: Span<UInt8>? {
+    @_lifetime(borrow self) get {
+      if let authorityRange { return headers.bytes.span.extracting(authorityRange) }
+      return headers.first(SingleHeader.host.name)
+    }
+  }
+
+  /// Copies `authority`; nil when there is none.
+  public func copyAuthority() -> [UInt8]? {
+    guard let text = authority else { return nil }
+    return text.copy(0..<text.count)
+  }
+
+  /// The host of `authority` without the port; nil when there is none or it is empty.
+  public var host: Span<UInt8>? {
+    @_lifetime(borrow self) get {
+      guard let text = authority, let parts = Authority(text), parts.hostEnd > 0 else { return nil }
+      return text.extracting(0..<parts.hostEnd)
+    }
   }
 
   /// The query as sent, without the question mark; empty when there is none.
@@ -70,13 +91,6 @@ public struct RequestHead: Sendable {
   /// Whether the body comes in chunks (RFC 9112 section 7.1).
   public var isChunked: Bool { framing == .chunked }
 
-  /// Gives the value of the first header line of this name, letters in either case.
-  @_lifetime(borrow self)
-  public func header(_ name: StaticString) -> Span<UInt8>? { headers.first(name) }
-
-  /// Joins all header lines of this name with `, ` (RFC 9110 section 5.3).
-  public func headerList(_ name: StaticString) -> [UInt8]? { headers.combined(name) }
-
   /// Decodes a whole head, in which the scanner found no bare CR or LF and no control character.
   init(_ bytes: [UInt8], _ limits: HeadLimits) throws(Fault) {
     let text = bytes.span
@@ -85,17 +99,15 @@ public struct RequestHead: Sendable {
     while text[start] == ASCII.cr { start += 2 }
     let line = try RequestLine(text, from: start, targetBytesMax: limits.targetBytesMax)
     let headers = try HeaderFields(head: bytes, from: line.end, headersMax: limits.headersMax)
-    guard let path = line.path.isEmpty ? [UInt8(ascii: "/")] : PercentCoding.decode(text.extracting(line.path)) else {
+    guard PercentCoding.isWellFormed(text.extracting(line.path)) else {
       throw .bad("invalid escape in the path (RFC 3986 section 2.1)")
     }
-    guard let query = Query(text.extracting(line.query)) else {
-      throw .bad("invalid escape in the query (RFC 3986 section 2.1)")
-    }
+    try Self.checkSingle(headers)
     try Self.checkHost(headers, line.versionMinor)
     method = Method(text.extracting(line.method))
     versionMinor = line.versionMinor
-    self.path = path
-    self.query = query
+    path = line.path.isEmpty ? [UInt8(ascii: "/")] : text.copy(line.path)
+    query = Query(text.extracting(line.query))
     framing = try BodyFraming(request: headers, versionMinor: line.versionMinor)
     // RFC 9112 section 9.3.
     keepAlive =
@@ -105,25 +117,23 @@ public struct RequestHead: Sendable {
     expectsContinue = line.versionMinor > 0 && headers.contains("Expect", token: "100-continue")
     self.headers = headers
     methodRange = line.method
-    pathRange = line.path
+    authorityRange = line.authority
     queryRange = line.query
   }
 
-  /// RFC 9112 section 3.2: one Host in HTTP/1.1, never two, and nothing in it that is no host and port.
+  /// A header that holds one value stands once (RFC 9110 section 5.3).
+  private static func checkSingle(_ headers: HeaderFields) throws(Fault) {
+    for header in SingleHeader.all where headers.count(of: header.name) > 1 {
+      throw .bad("a header that may stand once is repeated: Host, Origin, Authorization … (RFC 9110 section 5.3)")
+    }
+  }
+
+  /// RFC 9112 section 3.2: a Host in HTTP/1.1, and nothing in it that is no host and port.
   private static func checkHost(_ headers: HeaderFields, _ versionMinor: Int) throws(Fault) {
-    let count = headers.count(of: "Host")
-    if count > 1 { throw .bad("more than one Host (RFC 9112 section 3.2)") }
-    guard let host = headers.first("Host") else {
+    guard let host = headers.first(SingleHeader.host.name) else {
       if versionMinor > 0 { throw .bad("Host is missing (RFC 9112 section 3.2)") }
       return
     }
-    for index in host.indices {
-      switch host[index] {
-      case 0x00...0x20, UInt8(ascii: "/"), UInt8(ascii: "?"), UInt8(ascii: "#"), UInt8(ascii: "@"),
-        UInt8(ascii: "\\"), UInt8(ascii: ","), 0x7F...0xFF:
-        throw .bad("Host is not a host and port (RFC 9112 section 3.2)")
-      default: continue
-      }
-    }
+    guard Authority(host) != nil else { throw .bad("Host is not a host and port (RFC 9112 section 3.2)") }
   }
 }

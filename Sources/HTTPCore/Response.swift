@@ -86,9 +86,18 @@ public struct Response: Sendable {
 
   /// Writes the response behind whatever `out` holds; the body is left out for a HEAD (RFC 9110 section 9.3.2).
   public func append(to out: inout [UInt8], answering method: Method = .get, connection: ConnectionOption = .implied) {
-    // RFC 9110 sections 8.6, 15.2, 15.3.5 and 15.4.5: these have no body, and of them only a 304 might tell a length.
-    let hasBody = status >= 200 && status != 204 && status != 304
-    out.reserveCapacity(out.count + 128 + lines.count + body.count)
+    appendHead(to: &out, connection: connection)
+    out.append(contentsOf: content(answering: method))
+  }
+
+  /// RFC 9110 sections 8.6, 15.2, 15.3.5 and 15.4.5: these have no body, and of them only a 304 might tell a length.
+  private var hasBody: Bool { status >= 200 && status != 204 && status != 304 }
+
+  /// What follows the head: the body as it is, which is not copied by being handed on; empty where there is none.
+  public func content(answering method: Method) -> [UInt8] { hasBody && method != .head ? body : [] }
+
+  /// Writes the head behind whatever `out` holds.
+  public func appendHead(to out: inout [UInt8], connection: ConnectionOption) {
     out.append(literal: "HTTP/1.1 ")
     out.append(decimal: status)
     out.append(ASCII.space)
@@ -106,7 +115,6 @@ public struct Response: Sendable {
       out.append(literal: "Connection: keep-alive\r\n")
     }
     out.append(literal: "\r\n")
-    if hasBody && method != .head { out.append(contentsOf: body) }
   }
 
   /// Asks a client that waits for it to send its body (RFC 9110 section 15.2.1).

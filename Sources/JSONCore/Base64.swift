@@ -10,7 +10,6 @@ public enum Base64 {
   /// Appends the digits of `bytes`, with padding.
   public static func append(_ bytes: Span<UInt8>, to output: inout [UInt8]) {
     let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-    output.reserveCapacity(output.count + (bytes.count + 2) / 3 * 4)
     var at = 0
     while at < bytes.count {
       let rest = bytes.count - at

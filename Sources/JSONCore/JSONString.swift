@@ -59,7 +59,6 @@ public enum JSONString {
   /// `value` must be valid UTF-8. Escapes what RFC 8259 requires and nothing else: the quote, the backslash and, as
   /// `\u00XX`, the bytes below 0x20.
   public static func append(_ value: Span<UInt8>, to output: inout [UInt8]) {
-    output.reserveCapacity(output.count + value.count + 2)
     output.append(ASCII.quote)
     var start = 0
     for index in value.indices where JSONScanner.isSpecial(value[index]) {

@@ -48,6 +48,17 @@ public enum Socket {
     return code
   }
 
+  /// The address at this end of a connection, or nil when the system does not say.
+  public static func localAddress(_ descriptor: Int32) -> Address? {
+    var storage = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    // Safe because a sockaddr_storage has room for any address, and `length` says so to the kernel.
+    let result = withUnsafeMutablePointer(to: &storage) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+    }
+    return result == 0 ? Address(storage: storage, length: length) : nil
+  }
+
   /// Reads once into `buffer`.
   @inline(__always)
   public static func receive(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Transfer {

@@ -4,9 +4,15 @@ import COpenSSL
 public struct TLSError: Error, CustomStringConvertible {
   public let description: String
 
-  /// Takes the oldest entry of OpenSSL's error queue and empties it.
+  /// Adds the reason of the oldest entry of OpenSSL's error queue, and empties the queue.
   init(_ what: String) {
     description = OpenSSLReason.take().map { "\(what): \($0)" } ?? what
+  }
+
+  /// Says what is wrong and what to do, without OpenSSL.
+  init(plain text: String) {
+    ERR_clear_error()
+    description = text
   }
 }
 
@@ -32,6 +38,17 @@ public final class TLSContext {
   }
 
   deinit { SSL_CTX_free(context) }
+
+  /// Whether the certificate is for a host: one of its names, or one of its addresses (RFC 9525 section 6).
+  ///
+  /// - Parameter host: as a Host header has it, an IPv6 address in brackets.
+  public func isFor(host: [UInt8]) -> Bool {
+    guard let certificate = SSL_CTX_get0_certificate(context) else { return false }
+    let isBracketed = host.first == UInt8(ascii: "[") && host.last == UInt8(ascii: "]")
+    let text = String(decoding: isBracketed ? host.dropFirst().dropLast() : host[...], as: UTF8.self)
+    if Address(numericHost: text, port: 0) != nil { return X509_check_ip_asc(certificate, text, 0) == 1 }
+    return X509_check_host(certificate, text, text.utf8.count, 0, nil) == 1
+  }
 
   /// RFC 7301: WebSockets open over HTTP/1.1. A client that offers only other protocols is refused.
   private static let selectProtocol:

@@ -19,6 +19,9 @@ public enum ServeCommand {
   ///
   /// - Parameter otherVariables: environment variables that other commands read, so that the log does not call them unknown.
   public static func run(arguments: [String], environment: [String: String], otherVariables: [String] = []) {
+    PassPhrase.forbidQuestions()
+    // The last lines say why it ended.
+    defer { Log.standardError.drain() }
     do {
       let cores = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
       switch try ServerSettings.parse(arguments: arguments, environment: environment, coreCount: cores) {
@@ -32,6 +35,8 @@ public enum ServeCommand {
       fail(Exit.usage, "cannot use the keys for tokens: \(fault)")
     } catch Node.Failure.cannotListen(let fault) {
       fail(fault.isWrongSetting ? Exit.usage : Exit.unavailable, String(describing: fault))
+    } catch Node.Failure.certificate(let error) {
+      fail(Exit.usage, String(describing: error))
     } catch let error as Node.Failure {
       fail(Exit.unavailable, String(describing: error))
     } catch {
@@ -57,7 +62,9 @@ public enum ServeCommand {
     if settings.workers > 1, worker == nil {
       let supervisor = try Supervisor(
         settings, arguments: CommandLine.arguments, environment: environment, notes: notes)
-      exit(try supervisor.run())
+      let status = try supervisor.run()
+      Log.standardError.drain()
+      exit(status)
     }
     try Node(settings, worker: worker, notes: notes).run()
   }
@@ -69,8 +76,9 @@ public enum ServeCommand {
   }
 
   static func fail(_ status: Int32, _ message: String) -> Never {
-    let line = Array("roost: \(message)\n".utf8)
-    _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }  // Safe because the bytes are only read.
+    // By way of the log's buffer: it comes behind the lines that wait, and nobody can keep the process from ending.
+    Log.standardError.write(Array("roost: \(message)\n".utf8))
+    Log.standardError.drain()
     exit(status)
   }
 }

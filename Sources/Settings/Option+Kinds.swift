@@ -157,6 +157,32 @@ extension Option {
     }
   }
 
+  /// Makes an option whose value is a list of values separated by commas, each parsed once by `parse`, which returns
+  /// what is wrong as the rest of a sentence.
+  public static func values<Value: Sendable & CustomStringConvertible>(
+    _ key: String, _ path: WritableKeyPath<Target, [Value]> & Sendable, _ placeholder: String, _ help: String,
+    whenUnset: String, parse: @escaping @Sendable (String) -> Result<Value, SettingsError>
+  ) -> Self {
+    Self(
+      key, form: .list, placeholder: placeholder, help: help,
+      defaultText: {
+        $0[keyPath: path].isEmpty ? whenUnset : $0[keyPath: path].map(\.description).joined(separator: ",")
+      }
+    ) { target, text in
+      var values: [Value] = []
+      for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+        let word = String(part.trimmingSpaces())
+        if let problem = textProblem(word) { return problem }
+        switch parse(word) {
+        case .success(let value): values.append(value)
+        case .failure(let error): return error.message
+        }
+      }
+      target[keyPath: path] = values
+      return nil
+    }
+  }
+
   private static func assignToggle(
     _ target: inout Target, _ path: WritableKeyPath<Target, Bool>, _ text: String
   ) -> String? {

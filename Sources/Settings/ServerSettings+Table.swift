@@ -30,9 +30,10 @@ extension ServerSettings {
         whenUnset: "none", problem: networkProblem),
       .toggle(
         "proxyProtocol", \.proxyProtocol, "connections of trusted proxies begin with a PROXY protocol header, v1 or v2"),
-      .list(
-        "origins", \.origins, "ORIGIN,...", "web pages that may connect: origins, or hosts with a leading *.",
-        whenUnset: "all", problem: originProblem),
+      .values(
+        "origins", \.origins, "ORIGIN,...",
+        "web pages that may connect besides the node's own: https://example.com, *.example.com, capacitor://localhost",
+        whenUnset: "all", parse: origin),
     ])
 
   private static let cluster: [Option<ServerSettings>] = Option.group(
@@ -214,20 +215,10 @@ extension ServerSettings {
 }
 
 extension ServerSettings {
-  /// Judges one origin: scheme and host as browsers send them (RFC 6454 section 7), or `*.` with the rest of a host.
-  @Sendable private static func originProblem(_ text: String) -> String? {
-    let host: Substring
-    if text.hasPrefix("https://") || text.hasPrefix("http://") {
-      host = text[text.index(text.firstIndex(of: "/") ?? text.startIndex, offsetBy: 2)...]
-    } else {
-      host = text[...]
+  @Sendable private static func origin(_ text: String) -> Result<OriginRule, SettingsError> {
+    do throws(OriginFault) { return .success(try OriginRule(text)) } catch {
+      return .failure(SettingsError(message: error.reason))
     }
-    if host.contains("/") { return "has a path; expected an origin such as https://example.com" }
-    let name = host.hasPrefix("*.") ? host.dropFirst(2) : host
-    if name.isEmpty || name.contains("*") || name.contains(" ") {
-      return "is no origin; expected https://example.com or *.example.com"
-    }
-    return nil
   }
 
   /// A room is 1 to 200 bytes, and `r:` may stand before it.

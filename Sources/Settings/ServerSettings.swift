@@ -1,3 +1,5 @@
+import AddressCore
+
 /// How users prove who they are.
 public enum AuthenticationMode: String, CaseIterable, Sendable {
   /// Everybody is who they say; for development.
@@ -52,8 +54,8 @@ public struct ServerSettings: Sendable {
   public var trustedProxies: [String] = []
   /// Whether connections of trusted proxies begin with a PROXY protocol header.
   public var proxyProtocol = false
-  /// Empty: every origin may connect.
-  public var origins: [String] = []
+  /// Web pages that may connect besides the node's own; empty: all.
+  public var origins: [OriginRule] = []
 
   /// nil: the embedded broker.
   public var redis: RedisURL?

@@ -12,15 +12,32 @@ public struct DeflateParameters: Hashable, Sendable {
   /// A reader inflates with 15 whatever this says: a larger window reads what a smaller one wrote.
   public let clientWindowBits: UInt8?
 
-  /// Says that a header value does not follow the grammar (RFC 6455 section 9.1).
-  public struct Malformed: Error {}
+  /// Says what a client's offers came to.
+  ///
+  /// Three cases and no error, because `try?` would make one of the last two.
+  public enum Negotiation: Equatable, Sendable {
+    case agreed(DeflateParameters)
+    /// There is no offer that the server takes: no compression, which is no fault.
+    case declined
+    /// The value does not follow the grammar (RFC 6455 section 9.1).
+    case malformed
+  }
 
-  /// Chooses the first acceptable offer of a `Sec-WebSocket-Extensions` value; nil when none is.
+  private struct Malformed: Error {}
+
+  /// Chooses the first acceptable offer of a `Sec-WebSocket-Extensions` value.
   ///
   /// An offer with an unknown or repeated parameter or a bad value is declined and the next one tried (RFC 7692 section
-  /// 7.1). `server_max_window_bits=8` is declined too: zlib writes no raw deflate with a window of 256 bytes. Throws when
-  /// the value breaks the grammar, which ends the handshake (RFC 6455 section 9.1).
-  public static func negotiate(_ offers: Span<UInt8>) throws(Malformed) -> DeflateParameters? {
+  /// 7.1). `server_max_window_bits=8` is declined too: zlib writes no raw deflate with a window of 256 bytes.
+  public static func negotiate(_ offers: Span<UInt8>) -> Negotiation {
+    do throws(Malformed) {
+      return try choose(offers).map(Negotiation.agreed) ?? .declined
+    } catch {
+      return .malformed
+    }
+  }
+
+  private static func choose(_ offers: Span<UInt8>) throws(Malformed) -> DeflateParameters? {
     var text = TokenText(offers)
     var chosen: DeflateParameters?
     // Read to the end even when an offer was chosen, because a broken end still breaks the handshake.
@@ -72,13 +89,15 @@ extension DeflateParameters {
         clientWindowBits: offersClientWindow ? clientWindowBits : nil)
     }
 
-    /// Reads one parameter: a token, and perhaps `=` with a token or a quoted token (RFC 6455 section 9.1).
+    /// Reads one parameter: a token, and perhaps `=` with a token or a quoted string (RFC 6455 section 9.1). A quoted
+    /// string that holds no token is understood well enough to be declined.
     mutating func read(_ text: inout TokenText) throws(Malformed) {
       guard let name = text.token() else { throw Malformed() }
       var value: [UInt8]?
       if text.skip(UInt8(ascii: "=")) {
-        value = text.quoted() ?? text.token()
-        guard let value, !value.isEmpty, value.allSatisfy(TokenText.isTokenByte) else { throw Malformed() }
+        guard let text = text.quoted() ?? text.token() else { throw Malformed() }
+        isValid = isValid && !text.isEmpty && text.allSatisfy(TokenText.isTokenByte)
+        value = text
       }
       if name.matches("server_no_context_takeover") {
         isValid = isValid && serverTakeover && value == nil

@@ -39,8 +39,8 @@ public enum Handshake {
     public let challenge: [UInt8]
     /// Agreed compression; nil without.
     public let deflate: DeflateParameters?
-    /// Agreed subprotocol; nil without.
-    public let subprotocol: [UInt8]?
+    /// The subprotocol that is answered, and the token that came with the offer.
+    public let subprotocols: Subprotocols
   }
 
   /// Says how a handshake was judged.
@@ -51,9 +51,8 @@ public enum Handshake {
 
   /// Judges a request by RFC 6455 section 4.2.1.
   ///
-  /// `deflate` says whether the server wants compression at all; `subprotocols` are the ones it speaks, of which the
-  /// first the client names is chosen.
-  public static func judge(_ request: Request, deflate: Bool, subprotocols: [[UInt8]] = []) -> Outcome {
+  /// `deflate` says whether the server wants compression at all.
+  public static func judge(_ request: Request, deflate: Bool) -> Outcome {
     if let rejection = faultOfRequest(request) ?? faultOfUpgrade(request) { return .rejected(rejection) }
     // RFC 6455 section 4.2.1, 5: the key decodes to 16 bytes.
     guard let key = request.key, Base64.isSixteenBytes(key.span) else {
@@ -61,22 +60,18 @@ public enum Handshake {
     }
     var parameters: DeflateParameters?
     if let extensions = request.extensions {
+      switch DeflateParameters.negotiate(extensions.span) {
+      case .agreed(let agreed): parameters = deflate ? agreed : nil
+      // RFC 6455 section 9.1: what the server does not take is left out of the answer, and the handshake goes on.
+      case .declined: break
       // RFC 6455 section 9.1: a value outside the grammar fails the connection, wanted or not.
-      guard let negotiated = try? DeflateParameters.negotiate(extensions.span) else {
-        return .rejected(bad("Sec-WebSocket-Extensions is malformed"))
+      case .malformed: return .rejected(bad("Sec-WebSocket-Extensions is malformed (RFC 6455 section 9.1)"))
       }
-      parameters = deflate ? negotiated : nil
-    }
-    var subprotocol: [UInt8]?
-    if let protocols = request.protocols {
-      guard let named = TokenText.list(protocols.span), !named.isEmpty else {
-        return .rejected(bad("Sec-WebSocket-Protocol is malformed"))
-      }
-      subprotocol = named.first { subprotocols.contains($0) }
     }
     var challenge = key
     challenge.append(literal: "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
-    return .accepted(Acceptance(challenge: challenge, deflate: parameters, subprotocol: subprotocol))
+    return .accepted(
+      Acceptance(challenge: challenge, deflate: parameters, subprotocols: Subprotocols(offered: request.protocols)))
   }
 
   /// Writes the 101 answer (RFC 6455 section 4.2.2); `accept` is the Base 64 of the challenge's SHA-1.
@@ -84,7 +79,7 @@ public enum Handshake {
     out.append(literal: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
     out.append(literal: "Sec-WebSocket-Accept: ")
     out.append(copying: accept)
-    if let subprotocol = acceptance.subprotocol {
+    if let subprotocol = acceptance.subprotocols.answer {
       out.append(literal: "\r\nSec-WebSocket-Protocol: ")
       out.append(contentsOf: subprotocol)
     }

@@ -73,6 +73,9 @@ public struct MessageReader: Sendable {
   /// Whether a frame or a message has begun that is not complete.
   public var isMidMessage: Bool { phase == .payload || headerCount > 0 || kind != nil }
 
+  /// Whether a message has begun, its first header at least, that is not complete: what control frames may stand between.
+  public var holdsMessage: Bool { kind != nil }
+
   /// Reads on from `cursor`, moving it behind what was consumed, up to the next event.
   ///
   /// Unmasks in place. A message that came in one frame and wholly within the buffer is neither copied nor allocated.

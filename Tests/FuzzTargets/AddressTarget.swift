@@ -1,6 +1,6 @@
 import AddressCore
 
-/// Reads what proxies say: a PROXY header, a list of forwarders, an address, a network.
+/// Reads what proxies say: a PROXY header, a list of forwarders, an address, a network, and what browsers say: an origin.
 enum AddressTarget {
   private static let everyone = TrustedProxies(["::/0"].compactMap { IPNetwork($0) })
   private static let nobody = TrustedProxies([])
@@ -13,6 +13,17 @@ enum AddressTarget {
       ForwardedFor.client(input.span, peer: peer, trusted: nobody) == peer, "who is not trusted cannot name another")
     _ = ForwardedFor.client(input.span, peer: peer, trusted: everyone)
     _ = IPNetwork(String(decoding: input, as: UTF8.self))
+    try checkOrigin(input)
+  }
+
+  /// An entry that is taken lets the page in that it names: none is taken that matches nothing.
+  private static func checkOrigin(_ input: [UInt8]) throws(Broken) {
+    let text = String(decoding: input, as: UTF8.self)
+    guard let rule = try? OriginRule(text) else { return }
+    var page = Array(text.utf8)
+    if let star = page.firstIndex(of: UInt8(ascii: "*")) { page[star] = UInt8(ascii: "a") }
+    if !text.contains("://"), !rule.isNull { page = Array("https://".utf8) + page }
+    try require(rule.matches(page.span), "an entry matches the page that it names")
   }
 
   /// A header has one end, wherever the bytes are cut: whoever reads too far would eat the client's own.

@@ -68,6 +68,20 @@ private struct RequestTrace {
     }
   }
 
+  /// No proxy in front can read another path (RFC 3986 section 6.2.2.3).
+  private func checkPath(_ path: [UInt8]) throws(Broken) {
+    guard let decoded = PercentCoding.decode(path.span) else {
+      throw Broken(description: "every escape of a path is one")
+    }
+    let slash = UInt8(ascii: "/")
+    let segments = path.split(separator: slash, omittingEmptySubsequences: false).dropFirst()
+    try require(!segments.dropLast().contains([]), "no segment but the last is empty")
+    let names = segments.compactMap { PercentCoding.decode(Array($0).span) }
+    try require(
+      !names.contains { $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8) }, "no segment is a dot or two")
+    try require(decoded.count <= path.count, "an escape is longer than what it stands for")
+  }
+
   /// Returns whether the bytes are used up.
   private mutating func readHead(_ bytes: [UInt8], _ cursor: inout Int) throws(Broken) -> Bool {
     switch parser.next(in: bytes.span, from: &cursor) {
@@ -77,9 +91,11 @@ private struct RequestTrace {
       let isAsterisk = head.path == [UInt8(ascii: "*")]
       try require(isAsterisk || head.path.first == UInt8(ascii: "/"), "a path begins with a slash")
       try require(head.framing != .untilClose, "no request's body goes on until the connection ends")
-      try require(head.versionMinor == 0 || head.header("Host") != nil, "HTTP/1.1 has a Host")
+      try require(head.versionMinor == 0 || head.copy(.host) != nil, "HTTP/1.1 has a Host")
+      try checkPath(head.path)
+      try require(head.host == nil || head.authority != nil, "a host stands in an authority")
       events.append(
-        "\(text(head.methodName)) \(text(head.rawPath)) \(head.path) \(text(head.rawQuery)) \(head.query.items) "
+        "\(text(head.methodName)) \(head.path) \(head.cookie("a") ?? []) \(text(head.rawQuery)) \(head.query.items) "
           + "\(head.versionMinor) \(head.headers.count) \(head.framing) \(head.keepAlive) \(head.expectsContinue)")
       body = BodyReader(head.framing, bodyBytesMax: bodyBytesMax)
       return false

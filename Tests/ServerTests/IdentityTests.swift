@@ -23,7 +23,7 @@ struct IdentityTests {
     try WebSocketClient(port: server.port, target: target, headers: headers)
   }
 
-  @Test("takes a token from the query, the Authorization header and the cookie, and greets its user")
+  @Test("takes a token from the query, the Authorization header, a subprotocol and the cookie, and greets its user")
   func places() throws {
     let server = try server()
     let ann = try token("ann")
@@ -31,6 +31,11 @@ struct IdentityTests {
       ("/ws?token=\(ann)", []), ("/ws?user=eve&token=\(ann)", []), ("/ws", ["Authorization: Bearer \(ann)"]),
       ("/ws", ["authorization: bEARER \(ann)"]), ("/ws", ["Cookie: a=b; roost_token=\(ann); c=d"]),
       ("/ws", ["Cookie: roost_token=\"\(ann)\""]),
+      // Two lines of cookies, as HTTP/2 splits them (RFC 9113 section 8.2.3).
+      ("/ws", ["Cookie: a=b", "Cookie: c=d; roost_token=\(ann)"]), ("/ws", ["Authorization: Bearer  \(ann)"]),
+      ("/ws", ["Sec-WebSocket-Protocol: bearer, \(ann)"]),
+      ("/ws", ["Sec-WebSocket-Protocol: roost", "Sec-WebSocket-Protocol: bearer,\(ann)"]),
+      ("/ws", ["Sec-WebSocket-Protocol: bearer, \(ann)", "Cookie: roost_token=stale"]),
       // What was said on purpose beats what a browser sends by itself.
       ("/ws?token=\(ann)", ["Cookie: roost_token=stale"]),
       ("/ws", ["Authorization: Bearer \(ann)", "Cookie: roost_token=x"]),

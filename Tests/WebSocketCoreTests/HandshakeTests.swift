@@ -92,17 +92,33 @@ struct HandshakeTests {
     #expect(status { $0.key = nil } == 400)
   }
 
-  @Test("chooses the first subprotocol it speaks (RFC 6455 section 4.2.2)")
-  func subprotocol() throws {
-    let outcome = Handshake.judge(
-      request { $0.protocols = Array("soap, chat,superchat".utf8) }, deflate: false,
-      subprotocols: [Array("superchat".utf8), Array("chat".utf8)])
-    let accept: [UInt8] = [0x41]
+  /// What a list of subprotocols is answered, and the token in it.
+  private func subprotocols(_ offered: String) throws -> [String?] {
+    let outcome = Handshake.judge(request { $0.protocols = Array(offered.utf8) }, deflate: false)
+    let acceptance = try accepted(outcome)
     var out: [UInt8] = []
-    Handshake.appendResponse(try accepted(outcome), accept: accept.span, to: &out)
-    #expect(String(decoding: out, as: UTF8.self).hasSuffix("Accept: A\r\nSec-WebSocket-Protocol: chat\r\n\r\n"))
-    #expect(status { $0.protocols = Array("a b".utf8) } == 400)
-    #expect(status { $0.protocols = Array(" ,".utf8) } == 400)
+    Handshake.appendResponse(acceptance, accept: Span(), to: &out)
+    let text = String(decoding: out, as: UTF8.self)
+    let answer = acceptance.subprotocols.answer.map { String(decoding: $0, as: UTF8.self) }
+    #expect(text.contains("Sec-WebSocket-Protocol") == (answer != nil))
+    if let answer { #expect(text.hasSuffix("\r\nSec-WebSocket-Protocol: \(answer)\r\n\r\n")) }
+    return [answer, acceptance.subprotocols.token.map { String(decoding: $0, as: UTF8.self) }]
+  }
+
+  @Test("answers the subprotocols it knows, and lets clients of others in (RFC 6455 section 4.2.2)")
+  func subprotocol() throws {
+    #expect(try subprotocols("roost") == ["roost", nil])
+    #expect(try subprotocols("soap, roost.compact,roost") == ["roost", nil])
+    #expect(try subprotocols("bearer, a.b-c_d") == ["bearer", "a.b-c_d"])
+    #expect(try subprotocols("roost, bearer,\tt ") == ["roost", "t"])
+    #expect(try subprotocols("bearer, t, roost") == ["bearer", "t"])
+    // The element behind bearer is a token, whatever it looks like; what is no token of HTTP may be one of a service.
+    #expect(try subprotocols("bearer, roost") == ["bearer", "roost"])
+    #expect(try subprotocols("bearer, a/b+c==") == ["bearer", "a/b+c=="])
+    #expect(try subprotocols("bearer") == ["bearer", nil])
+    for other in ["graphql-ws", "roost.compact", "Roost", "a b", " ,", "", "\"roost\"", "é"] {
+      #expect(try subprotocols(other) == [nil, nil], "\(other)")
+    }
   }
 
   @Test("agrees on compression only when wanted, and fails on malformed extensions (RFC 6455 section 9.1)")
@@ -117,6 +133,14 @@ struct HandshakeTests {
       String(decoding: out, as: UTF8.self)
         .hasSuffix(line + "server_no_context_takeover; client_no_context_takeover\r\n\r\n"))
     #expect(status { $0.extensions = Array("permessage-deflate; =3".utf8) } == 400)
+    let declined = [
+      "x-webkit-deflate-frame", "permessage-deflate; server_max_window_bits=8", "permessage-bzip2", "a;b=c", "",
+      "permessage-deflate; a=\"b c\"", "permessage-deflate; a=\"\"", "permessage-deflate; server_max_window_bits=99",
+    ]
+    for extensions in declined {
+      let outcome = Handshake.judge(request { $0.extensions = Array(extensions.utf8) }, deflate: true)
+      #expect(try accepted(outcome).deflate == nil, "\(extensions)")
+    }
   }
 
   @Test("encodes Base 64 (RFC 4648 section 10)")

@@ -12,7 +12,12 @@ public final class SigningKey {
     defer { BIO_free(source) }
     BIO_write(source, pem, Int32(clamping: pem.count))
     ERR_clear_error()
-    guard let key = PEM_read_bio_PrivateKey(source, nil, { _, _, _, _ in -1 }, nil) else {
+    var isEncrypted = false
+    guard let key = PEM_read_bio_PrivateKey(source, nil, PassPhrase.refuse, &isEncrypted) else {
+      if isEncrypted {
+        ERR_clear_error()
+        throw KeyFault("the key is encrypted: decrypt it with openssl pkey -in FILE -out plain.pem, and name that file")
+      }
       throw KeyFault.openSSL("it holds no private key that can be read without a password")
     }
     self.key = try OwnedKey(key)

@@ -2,7 +2,7 @@
 public enum LimitName: Int, CaseIterable, Sendable {
   case openFiles, connections, connectionsPerAddress, connectionsPerUser, handshakes, adminGuesses
   case operations, bytes, roomPublishes, directs, newRooms, nodeNewRooms, rooms, wildcards, authenticationTime
-  case messageTime
+  case messageTime, origins
 
   public var label: StaticString {
     switch self {
@@ -22,6 +22,7 @@ public enum LimitName: Int, CaseIterable, Sendable {
     case .wildcards: "max-wildcards"
     case .authenticationTime: "auth-timeout"
     case .messageTime: "message-timeout"
+    case .origins: "origins"
     }
   }
 }

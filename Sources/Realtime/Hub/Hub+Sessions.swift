@@ -129,7 +129,6 @@ extension Hub {
 
   func connectionName(_ id: SlabID) -> [UInt8] {
     var name = configuration.nodeID
-    name.reserveCapacity(name.count + 1 + SessionNumber.digitsMax)
     name.append(UInt8(ascii: "-"))
     SessionNumber.append(id.word, to: &name)
     return name

@@ -122,12 +122,15 @@ enum ConflationKey {
   static func value(of name: [UInt8]?, in payload: Span<UInt8>, _ kind: PayloadKind) -> [UInt8] {
     guard let name, kind == .text else { return [] }
     var scanner = JSONScanner(payload)
-    while let member = try? scanner.nextMember() {
+    while true {
+      let next: JSONMember?
+      // A payload that is no JSON has no key: it stands for itself.
+      do throws(JSONError) { next = try scanner.nextMember() } catch { return [] }
+      guard let member = next else { return [] }
       let key = payload.extracting(member.key.contents)
       let isSame = member.key.hasEscapes ? member.key.decoded(in: payload) == name : equals(key, name)
       if isSame { return [UInt8](copying: payload.extracting(member.value)) }
     }
-    return []
   }
 
   private static func equals(_ span: Span<UInt8>, _ name: [UInt8]) -> Bool {

@@ -145,7 +145,10 @@ extension ClientOperation {
     var epoch: Epoch?
     var offset: UInt64?
     var scanner = JSONScanner(object)
-    while let member = try? scanner.nextMember() {
+    while true {
+      let next: JSONMember?
+      do throws(JSONError) { next = try scanner.nextMember() } catch { return nil }
+      guard let member = next else { break }
       if member.key.equals("epoch", in: object) {
         // Whatever the text is, no room has that epoch: the client is told that it cannot be made whole.
         epoch = member.string.map { $0.decoded(in: object).flatMap { Epoch(text: $0.span) } ?? .unknown }

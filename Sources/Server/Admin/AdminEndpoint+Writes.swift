@@ -104,7 +104,7 @@ extension AdminEndpoint {
   private static let idempotencyKeyBytesMax = 255
 
   private static func idempotencyKey(_ head: RequestHead) throws(AdminFault) -> [UInt8]? {
-    guard let value = head.header("Idempotency-Key") else { return nil }
+    guard let value = head.value(.idempotencyKey) else { return nil }
     guard (1...idempotencyKeyBytesMax).contains(value.count) else {
       throw .refused(.badRequest, "Idempotency-Key has 1 to \(idempotencyKeyBytesMax) bytes")
     }

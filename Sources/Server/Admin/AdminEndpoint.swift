@@ -50,7 +50,8 @@ package final class AdminEndpoint {
     let path = request.head.path.dropFirst("/admin".utf8.count).drop { $0 == slash }
     let parts = path.split(separator: slash, maxSplits: 1, omittingEmptySubsequences: false)
     let section = String(decoding: parts.first ?? [], as: UTF8.self)
-    let name = parts.count > 1 && !parts[1].isEmpty ? Array(parts[1]) : nil
+    // Only the name of a room, a user or a connection may be escaped; a section is its own text and no other.
+    let name = parts.count > 1 && !parts[1].isEmpty ? PercentCoding.decode(Array(parts[1]).span) : nil
     let isMessage = ["publish", "broadcast", "direct"].contains(section)
     guard mayGuess(request) else { return }
     guard isAuthorized(request, acceptsAPIKey: isMessage) else {
@@ -177,13 +178,16 @@ package final class AdminEndpoint {
 /// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
 enum BearerToken {
   static func read(_ head: RequestHead) -> [UInt8]? {
-    guard let value = head.header("Authorization"), value.count > 7 else { return nil }
+    guard let value = head.value(.authorization), value.count > 7 else { return nil }
     let scheme: StaticString = "bearer "
     for i in 0..<7 {
       // Safe because the literal has seven bytes; schemes are case-insensitive (RFC 9110 section 11.1).
       let wanted = scheme.utf8Start[i]
       guard value[i] == wanted || (value[i] | 0x20) == wanted else { return nil }
     }
-    return [UInt8](copying: value.extracting(7..<value.count))
+    // RFC 9110 section 11.4: one or more spaces.
+    var start = 7
+    while start < value.count, value[start] == UInt8(ascii: " ") { start += 1 }
+    return start < value.count ? [UInt8](copying: value.extracting(start..<value.count)) : nil
   }
 }

@@ -12,8 +12,10 @@ struct Connection: ~Copyable {
     case preamble
     /// Agreeing on TLS.
     case handshake
-    /// Reading a request, or waiting for the next one on a kept connection.
+    /// Reading a request, the first one of a connection or one that has begun.
     case request
+    /// Waiting for the next request on a kept connection; the last answer may still be on its way.
+    case idle
     /// A request is being answered; further bytes wait in the exchange.
     case answering
     case websocket
@@ -72,8 +74,10 @@ struct Connection: ~Copyable {
   var isPaused = false
   /// Whether it stands in the tally of its address.
   var isCounted = false
-  /// Whether a message has begun and is not complete; then `stageSince` is when that was first seen.
-  var isMidMessage = false
+  /// The tick at which the message, or the control frame, that is not complete was first seen; nil: there is none.
+  var unfinishedSince: UInt32?
+  /// Whether it has a place among the connections that may be idle for long.
+  var isKeptLong = false
 
   init(socket: Int32, address: [UInt8], entrance: Entrance, tls: TLSSession?, tick: UInt32) {
     self.socket = socket
@@ -102,7 +106,6 @@ final class Exchange {
   var parser = RequestParser()
   var head: RequestHead?
   var bodyReader: BodyReader?
-  var body: [UInt8] = []
-  /// Bytes that arrived while a request was being answered.
-  var waiting: [UInt8] = []
+  /// Bytes that arrived while a request was being answered, or before the answer was taken.
+  var waiting = ReadAhead()
 }

@@ -13,6 +13,9 @@ package struct Request {
   /// The client's numeric address.
   let address: [UInt8]
   let entrance: Entrance
+  /// Whether it came by TLS, to the node or to a proxy that says so in X-Forwarded-Proto. A client that invents the
+  /// header only makes its own origin be judged more strictly.
+  let isSecure: Bool
 }
 
 extension Request {
@@ -53,8 +56,16 @@ extension ConnectionTable {
       router?.route(
         Request(
           connection: id, head: head, body: body, address: client(of: head, on: id.index),
-          entrance: connections[id.index].entrance))
+          entrance: connections[id.index].entrance,
+          isSecure: connections[id.index].tls != nil || ConnectionTable.cameByTLS(head)))
     }
+  }
+
+  /// Whether the first proxy says that the client came by TLS: each proxy adds its element behind.
+  private static func cameByTLS(_ head: RequestHead) -> Bool {
+    guard let schemes = head.list(.forwardedProtocol) else { return false }
+    let first = schemes.prefix { $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: " ") }
+    return first.map { $0 | 0x20 }.elementsEqual("https".utf8)
   }
 
   private func begin(_ head: RequestHead, _ exchange: Exchange, _ id: SlabID) {
@@ -81,18 +92,38 @@ extension ConnectionTable {
     router?.decorate(&response, for: head)
     // RFC 6797 section 7.1: whoever came by TLS shall keep to it, for half a year.
     if connections[id.index].tls != nil { response.addHeader("Strict-Transport-Security", "max-age=15768000") }
-    append(to: id.index) {
-      response.append(to: &$0, answering: head.method, connection: ConnectionOption(answering: head))
+    append(to: id.index) { response.appendHead(to: &$0, connection: ConnectionOption(answering: head)) }
+    let content = response.content(answering: head.method)
+    if content.count > ConnectionTable.copiedBodyBytesMax {
+      // A page is one block that all its readers share.
+      connections[id.index].outbox.push(content)
+    } else {
+      append(to: id.index) { $0.append(contentsOf: content) }
     }
     exchange.head = nil
-    guard head.keepAlive else { return finish(id.index) }
-    enter(.request, id.index)
-    guard !exchange.waiting.isEmpty else { return }
-    var waiting: [UInt8] = []
-    swap(&waiting, &exchange.waiting)
-    updateInterest(id.index)
-    // Safe because the bytes are this call's own.
-    waiting.withUnsafeMutableBytes { consume(id, $0) }
+    if head.keepAlive { enter(.idle, id.index) } else { finish(id.index) }
+  }
+
+  /// Bytes of a body that are copied behind its head; a longer one is sent from where it is.
+  private static let copiedBodyBytesMax = 4096
+
+  /// Goes on with the requests that came before the last answer was sent. A connection that still has something to send
+  /// parses no further one, so what is queued for it is bounded by one answer, and one tick answers one.
+  func continueRequests() {
+    var ids: [SlabID] = []
+    swap(&ids, &continuing)
+    for id in ids where connections.contains(id) && connections[id.index].stage == .idle {
+      guard let exchange = connections[id.index].exchange, connections[id.index].outbox.isEmpty else { continue }
+      // Taken out, because the request may be answered, and more kept, in the middle of it.
+      var waiting = ReadAhead()
+      swap(&waiting, &exchange.waiting)
+      waiting.take { consume(id, $0) }
+      guard connections.contains(id) else { continue }
+      connections[id.index].exchange?.waiting = waiting
+      updateInterest(id.index)
+      // What OpenSSL holds already is no event of the socket.
+      if connections[id.index].tls?.holdsBytes == true { read(id.index) }
+    }
   }
 
   /// Answers a handshake that was judged good: from here on the connection is a WebSocket, and its client's alone. A

@@ -72,9 +72,11 @@ extension ConnectionTable {
     swap(&ids, &resuming)
     for id in ids where connections.contains(id) && connections[id.index].isPaused {
       connections[id.index].isPaused = false
+      // The pause was the node's: it does not count against a message that is not complete.
+      if connections[id.index].unfinishedSince != nil { connections[id.index].unfinishedSince = wheel.tick }
       if var bytes = pausedBytes.removeValue(forKey: id.index) {
         // Safe because the bytes are this call's own.
-        bytes.withUnsafeMutableBytes { consume(id, $0) }
+        bytes.withUnsafeMutableBytes { _ = consume(id, $0) }
       }
       guard connections.contains(id), !connections[id.index].isPaused else { continue }
       updateInterest(id.index)

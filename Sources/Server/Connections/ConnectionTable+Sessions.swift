@@ -46,7 +46,7 @@ extension ConnectionTable {
     for index in 0..<connections.end where connections.isOccupied(index) {
       let id = connections.id(at: index)
       guard connections[index].stage == .websocket, let session = connections[index].session else {
-        if connections[index].stage == .request { finish(index) }
+        if connections[index].stage == .request || connections[index].stage == .idle { finish(index) }
         continue
       }
       let moment = schedule.moment(using: &generator)

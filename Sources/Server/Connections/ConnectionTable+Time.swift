@@ -9,6 +9,9 @@ enum Deadlines {
   static let closeMilliseconds = 5000
   /// What is queued behind the last answer must be taken by then.
   static let finishMilliseconds = 10_000
+  /// An answer on a connection that goes on must be taken by then, however long the connection may be idle afterwards: 1 MiB
+  /// in that time is what the slowest mobile line takes.
+  static let answerMilliseconds = 60_000
   /// After our end of the connection the peer's must come by then.
   static let lingerMilliseconds = 2000
 }
@@ -44,12 +47,19 @@ extension ConnectionTable {
     let inStage = milliseconds(since: connections[index].stageSince)
     switch connections[index].stage {
     case .preamble, .request, .handshake: expire(index, after: Deadlines.requestHeadMilliseconds, inStage)
+    case .idle: expireIdle(index, inStage)
     case .closing: expire(index, after: Deadlines.closeMilliseconds, inStage)
     case .finishing: expire(index, after: Deadlines.finishMilliseconds, inStage)
     case .lingering: expire(index, after: Deadlines.lingerMilliseconds, inStage)
     case .answering: schedule(index, inMilliseconds: Deadlines.finishMilliseconds)
     case .websocket, .echo: heartbeat(index)
     }
+  }
+
+  private func expireIdle(_ index: UInt32, _ inStage: Int) {
+    guard connections[index].outbox.isEmpty else { return expire(index, after: Deadlines.answerMilliseconds, inStage) }
+    let limit = connections[index].isKeptLong ? KeepAlive.longMilliseconds : KeepAlive.shortMilliseconds
+    expire(index, after: limit, inStage)
   }
 
   private func expire(_ index: UInt32, after limit: Int, _ inStage: Int) {
@@ -61,39 +71,63 @@ extension ConnectionTable {
   }
 
   /// Pings a silent peer, and drops one that answers nothing: a ghost, whose machine is gone without a word.
+  ///
+  /// Neither what it sends nor what it answers moves the deadline of a message that is not complete.
   private func heartbeat(_ index: UInt32) {
     // Its pong may have come: nobody has looked.
     if connections[index].isPaused { return schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds) }
-    if connections[index].isMidMessage {
-      let waited = milliseconds(since: connections[index].stageSince)
-      guard waited < limits.messageMilliseconds else { return failUnfinished(index) }
+    if let since = connections[index].unfinishedSince, milliseconds(since: since) >= limits.messageMilliseconds {
+      return failUnfinished(index)
     }
     if let pingedAt = connections[index].pingedAt {
       let waited = milliseconds(since: pingedAt)
       guard waited >= limits.pingTimeoutMilliseconds else {
-        return schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds - waited)
+        return scheduleHeartbeat(index, inMilliseconds: limits.pingTimeoutMilliseconds - waited)
       }
       metrics.ghosts += 1
       return drop(index)
     }
     let silent = milliseconds(since: connections[index].lastHeard)
     guard silent >= limits.pingIntervalMilliseconds else {
-      return schedule(index, inMilliseconds: limits.pingIntervalMilliseconds - silent)
+      return scheduleHeartbeat(index, inMilliseconds: limits.pingIntervalMilliseconds - silent)
     }
     // RFC 6455 section 5.5.2: an unsolicited ping; the peer must answer.
     append(to: index) { FrameWriter.appendHeader(.ping, payloadBytes: 0, to: &$0) }
     connections[index].pingedAt = wheel.tick
-    schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds)
+    scheduleHeartbeat(index, inMilliseconds: limits.pingTimeoutMilliseconds)
+  }
+
+  /// Schedules the next look at a WebSocket, sooner when a message must be complete before.
+  private func scheduleHeartbeat(_ index: UInt32, inMilliseconds milliseconds: Int) {
+    let left = connections[index].unfinishedSince.map { limits.messageMilliseconds - self.milliseconds(since: $0) }
+    schedule(index, inMilliseconds: min(milliseconds, max(0, left ?? milliseconds)))
+  }
+
+  /// Remembers that a message is not complete, since now or since before, and looks again when it must be.
+  func noteUnfinished(_ index: UInt32, isNew: Bool) {
+    guard isNew || connections[index].unfinishedSince == nil else { return }
+    connections[index].unfinishedSince = wheel.tick
+    let dueIn = Int32(bitPattern: connections[index].due &- wheel.tick)
+    // With the usual settings the next heartbeat comes sooner: no entry is added for a message in two reads.
+    guard dueIn > Int32(limits.messageMilliseconds / ConnectionTable.wheelTickMilliseconds + 1) else { return }
+    schedule(index, inMilliseconds: limits.messageMilliseconds)
   }
 
   func milliseconds(since tick: UInt32) -> Int { Int(wheel.tick &- tick) * ConnectionTable.wheelTickMilliseconds }
 
   /// Begins a stage, whose deadline runs from now.
   func enter(_ stage: Connection.Stage, _ index: UInt32) {
+    if connections[index].isKeptLong {
+      keepAlive.release()
+      connections[index].isKeptLong = false
+    }
     connections[index].stage = stage
     connections[index].stageSince = wheel.tick
     switch stage {
     case .preamble, .request, .handshake: schedule(index, inMilliseconds: Deadlines.requestHeadMilliseconds)
+    case .idle:
+      connections[index].isKeptLong = keepAlive.take()
+      schedule(index, inMilliseconds: KeepAlive.shortMilliseconds)
     case .closing: schedule(index, inMilliseconds: Deadlines.closeMilliseconds)
     case .finishing, .answering: schedule(index, inMilliseconds: Deadlines.finishMilliseconds)
     case .lingering: schedule(index, inMilliseconds: Deadlines.lingerMilliseconds)

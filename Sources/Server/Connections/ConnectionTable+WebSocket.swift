@@ -24,7 +24,8 @@ extension ConnectionTable {
   func readFrames(_ id: SlabID, _ bytes: UnsafeMutableRawBufferPointer, _ cursor: inout Int) {
     var isNew = false
     while connections.contains(id), !connections[id.index].isPaused {
-      defer { isNew = true }
+      // A control frame between the fragments of a message completes nothing of it (RFC 6455 section 5.4).
+      defer { if connections.contains(id), !connections[id.index].reader.holdsMessage { isNew = true } }
       switch connections[id.index].reader.next(in: bytes, from: &cursor) {
       case .needMore: return noteProgress(id.index, isNew: isNew)
       case .message(let kind, false, let payload): payload.withSpan(in: bytes) { receive(id, kind, $0) }
@@ -39,13 +40,14 @@ extension ConnectionTable {
 
   /// Remembers since when a message waits for its end.
   ///
-  /// - Parameter isNew: whether anything was completed by these bytes, so that what is open now has only begun.
+  /// - Parameter isNew: whether no message was open at some moment within these bytes, so that what is open now has only
+  ///   begun.
   private func noteProgress(_ index: UInt32, isNew: Bool) {
-    // While it closes, `stageSince` is the close's.
-    guard connections[index].stage == .websocket || connections[index].stage == .echo else { return }
-    let isMidMessage = connections[index].reader.isMidMessage
-    if isMidMessage, isNew || !connections[index].isMidMessage { connections[index].stageSince = wheel.tick }
-    connections[index].isMidMessage = isMidMessage
+    if connections[index].reader.isMidMessage {
+      noteUnfinished(index, isNew: isNew)
+    } else {
+      connections[index].unfinishedSince = nil
+    }
   }
 
   /// Ends a connection that leaves a message unfinished: it would hold what has come of it for ever (slowloris). The
@@ -69,8 +71,11 @@ extension ConnectionTable {
       }
     case .echo:
       appendMessage(kind.opcode, payload, to: id.index)
-      if connections[id.index].outbox.byteCount > ConnectionTable.readBytesBeforeFlush { flush(id.index) }
-    case .preamble, .handshake, .request, .answering, .closing, .finishing, .lingering: break
+      guard connections[id.index].outbox.byteCount > ConnectionTable.readBytesBeforeFlush else { return }
+      flush(id.index)
+      // A peer that does not read its echoes is not read either.
+      if connections.contains(id), !connections[id.index].outbox.isEmpty { pauseReading(id.index) }
+    case .preamble, .handshake, .request, .idle, .answering, .closing, .finishing, .lingering: break
     }
   }
 

@@ -36,6 +36,11 @@ extension ConnectionTable {
         enter(.lingering, index)
       } else if connections[index].isBehind {
         catchUp(index)
+      } else if hasWaitingRequests(index) {
+        continuing.append(connections.id(at: index))
+        loop.tickAgain()
+      } else if connections[index].stage == .echo, connections[index].isPaused {
+        resumeReading(index)
       }
       noteSpace(index)
     case .blocked(let sent):
@@ -53,6 +58,7 @@ extension ConnectionTable {
     // First, so that nothing is framed behind a close frame or for a connection that is gone.
     endSessions()
     resumeReaders()
+    continueRequests()
     isTickEnding = true
     hub.flush()
     var writing: [UInt32] = []

@@ -60,6 +60,9 @@ final class ConnectionTable: EventHandler, TickParticipant {
   var stuck: [UInt32] = []
   /// Connections that may be read again from the end of this tick, and what was read of those that may not.
   var resuming: [SlabID] = []
+  /// Connections whose answer is sent and that have sent further requests meanwhile.
+  var continuing: [SlabID] = []
+  var keepAlive = KeepAlive()
   var pausedBytes: [UInt32: [UInt8]] = [:]
   /// What the sends of a tick's end go through together; nil: each is made at once.
   let ring: SendRing?
@@ -152,6 +155,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
     // The descriptor's number may soon be another connection's.
     settle(index)
     release(index)
+    if connections[index].isKeptLong { keepAlive.release() }
     Socket.close(connections[index].socket)
     pausedBytes[index] = nil
     connections.remove(index)
@@ -195,7 +199,9 @@ final class ConnectionTable: EventHandler, TickParticipant {
         connections[index].lastHeard = wheel.tick
         // Whoever sends anything is alive, a pong or not.
         connections[index].pingedAt = nil
-        consume(id, UnsafeMutableRawBufferPointer(rebasing: buffer[..<received]))
+        let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<received])
+        let used = consume(id, bytes)
+        if used < received { readAhead(id, UnsafeRawBufferPointer(rebasing: bytes[used...])) }
       case .wouldBlock: return
       case .end, .failed: return drop(index)
       }
@@ -208,23 +214,39 @@ final class ConnectionTable: EventHandler, TickParticipant {
     return count < ConnectionTable.readBytes || tls.holdsBytes
   }
 
-  /// Feeds bytes to whatever stage the connection is in, which may change in the middle of them.
-  func consume(_ id: SlabID, _ bytes: UnsafeMutableRawBufferPointer) {
+  /// Feeds bytes to whatever stage the connection is in, which may change in the middle of them. Returns how many are used:
+  /// the others are requests whose turn has not come, and the caller keeps them.
+  func consume(_ id: SlabID, _ bytes: UnsafeMutableRawBufferPointer) -> Int {
     var cursor = 0
     while cursor < bytes.count, connections.contains(id) {
       if connections[id.index].isPaused {
-        return keep(UnsafeRawBufferPointer(rebasing: bytes[cursor...]), of: id.index)
+        keep(UnsafeRawBufferPointer(rebasing: bytes[cursor...]), of: id.index)
+        return bytes.count
       }
       switch connections[id.index].stage {
       case .request: readRequest(id, bytes, &cursor)
+      case .idle:
+        // No request is parsed before the last answer is sent: a reader of none would make the node keep them all.
+        guard connections[id.index].outbox.isEmpty else { return cursor }
+        enter(.request, id.index)
       case .websocket, .echo, .closing: readFrames(id, bytes, &cursor)
-      case .answering:
-        connections[id.index].exchange?.waiting.append(contentsOf: bytes[cursor...])
-        updateInterest(id.index)
-        return
-      case .preamble, .handshake, .finishing, .lingering: return
+      case .answering: return cursor
+      case .preamble, .handshake, .finishing, .lingering: return bytes.count
       }
     }
+    return bytes.count
+  }
+
+  /// Keeps what was read before its turn; nothing more is read until it is used.
+  private func readAhead(_ id: SlabID, _ bytes: UnsafeRawBufferPointer) {
+    guard connections.contains(id) else { return }
+    connections[id.index].exchange?.waiting.append(bytes)
+    updateInterest(id.index)
+  }
+
+  /// Whether requests wait for their turn, and the last answer is not in the way any more.
+  func hasWaitingRequests(_ index: UInt32) -> Bool {
+    connections[index].stage == .idle && connections[index].exchange?.waiting.isEmpty == false
   }
 
   /// Tells the kernel what the connection waits for: reading unless a request is being answered and more has come,
@@ -241,7 +263,8 @@ final class ConnectionTable: EventHandler, TickParticipant {
   /// What comes waits in the kernel.
   private func isHeldBack(_ index: UInt32) -> Bool {
     connections[index].isPaused
-      || connections[index].stage == .answering && connections[index].exchange?.waiting.isEmpty == false
+      || (connections[index].stage == .answering || connections[index].stage == .idle)
+        && connections[index].exchange?.waiting.isEmpty == false
   }
 
   private func token(_ id: SlabID) -> UInt64 { UInt64(id.generation & 0xFFFF) << 32 | UInt64(id.index) }

@@ -80,8 +80,8 @@ extension ConnectionTable {
     case .wouldBlock: return
     case .end, .failed: return drop(index)
     }
-    exchange.waiting.append(contentsOf: scratch[..<count])
-    let header = exchange.waiting
+    exchange.waiting.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+    let header = exchange.waiting.copy()
     switch ProxyHeader.read(header.span) {
     case .needMore: _ = take(count, index)
     case .failed:
@@ -89,7 +89,7 @@ extension ConnectionTable {
       drop(index)
     case .header(let bytes, let source):
       guard take(bytes - kept, index) else { return drop(index) }
-      exchange.waiting = []
+      exchange.waiting.clear()
       begin(index, for: source)
     }
   }
@@ -117,14 +117,25 @@ extension ConnectionTable {
     enter(connections[index].tls == nil ? .request : .handshake, index)
   }
 
+  /// Whether a host, as a Host header has it, is the very address that the peer has connected to; `localhost` is any of
+  /// the machine's own.
+  func isLocalEnd(_ host: [UInt8], of id: SlabID) -> Bool {
+    guard connections.contains(id), let end = Socket.localAddress(connections[id.index].socket),
+      let address = end.withHostBytes({ IPAddress(networkOrder: $0) })
+    else { return false }
+    if String(decoding: host, as: UTF8.self).lowercased() == "localhost" { return address.isLoopback }
+    let isBracketed = host.first == UInt8(ascii: "[") && host.last == UInt8(ascii: "]")
+    return IPAddress(text: (isBracketed ? Array(host.dropFirst().dropLast()) : host).span) == address
+  }
+
   // MARK: X-Forwarded-For
 
   /// The client that a request is from. A kept connection of a proxy carries the requests of many.
   func client(of head: RequestHead, on index: UInt32) -> [UInt8] {
     let peer = connections[index].address
-    guard head.header("X-Forwarded-For") != nil else { return peer }
+    guard let list = head.list(.forwardedFor) else { return peer }
     let address = Peer(text: peer).address
-    guard trustsProxy(address), let list = head.headerList("X-Forwarded-For") else {
+    guard trustsProxy(address) else {
       // Also what a client invents for itself: only a local peer is likely to be a proxy that somebody forgot to name.
       if address.isLocal, connections[index].entrance == .main { unnamedProxy = peer }
       return peer

@@ -23,12 +23,14 @@ final class Routes: RequestRouter {
     Routes.isAdmin(head.path) ? AdminEndpoint.bodyBytesMax : Routes.ignoredBodyBytesMax
   }
 
-  /// A page of a listed origin may read the answers (the Fetch standard, section 3.2: CORS protocol).
+  /// A page of a listed origin may read the answers (the Fetch standard, section 3.2: CORS protocol). With a list no
+  /// cache may give one page's answer to another.
   func decorate(_ response: inout Response, for head: RequestHead) {
-    guard node.origins.isList, let origin = head.headerList("Origin"), node.origins.allows(origin) else { return }
-    response.addHeader("Access-Control-Allow-Origin", origin.span)
-    response.addHeader("Access-Control-Allow-Credentials", "true")
+    guard node.origins.isList else { return }
     response.addHeader("Vary", "Origin")
+    guard let origin = head.value(.origin), node.origins.lists(origin) else { return }
+    response.addHeader("Access-Control-Allow-Origin", origin)
+    response.addHeader("Access-Control-Allow-Credentials", "true")
   }
 
   /// The browser's question before a request that a form could not have sent.
@@ -41,19 +43,15 @@ final class Routes: RequestRouter {
   }
 
   func route(_ request: Request) {
-    if request.entrance == .redirect { return answer(request, redirection(request.head)) }
-    let origin = request.head.headerList("Origin")
-    switch node.origins.judge(request.head) {
-    case .allowed: break
-    case .unlisted: return answer(request, ErrorResponse.make(.forbidden, "this Origin is not in --origins"))
-    case .foreign:
-      return answer(
-        request, ErrorResponse.make(.forbidden, "a page of another site may not use this cookie: list it in --origins"))
+    if request.entrance == .redirect { return answer(request, redirection(request)) }
+    if let refusal = refusalByOrigin(request) { return answer(request, refusal) }
+    if request.head.method == .options, node.origins.isList, request.head.value(.origin) != nil {
+      return answer(request, preflight())
     }
-    if request.head.method == .options, origin != nil, node.origins.isList { return answer(request, preflight()) }
     let path = String(decoding: request.head.path, as: UTF8.self)
     switch path {
-    case "/ws": openWebSocket(request, echo: false)
+    // Some clients and proxies add the slash.
+    case "/ws", "/ws/": openWebSocket(request, echo: false)
     case "/echo" where table.limits.isEchoEnabled: openWebSocket(request, echo: true)
     case "/healthz": get(request) { .text("ok\n") }
     case "/readyz": get(request) { readiness() }
@@ -72,6 +70,19 @@ final class Routes: RequestRouter {
         answer(request, ErrorResponse.make(.notFound, "no such path"))
       }
     }
+  }
+
+  /// The answer to a page that may not send requests here, or nil. Counted, and remembered for the log.
+  private func refusalByOrigin(_ request: Request) -> Response? {
+    let message: String
+    switch node.origins.judge(request.head, isSecure: request.isSecure) {
+    case .allowed: return nil
+    case .unlisted: message = "this Origin is not in --origins"
+    case .foreign: message = "a page of another site may not use this cookie: list it in --origins"
+    }
+    node.metrics.refusals.add(.origins)
+    if let origin = request.head.value(.origin) { node.lastRefusedOrigin = RefusedOrigin.text(origin) }
+    return ErrorResponse.make(.forbidden, message)
   }
 
   private static func isAdmin(_ path: [UInt8]) -> Bool {
@@ -109,16 +120,28 @@ final class Routes: RequestRouter {
     answer(request, response())
   }
 
-  /// Sends whoever spoke plain HTTP to the same place under TLS.
-  private func redirection(_ head: RequestHead) -> Response {
-    guard node.settings.redirectPort != nil, let host = head.header("Host") else {
+  /// Sends a client that spoke plain HTTP to the same place under TLS, if its Host is one that the certificate is for,
+  /// or the address that it has connected to: a Host that anybody can invent must lead nobody elsewhere, through a cache
+  /// least of all (RFC 9110 section 15.5.20).
+  private func redirection(_ request: Request) -> Response {
+    let head = request.head
+    guard node.settings.redirectPort != nil, let host = head.host else {
       return ErrorResponse.make(.badRequest, "this port speaks TLS: use https or wss")
     }
+    let name = [UInt8](copying: host)
+    guard table.tls?.isFor(host: name) == true || table.isLocalEnd(name, of: request.connection) else {
+      var response = ErrorResponse.make(
+        .badRequest, "no redirect: the certificate is not for this Host; ask for a name that it is for, with https",
+        status: 421)
+      response.forbidStoring()
+      return response
+    }
     var location = Array("https://".utf8)
-    let colon = host.indices.last { host[$0] == UInt8(ascii: ":") && host[host.count - 1] != UInt8(ascii: "]") }
-    location.append(copying: host.extracting(0..<(colon ?? host.count)))
-    if node.settings.port != 443 { location += Array(":\(node.settings.port)".utf8) }
-    location.append(copying: head.rawPath)
+    location.append(copying: host)
+    // The port that was bound: with --port 0 the system chose it.
+    let port = node.listeners.first.map { Int($0.port) } ?? node.settings.port
+    if port != 443 { location += Array(":\(port)".utf8) }
+    location += head.path
     if head.rawQuery.count > 0 { location.append(UInt8(ascii: "?")) }
     location.append(copying: head.rawQuery)
     var response = Response.text(status: 301, "use TLS\n")
@@ -154,7 +177,8 @@ final class Routes: RequestRouter {
     if node.settings.authentication == .jwt {
       // A browser cannot read a refused handshake: whatever the token is, the WebSocket opens and tells.
       table.upgrade(request, acceptance, echo: false)
-      return table.openSession(request.connection, user: nil, token: UserToken.find(in: request.head))
+      return table.openSession(
+        request.connection, user: nil, token: UserToken.find(in: request.head, acceptance.subprotocols))
     }
     guard let user = node.userName(asked: request.head.query.first("user")) else {
       return answer(request, ErrorResponse.make(.badRequest, "user must be \(UserName.rule)"))

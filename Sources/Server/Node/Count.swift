@@ -8,7 +8,7 @@ enum Count: Int, CaseIterable {
   case gapRecovered, gapLost, slowDropped, slowConflated, readsPaused, dedupeForgotten
   case webhookDelivered, webhookFailed
   case residentBytes, openDescriptors
-  case ghosts, protocolErrors, requestsRefused, connectionsRefused, authenticationFailures
+  case ghosts, protocolErrors, requestsRefused, connectionsRefused, authenticationFailures, logDropped
   /// Sum of the histogram, then its buckets; behind them one word for each `LimitName`, up to the end.
   case deliveryMilliseconds, deliveryBuckets
 

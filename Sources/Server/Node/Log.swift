@@ -1,11 +1,17 @@
 import Glibc
 import JSONCore
+import LoopCore
 import Settings
 
 /// Writes lines of log to standard error: text for people on a terminal, JSON for programs.
 ///
-/// No line ever holds a token, a secret or a query string. Confined to the thread that created it.
+/// No line ever holds a token, a secret or a query string. Lines leave from a thread of their own, so a standard error that
+/// nobody reads does not stop the node: what does not fit into the buffer is dropped and counted. Confined to the thread
+/// that created it.
 final class Log {
+  /// Standard error of the process, for all that it logs.
+  static let standardError = LineWriter(descriptor: 2)
+
   private let level: LogLevel
   private let isJSON: Bool
   private let node: String
@@ -23,10 +29,17 @@ final class Log {
 
   private func write(_ level: LogLevel, _ message: String, _ fields: [(StaticString, String)]) {
     guard Log.rank(level) >= Log.rank(self.level) else { return }
+    let dropped = Log.standardError.takeUnreported()
+    if dropped > 0 {
+      enqueue(.warn, "dropped log lines: standard error was not read in time", [("lines", String(dropped))])
+    }
+    enqueue(level, message, fields)
+  }
+
+  private func enqueue(_ level: LogLevel, _ message: String, _ fields: [(StaticString, String)]) {
     var line = isJSON ? json(level, message, fields) : text(level, message, fields)
     line.append(UInt8(ascii: "\n"))
-    // One write per line, so that lines of several workers do not mix.
-    _ = line.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }  // Safe because the bytes are only read.
+    Log.standardError.write(line)
   }
 
   private func json(_ level: LogLevel, _ message: String, _ fields: [(StaticString, String)]) -> [UInt8] {

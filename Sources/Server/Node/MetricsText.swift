@@ -60,6 +60,9 @@ enum MetricsText {
     metric(
       "roost_auth_failures_total", "counter", "Connections closed with 4401: wrong, missing or expired token.",
       [("", .authenticationFailures)])
+    metric(
+      "roost_log_dropped_total", "counter", "Log lines dropped because standard error was not read.",
+      [("", .logDropped)])
     text += "# HELP roost_limit_refusals_total Refused by a limit, by its name.\n"
     text += "# TYPE roost_limit_refusals_total counter\n"
     for limit in LimitName.allCases {

@@ -32,7 +32,29 @@ extension Node {
 
   func reportRefusals() {
     for (limit, count) in refusalReport.take(at: loop.now / 1_000_000, total: refusals) {
-      log.warn("refused by a limit", ("limit", String(describing: limit.label)), ("count", String(count)))
+      if limit == .origins, let origin = lastRefusedOrigin {
+        log.warn(
+          "refused pages whose Origin may not connect: list it in --origins if it is yours", ("limit", "origins"),
+          ("count", String(count)), ("origin", origin))
+      } else {
+        log.warn("refused by a limit", ("limit", String(describing: limit.label)), ("count", String(count)))
+      }
     }
+  }
+}
+
+/// Makes the text of a refused Origin fit for the log: what a stranger sends neither forges a line nor fills it.
+enum RefusedOrigin {
+  /// Bytes of an Origin that are kept: host names have at most 253 (RFC 1035 section 2.3.4), useful ones far fewer.
+  static let bytesMax = 200
+
+  /// Keeps visible ASCII, puts `?` for anything else, and cuts what is too long.
+  static func text(_ origin: Span<UInt8>) -> String {
+    var bytes: [UInt8] = []
+    for index in 0..<min(origin.count, bytesMax) {
+      let byte = origin[index]
+      bytes.append(byte > 0x20 && byte < 0x7F ? byte : UInt8(ascii: "?"))
+    }
+    return String(decoding: bytes, as: UTF8.self) + (origin.count > bytesMax ? "…" : "")
   }
 }

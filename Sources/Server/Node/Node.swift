@@ -61,6 +61,8 @@ public final class Node {
   private var hasUnnamedProxy = false
   private var hasWarnedOfIdleLimits = false
   var refusalReport = RefusalReport()
+  /// The last Origin that was refused, fit for the log.
+  var lastRefusedOrigin: String?
   /// Why `run` ended, when it was not asked to.
   private var failure: Failure?
   /// The most connections since memory was last given back.
