@@ -94,7 +94,9 @@ let package = Package(
     .testTarget(name: "LoopCoreTests", dependencies: ["LoopCore", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "ServerTests",
-      dependencies: ["roost", "Server", "Compression", "TestSupport", "JSONCore", "WebSocketCore", "Randomness"],
+      dependencies: [
+        "roost", "Server", "Realtime", "Compression", "TestSupport", "JSONCore", "WebSocketCore", "Randomness",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "ClusterTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore"], swiftSettings: strict),

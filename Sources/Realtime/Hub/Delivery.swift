@@ -51,10 +51,18 @@ public protocol Delivery: AnyObject {
   /// when more waits for it than the allotment: then it gets nothing, stays open, and `Hub.canTakeMore` is called
   /// as soon as it takes more.
   func offer(_ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, to target: UInt32) -> Bool
+  /// Gives the same message to many connections, behind everything they were given before: encoded once for all of them.
+  func send(_ message: Span<UInt8>, _ kind: PayloadKind, toEach targets: [UInt32])
   /// Reads no more from a connection: its sender is faster than the broker. What was read and not yet understood waits.
   func pauseReading(_ target: UInt32)
   /// Reads again, not inside this call.
   func resumeReading(_ target: UInt32)
   /// Closes a connection after what it was given. The session's end comes back as `Hub.close`, not inside this call.
   func close(_ target: UInt32, code: UInt16, reason: StaticString)
+}
+
+extension Delivery {
+  public func send(_ message: Span<UInt8>, _ kind: PayloadKind, toEach targets: [UInt32]) {
+    for target in targets { send(message, kind, to: target) }
+  }
 }

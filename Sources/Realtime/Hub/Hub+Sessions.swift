@@ -172,8 +172,11 @@ extension Hub {
   func sendToEverySession(except origin: SlabID? = nil, _ write: (inout [UInt8]) -> Void) {
     var text: [UInt8] = []
     write(&text)
+    var targets: [UInt32] = []
+    targets.reserveCapacity(sessions.count)
     for index in 0..<sessions.end where sessions.isOccupied(index) && index != origin?.index {
-      delivery?.send(text.span, .text, to: sessions[index].target)
+      targets.append(sessions[index].target)
     }
+    delivery?.send(text.span, .text, toEach: targets)
   }
 }

@@ -22,6 +22,8 @@ public final class RoomBatch {
   public private(set) var entries: [Entry] = []
   /// Whether any entry has an `origin` to leave out.
   public private(set) var hasOrigins = false
+  /// Changes with the contents: two looks at one batch with the same revision see the same messages.
+  public private(set) var revision: UInt64 = 0
   /// Whether it is for the room's own members only, and not for those who hear the room through a wildcard.
   var isForMembersOnly = false
   /// The room's epoch, for forms that carry positions; nil before its first message.
@@ -36,6 +38,7 @@ public final class RoomBatch {
     _ kind: PayloadKind, offset: UInt64, origin: SlabID?, acceptedAt: UInt64, _ write: (inout [UInt8]) -> Void
   ) {
     write(&bytes)
+    revision &+= 1
     entries.append(Entry(end: bytes.count, kind: kind, offset: offset, origin: origin, acceptedAt: acceptedAt))
     if origin != nil { hasOrigins = true }
   }
@@ -71,5 +74,6 @@ public final class RoomBatch {
     bytes.removeAll(keepingCapacity: true)
     entries.removeAll(keepingCapacity: true)
     hasOrigins = false
+    revision &+= 1
   }
 }

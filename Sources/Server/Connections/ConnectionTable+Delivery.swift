@@ -7,8 +7,9 @@ import WebSocketCore
 
 extension ConnectionTable: Delivery {
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool) {
-    let block = frame(batch, form, without: nil)
-    mark(batch, true)
+    let framed = framings.frames(of: batch, form, compression)
+    let block = framed.block
+    if batch.hasOrigins { origins.fill(from: batch) }
     // A member with an empty queue gets it by a send of its own, if nothing else of this tick can be for it. With several
     // rooms in the tick, a member of more than one gets all of its blocks in one send at the end of the tick.
     let isAlone = hub.isDeliveringAlone
@@ -20,15 +21,16 @@ extension ConnectionTable: Delivery {
       // A connection may have begun to close in this very fan-out, as a slow consumer: nothing follows its close frame.
       guard connections.isOccupied(member.target), connections[member.target].stage == .websocket else { continue }
       settle(member.target)
-      if batch.hasOrigins, isOrigin(member.session) {
-        deliverToOrigin(batch, form, member, sparing: sparing)
+      if batch.hasOrigins, origins.contains(member.session) {
+        let rest = framed.without(origins.entries(of: member.session))
+        if !rest.isEmpty { queue(rest, for: member.target, sparing: sparing) }
       } else if isAlone || connections[member.target].rosterCount == 1, connections[member.target].outbox.isEmpty {
         if !postpone(block, &posted, to: member.target) { sendNow(block, to: member.target) }
       } else {
         queue(block, for: member.target, sparing: sparing)
       }
     }
-    mark(batch, false)
+    if batch.hasOrigins { origins.empty(of: batch) }
     if sparing || !isTickEnding { submitSends() }
     if sparing { tellWhoIsBehind() }
     count(batch, members: roster.count)
@@ -58,51 +60,12 @@ extension ConnectionTable: Delivery {
     }
   }
 
-  /// Frames the batch in one form: RFC 6455, or RFC 7692 with every message compressed once for all.
-  private func frame(_ batch: RoomBatch, _ form: DeliveryForm, without origin: UInt32?) -> [UInt8] {
-    var block: [UInt8] = []
-    block.reserveCapacity(batch.bytes.count + 10 * batch.entries.count)
-    var start = 0
-    let bytes = batch.bytes
-    for entry in batch.entries {
-      let payload = bytes.span.extracting(start..<entry.end)
-      start = entry.end
-      if let origin, entry.origin?.index == origin { continue }
-      let opcode: Opcode = entry.kind == .text ? .text : .binary
-      if form == .deflated, let small = compression.deflate(payload, windowBits: MessageCompression.sharedWindowBits) {
-        FrameWriter.appendFrame(opcode, rsv1: true, payload: small.span, to: &block)
-      } else {
-        FrameWriter.appendFrame(opcode, payload: payload, to: &block)
-      }
-    }
-    return block
-  }
-
-  /// The sender of a message in the batch gets the batch without it.
-  private func deliverToOrigin(_ batch: RoomBatch, _ form: DeliveryForm, _ member: RosterEntry, sparing: Bool) {
-    // Its own message is all there is.
-    if batch.entries.count == 1 { return }
-    let block = frame(batch, form, without: member.session)
-    if !block.isEmpty { queue(block, for: member.target, sparing: sparing) }
-  }
-
   private func queue(_ block: [UInt8], for index: UInt32, sparing: Bool) {
     settle(index)
     connections[index].outbox.push(block)
     markDirty(index)
     // Whoever is in the roster although the hub knows it to be behind is not spared here.
     if sparing, !connections[index].isBehind { relieve(index) } else { limitQueue(index) }
-  }
-
-  private func isOrigin(_ session: UInt32) -> Bool { Int(session) < isOrigin.count && isOrigin[Int(session)] }
-
-  private func mark(_ batch: RoomBatch, _ value: Bool) {
-    guard batch.hasOrigins else { return }
-    for case let origin? in batch.entries.lazy.map(\.origin) {
-      let missing = Int(origin.index) + 1 - isOrigin.count
-      if missing > 0 { isOrigin.append(contentsOf: repeatElement(false, count: max(missing, isOrigin.count))) }
-      isOrigin[Int(origin.index)] = value
-    }
   }
 
   private func count(_ batch: RoomBatch, members: Int) {
@@ -121,6 +84,21 @@ extension ConnectionTable: Delivery {
     guard connections.isOccupied(target), connections[target].stage == .websocket else { return }
     appendMessage(kind == .text ? .text : .binary, message, to: target)
     limitQueue(target)
+  }
+
+  func send(_ message: Span<UInt8>, _ kind: PayloadKind, toEach targets: [UInt32]) {
+    let opcode: Opcode = kind == .text ? .text : .binary
+    // One block for each window size, 0 for those without compression: shared by all, as a room's is.
+    var blocks = [[UInt8]?](repeating: nil, count: 16)
+    for target in targets where connections.isOccupied(target) && connections[target].stage == .websocket {
+      let windowBits = connections[target].deflateBits
+      let block = blocks[Int(windowBits)] ?? compression.frame(opcode, message, windowBits: windowBits)
+      blocks[Int(windowBits)] = block
+      settle(target)
+      connections[target].outbox.push(block)
+      markDirty(target)
+      limitQueue(target)
+    }
   }
 
   func close(_ target: UInt32, code: UInt16, reason: StaticString) {

@@ -54,8 +54,9 @@ final class ConnectionTable: EventHandler, TickParticipant {
   /// Sessions whose connection is closing, and sockets that failed: ended at the end of the tick.
   var ending: [SlabID] = []
   var failed: [SlabID] = []
-  /// Sessions that shall not hear their own message, marked during one fan-out only.
-  var isOrigin: [Bool] = []
+  /// Who sent what of the batch at hand, filled during one fan-out only.
+  var origins = OriginIndex()
+  var framings = FramingCache()
   /// Connections found full by the fan-out at hand.
   var stuck: [UInt32] = []
   /// Connections that may be read again from the end of this tick, and what was read of those that may not.
@@ -166,7 +167,8 @@ final class ConnectionTable: EventHandler, TickParticipant {
     connections.shrink()
     wheel.shrink()
     tally.shrink()
-    isOrigin = []
+    origins.shrink()
+    framings.shrink()
     if dirty.isEmpty { dirty = [] }
   }
 

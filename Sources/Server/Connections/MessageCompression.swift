@@ -1,4 +1,5 @@
 import Compression
+import WebSocketCore
 
 /// The node's compressors: one for all connections of a window size, made when first needed.
 /// Confined to the thread that created it.
@@ -9,6 +10,8 @@ final class MessageCompression {
 
   let inflater = MessageInflater()
   private var deflaters = [MessageDeflater?](repeating: nil, count: 16)
+  /// Payloads that were compressed, those among them that did not become shorter.
+  private(set) var deflatedCount: UInt64 = 0
 
   /// Returns the compressed payload, or nil when it should go as it is.
   ///
@@ -17,6 +20,18 @@ final class MessageCompression {
     guard windowBits >= 9, payload.count >= MessageDeflater.payloadBytesMin else { return nil }
     let deflater = deflaters[Int(windowBits)] ?? MessageDeflater(windowBits: Int32(windowBits))
     deflaters[Int(windowBits)] = deflater
+    deflatedCount += 1
     return deflater.deflate(payload)
+  }
+
+  /// Returns one message as a frame, compressed when it is worth it.
+  func frame(_ opcode: Opcode, _ payload: Span<UInt8>, windowBits: UInt8) -> [UInt8] {
+    var frame: [UInt8] = []
+    if let small = deflate(payload, windowBits: windowBits) {
+      FrameWriter.appendFrame(opcode, rsv1: true, payload: small.span, to: &frame)
+    } else {
+      FrameWriter.appendFrame(opcode, payload: payload, to: &frame)
+    }
+    return frame
   }
 }
