@@ -61,7 +61,6 @@ extension Hub {
 
   func makeRoom(_ name: Span<UInt8>) -> Room {
     let room = Room(name: [UInt8](copying: name), rule: configuration.rules.rule(for: name))
-    room.wildcards = wildcards.matching(name)
     rooms.insert(room)
     counters.rooms = rooms.count
     return room

@@ -38,7 +38,7 @@ extension Hub {
   }
 
   private func tell(_ room: Room, hasJoined: Bool, _ userJSON: Span<UInt8>, except origin: SlabID?) {
-    let batch = openBatch(of: room, membersOnly: !room.wildcards.isEmpty)
+    let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
     batch.append(.text, offset: 0, origin: origin, acceptedAt: 0) {
       Push.presenceChange(joined: hasJoined, roomJSON: room.nameJSON, userJSON: userJSON, to: &$0)
     }

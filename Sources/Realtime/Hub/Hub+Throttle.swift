@@ -4,7 +4,7 @@ extension Hub {
   /// Holds a room's next flush back until its interval has passed. Whoever joins meanwhile waits with it, because a
   /// place in the stream can be given only where a flush ends.
   func pace(_ room: Room) {
-    guard receiverCount(room) > 0 || !room.wildcards.isEmpty else { return }
+    guard receiverCount(room) > 0 || !wildcards(of: room).isEmpty else { return }
     room.isPaced = true
     after(room.rule.throttleMilliseconds) { [weak self] in
       room.isPaced = false

@@ -71,15 +71,23 @@ extension Hub {
   private func makeWildcard(_ name: Span<UInt8>) -> Wildcard? {
     guard wildcards.byName.count < configuration.wildcardsMax else { return nil }
     let wildcard = Wildcard(name: [UInt8](copying: name))
-    wildcards.byName.insert(wildcard)
-    rooms.forEach { room in
-      let name = room.name
-      guard wildcard.matches(name.span) else { return }
-      // What it has gathered is for its members, and may hold their notices.
-      deliverBatch(of: room)
-      room.wildcards.append(wildcard)
-    }
+    wildcards.insert(wildcard)
     return wildcard
+  }
+
+  /// The wildcards that match a room's name. They are looked for once after each change of the node's wildcards.
+  func wildcards(of room: Room) -> [Wildcard] {
+    if room.wildcardsRevision != wildcards.revision { findWildcards(of: room) }
+    return room.wildcards
+  }
+
+  private func findWildcards(of room: Room) {
+    let name = room.name
+    let matching = wildcards.matching(name.span)
+    // What the room has gathered is for those who heard it when that came, and may hold notices for its members only.
+    if room.batch != nil, !matching.elementsEqual(room.wildcards, by: ===) { deliverBatch(of: room) }
+    room.wildcards = matching
+    room.wildcardsRevision = wildcards.revision
   }
 
   private func subscribe(_ wildcard: Wildcard) {
@@ -157,14 +165,16 @@ extension Hub {
   }
 
   private func end(_ wildcard: Wildcard) {
-    wildcards.byName.remove(wildcard.name)
+    wildcards.remove(wildcard)
     broker.unsubscribe(prefix: wildcard.prefix)
-    var unused: [Room] = []
-    rooms.forEach { room in
-      room.wildcards.removeAll { $0 === wildcard }
-      if room.wildcards.isEmpty, room.subscriberCount == 0 { unused.append(room) }
+  }
+
+  /// Ends the rooms that only wildcards kept and that none keeps any more: what is published there does not come here.
+  /// A room that still lingers behind its last member is heard by its own channel, and is ended with its time.
+  private func endUnheardRooms() {
+    for room in wildcards.heardRooms.map(\.room) where room.subscriberCount == 0 && !room.isSubscribed && isKnown(room) {
+      if room.joinsWaiting.isEmpty, wildcards(of: room).isEmpty { end(room) }
     }
-    for room in unused { end(room) }
   }
 
   // MARK: Rooms that are heard without having been joined
@@ -182,7 +192,7 @@ extension Hub {
   /// Begins the stream of a room with a message that came before anyone here had entered it, if wildcards hear the room:
   /// their members are owed this message, whatever position the room is entered at.
   func beginHeardStream(of room: Room, with position: Position) {
-    guard room.phase != .recovering, !room.wildcards.isEmpty else { return }
+    guard room.phase != .recovering, !wildcards(of: room).isEmpty else { return }
     room.stream = RoomStream(at: Position(epoch: position.epoch, offset: max(position.offset, 1) - 1))
     room.phase = .live
     room.mustCompare = false
@@ -193,7 +203,9 @@ extension Hub {
   func expireWildcards(at now: UInt64) {
     let due = wildcards.lingering.prefix { $0.deadline <= now }
     wildcards.lingering.removeFirst(due.count)
+    let revision = wildcards.revision
     for (_, wildcard) in due where wildcard.memberCount == 0 && isKnown(wildcard) { end(wildcard) }
+    if wildcards.revision != revision { endUnheardRooms() }
     let heard = wildcards.heardRooms.prefix { $0.deadline <= now }
     wildcards.heardRooms.removeFirst(heard.count)
     for entry in heard { look(at: entry) }
@@ -289,7 +301,7 @@ extension Hub {
       text.append(contentsOf: wildcard.nameJSON)
       text.append(UInt8(ascii: "}"))
       for form in DeliveryForm.allCases {
-        for entry in wildcard.rosters[form: form] { delivery?.send(text.span, .text, to: entry.target) }
+        delivery?.send(text.span, .text, toEach: wildcard.rosters[form: form].map(\.target))
       }
     }
   }

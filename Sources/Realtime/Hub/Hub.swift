@@ -197,6 +197,7 @@ extension Hub {
   /// - Parameter membersOnly: whether what follows is not for those who hear the room through a wildcard. A batch is for
   ///   one audience, so the one before is delivered when it was for the other.
   func openBatch(of room: Room, membersOnly: Bool = false) -> RoomBatch {
+    if room.wildcardsRevision != wildcards.revision { _ = wildcards(of: room) }
     if let batch = room.batch {
       if batch.isForMembersOnly == membersOnly { return batch }
       if room.wildcards.isEmpty {
@@ -278,7 +279,7 @@ extension Hub {
       let room = lingering[ended].room
       ended += 1
       guard room.subscriberCount == 0, isKnown(room) else { continue }
-      if room.wildcards.isEmpty { end(room) } else { keepForWildcards(room) }
+      if wildcards(of: room).isEmpty { end(room) } else { keepForWildcards(room) }
     }
     lingering.removeFirst(ended)
     expireWildcards(at: now)

@@ -58,8 +58,10 @@ final class Room: Named {
   var mustCompare = false
   /// Whether `attendance` is being read. Notices of that time are held.
   var isReadingAttendance = false
-  /// The wildcards of this node that match its name.
+  /// The wildcards of this node that matched its name at `wildcardsRevision`; `Hub.wildcards(of:)` brings it up to date.
   var wildcards: [Wildcard] = []
+  /// The revision of the hub's wildcards at which `wildcards` was found.
+  var wildcardsRevision: UInt32 = 0
   /// Meaningful once the phase is past `entering`.
   var stream: RoomStream?
   /// What the stream's epoch continues; nil while history was not read.

@@ -3,7 +3,8 @@ import JSONCore
 /// A name that ends in `*`, and the connections of this node that hear every room whose name begins with the rest.
 ///
 /// They stand in no room's roster: a wildcard has one roster, which each matching room's batches are given to as well.
-/// So a join costs the same however many rooms match, and a message is matched against no pattern.
+/// So a join costs the same however many rooms match, and a message is matched against no pattern: a room is, once after
+/// each change of the node's wildcards.
 /// Confined to the loop that created its hub.
 final class Wildcard: Named {
   enum Phase {
@@ -64,7 +65,10 @@ struct WildcardTable {
     let room: Room
   }
 
-  var byName = NameTable<Wildcard>()
+  private(set) var byName = NameTable<Wildcard>()
+  /// Changes whenever a wildcard begins or ends. A room compares its name with the wildcards when it is used for the
+  /// first time after that: so a wildcard costs the same to make however many rooms the node has.
+  private(set) var revision: UInt32 = 0
   /// By the session's place in its slab: few sessions have any, so the others pay nothing.
   var memberships: [UInt32: [Membership]] = [:]
   /// Wildcards without members, in the order in which their time is up.
@@ -73,6 +77,16 @@ struct WildcardTable {
   var heardRooms: [HeardRoom] = []
   /// Which sessions a batch has reached already; all false between deliveries. Grows to the number of sessions.
   var isReached: [Bool] = []
+
+  mutating func insert(_ wildcard: Wildcard) {
+    byName.insert(wildcard)
+    revision &+= 1
+  }
+
+  mutating func remove(_ wildcard: Wildcard) {
+    byName.remove(wildcard.name)
+    revision &+= 1
+  }
 
   var isEmpty: Bool { byName.count == 0 }
 

@@ -225,4 +225,44 @@ struct WildcardTests {
     bench.hub.expire()
     #expect(bench.broker.prefixes == [Array("n".utf8)])
   }
+
+  @Test("a wildcard joined in the middle of a tick gets what comes after it, and nothing that was gathered before")
+  func middleOfTick() throws {
+    let bench = HubBench()
+    let (ann, bob) = (bench.open("ann"), bench.open("bob"))
+    bob.join("news:a")
+    _ = bob.take()
+    try bench.broker.publishElsewhere("news:a", "\"n\":1")
+    let join = Array(#"{"type":"join","room":"news:*"}"#.utf8)
+    bench.hub.receive(text: join.span, from: ann.session)
+    bench.exchangeAll()
+    try bench.broker.publishElsewhere("news:a", "\"n\":2")
+    bench.settle()
+    #expect(messages(ann) == ["news:a@2"])
+    #expect(messages(bob) == ["news:a@1", "news:a@2"])
+  }
+
+  @Test("rooms that only a wildcard kept end with it, and those that another hears or somebody is in stay")
+  func endsWithWildcard() throws {
+    let bench = HubBench()
+    let (ann, bob, eve) = (bench.open("ann"), bench.open("bob"), bench.open("eve"))
+    ann.join("news:*")
+    eve.join("news:sport:*")
+    bob.join("news:b")
+    for room in ["news:a", "news:b", "news:sport:c"] { try bench.broker.publishElsewhere(room, "\"n\":1") }
+    bench.settle()
+    #expect(bench.hub.rooms.count == 3)
+    ann.send(#"{"type":"leave","room":"news:*"}"#)
+    bench.clock.milliseconds += Limits.roomLingerMilliseconds
+    bench.hub.expire()
+    var left: [String] = []
+    bench.hub.rooms.forEach { left.append(String(decoding: $0.name, as: UTF8.self)) }
+    #expect(left.sorted() == ["news:b", "news:sport:c"])
+    // A wildcard of the same name is another one: rooms find it.
+    ann.join("news:*")
+    try bench.broker.publishElsewhere("news:sport:c", "\"n\":2")
+    bench.settle()
+    #expect(messages(ann) == ["news:sport:c@2"])
+    #expect(messages(eve) == ["news:sport:c@1", "news:sport:c@2"])
+  }
 }

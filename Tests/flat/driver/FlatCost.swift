@@ -2,7 +2,8 @@ import Realtime
 
 /// Drives a hub over the embedded broker, without sockets, so that a profiler can count what an operation costs.
 ///
-///     flatcost fanout MEMBERS TIMES | join MEMBERS TIMES | tick ROOMS TIMES | idle CONNECTIONS TIMES
+///     flatcost fanout MEMBERS TIMES | join MEMBERS TIMES | tick ROOMS TIMES | idle CONNECTIONS TIMES |
+///     wildcard ROOMS TIMES
 ///
 /// What comes before is not to be counted: only what `measured` does is (callgrind's `--toggle-collect`).
 @main
@@ -10,7 +11,7 @@ enum FlatCost {
   static func main() {
     let words = CommandLine.arguments
     guard words.count == 4, let size = Int(words[2]), let times = Int(words[3]), size >= 0, times >= 0 else {
-      fatalError("usage: flatcost fanout|join|tick|idle SIZE TIMES")
+      fatalError("usage: flatcost fanout|join|tick|idle|wildcard SIZE TIMES")
     }
     let bench = Bench()
     switch words[1] {
@@ -18,6 +19,7 @@ enum FlatCost {
     case "join": bench.joinAndLeave(members: size, times: times)
     case "tick": bench.tick(idleRooms: size, times: times)
     case "idle": bench.publish(besideIdle: size, times: times)
+    case "wildcard": bench.comeAndGo(wildcardsBeside: size, times: times)
     default: fatalError("no such cost: \(words[1])")
     }
     // Read at the end, so that no delivery can be optimised away.
@@ -31,15 +33,16 @@ private final class Bench: Delivery {
   private(set) var sentCount = 0
   private let hub: Hub
   private let broker: EmbeddedBroker
+  private let clock: StillClock
   private var nextTarget: UInt32 = 0
 
   init() {
     let node = Array("n1".utf8)
-    // Stands still, so that no run depends on how long it takes.
-    let clock: () -> UInt64 = { 1_700_000_000_000 }
+    let clock = StillClock()
+    self.clock = clock
     broker = EmbeddedBroker(
-      nodeID: node, historySize: 100, historyMilliseconds: 300_000, epochSeed: 1, clock: clock)
-    hub = Hub(HubConfiguration(nodeID: node), broker: broker, clock: clock)
+      nodeID: node, historySize: 100, historyMilliseconds: 300_000, epochSeed: 1, clock: { clock.milliseconds })
+    hub = Hub(HubConfiguration(nodeID: node), broker: broker, clock: { clock.milliseconds })
     hub.delivery = self
   }
 
@@ -63,11 +66,27 @@ private final class Bench: Delivery {
 
   /// One session keeps a hundred rooms at most, so as not to measure its own limit.
   func tick(idleRooms: Int, times: Int) {
+    fill(idleRooms: idleRooms)
+    publishBetweenTwo(times: times)
+  }
+
+  /// A wildcard that matches every room begins and ends.
+  func comeAndGo(wildcardsBeside idleRooms: Int, times: Int) {
+    fill(idleRooms: idleRooms)
+    let guest = open("guest")
+    measured(times) {
+      send(#"{"type":"join","room":"idle*"}"#, from: guest)
+      send(#"{"type":"leave","room":"idle*"}"#, from: guest)
+      clock.milliseconds += 60_000
+      hub.expire()
+    }
+  }
+
+  private func fill(idleRooms: Int) {
     for index in stride(from: 0, to: idleRooms, by: 100) {
       let session = open("u\(index)")
       for room in index..<min(index + 100, idleRooms) { send(#"{"type":"join","room":"idle\#(room)"}"#, from: session) }
     }
-    publishBetweenTwo(times: times)
   }
 
   func publish(besideIdle connections: Int, times: Int) {
@@ -132,6 +151,11 @@ private final class Bench: Delivery {
   func pauseReading(_ target: UInt32) {}
   func resumeReading(_ target: UInt32) {}
   func close(_ target: UInt32, code: UInt16, reason: StaticString) {}
+}
+
+/// Moves only when it is moved, so that no run depends on how long it takes.
+private final class StillClock {
+  var milliseconds: UInt64 = 1_700_000_000_000
 }
 
 /// The function whose instructions are counted, by its name.
