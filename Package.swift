@@ -53,15 +53,22 @@ let package = Package(
         "AddressCore", "Tokens", "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
+    .target(name: "ClientCore", dependencies: ["HTTPCore", "JSONCore", "LoopCore"], swiftSettings: strict),
     .target(
       name: "Commands",
-      dependencies: ["Settings", "JSONCore", "LoopCore", "WebSocketCore", "HTTPCore", "Transfers", "CCurl"],
+      dependencies: [
+        "ClientCore", "Settings", "JSONCore", "LoopCore", "WebSocketCore", "HTTPCore", "Transfers", "CCurl",
+      ],
       swiftSettings: strict),
     .target(
       name: "Bench",
-      dependencies: ["WebSocketCore", "Compression", "LoopCore", "HTTPCore", "JSONCore", "Settings", "CSystem"],
+      dependencies: [
+        "ClientCore", "WebSocketCore", "Compression", "LoopCore", "HTTPCore", "JSONCore", "Settings", "Transfers",
+        "CCurl", "CSystem",
+      ],
       swiftSettings: strict),
-    .executableTarget(name: "roost", dependencies: ["Server", "Commands", "Bench"], swiftSettings: strict),
+    .executableTarget(
+      name: "roost", dependencies: ["Server", "Commands", "Bench", "ClientCore", "JSONCore"], swiftSettings: strict),
 
     // Real processes and sockets for tests; no product.
     .target(
@@ -105,11 +112,15 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: strict),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore", "Randomness"], swiftSettings: strict),
-    .testTarget(name: "BenchTests", dependencies: ["Bench", "Settings", "LoopCore"], swiftSettings: strict),
+    .testTarget(
+      name: "ClientCoreTests", dependencies: ["ClientCore", "HTTPCore", "LoopCore"], swiftSettings: strict),
+    .testTarget(
+      name: "BenchTests", dependencies: ["Bench", "ClientCore", "Settings", "LoopCore"], swiftSettings: strict),
     .testTarget(
       name: "WebSocketCoreTests", dependencies: ["WebSocketCore", "JSONCore", "Randomness"], swiftSettings: strict),
     .testTarget(
-      name: "CommandsTests", dependencies: ["Commands", "JSONCore", "LoopCore", "roost"], swiftSettings: strict),
+      name: "CommandsTests", dependencies: ["Commands", "ClientCore", "JSONCore", "LoopCore", "TestSupport", "roost"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

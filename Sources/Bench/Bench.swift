@@ -1,16 +1,13 @@
+import ClientCore
 import Glibc
+import JSONCore
 import LoopCore
 import Settings
 
 /// The load generator: `roost bench`.
 public enum Bench {
-  /// Exit statuses: 1 for a server that lost, repeated or reordered messages, the rest as in sysexits.h.
-  private enum Exit {
-    static let faulty: Int32 = 1
-    static let usage: Int32 = 64
-    static let unavailable: Int32 = 69
-    static let software: Int32 = 70
-  }
+  /// EX_SOFTWARE: a fault of the load generator itself.
+  private static let softwareFault: Int32 = 70
 
   private static let usage = """
     Usage: roost bench echo|fanout|rooms|idle|connect|raw [OPTIONS]
@@ -21,11 +18,11 @@ public enum Bench {
 
   /// Runs `roost bench`; `arguments` begin behind `bench`. Returns the exit status.
   ///
-  /// Nothing is read from the environment: what a measurement ran with stands on its command line.
+  /// Of the environment only ROOST_URL counts: what a measurement ran with stands on its command line.
   public static func run(arguments: [String], environment: [String: String]) -> Int32 {
     guard let word = arguments.first, word != "--help", word != "-h" else {
       write(usage, to: arguments.isEmpty ? 2 : 1)
-      return arguments.isEmpty ? Exit.usage : 0
+      return arguments.isEmpty ? ExitStatus.usage : 0
     }
     do {
       guard let scenario = Scenario(rawValue: word) else {
@@ -34,21 +31,24 @@ public enum Bench {
       }
       let rest = Array(arguments.dropFirst())
       switch try BenchSettings.table(scenario).parse(
-        arguments: rest, environment: [:], defaults: BenchSettings())
+        arguments: rest, environment: environment, defaults: BenchSettings())
       {
       case .help(let text): write(text, to: 1)
       case .version: write("roost bench\n", to: 1)
       case .run(var settings, _):
         try settings.resolve(scenario)
+        if scenario != .raw { try settings.lookUpHosts() }
         return try run(scenario, settings)
       }
       return 0
     } catch let error as SettingsError {
-      return fail(Exit.usage, error.message)
+      return fail(ExitStatus.usage, error.message)
+    } catch let failure as CommandFailure {
+      return fail(failure.status, failure.message)
     } catch let error as SystemError {
-      return fail(Exit.unavailable, error.description)
+      return fail(ExitStatus.unavailable, error.description)
     } catch {
-      return fail(Exit.software, "\(error)")
+      return fail(softwareFault, "\(error)")
     }
   }
 
@@ -58,7 +58,7 @@ public enum Bench {
     if scenario == .raw { return try RawServer.run(port: UInt16(settings.port)) }
     let loop = try EventLoop()
     var outcome = Outcome(scenario: scenario, settings: settings, unit: "deliveries")
-    let failure: String?
+    let failure: CommandFailure?
     switch scenario {
     case .fanout, .rooms, .raw:
       let load = RoomsLoad(settings, loop: loop)
@@ -80,16 +80,16 @@ public enum Bench {
       outcome.memory = load.memory
       outcome.openingSeconds = load.openingSeconds
     }
-    if let failure { return fail(Exit.unavailable, failure) }
+    if let failure { return fail(failure.status, failure.message) }
     write(settings.isJSON ? outcome.json() : outcome.table(), to: 1)
-    return outcome.isClean ? 0 : Exit.faulty
+    return outcome.isClean ? 0 : ExitStatus.faulty
   }
 
   /// Runs a load to its end; returns what ended it before its time.
   static func drive(
     _ load: any Load, _ loop: EventLoop, _ settings: BenchSettings, isRingAllowed: Bool = true,
     _ give: (Generator) -> Void
-  ) -> String? {
+  ) -> CommandFailure? {
     let generator = Generator(loop, load, isCompressed: settings.isCompressed, isRingAllowed: isRingAllowed)
     give(generator)
     generator.openAll(concurrency: settings.concurrency)
@@ -107,7 +107,7 @@ public enum Bench {
   }
 
   private static func fail(_ status: Int32, _ message: String) -> Int32 {
-    write("roost: \(message)\n", to: 2)
+    write("roost: \(TerminalText.line(message))\n", to: 2)
     return status
   }
 

@@ -1,8 +1,9 @@
+import ClientCore
 import Settings
 
 /// What a run of the load generator was asked to do.
 struct BenchSettings: Sendable {
-  var url: String?
+  var url = ServerURL.local.text
   /// Publishers connect to the first, members to the last.
   var urls: [String] = []
   var dialect = Dialect.roost
@@ -28,22 +29,28 @@ struct BenchSettings: Sendable {
   var isJSON = false
 
   /// Where publishers and members connect, once the options were read.
-  private(set) var publisherURL = ServerURL.none
-  private(set) var memberURL = ServerURL.none
+  private(set) var publisherURL = Destination.local
+  private(set) var memberURL = Destination.local
   /// Connections to open, publishers aside.
   private(set) var connections = 0
   private(set) var rooms = 1
   private(set) var membersPerRoom = 1
 
+  /// Looks up the names of the hosts; waits for the answers.
+  mutating func lookUpHosts() throws(CommandFailure) {
+    try publisherURL.lookUp()
+    try memberURL.lookUp()
+  }
+
   /// Works out what the options mean together, and parses the URLs.
   mutating func resolve(_ scenario: Scenario) throws(SettingsError) {
-    let texts = urls.isEmpty ? [url].compactMap(\.self) : urls
     guard scenario != .raw else { return }
+    let texts = urls.isEmpty ? [url] : urls
     guard let first = texts.first, let last = texts.last, texts.count <= 2 else {
-      throw SettingsError(message: "roost bench \(scenario.rawValue) needs --url ws://…, or two --urls")
+      throw SettingsError(message: "--urls: \(texts.count) addresses; expected two, the publishers' and the members'")
     }
-    publisherURL = try ServerURL(parsing: first)
-    memberURL = try ServerURL(parsing: last)
+    publisherURL = try Destination(parsing: first, scenario, dialect)
+    memberURL = try Destination(parsing: last, scenario, dialect)
     rooms = roomsAsked ?? (scenario == .rooms ? 100 : 1)
     let connectionsByDefault =
       switch scenario {
@@ -92,10 +99,11 @@ extension BenchSettings {
   static func table(_ scenario: Scenario) -> OptionTable<BenchSettings> {
     OptionTable(
       command: "roost bench \(scenario.rawValue)", usage: "[OPTIONS]", summary: scenario.summary,
+      // What a measurement ran with stands on its command line, but for where, which all commands share.
       options: (scenario == .raw ? rawOptions : Option.group("Whom", whom) + Option.group("What", what))
-        .map { $0.from(.argumentsOnly) },
+        .map { $0.from($0.key == "url" ? .argumentsAndEnvironment : .argumentsOnly) },
       footer: scenario == .raw
-        ? "" : "Ends with status 1 when a message was lost, came twice or out of order, 69 when the server failed.")
+        ? "" : "Ends with status 1 when a message was lost, came twice or out of order; otherwise as all commands do.")
   }
 
   private static var rawOptions: [Option<BenchSettings>] {
@@ -104,8 +112,12 @@ extension BenchSettings {
 
   private static var whom: [Option<BenchSettings>] {
     [
-      .text("url", \.url, "URL", "where to connect, such as ws://127.0.0.1:8080/ws"),
-      .list("urls", \.urls, "URL,URL", "publishers connect to the first, members to the second"),
+      .text(
+        "url", \.url, "URL", "where to connect, http(s):// or ws(s):// (environment: ROOST_URL)",
+        problem: ServerURL.problem),
+      .list(
+        "urls", \.urls, "URL,URL", "publishers connect to the first, members to the second",
+        whenUnset: "--url for both", problem: ServerURL.problem),
       .choice("dialect", \.dialect, "how the server is spoken to"),
       .list("pid", \.processes, "PID,…", "processes of the server, for its CPU time and memory") { text in
         Quantity.integer(text).map { $0 > 0 } == true ? nil : "is not a process id"

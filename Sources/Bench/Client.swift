@@ -1,4 +1,5 @@
 import HTTPCore
+import LoopCore
 import WebSocketCore
 
 /// One connection of the generator.
@@ -6,6 +7,8 @@ struct Client {
   enum Stage: UInt8 {
     case vacant
     case connecting
+    /// The TLS handshake is under way.
+    case securing
     case upgrading
     case open
     /// A close frame was sent; the server's is awaited (RFC 6455 section 7.1.1).
@@ -14,6 +17,8 @@ struct Client {
 
   var socket: Int32 = -1
   var stage = Stage.vacant
+  /// Nil without TLS.
+  var tls: TLSSession?
   var isDirty = false
   var wantsWrite = false
   /// Whether its bytes come through the ring, not by readiness.

@@ -16,7 +16,7 @@ final class ConnectLoad: Load {
 
   var clientCount: Int { settings.connections }
 
-  func destination(of client: Int) -> (url: ServerURL, target: String) {
+  func destination(of client: Int) -> (url: Destination, target: String) {
     let url = settings.memberURL
     return (url, settings.dialect.target(url, room: "bench", user: "bench-\(client)"))
   }

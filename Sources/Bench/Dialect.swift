@@ -11,7 +11,7 @@ enum Dialect: String, CaseIterable, Sendable {
   var hasWelcome: Bool { self == .roost }
 
   /// Returns the request target of a connection for one room.
-  func target(_ url: ServerURL, room: String, user: String) -> String {
+  func target(_ url: Destination, room: String, user: String) -> String {
     switch self {
     case .roost: url.target(adding: "user", user)
     case .nchan: url.target(adding: "channel", room)

@@ -34,7 +34,7 @@ final class EchoLoad: Load {
 
   var clientCount: Int { settings.connections }
 
-  func destination(of client: Int) -> (url: ServerURL, target: String) {
+  func destination(of client: Int) -> (url: Destination, target: String) {
     (settings.memberURL, settings.memberURL.target)
   }
 

@@ -1,25 +1,48 @@
+import ClientCore
 import HTTPCore
 import LoopCore
 import WebSocketCore
 
 extension Generator {
-  /// Sends the request once the connection is there.
+  /// One nonce for all connections, that of RFC 6455 section 1.3: nobody is to be kept from replaying a measurement.
+  private static let nonce = Array("the sample nonce".utf8)
+
+  private func handshake(_ index: Int) -> ClientHandshake {
+    let destination = load.destination(of: index).url
+    return ClientHandshake(
+      destination.url, path: destination.path, nonce: Generator.nonce, offer: compression == nil ? .nothing : .deflate)
+  }
+
+  /// Sends the request once the connection is there, or begins TLS first.
   func finishConnecting(_ index: Int) {
+    let code = Socket.pendingError(clients[index].socket)
+    guard code == 0 else { return ended(index, .unreachable(SystemError.text(code))) }
+    guard load.destination(of: index).url.url.isSecure else { return sendRequest(index) }
+    clients[index].stage = .securing
+    clients[index].tls = secure(index)
+    advanceTLS(index)
+  }
+
+  /// Takes the TLS handshake as far as the socket allows.
+  func advanceTLS(_ index: Int) {
+    guard let tls = clients[index].tls else { return }
+    // Safe because init set the handler.
+    func wait(for interest: Readiness) {
+      loop.change(clients[index].socket, to: interest, handler: handler!, token: UInt64(index))
+    }
+    switch tls.handshake() {
+    case .done: sendRequest(index)
+    case .wantsRead: wait(for: .read)
+    case .wantsWrite: wait(for: .write)
+    case .failed: ended(index, tls.certificateProblem.map { .untrusted($0) } ?? .noTLS(tls.failure))
+    }
+  }
+
+  private func sendRequest(_ index: Int) {
     let client = clients + index
-    let code = Socket.pendingError(client.pointee.socket)
-    let (url, target) = load.destination(of: index)
-    guard code == 0 else { return fail("cannot connect to \(url.authority): \(SystemError.text(code))") }
     client.pointee.stage = .upgrading
     client.pointee.answer = ResponseParser(bodyBytesMax: 1 << 16)
-    // The sample key of RFC 6455 section 1.3: its answer is known without hashing.
-    let offer =
-      compression == nil
-      ? "" : "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
-    let request = """
-      GET \(target) HTTP/1.1\r\nHost: \(url.authority)\r\nUpgrade: websocket\r\nConnection: Upgrade\r
-      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\(offer)\r\n
-      """
-    client.pointee.outgoing.append(contentsOf: request.utf8)
+    client.pointee.outgoing.append(contentsOf: handshake(index).request(target: load.destination(of: index).target))
     watch(index)
     markDirty(index)
   }
@@ -33,18 +56,15 @@ extension Generator {
     switch event {
     case .needMore: return false
     case .failed(let reason):
-      fail("connection \(index): the answer to the handshake is not HTTP: \(reason)")
+      fail(.notHTTP("\(reason)"), of: index)
       return false
     case .response(let response):
-      guard response.status == 101,
-        response.headers.combined("Sec-WebSocket-Accept") == Array("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".utf8)
-      else {
-        fail("connection \(index): the handshake was answered with \(response.status)")
+      if let problem = handshake(index).problem(response) {
+        fail(problem, of: index)
         return false
       }
-      let extensions = response.headers.combined("Sec-WebSocket-Extensions") ?? []
-      guard compression == nil || extensions.starts(with: "permessage-deflate".utf8) else {
-        fail("the server does not agree to permessage-deflate")
+      guard compression == nil || ClientHandshake.agreesToDeflate(response) else {
+        fail("the server does not agree to permessage-deflate; measure without --deflate, or switch its compression on")
         return false
       }
       client.pointee.reader = Client.freshReader(deflate: compression != nil)

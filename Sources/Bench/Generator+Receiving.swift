@@ -1,3 +1,4 @@
+import ClientCore
 import LoopCore
 import WebSocketCore
 
@@ -17,18 +18,23 @@ extension Generator {
     // What was dropped since the loop was told has no socket any more.
     guard client.pointee.stage != .vacant else { return }
     if client.pointee.stage == .connecting { return finishConnecting(index) }
+    if client.pointee.stage == .securing { return advanceTLS(index) }
     // Whose bytes come through the ring, of that the ring tells the end as well.
     if client.pointee.isInRing { return flush(index) }
     if readiness.contains(.write) { flush(index) }
     guard !readiness.isDisjoint(with: [.read, .hangUp]), client.pointee.stage != .vacant else { return }
-    switch Socket.receive(client.pointee.socket, into: buffer) {
-    case .bytes(let count):
-      let now = Clock.monotonicNanoseconds()
-      consume(index, UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: now)
-    case .wouldBlock: break
-    case .end: ended(index, "the server closed connection \(index)")
-    case .failed(let code): ended(index, "connection \(index): \(SystemError.text(code))")
-    }
+    // What OpenSSL holds is no event of the socket.
+    repeat {
+      let tls = client.pointee.tls
+      switch tls?.receive(into: buffer) ?? Socket.receive(client.pointee.socket, into: buffer) {
+      case .bytes(let count):
+        let now = Clock.monotonicNanoseconds()
+        consume(index, UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: now)
+      case .wouldBlock: return
+      case .end: return ended(index, .closed)
+      case .failed(let code): return ended(index, .failed(code))
+      }
+    } while client.pointee.tls?.holdsBytes == true && client.pointee.stage != .vacant
   }
 
   // MARK: Through the ring
@@ -71,8 +77,8 @@ extension Generator {
     guard client.pointee.opening == UInt32(tag >> 32), client.pointee.stage != .vacant else { return }
     switch event {
     case .bytes(let bytes): consume(index, bytes, at: now)
-    case .end: ended(index, "the server closed connection \(index)")
-    case .failed(let code): ended(index, "connection \(index): \(SystemError.text(code))")
+    case .end: ended(index, .closed)
+    case .failed(let code): ended(index, .failed(code))
     case .paused: receiveThroughRing(index)
     }
   }

@@ -43,8 +43,10 @@ extension Generator {
     guard client.pointee.sent < client.pointee.outgoing.count else { return finishSending(index) }
     let socket = client.pointee.socket
     // Safe because the bytes are only read during the call.
+    let tls = client.pointee.tls
     let transfer = client.pointee.outgoing.withUnsafeBytes {
-      Socket.send(socket, UnsafeRawBufferPointer(rebasing: $0[client.pointee.sent...]))
+      let rest = UnsafeRawBufferPointer(rebasing: $0[client.pointee.sent...])
+      return tls?.send(rest) ?? Socket.send(socket, rest)
     }
     note(transfer, of: index)
   }
@@ -61,7 +63,7 @@ extension Generator {
       client.pointee.wantsWrite = true
       watch(index)
     case .end: break
-    case .failed(let code): ended(index, "connection \(index): \(SystemError.text(code))")
+    case .failed(let code): ended(index, .failed(code))
     }
   }
 

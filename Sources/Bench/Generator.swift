@@ -1,3 +1,4 @@
+import ClientCore
 import Compression
 import LoopCore
 import WebSocketCore
@@ -26,7 +27,12 @@ final class Generator: EventHandler, TickParticipant {
   let compression: (deflater: MessageDeflater, inflater: MessageInflater)?
   var random = SplitMix(state: Clock.monotonicNanoseconds())
   /// What ended the run before its time.
-  private(set) var failure: String?
+  private(set) var failure: CommandFailure?
+  /// What the certificates of servers are judged by, made for the first connection by TLS.
+  private var trust: TLSClientContext?
+  /// Milliseconds in which at least one connection must have come as far as to be ready while any are being opened.
+  private static let openingMilliseconds = 10_000
+  private var readyCount = 0
   /// Clients that were told to open, and those of them that are not ready yet.
   private var openedCount = 0
   private var pendingCount = 0
@@ -65,6 +71,16 @@ final class Generator: EventHandler, TickParticipant {
   func openAll(concurrency: Int) {
     pendingMax = concurrency
     openMore()
+    watchOpening(since: readyCount)
+  }
+
+  /// Ends the run when a server takes connections and then says nothing.
+  private func watchOpening(since count: Int) {
+    loop.after(milliseconds: Generator.openingMilliseconds) { [weak self] in
+      guard let self, self.openedCount < self.clientCount || self.pendingCount > 0, self.failure == nil else { return }
+      guard self.readyCount == count else { return self.watchOpening(since: self.readyCount) }
+      self.fail(.silent(milliseconds: Generator.openingMilliseconds), of: 0)
+    }
   }
 
   private func openMore() {
@@ -78,6 +94,7 @@ final class Generator: EventHandler, TickParticipant {
   /// Tells that a client is ready to take part.
   func ready(client: Int) {
     pendingCount -= 1
+    readyCount += 1
     openMore()
     if openedCount == clientCount, pendingCount == 0 { load.begin() }
   }
@@ -90,7 +107,7 @@ final class Generator: EventHandler, TickParticipant {
     client.pointee.opening = openings
     client.pointee.startedAt = Clock.monotonicNanoseconds()
     let (url, _) = load.destination(of: index)
-    guard let address = url.address else { return fail("the URL has no address") }
+    guard let address = url.address else { return fail(.unknownHost, of: index) }
     do {
       let socket = try Socket.connect(to: address, from: url.isLoopback ? nextSource() : nil)
       client.pointee.socket = socket
@@ -111,7 +128,9 @@ final class Generator: EventHandler, TickParticipant {
 
   /// Moves the bytes of all open connections through io_uring from now on; without it everything stays as it is.
   func moveTogether() {
-    guard isRingAllowed, receiveRing == nil, let ring = try? ReceiveRing() else { return }
+    // Bytes of TLS go through OpenSSL.
+    let isPlain = (0..<clientCount).allSatisfy { clients[$0].tls == nil }
+    guard isRingAllowed, isPlain, receiveRing == nil, let ring = try? ReceiveRing() else { return }
     // Safe because init set the handler.
     let isWatched: Void? = try? loop.watch(
       ring.wakeDescriptor, for: [.read, .edge], handler: handler!, token: Generator.ringToken)
@@ -139,14 +158,40 @@ final class Generator: EventHandler, TickParticipant {
   func acceptClose(_ index: Int, _ code: CloseCode?) {
     // The server closes first (RFC 6455 section 7.1.1): the end of the bytes is awaited.
     guard clients[index].stage != .closing else { return }
-    fail("the server closed connection \(index) with \(code.map { "\($0.rawValue)" } ?? "no code")")
+    let what = "the server closed connection \(index) with \(code.map { "\($0.rawValue)" } ?? "no code")"
+    switch code {
+    case .notAuthenticated?, .forbidden?:
+      fail(
+        CommandFailure(
+          ExitStatus.noPermission, "\(what); give a token in the query of --url, as ws://HOST/ws?token=JWT"))
+    case .tryAgainLater?, .rateLimited?, .slowConsumer?:
+      fail("\(what): one of its limits was reached; roost serve --help lists them")
+    default: fail(what)
+    }
   }
 
-  func ended(_ index: Int, _ reason: String) {
-    let wasClosing = clients[index].stage == .closing
+  /// Notes that a connection is over, for whatever reason.
+  func ended(_ index: Int, _ problem: ConnectionProblem) {
+    let stage = clients[index].stage
     drop(index)
-    guard wasClosing else { return fail(reason) }
-    load.closed(index)
+    switch stage {
+    case .closing: load.closed(index)
+    case .open: fail("connection \(index): \(problem.reason)")
+    case .vacant, .connecting, .securing, .upgrading: fail(problem, of: index)
+    }
+  }
+
+  /// Begins TLS on a socket that has just connected; nil when it cannot.
+  func secure(_ index: Int) -> TLSSession? {
+    if trust == nil {
+      do throws(TLSError) {
+        trust = try TLSClientContext(authorityPath: nil, certificatePath: nil, keyPath: nil)
+      } catch {
+        fail("\(error.description); check SSL_CERT_FILE")
+      }
+    }
+    let host = load.destination(of: index).url.url.host
+    return trust.flatMap { TLSSession($0, socket: clients[index].socket, host: host) }
   }
 
   /// Closes a socket at once.
@@ -156,11 +201,20 @@ final class Generator: EventHandler, TickParticipant {
     if clients[index].isInRing { Socket.shutDown(clients[index].socket) }
     Socket.close(clients[index].socket)
     clients[index].stage = .vacant
+    clients[index].tls = nil
   }
 
   /// Ends the run: what it measured is worth nothing.
-  func fail(_ reason: String) {
-    if failure == nil { failure = reason }
+  func fail(_ reason: String) { fail(CommandFailure(ExitStatus.unavailable, reason)) }
+
+  /// Ends the run because a connection could not be opened.
+  func fail(_ problem: ConnectionProblem, of index: Int) {
+    let destination = load.destination(of: index).url
+    fail(problem.failure(destination.url, tried: destination.tried, token: nil))
+  }
+
+  private func fail(_ failure: CommandFailure) {
+    if self.failure == nil { self.failure = failure }
     loop.stop()
   }
 

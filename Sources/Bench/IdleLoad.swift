@@ -26,7 +26,7 @@ final class IdleLoad: Load {
 
   var clientCount: Int { settings.connections }
 
-  func destination(of client: Int) -> (url: ServerURL, target: String) {
+  func destination(of client: Int) -> (url: Destination, target: String) {
     let url = settings.memberURL
     return (url, settings.dialect.target(url, room: rooms(of: client)[0], user: "idle-\(client)"))
   }
@@ -38,7 +38,7 @@ final class IdleLoad: Load {
 
   private func residentBytes() -> Int? {
     settings.processes.isEmpty
-      ? MetricsPage.residentBytes(settings.memberURL) : ResidentMemory.bytes(of: settings.processes)
+      ? MetricsPage.residentBytes(settings.memberURL.url) : ResidentMemory.bytes(of: settings.processes)
   }
 
   func opened(_ client: Int) {

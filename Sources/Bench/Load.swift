@@ -5,7 +5,7 @@ protocol Load: AnyObject {
   /// Connections that are open at a time.
   var clientCount: Int { get }
   /// Says where a client connects, and which path and query it asks for.
-  func destination(of client: Int) -> (url: ServerURL, target: String)
+  func destination(of client: Int) -> (url: Destination, target: String)
   /// Tells that the handshake of a client is done.
   func opened(_ client: Int)
   /// Hands over a message. `now` is when its bytes were read, in nanoseconds of the monotonic clock.

@@ -80,7 +80,7 @@ final class RoomsLoad: Load {
   private func room(of client: Int) -> Int { isPublisher(client) ? client - roomCount * members : client / members }
   private func isPublisher(_ client: Int) -> Bool { client >= roomCount * members }
 
-  func destination(of client: Int) -> (url: ServerURL, target: String) {
+  func destination(of client: Int) -> (url: Destination, target: String) {
     let url = isPublisher(client) ? settings.publisherURL : settings.memberURL
     // One user: that each of them entered is not what is measured.
     return (url, settings.dialect.target(url, room: RoomsLoad.name(room(of: client)), user: "bench"))

@@ -22,3 +22,9 @@ static inline long roost_curl_status(CURL *h) {
 static inline CURLcode roost_curl_set_body(CURL *h, const void *body) {
   return curl_easy_setopt(h, CURLOPT_COPYPOSTFIELDS, body);
 }
+// Where a redirect leads that was not followed, or NULL; valid until the next request.
+static inline const char *roost_curl_redirect(CURL *h) {
+  char *url = NULL;
+  curl_easy_getinfo(h, CURLINFO_REDIRECT_URL, &url);
+  return url;
+}

@@ -1,25 +1,36 @@
+import ClientCore
 import JSONCore
 
 /// Judges what the admin endpoint answered.
 enum AdminAnswer {
   /// Throws for every status that is not 2xx, with the server's own message where there is one.
-  static func check(status: Int, body: [UInt8], from url: ServerURL, hasToken: Bool) throws(CommandFailure) {
+  ///
+  /// - Parameters:
+  ///   - tried: the address that was asked, without a query.
+  ///   - location: where the answer redirects to, if it does.
+  static func check(
+    status: Int, location: String?, body: [UInt8], from url: ServerURL, tried: String, hasToken: Bool
+  ) throws(CommandFailure) {
+    guard !(200..<300).contains(status) else { return }
+    // What answers without the words of a Roost node is another program, or a proxy.
+    guard let words = words(in: body) else {
+      throw ConnectionProblem.answered(status: status, location: location)
+        .failure(url, tried: tried, token: "--admin-token or ROOST_ADMIN_TOKEN")
+    }
+    let message = "\(tried): \(words) (\(status))"
     switch status {
-    case 200..<300: return
     case 401:
       let what = hasToken ? "refused the admin token" : "needs the admin token"
       throw CommandFailure(
         ExitStatus.noPermission,
         "\(url.text) \(what); give it by --admin-token or ROOST_ADMIN_TOKEN "
           + "(a node that was given none prints one at start)")
+    case 403: throw CommandFailure(ExitStatus.noPermission, "\(message); give another token by --admin-token")
     case 404:
       throw CommandFailure(
-        ExitStatus.refusedData,
-        "\(url.text): \(message(in: body, status)); a node with --admin-port answers there only")
-    case 400..<500: throw CommandFailure(ExitStatus.refusedData, "\(url.text): \(message(in: body, status))")
-    case 500..<600: throw CommandFailure(ExitStatus.unavailable, "\(url.text): \(message(in: body, status))")
-    default:
-      throw CommandFailure(ExitStatus.unexpectedAnswer, "\(url.text) answered with status \(status): not a Roost node")
+        ExitStatus.refusedData, "\(message); a node with --admin-port answers there only: give that port by --url")
+    case 429, 500...: throw CommandFailure(ExitStatus.unavailable, "\(message); try again later")
+    default: throw CommandFailure(ExitStatus.refusedData, message)
     }
   }
 
@@ -42,12 +53,15 @@ enum AdminAnswer {
   }
 
   private static func unexpected(_ what: String) -> CommandFailure {
-    CommandFailure(ExitStatus.unexpectedAnswer, "the answer is not that of a Roost node: \(what)")
+    CommandFailure(
+      ExitStatus.unexpectedAnswer,
+      "the answer is not that of a Roost node: \(what); check host and port of --url or ROOST_URL")
   }
 
-  private static func message(in body: [UInt8], _ status: Int) -> String {
+  /// The message and the code of a node's error; nil when the body is none.
+  private static func words(in body: [UInt8]) -> String? {
     let error = (try? JSONValue.parse(body.span))?["error"]
-    guard let message = error?["message"]?.asString else { return "status \(status)" }
-    return "\(message) (\(error?["code"]?.asString ?? "status") \(status))"
+    guard let message = error?["message"]?.asString, let code = error?["code"]?.asString else { return nil }
+    return "\(message), \(code)"
   }
 }

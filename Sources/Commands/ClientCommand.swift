@@ -1,3 +1,4 @@
+import ClientCore
 import Settings
 
 /// A command that inspects a running cluster or talks to it from a shell.
@@ -64,7 +65,7 @@ public enum ClientCommand: String, CaseIterable, Sendable {
     let options =
       switch self {
       case .rooms: ClientSettings.listing + ClientSettings.administration
-      case .tail: ClientSettings.membership + ClientSettings.address
+      case .tail: ClientSettings.membership + ClientSettings.address + ClientSettings.lines
       default: ClientSettings.administration
       }
     return OptionTable(

@@ -1,9 +1,10 @@
+import ClientCore
 import Settings
 
 /// What the commands that talk to a server can be told; each command's table lists those that it takes.
 struct ClientSettings: Sendable {
   /// The node to ask; any node of a cluster answers for all.
-  var url = "http://127.0.0.1:8080"
+  var url = ServerURL.local.text
   var adminToken: String?
   var json = false
   /// Milliseconds for one exchange, name resolution and connecting among them.
@@ -13,12 +14,26 @@ struct ClientSettings: Sendable {
   var limit: Int?
   var user: String?
   var token: String?
+
+  /// The address, which the option table has checked.
+  var server: ServerURL {
+    get throws(CommandFailure) {
+      do throws(ServerURL.Problem) {
+        return try ServerURL(parsing: url)
+      } catch {
+        throw CommandFailure(ExitStatus.usage, "--url: \(error)")
+      }
+    }
+  }
 }
 
 extension ClientSettings {
   static let address: [Option<ClientSettings>] = [
-    .text("url", \.url, "URL", "address of any node (environment: ROOST_URL)", problem: ServerURL.problem)
-      .from(.argumentsAndEnvironment),
+    .text(
+      "url", \.url, "URL", "address of any node, http(s):// or ws(s):// (environment: ROOST_URL)",
+      problem: ServerURL.problem
+    )
+    .from(.argumentsAndEnvironment),
     .duration("timeout", \.timeoutMilliseconds, 100...600_000, "how long to wait for an answer").from(.argumentsOnly),
   ]
 
@@ -28,6 +43,11 @@ extension ClientSettings {
         .secret().from(.argumentsAndEnvironment),
       .flag("json", \.json, "print the server's JSON as it came").from(.argumentsOnly),
     ]
+
+  /// What `tail` prints is JSON anyway: the option is for scripts that give it to every command.
+  static let lines: [Option<ClientSettings>] = [
+    .flag("json", \.json, "print JSON, as it does anyway").from(.argumentsOnly)
+  ]
 
   static let listing: [Option<ClientSettings>] = [
     .text("prefix", \.prefix, "TEXT", "only rooms whose name begins so").from(.argumentsOnly),

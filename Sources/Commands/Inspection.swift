@@ -1,3 +1,4 @@
+import ClientCore
 import HTTPCore
 import JSONCore
 import LoopCore
@@ -36,7 +37,7 @@ struct Inspection {
       if let cursor { path += "&cursor=\(Self.segment(cursor))" }
       let body = try client.get(path)
       let page = try AdminAnswer.list("rooms", in: body)
-      if settings.json { Output.line(body) }
+      if settings.json { Output.json(body) }
       rooms += page.entries.prefix(left)
       left -= min(left, page.entries.count)
       if page.answer["incomplete"]?.asBool == true { isComplete = false }
@@ -51,7 +52,7 @@ struct Inspection {
     throws(CommandFailure)
   {
     if settings.json {
-      Output.line(body)
+      Output.json(body)
     } else {
       Output.text(try report(body, Clock.wallMilliseconds()))
     }

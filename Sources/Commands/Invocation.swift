@@ -1,3 +1,4 @@
+import JSONCore
 import Settings
 
 /// Which command a command line means.
@@ -39,7 +40,7 @@ public enum Invocation: Equatable, Sendable {
       if let command = ClientCommand(rawValue: name) { return .client(command, arguments) }
       let names = ["serve", "bench", "help"] + ClientCommand.allCases.map(\.rawValue)
       let hint = NearMiss.of(name, among: names).map { "did you mean roost \($0)?" } ?? "roost help lists all commands"
-      return .unknown("unknown command \"\(PlainText.of(String(name.prefix(80))))\"; \(hint)")
+      return .unknown("unknown command \"\(TerminalText.line(String(name.prefix(80))))\"; \(hint)")
     }
   }
 

@@ -1,16 +1,19 @@
 import Glibc
+import JSONCore
 
 /// Writes to the standard descriptors at once: no line waits in a buffer while a program reads the other end.
+///
+/// Nothing leaves that could steer a terminal, whatever servers and other users wrote: every function escapes it.
 enum Output {
-  /// Writes a text and a line end to standard output; false when nobody reads any more.
+  /// Writes valid JSON as one line to standard output; false when nobody reads any more.
   @discardableResult
-  static func line(_ text: [UInt8]) -> Bool { write(text + [UInt8(ascii: "\n")], to: 1) }
+  static func json(_ text: [UInt8]) -> Bool { write(TerminalText.json(text) + [UInt8(ascii: "\n")], to: 1) }
 
-  /// Writes text as it is to standard output.
-  static func text(_ text: String) { _ = write(Array(text.utf8), to: 1) }
+  /// Writes text to standard output, line ends and all.
+  static func text(_ text: String) { _ = write(Array(TerminalText.lines(text).utf8), to: 1) }
 
   /// Writes one line for people to standard error, with the name of the program before it.
-  static func note(_ message: String) { _ = write(Array("roost: \(PlainText.of(message))\n".utf8), to: 2) }
+  static func note(_ message: String) { _ = write(Array("roost: \(TerminalText.line(message))\n".utf8), to: 2) }
 
   private static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
     var rest = bytes[...]

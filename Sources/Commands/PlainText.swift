@@ -1,12 +1,5 @@
-/// Turns what servers and users wrote into text that is safe and readable on a terminal.
+/// Writes numbers for people.
 enum PlainText {
-  /// Replaces everything that could steer a terminal or turn the direction of a line: names come from strangers.
-  static func of(_ text: String) -> String {
-    var plain = String.UnicodeScalarView()
-    for scalar in text.unicodeScalars { plain.append(isHarmless(scalar) ? scalar : "\u{FFFD}") }
-    return String(plain)
-  }
-
   /// Tells how long ago a moment was, in the largest whole unit: `now`, `12s ago`, `3m ago`, `5h ago`, `2d ago`.
   ///
   /// Both in milliseconds since 1970; a moment in the future is `now`, since clocks of two machines differ.
@@ -46,15 +39,6 @@ enum PlainText {
     case ..<3600: "\(seconds / 60)m"
     case ..<86400: "\(seconds / 3600)h"
     default: "\(seconds / 86400)d"
-    }
-  }
-
-  private static func isHarmless(_ scalar: Unicode.Scalar) -> Bool {
-    // The joiner inside emoji; every other format character is invisible or turns the direction of the text.
-    if scalar == "\u{200D}" { return true }
-    switch scalar.properties.generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator: return false
-    default: return true
     }
   }
 }

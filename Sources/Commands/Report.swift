@@ -1,3 +1,4 @@
+import ClientCore
 import JSONCore
 
 /// Turns answers of the admin endpoint into tables. Pure: `now` is in milliseconds since 1970.
@@ -15,7 +16,7 @@ enum Report {
         table.append([text(member["user"])] + cells(of: connection, now) + info)
       }
     }
-    let room = PlainText.of(text(answer["room"]))
+    let room = TerminalText.line(text(answer["room"]))
     let users = PlainText.count(members.count, "user")
     return table.text + "\(room): \(users), \(PlainText.count(connectionCount, "connection"))\n"
   }
@@ -49,7 +50,7 @@ enum Report {
     let (answer, connections) = try AdminAnswer.list("connections", in: body)
     var table = TextTable(connectionColumns)
     for connection in connections { table.append(cells(of: connection, now)) }
-    let name = PlainText.of(text(answer["user"]))
+    let name = TerminalText.line(text(answer["user"]))
     return table.text + "\(name): \(PlainText.count(connections.count, "connection"))\n"
   }
 

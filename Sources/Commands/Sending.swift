@@ -1,3 +1,4 @@
+import ClientCore
 import JSONCore
 
 /// Sends messages into a cluster: to a room, to everyone, to a user.
@@ -13,7 +14,7 @@ struct Sending {
   func publish(room: String, json: String) throws(CommandFailure) {
     let answer = try post("publish", name: "room", room, json)
     try report(answer) { value in
-      "\(PlainText.of(room)): offset \(value["offset"]?.asInt ?? 0), epoch \(value["epoch"]?.asString ?? "-")"
+      "\(room): offset \(value["offset"]?.asInt ?? 0), epoch \(value["epoch"]?.asString ?? "-")"
     }
   }
 
@@ -25,7 +26,7 @@ struct Sending {
   func direct(user: String, json: String) throws(CommandFailure) {
     let answer = try post("direct", name: "to", user, json)
     try report(answer) { value in
-      "\(PlainText.of(user)): delivered to \(PlainText.count(value["delivered"]?.asInt ?? 0, "connection"))"
+      "\(user): delivered to \(PlainText.count(value["delivered"]?.asInt ?? 0, "connection"))"
     }
   }
 
@@ -46,7 +47,7 @@ struct Sending {
   }
 
   private func report(_ answer: [UInt8], _ text: (JSONValue) -> String) throws(CommandFailure) {
-    Output.line(settings.json ? answer : Array(text(try AdminAnswer.parse(answer)).utf8))
+    if settings.json { Output.json(answer) } else { Output.text(text(try AdminAnswer.parse(answer)) + "\n") }
   }
 
   /// Returns the bytes of a text that is one JSON object, whole and valid (RFC 8259 section 4).

@@ -1,3 +1,5 @@
+import JSONCore
+
 /// A table for people: aligned columns, two spaces between them, titles in capitals.
 struct TextTable {
   /// A column and the side its cells are aligned to.
@@ -17,11 +19,11 @@ struct TextTable {
 
   init(_ columns: [Column]) { self.columns = columns }
 
-  /// Adds a row with one cell for each column; what could steer a terminal is replaced.
+  /// Adds a row with one cell for each column; what could steer a terminal is escaped.
   mutating func append(_ cells: [String]) {
     rows.append(
       cells.map { cell in
-        let plain = PlainText.of(cell)
+        let plain = TerminalText.line(cell)
         return plain.count <= Self.cellCharactersMax ? plain : plain.prefix(Self.cellCharactersMax - 1) + "…"
       })
   }

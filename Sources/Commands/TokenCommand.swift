@@ -1,3 +1,4 @@
+import ClientCore
 import JSONCore
 import LoopCore
 import Settings
@@ -45,7 +46,7 @@ enum TokenCommand {
     switch try table.parse(arguments: arguments, environment: environment, defaults: Claims()) {
     case .help(let text): Output.text(text)
     case .version: Output.text("roost \(version)\n")
-    case .run(let claims, _): Output.line(Array(try token(claims, now: Clock.wallMilliseconds()).utf8))
+    case .run(let claims, _): Output.text(try token(claims, now: Clock.wallMilliseconds()) + "\n")
     }
     return ExitStatus.success
   }

@@ -93,6 +93,13 @@ public struct Address: Sendable {
     return copy
   }
 
+  /// Asks the system for the addresses of a host, numeric or a name, those of IPv4 first: a server that was told nothing
+  /// else listens there. Blocks, so it is not for a loop that serves others; empty when the name is unknown.
+  public static func lookUp(_ host: String, port: UInt16) -> [Address] {
+    let found = lookUp(host, port, flags: AI_NUMERICSERV) ?? []
+    return found.filter { $0.family == AF_INET } + found.filter { $0.family != AF_INET }
+  }
+
   /// Lends the bytes of the numeric host in network order: 4, 16, or none for a Unix socket.
   public func withHostBytes<R>(_ body: (Span<UInt8>) -> R) -> R {
     let range = family == AF_INET ? 4..<8 : family == AF_INET6 ? 8..<24 : 0..<0

@@ -132,13 +132,17 @@ extension TLSSession {
     SSL_set_connect_state(session)
   }
 
+  /// Says what was wrong with the server's certificate, in OpenSSL's words; nil when nothing was found wrong.
+  public var certificateProblem: String? {
+    let verdict = SSL_get_verify_result(session)
+    guard verdict != Int(X509_V_OK) else { return nil }
+    // Safe because the text is a constant of OpenSSL's, NUL-terminated, and copied at once.
+    return X509_verify_cert_error_string(verdict).map { String(cString: $0) } ?? "it was not accepted"
+  }
+
   /// Says why the last step failed: what was wrong with the server's certificate, or what OpenSSL says.
   public var failure: String {
-    let verdict = SSL_get_verify_result(session)
-    guard verdict == Int(X509_V_OK) else {
-      guard let text = X509_verify_cert_error_string(verdict) else { return "the certificate was not accepted" }
-      return "the server's certificate was not accepted: \(String(cString: text))"
-    }
+    if let certificateProblem { return "the server's certificate was not accepted: \(certificateProblem)" }
     return reason ?? "the connection was closed in the middle of TLS"
   }
 }

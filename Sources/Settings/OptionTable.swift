@@ -65,7 +65,14 @@ public struct OptionTable<Target: Sendable>: Sendable {
 
   /// Composes the one line that every wrong value is reported with.
   static func message(_ source: String, _ text: String, _ problem: String, isSecret: Bool) -> String {
-    "\(source): \(isSecret ? "the value" : "\"\(shortened(text))\"") \(problem)"
+    "\(source): \(isSecret ? "the value" : "\"\(shortened(withoutCredentials(text)))\"") \(problem)"
+  }
+
+  /// Masks what stands before the @ of a URL: a password, as often as not.
+  private static func withoutCredentials(_ text: String) -> String {
+    guard let at = text.lastIndex(of: "@"), let scheme = text.firstIndex(of: ":"), scheme < at else { return text }
+    let slashes = text[text.index(after: scheme)...].prefix { $0 == "/" }
+    return slashes.isEmpty ? text : text[..<slashes.endIndex] + "***" + text[at...]
   }
 
   /// Keeps a wrong value of any length and content on one line.

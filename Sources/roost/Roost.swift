@@ -1,4 +1,5 @@
 import Bench
+import ClientCore
 import Commands
 import Glibc
 import Server

@@ -1,3 +1,4 @@
+import ClientCore
 import Settings
 import Testing
 
@@ -17,7 +18,7 @@ struct BenchSettingsTests {
   func oneURL() throws {
     let settings = try resolved(.fanout, ["--url", "ws://127.0.0.1:81/ws?user=a"])
     #expect(settings.publisherURL.target == "/ws?user=a")
-    #expect(settings.memberURL.authority == "127.0.0.1:81")
+    #expect(settings.memberURL.url.authority == "127.0.0.1:81")
     #expect(settings.connections == 1000)
   }
 
@@ -26,13 +27,51 @@ struct BenchSettingsTests {
     let settings = try resolved(.rooms, ["--urls", "ws://127.0.0.1:81/pub,ws://[::1]:82"])
     #expect(settings.publisherURL.target == "/pub")
     #expect(settings.memberURL.address?.port == 82)
-    #expect(settings.memberURL.target == "/")
+    #expect(settings.memberURL.target == "/ws")
+  }
+
+  @Test(
+    "takes every form of URL, and adds Roost's own path where none is given",
+    arguments: [
+      ("http://127.0.0.1:81", "/ws", "/echo"), ("ws://127.0.0.1:81/", "/ws", "/echo"),
+      ("ws://127.0.0.1:81/ws", "/ws", "/echo"), ("wss://[::1]:81/echo", "/ws", "/echo"),
+      ("https://127.0.0.1/chat", "/chat/ws", "/chat/echo"), ("ws://127.0.0.1/sub", "/sub", "/sub"),
+    ])
+  func forms(url: String, socket: String, echo: String) throws {
+    #expect(try resolved(.fanout, ["--url", url]).memberURL.path == socket)
+    #expect(try resolved(.echo, ["--url", url]).memberURL.path == echo)
+    // Other servers are asked for what was written.
+    let other = try resolved(.fanout, ["--url", url, "--dialect", "plain"]).memberURL
+    #expect(other.path == (try ServerURL(parsing: url).path))
+  }
+
+  @Test("takes ROOST_URL, and the node at the default port without it")
+  func environment() throws {
+    func url(_ environment: [String: String]) throws -> String {
+      let parsed = try BenchSettings.table(.rooms).parse(
+        arguments: [], environment: environment, defaults: BenchSettings())
+      guard case .run(var settings, _) = parsed else { throw SettingsError(message: "no run") }
+      try settings.resolve(.rooms)
+      return settings.memberURL.tried
+    }
+    #expect(try url([:]) == "ws://127.0.0.1:8080/ws")
+    #expect(try url(["ROOST_URL": "https://h.example", "ROOST_SECONDS": "x"]) == "wss://h.example/ws")
+  }
+
+  @Test("looks up a host's name once, and says so when it has no address")
+  func names() throws {
+    var settings = try resolved(.fanout, ["--url", "ws://localhost:81"])
+    #expect(settings.memberURL.address?.host == "127.0.0.1")
+    settings = try resolved(.fanout, ["--url", "ws://nowhere.invalid"])
+    let failure = #expect(throws: CommandFailure.self) { try settings.lookUpHosts() }
+    #expect(failure?.status == ExitStatus.unavailable)
+    #expect(failure?.message.contains("ws://nowhere.invalid/ws") == true)
   }
 
   @Test(
     "what cannot be measured is refused",
     arguments: [
-      [], ["--url", "http://127.0.0.1/"], ["--url", "ws://a.example/"], ["--url", "ws://127.0.0.1:99999/"],
+      ["--url", "127.0.0.1"], ["--url", "ftp://a.example/"], ["--url", "ws://127.0.0.1:99999/"],
       ["--urls", "ws://127.0.0.1,ws://127.0.0.1,ws://127.0.0.1"],
       ["--url", "ws://127.0.0.1", "--rooms", "5", "--connections", "4"],
       ["--url", "ws://127.0.0.1", "--pid", "x"],
@@ -64,6 +103,7 @@ struct BenchSettingsTests {
       (.nchan, "ws://127.0.0.1/sub?a=b", "/sub?a=b&channel=r"), (.plain, "ws://127.0.0.1/x?y", "/x?y"),
     ])
   func targets(dialect: Dialect, url: String, target: String) throws {
-    #expect(dialect.target(try ServerURL(parsing: url), room: "r", user: "u") == target)
+    let destination = try Destination(parsing: url, .fanout, dialect)
+    #expect(dialect.target(destination, room: "r", user: "u") == target)
   }
 }

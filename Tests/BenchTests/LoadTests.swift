@@ -1,3 +1,4 @@
+import ClientCore
 import LoopCore
 import Settings
 import Testing
@@ -57,7 +58,7 @@ struct LoadTests {
     let settings = try settings(.fanout, server, ["--connections", "8"])
     let load = ReopeningLoad(settings, loop: loop)
     let failure = Bench.drive(load, loop, settings, isRingAllowed: isRingAllowed) { load.generator = $0 }
-    #expect(failure == nil, "\(failure ?? "")")
+    #expect(failure == nil, "\(failure?.message ?? "")")
     #expect(load.reopened == ReopeningLoad.reopenedMax)
     #expect(load.heard > 0)
     #expect(load.strange == 0)
@@ -72,7 +73,7 @@ struct LoadTests {
     // A frame that no client may send: the server answers it with the end.
     load.farewell = [0xFF, 0xFF]
     let failure = Bench.drive(load, loop, settings, isRingAllowed: isRingAllowed) { load.generator = $0 }
-    #expect(failure?.contains("closed connection") == true || failure?.contains("reset") == true)
+    #expect(failure?.message.contains("closed the connection") == true || failure?.message.contains("reset") == true)
   }
 
   @Test("a server that is not there ends the run with the reason")
@@ -85,7 +86,8 @@ struct LoadTests {
     try settings.resolve(.fanout)
     let load = RoomsLoad(settings, loop: loop)
     let failure = Bench.drive(load, loop, settings) { load.generator = $0 }
-    #expect(failure?.contains("cannot connect") == true)
+    #expect(failure?.message.contains("cannot reach ws://127.0.0.1:") == true)
+    #expect(failure?.status == ExitStatus.unavailable)
   }
 }
 
@@ -118,7 +120,7 @@ private final class ReopeningLoad: Load {
   }
 
   var clientCount: Int { settings.connections }
-  func destination(of client: Int) -> (url: ServerURL, target: String) {
+  func destination(of client: Int) -> (url: Destination, target: String) {
     (settings.memberURL, settings.memberURL.target)
   }
 

@@ -1,3 +1,4 @@
+import ClientCore
 import Glibc
 import JSONCore
 import Testing
@@ -101,7 +102,8 @@ import Testing
     for arguments in [["nodes"], ["tail", "lobby"], ["publish", "lobby", "{}"]] {
       let result = try Program.run(arguments, environment: environment)
       #expect(result.status == ExitStatus.unavailable)
-      #expect(result.errors.contains("cannot reach http://127.0.0.1:1"))
+      let tried = arguments[0] == "tail" ? "ws://127.0.0.1:1/ws" : "http://127.0.0.1:1"
+      #expect(result.errors.contains("cannot reach \(tried): "))
       #expect(result.errors.contains("ROOST_URL"))
       #expect(result.output.isEmpty)
     }
@@ -137,7 +139,9 @@ import Testing
       (["presence", ""], "argument 1 is empty"), (["rooms", "--limt", "3"], "did you mean --limit?"),
       (["rooms", "--limit", "0"], "--limit"), (["nodes", "--timeout", "5"], "has no unit"),
       (["nodes", "--url", "localhost"], "is not an address"),
-      (["tail", "lobby", "--url", "https://h"], "not built yet"),
+      (["tail", "lobby", "--url", "ftp://h"], "has an unknown scheme"),
+      (["bench", "idle", "--url", "h:1"], "no scheme"),
+      (["nodes", "--url", "http://me:secret@h"], "tokens"),
       (["presense", "lobby"], "did you mean roost presence?"), (["token"], "--user"),
       (["token", "--user", "ann"], "--jwt-secret"), (["token", "--user", "ann", "--info", "{"], "is not JSON"),
     ] as [([String], String)])
@@ -146,6 +150,7 @@ import Testing
     #expect(result.status == ExitStatus.usage)
     #expect(result.errors.contains(expected), "\(result.errors)")
     #expect(result.errors.split(separator: "\n").count == 1)
+    #expect(!result.errors.contains("secret"))
     #expect(result.output.isEmpty)
   }
 

@@ -117,7 +117,7 @@ final class TestNode {
     var found: Int?
     try started.poll("the line that names the port") {
       for line in started.errors.split(separator: "\n") where line.contains("\"listening\"") {
-        found = (try? JSONValue.parse(Array(line.utf8).span))?["port"]?.asString.flatMap { Int($0) }
+        found = (try? JSONValue.parse(Array(line.utf8).span))?["port"]?.asInt
       }
       return found != nil
     }

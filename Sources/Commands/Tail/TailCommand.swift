@@ -1,3 +1,4 @@
+import ClientCore
 import Glibc
 import HTTPCore
 import LoopCore
@@ -37,29 +38,34 @@ final class TailCommand {
 
   /// Prints the messages of `rooms`; returns after SIGINT, SIGTERM, or the end of whoever reads standard output.
   static func run(_ settings: ClientSettings, rooms: [String]) throws(CommandFailure) {
-    guard let url = ServerURL(parsing: settings.url) else {
-      throw CommandFailure(ExitStatus.usage, "--url: \"\(settings.url)\" \(ServerURL.problem(settings.url) ?? "")")
-    }
-    if url.isSecure {
-      throw CommandFailure(ExitStatus.usage, "roost tail over https is not built yet; expected an http:// URL")
-    }
+    let url = try settings.server
+    let trust = try trust(for: url)
     let failure: CommandFailure?
     do throws(SystemError) {
-      failure = try follow(url, settings, rooms: rooms)
+      failure = try follow(url, trust, settings, rooms: rooms)
     } catch {
       throw CommandFailure(ExitStatus.unavailable, error.description)
     }
     if let failure { throw failure }
   }
 
+  private static func trust(for url: ServerURL) throws(CommandFailure) -> TLSClientContext? {
+    guard url.isSecure else { return nil }
+    do throws(TLSError) {
+      return try TLSClientContext(authorityPath: nil, certificatePath: nil, keyPath: nil)
+    } catch {
+      throw CommandFailure(ExitStatus.usage, "\(error.description); check SSL_CERT_FILE")
+    }
+  }
+
   private static func follow(
-    _ url: ServerURL, _ settings: ClientSettings, rooms: [String]
+    _ url: ServerURL, _ trust: TLSClientContext?, _ settings: ClientSettings, rooms: [String]
   ) throws(SystemError) -> CommandFailure? {
     let loop = try EventLoop()
     let command = TailCommand(url, settings, rooms: rooms, loop)
     // Before any thread is started: the resolver's must not take the signals.
     let signals = try Signals(loop, [SIGINT, SIGTERM]) { [command] _ in command.finish(nil) }
-    command.socket = try ClientSocket(loop) { [command] event in command.handle(event) }
+    command.socket = try ClientSocket(loop, trust: trust) { [command] event in command.handle(event) }
     command.dial()
     withExtendedLifetime(signals) { loop.run() }
     return command.failure
@@ -72,25 +78,25 @@ final class TailCommand {
     // The same name on every connection, so that the rooms see one member come and go.
     user = settings.user ?? "tail-" + String(UInt32.random(in: 0x100_0000...0xFFF_FFFF), radix: 16).suffix(6)
     session = TailSession(rooms: rooms)
-    handshake = ClientHandshake(url, nonce: [])
+    handshake = ClientHandshake(url, path: url.webSocketPath("ws"), nonce: [])
   }
 
   // MARK: Connection
 
   private func dial() {
-    handshake = ClientHandshake(url, nonce: Digest.randomBytes(16))
+    handshake = ClientHandshake(url, path: url.webSocketPath("ws"), nonce: Digest.randomBytes(16))
     response = ResponseParser(bodyBytesMax: 64 << 10)
     reader = MessageReader(role: .client, messageBytesMax: Self.messageBytesMax, deflate: false)
     phase = .handshaking
     heardAt = loop.now
     watchSilence()
-    socket?.dial(host: url.host, port: url.port)
+    socket?.dial(url)
   }
 
   private func handle(_ event: ClientSocket.Event) {
     switch event {
-    case .connected: socket?.send(handshake.request(user: user, token: settings.token))
-    case .ended(let reason): lost(reason)
+    case .connected: socket?.send(handshake.request(target: target, token: settings.token))
+    case .ended(let problem): lost(problem)
     case .received(let bytes):
       heardAt = loop.now
       var cursor = 0
@@ -104,36 +110,42 @@ final class TailCommand {
     let event = response.next(in: UnsafeBufferPointer(bytes.assumingMemoryBound(to: UInt8.self)).span, from: &cursor)
     switch event {
     case .needMore: break
-    case .failed(let reason): finish(CommandFailure(ExitStatus.unexpectedAnswer, "\(url.text) answered: \(reason)"))
+    case .failed(let reason): finish(.notHTTP("\(reason)"))
     case .response(let received):
-      switch handshake.judge(received) {
-      case .accepted:
+      guard let problem = handshake.problem(received) else {
         phase = .open
         hasOpened = true
         connectionsOpened += 1
-      case .refusedForNow(let reason): lost(reason)
-      case .refused(let failure): finish(failure)
+        return
       }
+      if problem.isPassing { lost(problem) } else { finish(problem) }
     }
+  }
+
+  private func finish(_ problem: ConnectionProblem) { finish(problem.failure(url, tried: handshake.tried)) }
+
+  /// The path of the WebSocket with the name to join under.
+  private var target: String {
+    let name = String(decoding: PercentCoding.encode(Array(user.utf8).span), as: UTF8.self)
+    return url.target(url.webSocketPath("ws"), adding: "user", name)
   }
 
   /// Takes the connection for dead when the server's pings stop: half an hour of TCP retries is too long to wait.
   private func watchSilence() {
     let limit = settings.timeoutMilliseconds + (phase == .open ? session.pingIntervalMilliseconds : 0)
     let silent = Int((loop.now &- heardAt) / 1_000_000)
-    if silent >= limit { return lost("nothing was heard for \(PlainText.duration(seconds: UInt64(silent / 1000)))") }
+    if silent >= limit { return lost(.silent(milliseconds: limit)) }
     watch = loop.after(milliseconds: limit - silent) { [self] in watchSilence() }
   }
 
   /// Connects again after a backoff, or gives up when there never was a connection.
-  private func lost(_ reason: String, extraWait: Int = 0) {
+  private func lost(_ problem: ConnectionProblem) {
     disconnect()
-    guard hasOpened else {
-      return finish(
-        CommandFailure(
-          ExitStatus.unavailable,
-          "cannot reach \(url.text): \(reason); start a node there, or name another by --url or ROOST_URL"))
-    }
+    if hasOpened { reconnect(after: problem.reason) } else { finish(problem) }
+  }
+
+  private func reconnect(after reason: String, extraWait: Int = 0) {
+    disconnect()
     let wait = backoff.next(using: &random) + extraWait
     Output.note("\(reason); connecting again in \(wait) ms")
     loop.after(milliseconds: wait) { [self] in dial() }
@@ -176,7 +188,9 @@ final class TailCommand {
     send(.close, closeBody(code == .noStatus ? nil : code))
     phase = .waiting
     let text = "the server closed the connection: \(code.rawValue) \(reason)"
-    if code.mayReconnect { return lost(text, extraWait: code == .rateLimited ? Self.rateLimitedWait : 0) }
+    if code.mayReconnect {
+      return reconnect(after: text, extraWait: code == .rateLimited ? Self.rateLimitedWait : 0)
+    }
     let isIdentity = code == .notAuthenticated || code == .forbidden
     finish(CommandFailure(isIdentity ? ExitStatus.noPermission : ExitStatus.unavailable, text))
   }
@@ -186,7 +200,7 @@ final class TailCommand {
       guard phase == .open else { return }
       switch action {
       case .send(let text): send(.text, text)
-      case .print(let line): if !Output.line(line) { finish(nil) }
+      case .print(let line): if !Output.json(line) { finish(nil) }
       case .note(let text): Output.note(text)
       case .settled: backoff.reset()
       case .end(let failure): finish(failure)

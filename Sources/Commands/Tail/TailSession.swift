@@ -1,3 +1,4 @@
+import ClientCore
 import JSONCore
 
 /// Decides what a client that resumes says, prints and reports: one value that outlives its connections.
@@ -43,7 +44,7 @@ struct TailSession {
   private(set) var pingIntervalMilliseconds = 0
 
   init(rooms: [String]) {
-    self.rooms = rooms.map { Room(name: Array($0.utf8), label: PlainText.of($0), position: nil) }
+    self.rooms = rooms.map { Room(name: Array($0.utf8), label: TerminalText.line($0), position: nil) }
   }
 
   /// Makes the message that joins a room where it was left, or for the first time.

@@ -2,6 +2,8 @@
 public enum ExitStatus {
   /// The command did what it was asked for.
   public static let success: Int32 = 0
+  /// The load generator found that the server lost, repeated or reordered messages.
+  public static let faulty: Int32 = 1
   /// EX_USAGE: an unknown command or flag, a value that cannot be.
   public static let usage: Int32 = 64
   /// EX_DATAERR: the server refused what it was sent.
@@ -15,13 +17,14 @@ public enum ExitStatus {
 }
 
 /// Says in one line why a command failed, and how the process ends.
-struct CommandFailure: Error, Equatable {
+public struct CommandFailure: Error, Equatable, Sendable {
   /// One of ``ExitStatus``.
-  let status: Int32
+  public let status: Int32
   /// One line for people; holds no token.
-  let message: String
+  public let message: String
 
-  init(_ status: Int32, _ message: String) {
+  /// Makes a failure of one of ``ExitStatus``; the message says what to do next.
+  public init(_ status: Int32, _ message: String) {
     self.status = status
     self.message = message
   }
