@@ -41,7 +41,7 @@ package final class RoostProcess {
       limit + [try RoostProcess.binary(), "serve", "--port", "\(port)", "--admin-token", RoostProcess.adminToken]
     process = try ChildProcess(command + flags, environment: environment)
     let line = try Received(try process.line(with: #""message":"listening""#))
-    guard let text = line.string("port"), let number = UInt16(text) else { throw TestFailure("no port: \(line)") }
+    guard let number = line.int("port").flatMap({ UInt16(exactly: $0) }) else { throw TestFailure("no port: \(line)") }
     self.port = number
   }
 

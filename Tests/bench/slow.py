@@ -46,7 +46,7 @@ class Node:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.port = None
         for line in self.process.stderr:
-            found = re.search(r'"message":"listening".*"port":"(\d+)"', line)
+            found = re.search(r'"message":"listening".*"port":(\d+)', line)
             if found:
                 self.port = int(found[1])
                 break

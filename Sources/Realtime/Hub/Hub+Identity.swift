@@ -68,6 +68,7 @@ extension Hub {
       performPostponed(of: [id])
     case .refused(let reason): endUnauthenticated(id, reason: reason, answerID: answerID)
     case .unavailable(let reason):
+      trace?(.tokenUnjudged(connection: connectionName(id), reason: reason))
       // Who is known stays: its token is good until it expires.
       guard sessions[id.index].user == nil else {
         authenticating.noteUnjudged(id)
@@ -109,6 +110,7 @@ extension Hub {
   /// Tells a client why it is not, or no longer, authenticated, and closes its connection with 4401.
   func endUnauthenticated(_ id: SlabID, reason: String, answerID: [UInt8]?) {
     counters.authenticationFailures += 1
+    trace?(.notAuthenticated(connection: connectionName(id), reason: reason))
     forgetPostponed(id)
     answer(id) { output in
       Answer.begin("auth_failed", id: answerID, to: &output)

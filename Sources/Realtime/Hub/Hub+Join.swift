@@ -63,6 +63,7 @@ extension Hub {
     let room = Room(name: [UInt8](copying: name), rule: configuration.rules.rule(for: name))
     rooms.insert(room)
     counters.rooms = rooms.count
+    trace?(.roomCreated(room.name))
     return room
   }
 

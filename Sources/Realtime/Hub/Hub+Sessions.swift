@@ -42,8 +42,9 @@ extension Hub {
       target: arriving.target, form: arriving.form, transport: arriving.transport, address: arriving.address,
       since: now, user: nil, identity: nil, isLocal: arriving.isLocal)
     let id = sessions.insert(session)
-    let verdict = recognize(id, arriving)
     let name = connectionName(id)
+    trace?(.connected(connection: name, transport: arriving.transport, address: arriving.address))
+    let verdict = recognize(id, arriving)
     let node = configuration.nodeID
     answer(id) { output in
       Answer.begin("welcome", id: nil, to: &output)
@@ -112,6 +113,7 @@ extension Hub {
     }
     user.sessions.append(id.index)
     sessions[id.index].user = user
+    trace?(.identified(connection: connectionName(id), user: name))
     if let member = member(id.index) { broker.connect(member) }
   }
 

@@ -172,7 +172,8 @@ extension Hub {
   /// Ends the rooms that only wildcards kept and that none keeps any more: what is published there does not come here.
   /// A room that still lingers behind its last member is heard by its own channel, and is ended with its time.
   private func endUnheardRooms() {
-    for room in wildcards.heardRooms.map(\.room) where room.subscriberCount == 0 && !room.isSubscribed && isKnown(room) {
+    for room in wildcards.heardRooms.map(\.room) where room.subscriberCount == 0 && !room.isSubscribed && isKnown(room)
+    {
       if room.joinsWaiting.isEmpty, wildcards(of: room).isEmpty { end(room) }
     }
   }

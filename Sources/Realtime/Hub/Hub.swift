@@ -128,6 +128,8 @@ public final class Hub {
   public var isHandingOver = false
   /// Sessions that have ended so.
   public internal(set) var handedOver = 0
+  /// Takes what the hub tells of; nil: nothing is told. Set once, before the first session.
+  public var trace: ((HubEvent) -> Void)?
   /// Makes the node's report for its lease; the node sets it.
   public var makeReport: () -> [UInt8] = { Array("{}".utf8) }
   /// Judges tokens, at once or later; the node sets it. Nil: no tokens are asked for, names are believed.
@@ -248,6 +250,7 @@ extension Hub {
   func end(_ room: Room) {
     deliverBatch(of: room)
     rooms.remove(room.name)
+    trace?(.roomEnded(room.name))
     if room.phase == .recovering { recoveringRooms -= 1 }
     broker.unsubscribe(room: room.name)
     room.isSubscribed = false

@@ -104,6 +104,7 @@ extension ConnectionTable: Delivery {
   func close(_ target: UInt32, code: UInt16, reason: StaticString) {
     guard connections.isOccupied(target) else { return }
     guard connections[target].stage == .websocket || connections[target].stage == .echo else { return }
+    traceEnd(target, "closing a connection", CloseCode(rawValue: code), trace == nil ? "" : "\(reason)")
     endSession(target)
     append(to: target) { FrameWriter.appendClose(CloseCode(rawValue: code), reason: reason, to: &$0) }
     enter(.closing, target)

@@ -77,6 +77,9 @@ extension ConnectionTable {
   /// Answers what could not be understood, and closes: where the next request begins is unknown.
   private func refuse(_ id: SlabID, status: Int, _ reason: StaticString) {
     metrics.requestsRefused += 1
+    trace?.debug(
+      "request refused", ("address", Log.text(connections[id.index].address)), ("status", status),
+      ("reason", "\(reason)"))
     append(to: id.index) {
       ErrorResponse.make(status: status, String(describing: reason)).append(to: &$0, connection: .close)
     }
@@ -88,6 +91,7 @@ extension ConnectionTable {
     guard connections.contains(id), connections[id.index].stage == .answering,
       let exchange = connections[id.index].exchange, let head = exchange.head
     else { return }
+    traceRefusal(id.index, head, response)
     var response = response
     router?.decorate(&response, for: head)
     // RFC 6797 section 7.1: whoever came by TLS shall keep to it, for half a year.

@@ -85,6 +85,7 @@ extension ConnectionTable {
         return scheduleHeartbeat(index, inMilliseconds: limits.pingTimeoutMilliseconds - waited)
       }
       metrics.ghosts += 1
+      traceEnd(index, "no answer to a ping", nil)
       return drop(index)
     }
     let silent = milliseconds(since: connections[index].lastHeard)

@@ -54,6 +54,7 @@ extension ConnectionTable {
   /// code lets an honest client on a dying line come back.
   func failUnfinished(_ index: UInt32) {
     metrics.refusals.add(.messageTime)
+    traceEnd(index, "closing a connection", .slowConsumer, "a message took too long to come")
     append(to: index) { FrameWriter.appendClose(.slowConsumer, reason: "a message took too long to come", to: &$0) }
     endSession(index)
     // In the middle of a frame the peer cannot answer: nothing is waited for.
@@ -122,6 +123,7 @@ extension ConnectionTable {
   /// RFC 6455 section 5.5.1: whoever gets a close frame first sends one back; the server then closes the connection.
   private func acceptClose(_ id: SlabID, _ code: CloseCode?) {
     if connections[id.index].stage != .closing {
+      traceEnd(id.index, "closed by the client", code)
       append(to: id.index) { FrameWriter.appendClose(code, reason: [UInt8]().span, to: &$0) }
       endSession(id.index)
     }
@@ -132,6 +134,7 @@ extension ConnectionTable {
   /// RFC 6455 section 7.1.7: says why, then ends without waiting for an answer that could not be understood.
   private func fail(_ index: UInt32, _ code: CloseCode, _ reason: StaticString) {
     metrics.protocolErrors += 1
+    traceEnd(index, "protocol error", code, trace == nil ? "" : "\(reason)")
     if connections[index].stage != .closing {
       append(to: index) { FrameWriter.appendClose(code, reason: reason, to: &$0) }
       endSession(index)

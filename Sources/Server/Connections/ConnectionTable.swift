@@ -86,6 +86,8 @@ final class ConnectionTable: EventHandler, TickParticipant {
   var unnamedProxy: [UInt8]?
   /// Where the clients that have opened a WebSocket come from.
   var clientOrigins = ClientOrigins()
+  /// The log, when it is to say what happens to connections; nil: it is not.
+  var trace: Log?
   /// Open WebSockets.
   var webSocketCount = 0
 
@@ -150,6 +152,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
   func drop(_ index: UInt32) {
     let id = connections.id(at: index)
     if connections[index].isWebSocket { webSocketCount -= 1 }
+    if connections[index].stage == .websocket { traceEnd(index, "connection lost", nil) }
     if let session = connections[index].session { hub.close(session) }
     // The hub may have spoken to others meanwhile, never to this one: it is still in its place.
     guard connections.contains(id) else { return }

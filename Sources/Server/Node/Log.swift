@@ -22,27 +22,30 @@ final class Log {
     isJSON = format == .json || (format == .auto && isatty(2) == 0)
   }
 
-  func debug(_ message: String, _ fields: (StaticString, String)...) { write(.debug, message, fields) }
-  func info(_ message: String, _ fields: (StaticString, String)...) { write(.info, message, fields) }
-  func warn(_ message: String, _ fields: (StaticString, String)...) { write(.warn, message, fields) }
-  func error(_ message: String, _ fields: (StaticString, String)...) { write(.error, message, fields) }
+  /// Whether lines of a level are written.
+  func isWritten(_ level: LogLevel) -> Bool { Log.rank(level) >= Log.rank(self.level) }
 
-  private func write(_ level: LogLevel, _ message: String, _ fields: [(StaticString, String)]) {
-    guard Log.rank(level) >= Log.rank(self.level) else { return }
+  func debug(_ message: String, _ fields: (StaticString, any LogValue)...) { write(.debug, message, fields) }
+  func info(_ message: String, _ fields: (StaticString, any LogValue)...) { write(.info, message, fields) }
+  func warn(_ message: String, _ fields: (StaticString, any LogValue)...) { write(.warn, message, fields) }
+  func error(_ message: String, _ fields: (StaticString, any LogValue)...) { write(.error, message, fields) }
+
+  private func write(_ level: LogLevel, _ message: String, _ fields: [(StaticString, any LogValue)]) {
+    guard isWritten(level) else { return }
     let dropped = Log.standardError.takeUnreported()
     if dropped > 0 {
-      enqueue(.warn, "dropped log lines: standard error was not read in time", [("lines", String(dropped))])
+      enqueue(.warn, "dropped log lines: standard error was not read in time", [("lines", dropped)])
     }
     enqueue(level, message, fields)
   }
 
-  private func enqueue(_ level: LogLevel, _ message: String, _ fields: [(StaticString, String)]) {
+  private func enqueue(_ level: LogLevel, _ message: String, _ fields: [(StaticString, any LogValue)]) {
     var line = isJSON ? json(level, message, fields) : text(level, message, fields)
     line.append(UInt8(ascii: "\n"))
     Log.standardError.write(line)
   }
 
-  private func json(_ level: LogLevel, _ message: String, _ fields: [(StaticString, String)]) -> [UInt8] {
+  private func json(_ level: LogLevel, _ message: String, _ fields: [(StaticString, any LogValue)]) -> [UInt8] {
     var writer = JSONWriter()
     writer.beginObject()
     writer.key("time")
@@ -55,17 +58,17 @@ final class Log {
     writer.string(message)
     for (name, value) in fields {
       writer.key(name)
-      writer.string(value)
+      value.write(to: &writer)
     }
     writer.endObject()
-    return writer.finish()
+    return TerminalText.json(writer.finish())
   }
 
-  private func text(_ level: LogLevel, _ message: String, _ fields: [(StaticString, String)]) -> [UInt8] {
-    let details = fields.map { " \($0.0)=\($0.1)" }.joined()
-    let line = "\(Log.timestamp()) \(level.rawValue) \(node) \(message)\(details)"
-    // A control character from outside must not forge a line or steer a terminal.
-    return line.utf8.map { $0 < 0x20 || $0 == 0x7F ? UInt8(ascii: "?") : $0 }
+  private func text(_ level: LogLevel, _ message: String, _ fields: [(StaticString, any LogValue)]) -> [UInt8] {
+    let details = fields.map { " \($0.0)=\($0.1.logText)" }.joined()
+    // What came from outside must not forge a line or steer a terminal.
+    return Array(
+      TerminalText.line("\(Log.timestamp()) \(level.rawValue) \(node) \(message)\(details)").utf8)
   }
 
   private static func rank(_ level: LogLevel) -> Int { LogLevel.allCases.firstIndex(of: level) ?? 0 }

@@ -35,9 +35,9 @@ extension Node {
       if limit == .origins, let origin = lastRefusedOrigin {
         log.warn(
           "refused pages whose Origin may not connect: list it in --origins if it is yours", ("limit", "origins"),
-          ("count", String(count)), ("origin", origin))
+          ("count", count), ("origin", origin))
       } else {
-        log.warn("refused by a limit", ("limit", String(describing: limit.label)), ("count", String(count)))
+        log.warn("refused by a limit", ("limit", String(describing: limit.label)), ("count", count))
       }
     }
   }

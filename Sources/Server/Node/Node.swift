@@ -63,6 +63,7 @@ public final class Node {
   var refusalReport = RefusalReport()
   /// The last Origin that was refused, fit for the log.
   var lastRefusedOrigin: String?
+  var nodeRoll = NodeRoll()
   /// Why `run` ended, when it was not asked to.
   private var failure: Failure?
   /// The most connections since memory was last given back.
@@ -105,6 +106,10 @@ public final class Node {
     let (ring, sends) = Node.makeRing(settings)
     table = ConnectionTable(loop, hub: hub, limits: Node.limits(settings), metrics: metrics, ring: ring)
     self.sends = sends
+    if log.isWritten(.debug) {
+      table.trace = log
+      hub.trace = { [log] event in log.trace(event) }
+    }
     let keys = AdminEndpoint.Keys(adminToken: Array(adminToken.utf8), apiKey: settings.apiKey.map { Array($0.utf8) })
     let guesses = AdminGuesses(perMinute: settings.adminGuessesPerMinute, now: loop.now / 1_000_000)
     let admin = AdminEndpoint(
@@ -130,6 +135,7 @@ public final class Node {
     try bind()
     broker.start()
     everySecond()
+    watchCluster()
     listenWhenReady(until: loop.now + Node.readinessWaitNanoseconds)
     loop.run()
     if let failure { throw failure }
@@ -265,10 +271,10 @@ public final class Node {
   private func announceStart() {
     let milliseconds = (Clock.monotonicNanoseconds() - startedAt) / 1_000_000
     log.info(
-      "listening", ("host", settings.host), ("port", String(listeners.first?.port ?? 0)),
+      "listening", ("host", settings.host), ("port", Int(listeners.first?.port ?? 0)),
       ("broker", settings.redis.map { String(describing: $0) } ?? "embedded"), ("sends", sends),
       ("version", Node.version),
-      ("startMilliseconds", String(milliseconds)))
+      ("startMilliseconds", milliseconds))
     guard (workerPage?.index ?? 0) == 0 else { return }
     if settings.adminToken == nil {
       log.warn("made an admin token for this start; set --admin-token to choose it", ("adminToken", adminToken))
@@ -327,7 +333,7 @@ public final class Node {
     guard !isDraining else { return }
     isDraining = true
     log.info(
-      "draining", ("connections", String(table.webSocketCount)), ("milliseconds", String(settings.drainMilliseconds)))
+      "draining", ("connections", table.webSocketCount), ("milliseconds", settings.drainMilliseconds))
     hub.isHandingOver = settings.leaveGraceMilliseconds > 0
     table.drain(within: settings.drainMilliseconds)
     awaitDrained(until: loop.now + UInt64(settings.drainMilliseconds) * 1_000_000)

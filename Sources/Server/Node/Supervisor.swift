@@ -73,7 +73,7 @@ public final class Supervisor {
   public func run() throws(SystemError) -> Int32 {
     signals = try Signals(loop, [SIGTERM, SIGINT, SIGHUP, SIGCHLD]) { [weak self] in self?.receive($0) }
     for index in 0..<settings.workers { workers.append(Child(process: try spawn(index), startedAt: loop.now)) }
-    log.info("started workers", ("workers", String(workers.count)), ("port", String(sockets.port(.main) ?? 0)))
+    log.info("started workers", ("workers", workers.count), ("port", Int(sockets.port(.main) ?? 0)))
     loop.run()
     return exitStatus
   }
@@ -141,8 +141,8 @@ public final class Supervisor {
     let shift = min(workers[index].failures, 7)
     let delay = workers[index].failures == 0 ? 0 : min(Supervisor.restartDelayMillisecondsMax, 100 << shift)
     log.error(
-      "worker ended; starting it again", ("worker", String(index)), ("waitStatus", String(status)),
-      ("delayMilliseconds", String(delay)))
+      "worker ended; starting it again", ("worker", index), ("waitStatus", Int(status)),
+      ("delayMilliseconds", delay))
     loop.after(milliseconds: delay) { [weak self] in
       guard let self, !self.isStopping else { return }
       do throws(SystemError) {

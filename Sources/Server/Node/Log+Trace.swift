@@ -1,0 +1,63 @@
+import HTTPCore
+import JSONCore
+import Realtime
+import WebSocketCore
+
+// What `--log-level debug` says: connections, tokens, rooms. Each call site asks for the log first (`trace?`), which is
+// nil at any other level, so nothing is built then.
+
+extension Log {
+  /// Writes an event of the hub.
+  func trace(_ event: HubEvent) {
+    switch event {
+    case .connected(let connection, let transport, let address):
+      debug(
+        "connected", ("connection", Log.text(connection)), ("transport", "\(transport.name)"),
+        ("address", Log.text(address)))
+    case .identified(let connection, let user):
+      debug("identified", ("connection", Log.text(connection)), ("user", Log.text(user)))
+    case .notAuthenticated(let connection, let reason):
+      debug("not authenticated", ("connection", Log.text(connection)), ("reason", reason))
+    case .tokenUnjudged(let connection, let reason):
+      debug("cannot judge a token", ("connection", Log.text(connection)), ("reason", reason))
+    case .roomCreated(let room): debug("room created", ("room", Log.text(room)))
+    case .roomEnded(let room): debug("room ended", ("room", Log.text(room)))
+    }
+  }
+
+  /// Names are valid UTF-8; whatever is not shows as replacement characters.
+  static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+}
+
+extension ConnectionTable {
+  /// Bytes of a request's path that a line holds.
+  private static let tracedPathBytesMax = 200
+
+  /// Notes how a WebSocket ends.
+  ///
+  /// - Parameters:
+  ///   - what: which end begins, and how.
+  ///   - code: of the close frame; nil without one.
+  func traceEnd(_ index: UInt32, _ what: String, _ code: CloseCode?, _ reason: String = "") {
+    guard let trace else { return }
+    let name = connections[index].session.map { Log.text(hub.name(of: $0)) } ?? "none"
+    let address = Log.text(connections[index].address)
+    if let code, !reason.isEmpty {
+      trace.debug(what, ("connection", name), ("address", address), ("code", Int(code.rawValue)), ("reason", reason))
+    } else if let code {
+      trace.debug(what, ("connection", name), ("address", address), ("code", Int(code.rawValue)))
+    } else {
+      trace.debug(what, ("connection", name), ("address", address))
+    }
+  }
+
+  /// Notes that a request was refused, a handshake among them. The query, which may hold a token, is left out.
+  func traceRefusal(_ index: UInt32, _ head: RequestHead, _ response: Response) {
+    guard let trace, response.status >= 400 else { return }
+    let words = (try? JSONValue.parse(response.body.span))?["error"]?["message"]?.asString
+    trace.debug(
+      "request refused", ("address", Log.text(connections[index].address)),
+      ("path", Log.text(Array(head.path.prefix(ConnectionTable.tracedPathBytesMax)))), ("status", response.status),
+      ("reason", words ?? ""))
+  }
+}
