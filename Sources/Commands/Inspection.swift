@@ -13,8 +13,20 @@ struct Inspection {
     self.settings = settings
   }
 
+  /// Follows the cursor to the end; as JSON every page is a line of its own.
   func presence(room: String) throws(CommandFailure) {
-    try show(client.get("presence/\(Self.segment(room))"), Report.presence)
+    var pages: [[UInt8]] = []
+    var cursor: String?
+    repeat {
+      var path = "presence/\(Self.segment(room))?limit=1000"
+      if let cursor { path += "&cursor=\(Self.segment(cursor))" }
+      let body = try client.get(path)
+      if settings.json { Output.line(body) } else { pages.append(body) }
+      let next = try AdminAnswer.list("members", in: body).answer["cursor"]?.asString
+      // A server that repeats itself must not hold us for ever.
+      cursor = next == cursor ? nil : next
+    } while cursor != nil
+    if !settings.json { Output.text(try Report.presence(pages, now: Clock.wallMilliseconds())) }
   }
 
   func nodes() throws(CommandFailure) {

@@ -3,8 +3,14 @@ import JSONCore
 
 /// Turns answers of the admin endpoint into tables. Pure: `now` is in milliseconds since 1970.
 enum Report {
-  static func presence(_ body: [UInt8], now: UInt64) throws(CommandFailure) -> String {
-    let (answer, members) = try AdminAnswer.list("members", in: body)
+  static func presence(_ pages: [[UInt8]], now: UInt64) throws(CommandFailure) -> String {
+    var room = ""
+    var members: [JSONValue] = []
+    for page in pages {
+      let (answer, entries) = try AdminAnswer.list("members", in: page)
+      room = text(answer["room"])
+      members += entries
+    }
     let hasInfo = members.contains { $0["info"] != nil }
     var table = TextTable(
       [.text("USER")] + connectionColumns + (hasInfo ? [.text("INFO")] : []))
@@ -16,9 +22,9 @@ enum Report {
         table.append([text(member["user"])] + cells(of: connection, now) + info)
       }
     }
-    let room = TerminalText.line(text(answer["room"]))
+    let name = TerminalText.line(room)
     let users = PlainText.count(members.count, "user")
-    return table.text + "\(room): \(users), \(PlainText.count(connectionCount, "connection"))\n"
+    return table.text + "\(name): \(users), \(PlainText.count(connectionCount, "connection"))\n"
   }
 
   static func rooms(_ rooms: [JSONValue], isComplete: Bool = true) -> String {

@@ -92,6 +92,21 @@ public enum Socket {
     return errno == EAGAIN || errno == EINTR ? .wouldBlock : .failed(errno)
   }
 
+  /// Bytes that the peer's kernel has acknowledged since the connection began, or nil when this kernel does not tell.
+  public static func acknowledgedBytes(_ descriptor: Int32) -> UInt64? {
+    // `struct tcp_info` of linux/tcp.h: `tcpi_bytes_acked` stands at byte 120, since Linux 4.1.
+    var words = [UInt64](repeating: 0, count: 32)
+    var length = socklen_t(words.count * 8)
+    guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &words, &length) == 0, length >= 128 else { return nil }
+    return words[15]
+  }
+
+  /// Whether the kernel holds bytes that the peer's has not acknowledged.
+  public static func holdsUnacknowledged(_ descriptor: Int32) -> Bool {
+    var count: Int32 = 0
+    return ioctl(descriptor, UInt(TIOCOUTQ), &count) == 0 && count > 0
+  }
+
   /// Ends the sending side: the peer reads what was sent, then the end.
   public static func finishSending(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 

@@ -64,6 +64,26 @@ public enum Limits {
   /// Messages read from history at a time. A longer absence takes several reads, so that no reply grows without bound.
   public static let historyReadMax = 1000
 
+  /// Bytes of messages that one read of history brings for a recovery or a resumption, the first message aside: what a
+  /// session's queue grows by at a time, and some 0.2 ms of Redis.
+  public static let historyPageBytesMax = 256 * 1024
+
+  /// Bytes of messages in one `history` answer, the first message aside. More is told by `"more":true`.
+  public static let historyAnswerBytesMax = 1024 * 1024
+
+  /// Users in a `presence` answer when no `limit` is given.
+  public static let presenceLimitDefault = 1000
+  /// The highest `limit` of `presence`; more is told by `"more":true`.
+  public static let presenceLimitMax = 10_000
+
+  /// Large reads of a node that are under way at the broker at a time: histories, presences, recoveries. Redis serves
+  /// others between them, and what they bring at once stays below 8 MiB. More wait for their turn.
+  public static let readsMax = 8
+
+  /// Milliseconds after which a message counts as a backlog: the node, its link or Redis stood still. Members that cannot
+  /// take a backlog as fast as the node has it read it from history instead of being closed.
+  public static let backlogMilliseconds: UInt64 = 2000
+
   /// Bytes of arriving messages that a room holds while it recovers. Beyond it they are dropped: the recovery that is
   /// under way reads them from history.
   public static let heldBytesMax = 4 * 1024 * 1024
@@ -79,8 +99,12 @@ public enum Limits {
   /// as dead.
   public static let presenceAssertMilliseconds: UInt64 = 6000
 
-  /// Bytes of recent messages kept for clients that resume. Beyond it the next resume reads history again.
+  /// Bytes of a room's recent messages kept for clients that resume or catch up. Beyond it the oldest are dropped, and read
+  /// from history by those who still need them.
   public static let recallBytesMax = 8 * 1024 * 1024
+
+  /// The same for all rooms of a node together. Beyond it the rooms that have kept them longest drop theirs.
+  public static let recallNodeBytesMax = 64 * 1024 * 1024
 
   /// Milliseconds for which recent messages are kept after a resume asked for them: a reconnect storm after a node's
   /// end is over by then.

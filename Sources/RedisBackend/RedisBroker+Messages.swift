@@ -121,7 +121,9 @@ extension RedisBroker {
     return .success(position)
   }
 
-  public func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
+  public func history(
+    room: [UInt8], _ query: HistoryQuery, bytesMax: Int, _ reply: @escaping BrokerReply<HistoryPage>
+  ) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     let limit: Int
     var after = Array("-".utf8)
@@ -135,12 +137,13 @@ extension RedisBroker {
     }
     let size = configuration.rules.retention(of: room, standard: configuration.retention).messagesMax
     let answer: ScriptRunner.Handler = { reply(RedisBroker.page($0)) }
-    scripts.run(.history, keys: 2, parts: 5, answer) { [keys] writer in
+    scripts.run(.history, keys: 2, parts: 6, answer) { [keys] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
       writer.bulk(size)
       writer.bulk(max(0, min(limit, size)))
       writer.bulk(after)
+      writer.bulk(bytesMax)
     }
   }
 

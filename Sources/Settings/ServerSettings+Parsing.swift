@@ -69,6 +69,11 @@ extension ServerSettings {
     if proxyProtocol, trustedProxies.isEmpty {
       return "--proxy-protocol needs --trusted-proxies: anybody could claim any address"
     }
+    if maxQueueBytes < maxMessageBytes {
+      let (queue, message) = (Quantity.text(bytes: maxQueueBytes), Quantity.text(bytes: maxMessageBytes))
+      return "--max-queue \(queue) is below --max-message \(message), so that one message could close its readers; "
+        + "expected at least \(message)"
+    }
     if workers > 1, redis == nil {
       return "--workers \(workers) needs --redis: workers are nodes of their own and share rooms through Redis only"
     }

@@ -96,6 +96,27 @@ struct BrokerContractTests {
     #expect(try node.history(.newest(limit: 5), "silent").entries.isEmpty)
   }
 
+  @Test("reads as much history as a number of bytes holds, and one message at least", arguments: BrokerKind.allCases)
+  func historyBytes(kind: BrokerKind) throws {
+    let node = try Bench(kind, historySize: 1000).node
+    let text = String(repeating: "x", count: 995)
+    for i in 1...200 { _ = try node.publish("\(text)\(10_000 + i)") }
+    func offsets(_ query: HistoryQuery, _ bytesMax: Int) throws -> [UInt64] {
+      let page: HistoryPage = try ask([node]) { node.broker.history(room: bytes("r"), query, bytesMax: bytesMax, $0) }
+      #expect(page.hasMore == (page.entries.last?.offset ?? 200 < 200))
+      return page.entries.map(\.offset)
+    }
+    #expect(try offsets(.after(0, limit: 500), 1_000_000) == Array(1...200))
+    #expect(try offsets(.after(0, limit: 500), 100_000) == Array(1...100))
+    #expect(try offsets(.after(150, limit: 500), 9_999) == Array(151...159))
+    #expect(try offsets(.after(0, limit: 7), 100_000) == Array(1...7))
+    #expect(try offsets(.newest(limit: 50), 10_000) == Array(151...160))
+    #expect(try offsets(.newest(limit: 3), 100_000) == Array(198...200))
+    for few in [0, 1, 999, 1000, 1999] { #expect(try offsets(.after(20, limit: 500), few) == [21]) }
+    #expect(try offsets(.after(199, limit: 500), 0) == [200])
+    #expect(try offsets(.after(200, limit: 500), 0).isEmpty)
+  }
+
   @Test("shows no more of a room than the history size, however the log is trimmed", arguments: BrokerKind.allCases)
   func historySize(kind: BrokerKind) throws {
     let node = try Bench(kind, historySize: 5).node

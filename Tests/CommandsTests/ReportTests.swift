@@ -24,7 +24,7 @@ import Testing
       lobby: 2 users, 3 connections
 
       """
-    #expect(try Report.presence(Array(body.utf8), now: 280_000) == expected)
+    #expect(try Report.presence([Array(body.utf8)], now: 280_000) == expected)
   }
 
   @Test("shows the nodes with uptime and memory in units for people")
@@ -58,7 +58,7 @@ import Testing
     arguments: ["", "<html>", "[]", "{}", "{\"members\":1}"])
   func foreign(_ body: String) {
     do {
-      _ = try Report.presence(Array(body.utf8), now: 0)
+      _ = try Report.presence([Array(body.utf8)], now: 0)
       Issue.record("a report of \(body)")
     } catch {
       #expect(error.status == ExitStatus.unexpectedAnswer)

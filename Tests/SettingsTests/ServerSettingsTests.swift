@@ -160,6 +160,8 @@ struct ServerSettingsTests {
       (["--trusted-proxies", "proxy.example"], ["--trusted-proxies", "no address"]),
       (["--proxy-protocol"], ["--proxy-protocol", "--trusted-proxies"]),
       (["--rate-bytes", "2g"], ["--rate-bytes", "out of range"]),
+      (["--max-queue", "63k"], ["--max-queue 63k", "--max-message 64k", "at least 64k"]),
+      (["--max-message", "2m"], ["--max-queue 1m", "--max-message 2m"]),
       (["--config", "none"], ["none", "no such file"]),
     ])
   func refusesArguments(_ arguments: [String], _ words: [String]) {

@@ -10,6 +10,8 @@ final class SendAllowance {
   private var bytes: TokenBucket
   /// What it may still join of rooms that nobody is in; made with the first.
   var newRooms: NewRoomAllowance?
+  private var reads: ReadDebt
+  private var resumptions = 0
   private var refusals = 0
   private var windowBegan: UInt64
 
@@ -19,13 +21,14 @@ final class SendAllowance {
   init(operationsPerSecond: UInt32, bytesPerSecond: UInt32, messageBytesMax: Int, now: UInt64) {
     operations = TokenBucket(rate: operationsPerSecond, now: now)
     bytes = TokenBucket(rate: bytesPerSecond, burst: UInt32(clamping: messageBytesMax), now: now)
+    reads = ReadDebt(bytesPerSecond: bytesPerSecond, burst: messageBytesMax, now: now)
     windowBegan = now
   }
 
   /// Whether a new one would allow no more at `now` milliseconds.
   func isFresh(at now: UInt64) -> Bool {
     let isPatient = refusals == 0 || now < windowBegan || now - windowBegan >= SendAllowance.windowMilliseconds
-    return isPatient && operations.isFull(at: now) && bytes.isFull(at: now)
+    return isPatient && operations.isFull(at: now) && bytes.isFull(at: now) && reads.delay(at: now) == 0
   }
 
   /// Milliseconds after which nothing of what was charged counts any more; capped for rates that no one would set.
@@ -38,7 +41,21 @@ final class SendAllowance {
   func limit(to other: SendAllowance, at now: UInt64) {
     operations.limit(to: other.operations, at: now)
     bytes.limit(to: other.bytes, at: now)
+    if other.reads.delay(at: now) > reads.delay(at: now) { reads = other.reads }
     if other.refusals > refusals { (refusals, windowBegan) = (other.refusals, other.windowBegan) }
+  }
+
+  /// Charges an answer that the session asked for. It delays the next large read, nothing else.
+  func charge(answer bytes: Int, at now: UInt64) { reads.charge(bytes, at: now) }
+
+  /// Milliseconds for which the next large read is to wait.
+  func readDelay(at now: UInt64) -> UInt64 { reads.delay(at: now) }
+
+  /// Counts a resumption. Returns whether it is one of the first `count`: a client that comes back resumes each of its
+  /// rooms once, and is not held up by what the first of them brought.
+  func isEarlyResumption(among count: Int) -> Bool {
+    resumptions += 1
+    return resumptions <= count
   }
 
   /// What became of an operation.

@@ -34,7 +34,7 @@ public struct RoomMessage {
 }
 
 /// Which part of a room's history is asked for.
-public enum HistoryQuery: Equatable, Sendable {
+public enum HistoryQuery: Hashable, Sendable {
   /// The entries with an offset above the given one, oldest first, at most `limit`.
   case after(UInt64, limit: Int)
   /// The newest `limit` entries, oldest first.
@@ -152,8 +152,9 @@ public protocol Broker: AnyObject {
   /// by its replica, or restarted from a file, may have lost the last messages and given their offsets to others. Then
   /// the room begins a new epoch.
   func compare(room: [UInt8], with known: StreamEnd, _ reply: @escaping BrokerReply<Position>)
-  /// Reads a piece of a room's history.
-  func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>)
+  /// Reads a piece of a room's history: from its oldest message on as many as `bytesMax` bytes hold, and one at least.
+  func history(
+    room: [UInt8], _ query: HistoryQuery, bytesMax: Int, _ reply: @escaping BrokerReply<HistoryPage>)
   /// Sends an encoded `Envelope` outside of rooms, without history. Answers with the number of connections it is for,
   /// dead nodes' connections not counted (for everyone: 0, nobody counts). A retry with the same `dedupe` within the
   /// dedupe time sends nothing and answers with the first number; nil: always sent.
@@ -200,6 +201,11 @@ public protocol Broker: AnyObject {
 extension Broker {
   /// Stops: where there is no other node, there is nobody to hand members over to.
   public func handOver(forMilliseconds grace: Int, _ reply: @escaping () -> Void) { stop(reply) }
+
+  /// Reads a page of the usual size.
+  public func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
+    history(room: room, query, bytesMax: Limits.historyPageBytesMax, reply)
+  }
 
   /// Sends without looking for a retry.
   public func send(_ envelope: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {

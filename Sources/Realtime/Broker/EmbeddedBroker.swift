@@ -157,12 +157,14 @@ public final class EmbeddedBroker: Broker {
     reply(.success(position))
   }
 
-  public func history(room name: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
+  public func history(
+    room name: [UInt8], _ query: HistoryQuery, bytesMax: Int, _ reply: @escaping BrokerReply<HistoryPage>
+  ) {
     guard let room = rooms[name] else {
       return reply(.success(HistoryPage(position: positionOfNothing(), entries: [])))
     }
     room.expire(at: clock(), rules.retention(of: name, standard: retention))
-    reply(.success(HistoryPage(position: room.position, entries: room.entries(query))))
+    reply(.success(HistoryPage(position: room.position, entries: room.entries(query, bytesMax: bytesMax))))
   }
 
   public func send(

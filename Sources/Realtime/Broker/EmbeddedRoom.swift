@@ -116,8 +116,8 @@ final class EmbeddedRoom {
     }
   }
 
-  func entries(_ query: HistoryQuery) -> [HistoryPage.Entry] {
-    let window: ArraySlice<Kept>
+  func entries(_ query: HistoryQuery, bytesMax: Int) -> [HistoryPage.Entry] {
+    var window: ArraySlice<Kept>
     switch query {
     case .newest(let limit): window = kept[start...].suffix(max(0, limit))
     case .after(let offset, let limit):
@@ -125,6 +125,12 @@ final class EmbeddedRoom {
       let above = Int(clamping: position.offset - min(offset, position.offset))
       window = kept[start...].suffix(above).prefix(max(0, limit))
     }
+    var bytes = 0
+    let end = window.firstIndex { kept in
+      bytes += kept.envelope.count
+      return bytes > bytesMax && bytes > kept.envelope.count
+    }
+    if let end { window = window[..<end] }
     return window.map { ($0.offset, $0.envelope) }
   }
 

@@ -17,6 +17,16 @@ public struct HistoryPage {
   }
 }
 
+extension HistoryPage {
+  /// Whether the room has messages behind the last one of the page.
+  public var hasMore: Bool { entries.last.map { $0.offset < position.offset } ?? false }
+
+  /// Whether the message behind `offset` is in the page, or there is none.
+  func reaches(_ offset: UInt64) -> Bool {
+    entries.first.map { $0.offset <= offset + 1 } ?? (offset >= position.offset)
+  }
+}
+
 /// An epoch that another one continues.
 public struct Ancestor: Equatable, Sendable {
   /// The last place at which both have the same message.

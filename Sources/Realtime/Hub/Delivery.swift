@@ -45,7 +45,7 @@ public protocol Delivery: AnyObject {
   /// Tells that a connection now stands in so many more rosters. Whoever stands in one only gets no second batch in a
   /// tick, so that its batch need not wait for the tick's end.
   func rostersChanged(of target: UInt32, by change: Int32)
-  /// Gives one message to one connection, behind everything it was given before.
+  /// Gives one message that others cause to one connection, behind everything it was given before.
   func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32)
   /// Gives one message that nobody has asked for to one connection, behind everything it was given before. Returns false
   /// when more waits for it than the allotment: then it gets nothing, stays open, and `Hub.canTakeMore` is called
@@ -53,6 +53,17 @@ public protocol Delivery: AnyObject {
   func offer(_ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, to target: UInt32) -> Bool
   /// Gives the same message to many connections, behind everything they were given before: encoded once for all of them.
   func send(_ message: Span<UInt8>, _ kind: PayloadKind, toEach targets: [UInt32])
+  /// Gives one message that the connection itself has asked for: it never counts against the queue's limit. A connection
+  /// that does not take its answers is read no further instead.
+  func answer(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32)
+  /// Whether a connection's queue is short enough for more of what can wait: pages of history, say.
+  func hasRoom(_ target: UInt32) -> Bool
+  /// Calls `Hub.hasRoom` once when a connection's queue, which has no room now, has room again. Not inside this call.
+  func awaitRoom(_ target: UInt32)
+  /// Whether a connection's queue has come near to the limit at which it is closed.
+  func isNearLimit(_ target: UInt32) -> Bool
+  /// Reads no more from a connection whose queue has no room, until it has: what it sends comes back to it.
+  func pauseUntilRoom(_ target: UInt32)
   /// Reads no more from a connection: its sender is faster than the broker. What was read and not yet understood waits.
   func pauseReading(_ target: UInt32)
   /// Reads again, not inside this call.
@@ -61,8 +72,16 @@ public protocol Delivery: AnyObject {
   func close(_ target: UInt32, code: UInt16, reason: StaticString)
 }
 
+/// For deliveries whose connections take everything at once.
 extension Delivery {
   public func send(_ message: Span<UInt8>, _ kind: PayloadKind, toEach targets: [UInt32]) {
     for target in targets { send(message, kind, to: target) }
   }
+  public func answer(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {
+    send(message, kind, to: target)
+  }
+  public func hasRoom(_ target: UInt32) -> Bool { true }
+  public func awaitRoom(_ target: UInt32) {}
+  public func isNearLimit(_ target: UInt32) -> Bool { false }
+  public func pauseUntilRoom(_ target: UInt32) {}
 }

@@ -45,6 +45,7 @@ extension Hub {
   /// - Parameter staysPresent: whether presence keeps it: the broker will hand it over.
   func depart(_ session: UInt32, from subscription: Session.Subscription, staysPresent: Bool = false) {
     let room = subscription.room
+    if let member = subscription.catchUp { room.catchUps.remove(member) }
     if let place = subscription.place {
       if subscription.isBehind {
         removeFromLag(room, place: place)
@@ -52,7 +53,10 @@ extension Hub {
         removeFromRoster(room, form: sessions[session].form, place: place)
       }
     }
-    if !staysPresent, room.rule.hasPresence, let member = member(session) { broker.leave(room: room.name, member) }
+    if !staysPresent, room.rule.hasPresence, let member = member(session) {
+      reads.seal(room: room.name)
+      broker.leave(room: room.name, member)
+    }
     room.subscriberCount -= 1
     if room.subscriberCount == 0 {
       lingering.append((deadline: steady() + Limits.roomLingerMilliseconds, room: room))
@@ -108,6 +112,7 @@ extension Hub {
 
   /// Enters the room's presence, or where the rule keeps none, asks where the room is.
   private func enterBroker(_ room: Room, _ member: Member, _ reply: @escaping BrokerReply<RoomEntry>) {
+    reads.seal(room: room.name)
     if room.rule.hasPresence { return broker.enter(room: room.name, member, announce: true, reply) }
     broker.begin(room: room.name) { result in reply(result.map { RoomEntry(position: $0, userCount: 0) }) }
   }
@@ -126,7 +131,7 @@ extension Hub {
 
   /// Answers `unavailable` and forgets the join, unless the client was in the room before it asked again.
   func abandonJoin(_ id: SlabID, _ room: Room, _ answerID: [UInt8]?, _ error: BrokerError = .unavailable) {
-    if let index = sessions[id.index].subscriptionIndex(room), sessions[id.index].subscriptions[index].place == nil {
+    if let index = sessions[id.index].subscriptionIndex(room), !sessions[id.index].subscriptions[index].isJoined {
       depart(id.index, from: sessions[id.index].subscriptions.remove(at: index))
     }
     refuse(id, failure: error, "Redis is out of reach: join again in a moment", answerID)
@@ -156,31 +161,14 @@ extension Hub {
     guard let index = sessions[session].subscriptionIndex(room) else {
       return refuseRevised(arrival.session, arrival.id)
     }
-    var missed: ArraySlice<Recall.Message> = []
-    var recovered: Bool?
-    if let since = arrival.since {
-      // Only history tells which epochs this one continues.
-      if since.epoch != position.epoch, room.past == nil, !arrival.hasRead {
-        if room.isReadingRecall { return room.arrivals.append(arrival) }
-        return readRecall(for: arrival, room, after: since.offset)
-      }
-      recovered = since.isContinued(by: position, room.past ?? [])
-      if recovered == true, since.offset < position.offset {
-        if let messages = room.recall?.messages(after: since.offset) {
-          missed = messages
-        } else if room.isReadingRecall {
-          // Its own read or another's: the answer lets it in.
-          return room.arrivals.append(arrival)
-        } else if arrival.hasRead {
-          recovered = false
-        } else {
-          return readRecall(for: arrival, room, after: since.offset)
-        }
-      }
+    let recovered: Bool?
+    switch resumption(of: arrival, in: room, at: position) {
+    case .notAsked: recovered = nil
+    case .unknown: return readMissed(for: arrival, room)
+    case .possible: recovered = true
+    case .impossible: recovered = false
     }
-    if sessions[session].subscriptions[index].place == nil {
-      sessions[session].subscriptions[index].place = addToRoster(room, session)
-    }
+    if recovered != true { skipCatchUp(session, index) }
     skipLag(session, index, isResuming: recovered == true)
     answer(arrival.session) {
       Push.joined(
@@ -188,51 +176,69 @@ extension Hub {
         recovered: recovered, to: &$0)
     }
     if postponed[arrival.session] != nil { settled.append(arrival.session) }
-    let target = sessions[session].target
-    for message in missed { delivery?.send(message.payload.span, message.kind, to: target) }
+    if recovered == true, let since = arrival.since, since.offset < position.offset {
+      return resume(session, index, since: since.offset, firstPage: arrival.page)
+    }
+    endCatchUp(session, index)
+    if sessions[session].subscriptions[index].place == nil {
+      sessions[session].subscriptions[index].place = addToRoster(room, session)
+    }
     if sessions[session].isBlocked { fallBehind(session, index) }
-    if recovered != nil { room.recall?.expiresAt = steady() + Limits.recallMilliseconds }
   }
 
-  /// Reads history once for everyone who resumes in this room, and keeps it current while they come.
-  private func readRecall(for arrival: Room.Arrival, _ room: Room, after offset: UInt64) {
+  private enum Resumption { case notAsked, unknown, possible, impossible }
+
+  /// Whether a client can be given everything that it missed. Only history tells which epochs this one continues.
+  private func resumption(of arrival: Room.Arrival, in room: Room, at position: Position) -> Resumption {
+    guard let since = arrival.since else { return .notAsked }
+    if since.epoch != position.epoch, room.past == nil, !arrival.hasRead { return .unknown }
+    guard since.isContinued(by: position, room.past ?? []) else { return .impossible }
+    if since.offset == position.offset || room.recall?.messages(after: since.offset) != nil { return .possible }
+    guard arrival.hasRead else { return .unknown }
+    return arrival.page?.reaches(since.offset) == true ? .possible : .impossible
+  }
+
+  /// Reads the beginning of what a client missed, and has it wait for that.
+  private func readMissed(for arrival: Room.Arrival, _ room: Room) {
+    guard let since = arrival.since else { return }
+    keepRecall(of: room)
     var arrival = arrival
     arrival.hasRead = true
+    let isEarly = allowance(of: arrival.session)?.isEarlyResumption(among: configuration.roomsPerConnectionMax) ?? true
+    let request = ReadScheduler.Request(
+      isDelayedByDebt: !isEarly,
+      key: { [weak self] in
+        // Another's read may have brought it.
+        guard room.recall?.messages(after: since.offset) == nil else {
+          self?.waitAgain(arrival, in: room)
+          return nil
+        }
+        return .history(room: room.name, Hub.missedQuery(since.offset), bytesMax: Limits.historyPageBytesMax)
+      },
+      finish: { [weak self] result in
+        guard let self, let result, sessions.contains(arrival.session), isKnown(room) else { return }
+        guard case .success(.page(let page)) = result else {
+          // Without history nobody can tell what was missed: the client asks again when the broker is back.
+          return abandonJoin(arrival.session, room, arrival.id)
+        }
+        if page.position.epoch == room.stream?.position.epoch {
+          arrival.page = page
+          learn(from: page, in: room)
+        }
+        waitAgain(arrival, in: room)
+      })
+    reads.add(request, for: .session(arrival.session))
+  }
+
+  /// Has a join wait for the end of a tick again, with those who came meanwhile.
+  private func waitAgain(_ arrival: Room.Arrival, in room: Room) {
+    guard sessions.contains(arrival.session), isKnown(room) else { return }
     room.arrivals.append(arrival)
-    room.isReadingRecall = true
-    let start = room.stream!.position  // Safe because arrivals are admitted to live rooms only.
-    // Whatever is delivered from here on is appended to it; the read fills in what came before.
-    room.recall = Recall(after: start.offset, expiresAt: steady() + Limits.recallMilliseconds)
-    recallingRooms.append(room)
-    broker.history(room: room.name, .after(offset, limit: max(1, historySize(of: room)))) { [weak self] result in
-      guard let self else { return }
-      room.isReadingRecall = false
-      self.markDirty(room)
-      guard case .success(let page) = result else { return self.abandonResumptions(in: room) }
-      if page.position.epoch == room.stream?.position.epoch { room.past = page.past }
-      guard start.isContinued(by: page.position, page.past) else { return }
-      let earlier = page.entries.filter { $0.offset <= start.offset }
-      room.recall?.prepend(earlier.compactMap { Hub.recallMessage($0, in: room) }, reaching: start.offset)
-    }
+    markDirty(room)
+    readAttendance(of: room)
   }
 
-  private func historySize(of room: Room) -> Int { room.rule.retention?.messagesMax ?? configuration.historySize }
-
-  /// Without history nobody can tell what was missed: the clients ask again when the broker is back.
-  private func abandonResumptions(in room: Room) {
-    let resuming = room.arrivals.filter { $0.since != nil }
-    room.arrivals.removeAll { $0.since != nil }
-    for arrival in resuming where sessions.contains(arrival.session) {
-      abandonJoin(arrival.session, room, arrival.id)
-    }
-  }
-
-  private static func recallMessage(_ entry: HistoryPage.Entry, in room: Room) -> Recall.Message? {
-    guard let envelope = Envelope(entry.envelope.span) else { return nil }
-    var payload: [UInt8] = []
-    Push.message(envelope, in: entry.envelope.span, offset: entry.offset, room: room, to: &payload)
-    return Recall.Message(offset: entry.offset, kind: envelope.kind == .binary ? .binary : .text, payload: payload)
-  }
+  static func missedQuery(_ offset: UInt64) -> HistoryQuery { .after(offset, limit: Limits.historyReadMax) }
 
   // MARK: Roster
 

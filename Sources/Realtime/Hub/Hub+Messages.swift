@@ -26,6 +26,9 @@ extension Hub {
       room: room.name, envelope: envelope, dedupe: Hub.dedupeKey(user: user.name, id: operation.decodedID(in: text)),
       retention: room.rule.retention)
     let size = message.envelope.count
+    reads.seal(room: room.name)
+    // What it publishes comes back to it: who does not read it is read no further.
+    if operation.echo { pauseUntilRoom(id) }
     operationBegins(id, bytes: size)
     broker.publish(message) { [weak self] result in
       self?.operationEnds(id, bytes: size)

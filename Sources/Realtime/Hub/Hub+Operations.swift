@@ -37,7 +37,8 @@ extension Hub {
     case .leave: withRoom(operation, text) { answerLeave(id, roomName: $0, answerID: copyID(operation, text)) }
     case .direct: direct(operation, text, from: id)
     case .broadcast: broadcast(operation, text, from: id)
-    case .presence: withRoom(operation, text) { presence(id, roomName: $0, answerID: copyID(operation, text)) }
+    case .presence:
+      withRoom(operation, text) { presence(id, roomName: $0, operation, text, answerID: copyID(operation, text)) }
     case .history: withRoom(operation, text) { history(id, roomName: $0, operation, answerID: copyID(operation, text)) }
     case .request: request(operation, text, from: id)
     case .ping: pong(id, answerID: copyID(operation, text))
@@ -64,7 +65,7 @@ extension Hub {
     guard let room = rooms.find(name), let user = sessions[id.index].user,
       let index = sessions[id.index].subscriptionIndex(room)
     else { return refuseUnjoined(id, name, nil) }
-    guard sessions[id.index].subscriptions[index].place != nil else {
+    guard sessions[id.index].subscriptions[index].isJoined else {
       return postpone(.binary, bytes, of: id, answerID: nil)
     }
     guard sessions[id.index].subscriptions[index].mayPublish else {
@@ -96,7 +97,7 @@ extension Hub {
     withRoom(operation, text) { name in
       if RoomName.isWildcard(name) { return isJoining = isJoiningWildcard(name, id.index) }
       guard let room = rooms.find(name), let index = sessions[id.index].subscriptionIndex(room) else { return }
-      isJoining = sessions[id.index].subscriptions[index].place == nil
+      isJoining = !sessions[id.index].subscriptions[index].isJoined
     }
     return isJoining
   }
@@ -183,7 +184,7 @@ extension Hub {
   /// The index of the subscription to a room that the session is in, or nil while it is joining or has not asked to.
   func joinedIndex(_ id: SlabID, _ room: Room?) -> Int? {
     guard let room, let index = sessions[id.index].subscriptionIndex(room) else { return nil }
-    return sessions[id.index].subscriptions[index].place == nil ? nil : index
+    return sessions[id.index].subscriptions[index].isJoined ? index : nil
   }
 
   // MARK: Small answers

@@ -3,25 +3,24 @@ import JSONCore
 // Questions about rooms, and what arrives for users rather than rooms.
 
 extension Hub {
-  func presence(_ id: SlabID, roomName: Span<UInt8>, answerID: [UInt8]?) {
+  func presence(
+    _ id: SlabID, roomName: Span<UInt8>, _ operation: ClientOperation, _ text: Span<UInt8>, answerID: [UInt8]?
+  ) {
     guard mayRead(id, roomName, answerID), ruleLetsIn(id, roomName, answerID) else { return }
     let room = [UInt8](copying: roomName)
+    let limit = min(operation.limit ?? Limits.presenceLimitDefault, Limits.presenceLimitMax)
+    let after = operation.after?.decoded(in: text)
     operationBegins(id, bytes: room.count)
-    broker.members(room: room) { [weak self] result in
+    read(.members(room: room), for: id) { [weak self] answer in
       self?.operationEnds(id, bytes: room.count)
-      guard case .success(let members) = result else {
-        self?.refuse(id, failure: result.fault, "Redis is out of reach: ask again in a moment", answerID)
+      guard case .success(.members(let members)) = answer else {
+        self?.refuse(id, failure: answer.fault, Hub.cannotRead, answerID)
         return
       }
-      self?.answer(id) { output in
+      let page = PresencePage(members, after: after, limit: limit)
+      self?.answerRead(id) { output in
         var writer = Hub.beginAnswer("presence", id: answerID, room: room, appendingTo: output)
-        let users = PresentUser.group(members)
-        writer.key("members")
-        writer.beginArray()
-        for user in users { user.write(to: &writer) }
-        writer.endArray()
-        writer.key("count")
-        writer.integer(users.count)
+        page.write(to: &writer)
         writer.endObject()
         output = writer.finish()
       }
@@ -35,10 +34,9 @@ extension Hub {
     let since = operation.since
     let query: HistoryQuery = since.map { .after($0.offset, limit: limit) } ?? .newest(limit: limit)
     operationBegins(id, bytes: room.count)
-    broker.history(room: room, query) { [weak self] result in
-      self?.operationEnds(id, bytes: room.count)
-      guard case .success(let page) = result else {
-        self?.refuse(id, failure: result.fault, "Redis is out of reach: ask again in a moment", answerID)
+    read(Hub.historyKey(room, query), for: id) { [weak self] answer in
+      guard case .success(.page(let page)) = answer else {
+        self?.answerHistory(id, room, .failure(answer.fault), answerID)
         return
       }
       // Offsets of another epoch that this one does not continue say nothing: the whole of it is what the client has not
@@ -46,31 +44,37 @@ extension Hub {
       if let since, since.epoch != page.position.epoch, since.offset > 0,
         !since.isContinued(by: page.position, page.past)
       {
-        self?.rereadHistory(id, room, limit, answerID)
+        self?.read(Hub.historyKey(room, .after(0, limit: limit)), for: id) { [weak self] answer in
+          guard case .success(.page(let page)) = answer else {
+            self?.answerHistory(id, room, .failure(answer.fault), answerID)
+            return
+          }
+          self?.answerHistory(id, room, .success(page), answerID)
+        }
       } else {
-        self?.answerHistory(id, room, page, answerID)
+        self?.answerHistory(id, room, .success(page), answerID)
       }
     }
   }
 
-  private func rereadHistory(_ id: SlabID, _ room: [UInt8], _ limit: Int, _ answerID: [UInt8]?) {
-    broker.history(room: room, .after(0, limit: limit)) { [weak self] result in
-      guard case .success(let page) = result else {
-        self?.refuse(id, failure: result.fault, "Redis is out of reach: ask again in a moment", answerID)
-        return
-      }
-      self?.answerHistory(id, room, page, answerID)
-    }
+  private static func historyKey(_ room: [UInt8], _ query: HistoryQuery) -> ReadKey {
+    .history(room: room, query, bytesMax: Limits.historyAnswerBytesMax)
   }
 
-  private func answerHistory(_ id: SlabID, _ room: [UInt8], _ page: HistoryPage, _ answerID: [UInt8]?) {
-    answer(id) { output in
+  private func answerHistory(
+    _ id: SlabID, _ room: [UInt8], _ result: Result<HistoryPage, BrokerError>, _ answerID: [UInt8]?
+  ) {
+    operationEnds(id, bytes: room.count)
+    guard case .success(let page) = result else { return refuse(id, failure: result.fault, Hub.cannotRead, answerID) }
+    answerRead(id) { output in
       var writer = Hub.beginAnswer("history", id: answerID, room: room, appendingTo: output)
       HistoryText.write(page, of: room, to: &writer)
       writer.endObject()
       output = writer.finish()
     }
   }
+
+  private static let cannotRead = "Redis is out of reach: ask again in a moment"
 
   static func beginAnswer(
     _ type: StaticString, id: [UInt8]?, room: [UInt8], appendingTo output: [UInt8]
@@ -133,7 +137,7 @@ extension Hub {
       Hub.beginPayload(&writer)
       writer.key("rooms")
       writer.beginArray()
-      for subscription in sessions[id.index].subscriptions where subscription.place != nil {
+      for subscription in sessions[id.index].subscriptions where subscription.isJoined {
         writer.raw(subscription.room.nameJSON)
       }
       for membership in wildcards.memberships[id.index] ?? [] where membership.place != nil {

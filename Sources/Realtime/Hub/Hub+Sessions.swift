@@ -75,6 +75,7 @@ extension Hub {
     authenticating.forget(id)
     _ = droppedMessages.take(id)
     keepAllowance(of: id)
+    reads.forget(.session(id))
     forgetDeadline(of: id)
     var subscriptions: [Session.Subscription] = []
     swap(&subscriptions, &sessions[id.index].subscriptions)
@@ -155,7 +156,7 @@ extension Hub {
     swap(&text, &scratch)
     text.removeAll(keepingCapacity: true)
     write(&text)
-    delivery?.send(text.span, .text, to: sessions[id.index].target)
+    delivery?.answer(text.span, .text, to: sessions[id.index].target)
     swap(&text, &scratch)
   }
 

@@ -35,8 +35,9 @@ extension Hub: BrokerListener {
     ) { Push.message(parsed, in: envelope, offset: offset, room: room, to: &$0) }
     if room.recall != nil {
       let payload = Array(batch.bytes[start...])
-      let fits = room.recall!.append(Recall.Message(offset: offset, kind: kind, payload: payload))
-      if !fits, !room.isReadingRecall { room.recall = nil }
+      changeRecall(of: room) {
+        $0.append(Recall.Message(offset: offset, kind: kind, payload: payload, origin: origin))
+      }
     }
     capBatch(of: room)
   }
@@ -50,17 +51,24 @@ extension Hub: BrokerListener {
     room.phase = .recovering
     room.recoveries &+= 1
     let round = room.recoveries
-    let after = room.stream!.position  // Safe because only a room with a stream can notice that it missed something.
-    broker.history(room: room.name, .after(after.offset, limit: Limits.historyReadMax)) { [weak self] result in
-      guard let self, self.isKnown(room), room.recoveries == round else { return }
-      guard case .success(let page) = result else { return self.noteRefusal(in: room) }
-      self.mend(room, with: page)
-    }
+    let request = ReadScheduler.Request(
+      isShared: false,
+      key: { [weak self] in
+        guard let self, isKnown(room), room.recoveries == round, let stream = room.stream else { return nil }
+        let query = HistoryQuery.after(stream.position.offset, limit: Limits.historyReadMax)
+        return .history(room: room.name, query, bytesMax: Limits.historyPageBytesMax)
+      },
+      finish: { [weak self] result in
+        guard let self, let result, isKnown(room), room.recoveries == round else { return }
+        guard case .success(.page(let page)) = result else { return noteRefusal(in: room) }
+        mend(room, with: page)
+      })
+    reads.add(request, for: .room(ObjectIdentifier(room)))
   }
 
   /// The broker did not say what a room must know to go on. One that is away is asked again when it is back, by
   /// `brokerRestored`; one that is there and refuses, being busy, say, by `recoverRefused`.
-  private func noteRefusal(in room: Room) { refusedRooms[ObjectIdentifier(room)] = room }
+  func noteRefusal(in room: Room) { refusedRooms[ObjectIdentifier(room)] = room }
 
   /// Asks again about the rooms of which the broker refused to tell. Called by `expire`.
   func recoverRefused() {
@@ -74,7 +82,7 @@ extension Hub: BrokerListener {
     guard page.position.epoch == room.stream!.position.epoch else { return follow(page, in: room) }
     room.past = page.past
     deliver(page, to: room)
-    if page.entries.count >= Limits.historyReadMax { return recover(room) }
+    if page.hasMore { return recover(room) }
     lose(through: page.position.offset, in: room)
     resume(room)
   }
@@ -95,8 +103,8 @@ extension Hub: BrokerListener {
     guard let lost = room.stream!.skip(to: offset) else { return }
     counters.gapLost += UInt64(lost.count)
     room.lastTimestamp = 0
-    room.recall = nil
-    openBatch(of: room).append(.text, offset: 0, origin: nil, acceptedAt: 0) {
+    dropRecall(of: room)
+    openBatch(of: room).append(gap: lost) {
       Push.gap(roomJSON: room.nameJSON, lost: lost, to: &$0)
     }
   }
@@ -110,12 +118,14 @@ extension Hub: BrokerListener {
     else {
       // Without a common past, what stands before the newest epoch may have been delivered.
       let start = shared ?? page.past.first?.end.offset ?? 0
-      return begin(Position(epoch: page.position.epoch, offset: start), of: page, isWhole: false, in: room)
+      return begin(
+        Position(epoch: page.position.epoch, offset: start), of: page, isWhole: false, isShared: shared != nil, in: room
+      )
     }
     let isWhole = room.isWhole(in: page)
     let end = ancestor.end.offset
     deliver(page, upTo: end, to: room)
-    if page.entries.count >= Limits.historyReadMax, room.stream!.position.offset < end { return recover(room) }
+    if page.hasMore, room.stream!.position.offset < end { return recover(room) }
     lose(through: end, in: room)
     begin(Position(epoch: page.position.epoch, offset: end), of: page, isWhole: isWhole, in: room)
   }
@@ -134,8 +144,10 @@ extension Hub: BrokerListener {
   /// Begins another epoch. The members learn it by an unasked `joined`, then what history has of it. The stream moves on
   /// only when all that is known, so that a recovery which overtakes this one finds the room as it was.
   ///
-  /// - Parameter isWhole: whether nothing was missed.
-  private func begin(_ start: Position, of page: HistoryPage, isWhole: Bool, in room: Room) {
+  /// - Parameters:
+  ///   - isWhole: whether nothing was missed.
+  ///   - isShared: whether the two epochs have the same messages up to `start`.
+  private func begin(_ start: Position, of page: HistoryPage, isWhole: Bool, isShared: Bool = true, in room: Room) {
     let round = room.recoveries
     broker.members(room: room.name) { [weak self] result in
       guard let self, self.isKnown(room), room.recoveries == round else { return }
@@ -145,9 +157,10 @@ extension Hub: BrokerListener {
       self.deliverBatch(of: room)
       room.begin(at: start, past: page.past)
       self.beginLagEpoch(room, at: start.offset, isWhole: isWhole, userCount: userCount)
-      if !isWhole { room.recall = nil }
+      if !isWhole { self.dropRecall(of: room) }
+      self.beginCatchUpEpoch(room, at: start.offset, isWhole: isWhole, isShared: isShared, userCount: userCount)
       let batch = self.openBatch(of: room)
-      batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
+      batch.append {
         Push.joined(
           id: nil, roomJSON: room.nameJSON, position: start, userCount: userCount, recovered: isWhole, to: &$0)
       }
@@ -174,7 +187,7 @@ extension Hub: BrokerListener {
 
   /// What was held is of another epoch than what history said: a late message of the one before, or the first of a new
   /// one. Recovering for each would never end; the broker's word on where the room stands decides.
-  private func verify(_ room: Room) {
+  func verify(_ room: Room) {
     broker.position(room: room.name) { [weak self] result in
       guard let self, self.isKnown(room), room.phase == .live else { return }
       guard case .success(let position) = result else { return self.noteRefusal(in: room) }
@@ -247,6 +260,8 @@ extension Hub: BrokerListener {
       guard isAffected?(room.name) ?? true else { return }
       if room.phase == .entering { room.mustCompare = true }
       guard room.phase == .live || room.phase == .recovering, let stream = room.stream else { return }
+      // What was held may be missing where the room is compared with. Whatever is there is read again.
+      if room.phase == .recovering { _ = room.takeHeld() }
       awaited += 1
       broker.compare(room: room.name, with: room.end(of: stream)) { [weak self] result in
         defer { finish() }

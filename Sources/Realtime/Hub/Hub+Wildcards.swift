@@ -259,7 +259,7 @@ extension Hub {
   /// Gives a room's batch to the members of its wildcards: to each once, however many of them it is in, and to none that
   /// has it as the room's own member.
   func deliverToWildcards(_ batch: RoomBatch, of room: Room) {
-    let isOverlapping = room.wildcards.count > 1 || !room.rosters.isEmpty || room.lag != nil
+    let isOverlapping = room.wildcards.count > 1 || !room.rosters.isEmpty || room.lag != nil || !room.catchUps.isEmpty
     guard isOverlapping else {
       if let wildcard = room.wildcards.first { deliver(batch, of: room, to: wildcard.rosters) }
       return
@@ -281,9 +281,10 @@ extension Hub {
     for wildcard in room.wildcards { mark(wildcard.rosters, false) }
   }
 
-  /// Whoever is behind has the room's messages kept for it.
+  /// Whoever is behind has the room's messages kept for it; whoever catches up reads them.
   private func markBehind(in room: Room, _ value: Bool) {
     for member in room.lag?.members ?? [] { wildcards.isReached[Int(member.session)] = value }
+    for member in room.catchUps.all { wildcards.isReached[Int(member.session.index)] = value }
   }
 
   private func mark(_ rosters: Rosters, _ value: Bool) {

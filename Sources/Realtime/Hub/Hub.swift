@@ -101,6 +101,16 @@ public final class Hub {
   var isRestorationDue = false
   /// Rounds of comparing positions under way, and rooms that are being mended: at zero the outage is over.
   var reconciling = 0
+  /// Reads what may be large, a few at a time.
+  private(set) lazy var reads = makeReadScheduler()
+  /// Sessions whose connections have room again for what can wait.
+  var roomy: [SlabID] = []
+  /// Where the next session begins to go through its rooms, so that none of them is always the last.
+  var catchUpRound = 0
+  /// Members who wait for history that the broker could not give.
+  var stalledCatchUps: [CatchUp] = []
+  /// Bytes that rooms keep as recent messages.
+  public internal(set) var recallBytes = 0
   /// Rooms in which somebody waits for the stream to come further, and rooms that keep a recall: looked at by `expire`.
   var waitingRooms: [Room] = []
   var recallingRooms: [Room] = []
@@ -165,9 +175,11 @@ extension Hub {
       if room.rule.throttleMilliseconds > 0, room.batch != nil { pace(room) }
       deliverBatch(of: room)
       if !room.arrivals.isEmpty { admitArrivals(to: room) }
+      if !room.catchUps.isEmpty { advanceCatchUps(of: room) }
     }
     due.removeAll(keepingCapacity: true)
     if dirtyRooms.isEmpty { swap(&due, &dirtyRooms) }
+    if !roomy.isEmpty { continueReads() }
     if isRestorationDue { sayRestored() }
     if !settled.isEmpty { settle() }
   }
@@ -179,7 +191,7 @@ extension Hub {
   }
 
   /// Whether `flush` has anything to do.
-  public var hasWork: Bool { isRestorationDue || !dirtyRooms.isEmpty || !settled.isEmpty }
+  public var hasWork: Bool { isRestorationDue || !dirtyRooms.isEmpty || !settled.isEmpty || !roomy.isEmpty }
 
   /// Whether a room is still the one of its name: a broker may answer after the room has ended.
   func isKnown(_ room: Room) -> Bool {
@@ -226,10 +238,13 @@ extension Hub {
 
   func deliverBatch(of room: Room) {
     guard let batch = room.batch else { return }
+    if isBacklog(batch, of: room) { shed(batch, of: room) }
     room.batch = nil
     if room.rule.conflatesFlushes { conflate(batch, of: room) }
     if let lag = room.lag { keepForLag(batch, lag, room.rule) }
     deliver(batch, of: room, to: room.rosters, sparing: room.rule.sparesSlowReaders)
+    if !room.catchUps.isEmpty { forwardNotices(of: batch, in: room) }
+    batch.isBacklog = false
     if !room.wildcards.isEmpty, room.rule.mayJoin, !batch.isForMembersOnly { deliverToWildcards(batch, of: room) }
     recycle(batch)
   }
@@ -288,10 +303,8 @@ extension Hub {
     expireWildcards(at: now)
     comparePresence(at: now)
     counters.rooms = rooms.count
-    recallingRooms.removeAll { room in
-      if let recall = room.recall, recall.expiresAt <= now { room.recall = nil }
-      return room.recall == nil
-    }
+    expireRecalls(at: now)
+    retryStalledCatchUps()
     // Whoever has waited for a second waits for a message that the subscription did not bring.
     var waiting: [Room] = []
     swap(&waiting, &waitingRooms)

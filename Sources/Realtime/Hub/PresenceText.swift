@@ -8,7 +8,7 @@ public struct PresentUser {
   public private(set) var since: UInt64
   public private(set) var info: [UInt8]?
 
-  /// Groups members by user, the one who has been there longest first.
+  /// Groups members by user, ascending by name.
   public static func group(_ members: [Member]) -> [PresentUser] {
     var users: [[UInt8]: PresentUser] = [:]
     for member in members {
@@ -16,7 +16,7 @@ public struct PresentUser {
         users[member.user] = PresentUser(user: member.user, connections: 1, since: member.since, info: member.info)
       }
     }
-    return users.values.sorted { ($0.since, $0.user.count) < ($1.since, $1.user.count) }
+    return users.values.sorted { $0.user.lexicographicallyPrecedes($1.user) }
   }
 
   private mutating func add(_ member: Member) {
@@ -41,11 +41,45 @@ public struct PresentUser {
   }
 }
 
+/// A part of who is in a room.
+struct PresencePage {
+  /// Ascending by name.
+  let users: [PresentUser]
+  /// Users in the whole room.
+  let count: Int
+  /// Whether there are users behind the last one.
+  let hasMore: Bool
+
+  /// Takes at most `limit` users whose names come after a name; nil: from the first on.
+  init(_ members: [Member], after: [UInt8]?, limit: Int) {
+    let all = PresentUser.group(members)
+    let rest = after.map { after in all.drop { !after.lexicographicallyPrecedes($0.user) } } ?? all[...]
+    users = Array(rest.prefix(limit))
+    count = all.count
+    hasMore = rest.count > users.count
+  }
+
+  func write(to writer: inout JSONWriter) {
+    writer.key("members")
+    writer.beginArray()
+    for user in users { user.write(to: &writer) }
+    writer.endArray()
+    writer.key("count")
+    writer.integer(count)
+    guard hasMore else { return }
+    writer.key("more")
+    writer.bool(true)
+  }
+}
+
 /// Writes a page of history as its readers receive it.
 public enum HistoryText {
-  /// Appends `epoch`, `offset` and `messages` to an object that is open. A binary message has its payload as `binary`,
+  /// Appends `epoch`, `offset` and `messages` to an object that is open, and `more` when the room has later messages than
+  /// these: those that are left out beyond `bytesMax` bytes, for example. One message fits always. A binary message has its payload as `binary`,
   /// in base64: JSON can carry it no other way.
-  public static func write(_ page: HistoryPage, of room: [UInt8], to writer: inout JSONWriter) {
+  public static func write(
+    _ page: HistoryPage, of room: [UInt8], bytesMax: Int = Limits.historyAnswerBytesMax, to writer: inout JSONWriter
+  ) {
     var epoch: [UInt8] = []
     page.position.epoch.append(to: &epoch)
     writer.key("epoch")
@@ -55,12 +89,22 @@ public enum HistoryText {
     writer.key("messages")
     writer.beginArray()
     let room = Room(name: room)
+    var hasMore = page.hasMore
+    var bytes = 0
     for entry in page.entries {
       guard let envelope = Envelope(entry.envelope.span) else { continue }
       var text: [UInt8] = []
       Push.text(envelope, in: entry.envelope.span, offset: entry.offset, room: room, to: &text)
+      if bytes > 0, bytes + text.count > bytesMax {
+        hasMore = true
+        break
+      }
+      bytes += text.count
       writer.raw(text)
     }
     writer.endArray()
+    guard hasMore else { return }
+    writer.key("more")
+    writer.bool(true)
   }
 }

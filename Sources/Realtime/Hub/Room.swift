@@ -25,6 +25,8 @@ final class Room: Named {
     let since: Position?
     /// Whether history was read for it already: what is still missing then cannot be had.
     var hasRead = false
+    /// The first page of what it missed, or nil.
+    var page: HistoryPage?
 
     /// Whether it may be let in at `position`. Offsets of an epoch that is over say nothing.
     func isDue(at position: Position) -> Bool {
@@ -52,8 +54,6 @@ final class Room: Named {
   var isDirty = false
   /// Whether its interval runs: the next flush waits for the end of it.
   var isPaced = false
-  /// Whether `recall` is being read.
-  var isReadingRecall = false
   /// Whether subscriptions were renewed while the room was entering: the position it enters at may be behind already.
   var mustCompare = false
   /// Whether `attendance` is being read. Notices of that time are held.
@@ -86,6 +86,8 @@ final class Room: Named {
   var recoveries: UInt32 = 0
   var arrivals: [Arrival] = []
   var recall: Recall?
+  /// The members who are not where the room is yet.
+  var catchUps = CatchUps()
   /// Who is there, as the local members were told; nil until it was read.
   var attendance: Attendance?
   var heldNotices: [[UInt8]] = []
@@ -107,6 +109,9 @@ final class Room: Named {
     let waiting = batch?.entries.first { $0.offset > 0 }
     return waiting.map { $0.offset - 1 } ?? stream?.position.offset ?? 0
   }
+
+  /// The last offset that the roster was given: what is in the batch is not.
+  var rosterOffset: UInt64 { batch?.deliveredBefore ?? stream?.position.offset ?? 0 }
 
   /// Keeps a message for later, within `Limits.heldBytesMax`; recovery reads from history what does not fit.
   func hold(_ position: Position, _ envelope: Span<UInt8>) {

@@ -15,6 +15,9 @@ public final class RoomBatch {
     public let origin: SlabID?
     /// Milliseconds since 1970 at which its node accepted it, 0 for notices.
     public let acceptedAt: UInt64
+    /// Whether it belongs to the room's stream, in which whoever is not where the room is finds it by itself: a message, a
+    /// gap, an epoch.
+    let isOfStream: Bool
   }
 
   /// The messages' payloads, one behind the other.
@@ -26,6 +29,14 @@ public final class RoomBatch {
   public private(set) var revision: UInt64 = 0
   /// Whether it is for the room's own members only, and not for those who hear the room through a wildcard.
   var isForMembersOnly = false
+  /// Whether it is a backlog, which members get as fast as they can take it: it does not count against their queue's limit.
+  public internal(set) var isBacklog = false
+  /// The offset before the first that it brings, or nil: it brings none yet.
+  private(set) var deliveredBefore: UInt64?
+  /// When its first message was accepted, in milliseconds since 1970; 0: it has none.
+  private(set) var firstAcceptedAt: UInt64 = 0
+  /// Whether it tells that an epoch has begun.
+  private(set) var beginsEpoch = false
   /// The room's epoch, for forms that carry positions; nil before its first message.
   public internal(set) var epoch: Epoch?
 
@@ -35,12 +46,31 @@ public final class RoomBatch {
 
   /// Appends one message, whose payload `write` appends to the bytes it is given.
   func append(
-    _ kind: PayloadKind, offset: UInt64, origin: SlabID?, acceptedAt: UInt64, _ write: (inout [UInt8]) -> Void
+    _ kind: PayloadKind, offset: UInt64, origin: SlabID?, acceptedAt: UInt64, isOfStream: Bool = false,
+    _ write: (inout [UInt8]) -> Void
   ) {
     write(&bytes)
     revision &+= 1
-    entries.append(Entry(end: bytes.count, kind: kind, offset: offset, origin: origin, acceptedAt: acceptedAt))
+    entries.append(
+      Entry(
+        end: bytes.count, kind: kind, offset: offset, origin: origin, acceptedAt: acceptedAt,
+        isOfStream: isOfStream || offset > 0))
     if origin != nil { hasOrigins = true }
+    guard offset > 0 else { return }
+    if deliveredBefore == nil { deliveredBefore = offset - 1 }
+    if firstAcceptedAt == 0 { firstAcceptedAt = acceptedAt }
+  }
+
+  /// Appends the notice of messages that cannot be had any more.
+  func append(gap lost: ClosedRange<UInt64>, _ write: (inout [UInt8]) -> Void) {
+    append(.text, offset: 0, origin: nil, acceptedAt: 0, isOfStream: true, write)
+    if deliveredBefore == nil { deliveredBefore = lost.lowerBound - 1 }
+  }
+
+  /// Appends the notice of an epoch that has begun.
+  func append(epoch write: (inout [UInt8]) -> Void) {
+    append(.text, offset: 0, origin: nil, acceptedAt: 0, isOfStream: true, write)
+    beginsEpoch = true
   }
 
   /// Leaves only the newest message of each key, `name` being the member that tells it, and all notices. Returns how many
@@ -57,11 +87,16 @@ public final class RoomBatch {
     let removed = isKept.count { !$0 }
     guard removed > 0 else { return 0 }
     let (oldBytes, oldEntries) = (bytes, entries)
+    let (oldBefore, oldAcceptedAt, oldBegins) = (deliveredBefore, firstAcceptedAt, beginsEpoch)
     removeAll()
+    (deliveredBefore, firstAcceptedAt, beginsEpoch) = (oldBefore, oldAcceptedAt, oldBegins)
     var start = 0
     for (index, entry) in oldEntries.enumerated() {
       if isKept[index] {
-        append(entry.kind, offset: entry.offset, origin: entry.origin, acceptedAt: entry.acceptedAt) {
+        append(
+          entry.kind, offset: entry.offset, origin: entry.origin, acceptedAt: entry.acceptedAt,
+          isOfStream: entry.isOfStream
+        ) {
           $0.append(contentsOf: oldBytes[start..<entry.end])
         }
       }
@@ -75,5 +110,9 @@ public final class RoomBatch {
     entries.removeAll(keepingCapacity: true)
     hasOrigins = false
     revision &+= 1
+    isBacklog = false
+    deliveredBefore = nil
+    firstAcceptedAt = 0
+    beginsEpoch = false
   }
 }

@@ -49,7 +49,11 @@ extension ClientOperation {
     switch kind {
     case .ping: break
     case .auth: operation.token = try string(scan.token, "auth needs token, a string")
-    case .leave, .presence: operation.room = try checkedRoom(scan.room, in: text)
+    case .leave: operation.room = try checkedRoom(scan.room, in: text)
+    case .presence:
+      operation.room = try checkedRoom(scan.room, in: text)
+      operation.limit = try checkedLimit(scan.limit, in: text)
+      operation.after = try checkedAfter(scan.after, in: text)
     case .join:
       operation.room = try checkedRoom(scan.room, in: text)
       operation.since = try checkedSince(scan.since, in: text)
@@ -131,6 +135,16 @@ extension ClientOperation {
       throw ProtocolError(.badRequest, "limit must be a whole number from 1 to \(Int.max)")
     }
     return limit
+  }
+
+  private static func checkedAfter(
+    _ member: JSONMember?, in text: Span<UInt8>
+  ) throws(ProtocolError) -> JSONStringRange? {
+    guard let member, member.kind != .null else { return nil }
+    guard let user = member.string, !user.hasEscapes || user.decoded(in: text) != nil else {
+      throw ProtocolError(.badRequest, "after must be a string, the name of a user")
+    }
+    return user
   }
 
   private static func checkedSince(_ member: JSONMember?, in text: Span<UInt8>) throws(ProtocolError) -> Position? {

@@ -36,8 +36,10 @@ public struct ClientOperation: Sendable {
   public internal(set) var token: JSONStringRange?
   /// Where join and history shall continue; nil when not asked.
   public internal(set) var since: Position?
-  /// How many messages history shall return at most, 1 or more; nil when not asked.
+  /// How many messages history, or users presence, shall return at most, 1 or more; nil when not asked.
   public internal(set) var limit: Int?
+  /// The name of the user behind whom presence shall begin; nil when not asked.
+  public internal(set) var after: JSONStringRange?
   /// The action of a request; nil for the other kinds.
   public internal(set) var action: JSONStringRange?
   /// The payload of a request as the sender wrote it; nil when none was sent.

@@ -12,6 +12,7 @@ struct OperationScan {
   var token: JSONMember?
   var since: JSONMember?
   var limit: JSONMember?
+  var after: JSONMember?
   var action: JSONMember?
   var payload: JSONMember?
   var passThrough = PassThrough()
@@ -31,6 +32,7 @@ struct OperationScan {
       case .token: token = member
       case .since: since = member
       case .limit: limit = member
+      case .after: after = member
       case .action: action = member
       case .payload: payload = member
       case .user, .offset, .ts, .other: break

@@ -5,15 +5,20 @@ import Realtime
 extension AdminEndpoint {
   func presence(_ request: Request, _ room: [UInt8]) {
     if let problem = RoomName.problem(room.span) { return refuse(request, .badRoom, problem) }
-    broker.members(room: room) { [self] result in
+    guard let limit = limit(request, default: Limits.presenceLimitDefault, max: Limits.presenceLimitMax) else { return }
+    let cursor = request.head.query.first("cursor")
+    hub.readMembers(room: room) { [self] result in
       finish(request, result) { members, writer in
         writer.key("room")
         writer.string(room)
         writer.key("members")
         writer.beginArray()
         let groups = MemberGroup.make(members)
-        for group in groups { group.write(to: &writer) }
+        let rest = cursor.map { cursor in groups.drop { !cursor.lexicographicallyPrecedes($0.user) } } ?? groups[...]
+        for group in rest.prefix(limit) { group.write(to: &writer) }
         writer.endArray()
+        writer.key("cursor")
+        if rest.count > limit { writer.string(rest[rest.startIndex + limit - 1].user) } else { writer.null() }
         writer.key("count")
         writer.integer(members.count)
         writer.key("users")
@@ -24,14 +29,8 @@ extension AdminEndpoint {
 
   func rooms(_ request: Request) {
     let query = request.head.query
-    var limit = AdminEndpoint.roomsPerPageDefault
-    if let text = query.first("limit") {
-      guard let value = JSONNumber.unsigned(text.span), (1...UInt64(AdminEndpoint.roomsPerPageMax)).contains(value)
-      else {
-        return refuse(request, .badRequest, "limit must be a number from 1 to \(AdminEndpoint.roomsPerPageMax)")
-      }
-      limit = Int(value)
-    }
+    let (standard, most) = (AdminEndpoint.roomsPerPageDefault, AdminEndpoint.roomsPerPageMax)
+    guard let limit = limit(request, default: standard, max: most) else { return }
     broker.rooms(prefix: query.first("prefix") ?? [], after: query.first("cursor"), limit: limit) { [self] result in
       finish(request, result) { listing, writer in
         writer.key("rooms")
@@ -112,13 +111,7 @@ extension AdminEndpoint {
 
   func history(_ request: Request, _ room: [UInt8]) {
     if let problem = RoomName.problem(room.span) { return refuse(request, .badRoom, problem) }
-    var limit = Limits.historyLimitDefault
-    if let text = request.head.query.first("limit") {
-      guard let value = JSONNumber.unsigned(text.span), (1...UInt64(Limits.historyReadMax)).contains(value) else {
-        return refuse(request, .badRequest, "limit must be a number from 1 to \(Limits.historyReadMax)")
-      }
-      limit = Int(value)
-    }
+    guard let limit = limit(request, default: Limits.historyLimitDefault, max: Limits.historyReadMax) else { return }
     var query = HistoryQuery.newest(limit: limit)
     if let text = request.head.query.first("since") {
       guard let since = Position(text: text.span) else {
@@ -126,13 +119,25 @@ extension AdminEndpoint {
       }
       query = .after(since.offset, limit: limit)
     }
-    broker.history(room: room, query) { [self] result in
+    hub.readHistory(room: room, query) { [self] result in
       finish(request, result) { page, writer in
         writer.key("room")
         writer.string(room)
         HistoryText.write(page, of: room, to: &writer)
       }
     }
+  }
+}
+
+extension AdminEndpoint {
+  /// Reads the query's `limit`, or refuses the request and returns nil.
+  private func limit(_ request: Request, default standard: Int, max most: Int) -> Int? {
+    guard let text = request.head.query.first("limit") else { return standard }
+    guard let value = JSONNumber.unsigned(text.span), (1...UInt64(most)).contains(value) else {
+      refuse(request, .badRequest, "limit must be a number from 1 to \(most)")
+      return nil
+    }
+    return Int(value)
   }
 }
 

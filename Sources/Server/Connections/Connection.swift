@@ -70,8 +70,15 @@ struct Connection: ~Copyable {
   var isWebSocket = false
   /// Whether the hub was told that the socket takes no more, and not yet that all is sent.
   var isBehind = false
-  /// Whether nothing is read for now, because the broker cannot follow. What was read already waits in the table.
-  var isPaused = false
+  /// Why nothing is read for now; what was read already waits in the table.
+  var pauses: Pauses = []
+  var isPaused: Bool { !pauses.isEmpty }
+  /// Whether the hub waits for its queue to have room again.
+  var awaitsRoom = false
+  /// The wheel's tick at which its socket has last taken anything of a queue that it could not take whole.
+  var takenAt: UInt32 = 0
+  /// What its peer's kernel had acknowledged when that was last asked for, in bytes; the low half of it.
+  var acknowledged: UInt32 = 0
   /// Whether it stands in the tally of its address.
   var isCounted = false
   /// The tick at which the message, or the control frame, that is not complete was first seen; nil: there is none.
@@ -89,6 +96,17 @@ struct Connection: ~Copyable {
     stageSince = tick
     exchange = Exchange()
   }
+}
+
+/// Why a connection is not read.
+struct Pauses: OptionSet {
+  let rawValue: UInt8
+  /// The broker cannot follow.
+  static let broker = Pauses(rawValue: 1)
+  /// It does not take its own answers.
+  static let queue = Pauses(rawValue: 2)
+  /// It will be read again at the end of the tick.
+  static let resuming = Pauses(rawValue: 4)
 }
 
 /// The listener that a connection came through.

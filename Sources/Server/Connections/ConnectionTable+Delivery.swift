@@ -13,6 +13,7 @@ extension ConnectionTable: Delivery {
     // A member with an empty queue gets it by a send of its own, if nothing else of this tick can be for it. With several
     // rooms in the tick, a member of more than one gets all of its blocks in one send at the end of the tick.
     let isAlone = hub.isDeliveringAlone
+    let isBacklog = batch.isBacklog
     // Who is found full by this fan-out is not to be mixed with those of one before.
     if sparing { submitSends() }
     stuck.removeAll(keepingCapacity: true)
@@ -23,11 +24,11 @@ extension ConnectionTable: Delivery {
       settle(member.target)
       if batch.hasOrigins, origins.contains(member.session) {
         let rest = framed.without(origins.entries(of: member.session))
-        if !rest.isEmpty { queue(rest, for: member.target, sparing: sparing) }
+        if !rest.isEmpty { queue(rest, for: member.target, sparing: sparing, isBacklog: isBacklog) }
       } else if isAlone || connections[member.target].rosterCount == 1, connections[member.target].outbox.isEmpty {
         if !postpone(block, &posted, to: member.target) { sendNow(block, to: member.target) }
       } else {
-        queue(block, for: member.target, sparing: sparing)
+        queue(block, for: member.target, sparing: sparing, isBacklog: isBacklog)
       }
     }
     if batch.hasOrigins { origins.empty(of: batch) }
@@ -60,10 +61,11 @@ extension ConnectionTable: Delivery {
     }
   }
 
-  private func queue(_ block: [UInt8], for index: UInt32, sparing: Bool) {
+  private func queue(_ block: [UInt8], for index: UInt32, sparing: Bool, isBacklog: Bool) {
     settle(index)
     connections[index].outbox.push(block)
     markDirty(index)
+    if isBacklog { return connections[index].outbox.noteSolicited(block.count) }
     // Whoever is in the roster although the hub knows it to be behind is not spared here.
     if sparing, !connections[index].isBehind { relieve(index) } else { limitQueue(index) }
   }

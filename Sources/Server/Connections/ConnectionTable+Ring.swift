@@ -92,7 +92,7 @@ extension ConnectionTable {
     let isDone =
       connections[index].outbox.isEmpty && connections[index].stage != .finishing && !connections[index].isBehind
       && !connections[index].hasRefusedOffers
-      && !connections[index].isPaused && !hasWaitingRequests(index)
+      && !connections[index].awaitsRoom && !connections[index].isPaused && !hasWaitingRequests(index)
     guard !isDone else { return }
     connections[index].isDirty = true
     unfinished.append(connections.id(at: index))

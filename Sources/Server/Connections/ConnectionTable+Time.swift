@@ -12,6 +12,9 @@ enum Deadlines {
   /// An answer on a connection that goes on must be taken by then, however long the connection may be idle afterwards: 1 MiB
   /// in that time is what the slowest mobile line takes.
   static let answerMilliseconds = 60_000
+  /// What a connection has asked for is sent as slowly as it takes it; one that takes nothing at all for this long is closed
+  /// with 4408. Long enough for a train in a tunnel, short enough not to hold what waits for those who are gone.
+  static let unreadMilliseconds = 30_000
   /// After our end of the connection the peer's must come by then.
   static let lingerMilliseconds = 2000
 }
@@ -74,6 +77,7 @@ extension ConnectionTable {
   ///
   /// Neither what it sends nor what it answers moves the deadline of a message that is not complete.
   private func heartbeat(_ index: UInt32) {
+    if hasStopped(index) { return closeStopped(index) }
     // Its pong may have come: nobody has looked.
     if connections[index].isPaused { return schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds) }
     if let since = connections[index].unfinishedSince, milliseconds(since: since) >= limits.messageMilliseconds {
@@ -83,6 +87,11 @@ extension ConnectionTable {
       let waited = milliseconds(since: pingedAt)
       guard waited >= limits.pingTimeoutMilliseconds else {
         return scheduleHeartbeat(index, inMilliseconds: limits.pingTimeoutMilliseconds - waited)
+      }
+      // The ping may stand behind what a slow line has still to carry.
+      if hasAcknowledged(index), connections[index].wantsWrite || Socket.holdsUnacknowledged(connections[index].socket)
+      {
+        return schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds)
       }
       metrics.ghosts += 1
       traceEnd(index, "no answer to a ping", nil)
@@ -95,6 +104,7 @@ extension ConnectionTable {
     // RFC 6455 section 5.5.2: an unsolicited ping; the peer must answer.
     append(to: index) { FrameWriter.appendHeader(.ping, payloadBytes: 0, to: &$0) }
     connections[index].pingedAt = wheel.tick
+    _ = hasAcknowledged(index)
     scheduleHeartbeat(index, inMilliseconds: limits.pingTimeoutMilliseconds)
   }
 

@@ -114,10 +114,11 @@ extension ConnectionTable {
   private func answerPing(_ id: SlabID, _ payload: MessageReader.Payload, _ bytes: UnsafeMutableRawBufferPointer) {
     guard connections[id.index].stage != .closing else { return }
     if let session = connections[id.index].session, !hub.chargePing(session, bytes: payload.count) { return }
+    let before = connections[id.index].outbox.byteCount
     payload.withSpan(in: bytes) { span in
       append(to: id.index) { FrameWriter.appendFrame(.pong, payload: span, to: &$0) }
     }
-    limitQueue(id.index)
+    noteAnswer(id.index, before: before)
   }
 
   /// RFC 6455 section 5.5.1: whoever gets a close frame first sends one back; the server then closes the connection.
@@ -152,14 +153,13 @@ extension ConnectionTable {
     // The connection keeps the name of its session: if it is dropped before the tick ends, the session ends with it.
     if let session = connections[index].session { ending.append(session) }
     // The peer's close frame is to be read, whatever the broker owes.
-    resumeReading(index)
+    resume(index, [.broker, .queue])
   }
 
   /// Past the limit a reader is too slow: what it has not read yet it can ask for when it comes back.
   func limitQueue(_ index: UInt32) {
-    guard connections[index].outbox.byteCount > limits.queueBytesMax, connections[index].stage == .websocket else {
-      return
-    }
+    guard connections[index].outbox.unsolicitedBytes > limits.queueBytesMax, connections[index].stage == .websocket
+    else { return }
     metrics.slowConsumers += 1
     connections[index].outbox.dropUnsent()
     close(index, code: CloseCode.slowConsumer.rawValue, reason: "slow consumer: reconnect and resume")

@@ -43,10 +43,13 @@ extension ConnectionTable {
         resumeReading(index)
       }
       noteSpace(index)
+      if connections[index].awaitsRoom { tellRoom(index) }
     case .blocked(let sent):
       metrics.bytesSent += UInt64(sent)
+      if sent > 0 || !connections[index].wantsWrite { connections[index].takenAt = wheel.tick }
       fallBehind(index)
       noteSpace(index)
+      if connections[index].awaitsRoom { tellRoom(index) }
       guard !connections[index].wantsWrite else { return }
       connections[index].wantsWrite = true
       updateInterest(index)

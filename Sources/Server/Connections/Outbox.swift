@@ -12,6 +12,15 @@ struct Outbox: ~Copyable {
   private var headOffset = 0
   /// Bytes waiting.
   private(set) var byteCount = 0
+  /// Bytes among them that the connection has asked for, or that are a backlog. What is sent counts as the others first, so
+  /// that this never exceeds what was added at a time.
+  private(set) var solicitedBytes = 0
+
+  /// Bytes that others cause: what the limit of the queue is for.
+  var unsolicitedBytes: Int { byteCount - solicitedBytes }
+
+  /// Counts the last `count` bytes that were added among those that the connection has asked for.
+  mutating func noteSolicited(_ count: Int) { solicitedBytes += count }
 
   var isEmpty: Bool { byteCount == 0 }
 
@@ -40,6 +49,7 @@ struct Outbox: ~Copyable {
     tail = []
     if headOffset == 0 { first = nil }
     byteCount = first.map { $0.count - headOffset } ?? 0
+    solicitedBytes = min(solicitedBytes, byteCount)
   }
 
   /// Copies all that is waiting into `bytes`, which has room for exactly that.
@@ -127,6 +137,7 @@ struct Outbox: ~Copyable {
 
   private mutating func consume(_ count: Int) {
     byteCount -= count
+    if solicitedBytes > byteCount { solicitedBytes = byteCount }
     var left = count
     var taken = 0
     while let block = first, left >= block.count - headOffset {

@@ -200,7 +200,7 @@ async function refreshDetail() {
   }
   const [presence, messages] = await Promise.allSettled([
     ask(`${isRoom ? 'presence' : 'users'}/${name}`),
-    isRoom ? ask(`history/${name}?limit=${MESSAGES_SHOWN}`, true) : null,
+    isRoom ? newest(name) : null,
   ]);
   if (asked !== detail || mine !== session) return;
   note($('detail-trouble'), presence.reason);
@@ -208,6 +208,18 @@ async function refreshDetail() {
   $('detail-body').hidden = presence.reason !== undefined;
   if (presence.value) showPresence(asked, presence.value);
   if (messages.value) showHistory(messages.value);
+}
+
+/** Asks for the newest messages of a room. An answer holds as much as fits it: the rest is asked for from there. */
+async function newest(name) {
+  let answer = await ask(`history/${name}?limit=${MESSAGES_SHOWN}`, true);
+  const messages = [...answer.messages];
+  while (answer.more && answer.messages.length && messages.length < MESSAGES_SHOWN) {
+    const since = `${answer.epoch}:${messages.at(-1).offset}`;
+    answer = await ask(`history/${name}?limit=${MESSAGES_SHOWN - messages.length}&since=${since}`, true);
+    messages.push(...answer.messages);
+  }
+  return { messages };
 }
 
 const shorten = (text) => (text.length > TEXT_SHOWN_MAX ? `${text.slice(0, TEXT_SHOWN_MAX)}…` : text);
@@ -218,7 +230,8 @@ function showPresence({ kind, name }, answer) {
     connections.map((connection) => ({ ...connection, user, info })));
   const connections = `${format.count(answer.count)} ${answer.count === 1 ? 'connection' : 'connections'}`;
   const users = `${format.count(answer.users)} ${answer.users === 1 ? 'user' : 'users'}, `;
-  const cut = rows.length > CONNECTIONS_SHOWN_MAX ? `; the first ${CONNECTIONS_SHOWN_MAX} are shown` : '';
+  const isCut = rows.length > CONNECTIONS_SHOWN_MAX || answer.cursor;
+  const cut = isCut ? `; the first ${CONNECTIONS_SHOWN_MAX} are shown` : '';
   setText($('detail-summary'), `${kind === 'room' ? users : ''}${connections}${cut}`);
   const now = Date.now();
   fill(body('presence'), rows.slice(0, CONNECTIONS_SHOWN_MAX), (row) => row.id, (row) => [
@@ -235,8 +248,8 @@ function showPresence({ kind, name }, answer) {
 }
 
 function showHistory({ messages }) {
-  const newest = messages.slice(-MESSAGES_SHOWN).reverse();
-  fill(body('history'), newest, (message) => message.offset, (message) => {
+  const shown = messages.slice(-MESSAGES_SHOWN).reverse();
+  fill(body('history'), shown, (message) => message.offset, (message) => {
     const { type, room, user, offset, ts, ...rest } = message;
     return [
       { text: String(offset), className: 'number' },
@@ -245,7 +258,7 @@ function showHistory({ messages }) {
       { text: shorten(JSON.stringify(rest)), className: 'exact body' },
     ];
   });
-  $('history-empty').hidden = newest.length > 0;
+  $('history-empty').hidden = shown.length > 0;
 }
 
 // --- Beginning ---

@@ -150,14 +150,27 @@ export class Roost {
     return this.#call({ ...data, type: 'broadcast' });
   }
 
-  /** Asks who is in a room: `{members: [{user, connections, since, info}], count}`. */
-  presence(room) {
-    return this.#call({ type: 'presence', room }, true);
+  /**
+   * Asks who is in a room: `{members: [{user, connections, since, info}], count}`, ascending by name. `more` is true when
+   * there are users behind the last one: ask on with its name as `after`. @param {{limit?: number, after?: string}} [page]
+   */
+  presence(room, page = {}) {
+    return this.#call({ type: 'presence', room, ...page }, true);
   }
 
   /** Asks for past messages, `{epoch, messages}`. @param {{limit?: number, since?: {epoch, offset}}} [range] */
-  history(room, range = {}) {
-    return this.#call({ type: 'history', room, ...range }, true);
+  async history(room, range = {}) {
+    const answer = await this.#call({ type: 'history', room, ...range }, true);
+    const { epoch, messages } = answer;
+    // An answer holds as much as fits it; the rest is asked for from there.
+    for (let left; answer.more && messages.length && (left = (range.limit ?? 100) - messages.length) > 0;) {
+      const since = { epoch, offset: messages.at(-1).offset };
+      const next = await this.#call({ type: 'history', room, limit: left, since }, true);
+      if (next.epoch !== epoch || !next.messages.length) break;
+      messages.push(...next.messages);
+      answer.more = next.more;
+    }
+    return answer;
   }
 
   /** Calls an action on the server and is fulfilled with its payload. Not sent again after a lost connection. */

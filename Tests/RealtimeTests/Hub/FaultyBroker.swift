@@ -27,6 +27,8 @@ final class FaultyBroker: Broker, BrokerListener {
   private var log: [[UInt8]] = []
   private var reigns = Reigns()
   private(set) var answers: [() -> Void] = []
+  /// How often history was read.
+  private(set) var historyReads = 0
   private(set) var hearings: [() -> Void] = []
 
   init(historySize: Int, rules: RoomRules = RoomRules(), clock: @escaping () -> UInt64) {
@@ -222,9 +224,12 @@ final class FaultyBroker: Broker, BrokerListener {
     }
     position(room: room, reply)
   }
-  func history(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
+  func history(
+    room: [UInt8], _ query: HistoryQuery, bytesMax: Int, _ reply: @escaping BrokerReply<HistoryPage>
+  ) {
+    historyReads += 1
     answer(reply) { reply in
-      inner.history(room: room, query) { [self] result in
+      inner.history(room: room, query, bytesMax: bytesMax) { [self] result in
         reply(
           result.map { page in
             HistoryPage(

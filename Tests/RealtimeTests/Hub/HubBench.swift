@@ -26,6 +26,14 @@ final class HubBench: Delivery {
   var stuck: Set<UInt32> = []
   /// Connections that take nothing that nobody asked for.
   var full: Set<UInt32> = []
+  /// The queues of connections that take nothing by themselves, in bytes, and those whose room is awaited.
+  private var queues: [UInt32: Int] = [:]
+  private var awaited: Set<UInt32> = []
+  /// The longest that such a queue has been.
+  private(set) var longestQueue = 0
+  /// Bytes below which such a queue has room, and above which it is near its limit.
+  var queueRoom = 150
+  var queueLimit = 300
   /// Connections that are read no further.
   private(set) var paused: Set<UInt32> = []
   /// What the hub asked to be done later.
@@ -100,6 +108,22 @@ final class HubBench: Delivery {
     hub.drained(client.session)
   }
 
+  /// Makes a client's queue take what it is given, and keep it until `drainQueue`.
+  func slowDown(_ client: Client) { queues[client.target] = queues[client.target] ?? 0 }
+
+  /// Empties a client's queue; `forGood`: and lets it take everything at once again.
+  func drainQueue(_ client: Client, forGood: Bool = false) {
+    guard queues[client.target] != nil else { return }
+    queues[client.target] = forGood ? nil : 0
+    if awaited.remove(client.target) != nil { hub.hasRoom(client.session) }
+  }
+
+  private func queue(_ bytes: Int, for target: UInt32) {
+    guard let queued = queues[target] else { return }
+    queues[target] = queued + bytes
+    longestQueue = max(longestQueue, queued + bytes)
+  }
+
   /// Opens a session that is to authenticate; its `welcome` is left to be taken.
   func arrive(token: String? = nil) -> Client {
     nextTarget += 1
@@ -144,6 +168,9 @@ final class HubBench: Delivery {
     return true
   }
 
+  func hasRoom(_ target: UInt32) -> Bool { queues[target] ?? 0 < queueRoom }
+  func awaitRoom(_ target: UInt32) { awaited.insert(target) }
+  func isNearLimit(_ target: UInt32) -> Bool { queues[target] ?? 0 > queueLimit }
   func pauseReading(_ target: UInt32) { paused.insert(target) }
   func resumeReading(_ target: UInt32) { paused.remove(target) }
 
@@ -154,6 +181,7 @@ final class HubBench: Delivery {
   func close(_ target: UInt32, code: UInt16, reason: StaticString) { closes[target] = code }
 
   private func remember(_ payload: [UInt8], _ kind: PayloadKind, _ target: UInt32) {
+    queue(payload.count, for: target)
     if kind == .text {
       received[target, default: []].append(Text(payload))
     } else {

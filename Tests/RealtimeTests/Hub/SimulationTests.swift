@@ -104,14 +104,23 @@ struct SimulationTests {
   fileprivate static let users = ["far0", "far1", "far2"]
 
   /// One life of a room with faults: who joins, leaves, publishes, and which channel goes on next is drawn from `seed`.
-  private func simulate(seed: UInt64) throws {
+  ///
+  /// - Parameter areSlow: whether connections stop to take what they are given, now and then.
+  private func simulate(seed: UInt64, areSlow: Bool = false, historySize: Int = 8) throws {
     var random = SeededGenerator(seed: seed)
-    let bench = HubBench(historySize: 8)
+    let bench = HubBench(historySize: historySize)
     let witnesses = (0..<4).map { Witness(bench.open("user\($0)")) }
     bench.broker.isQueuing = true
     var published = 0
     for _ in 0..<300 {
       let witness = witnesses[Int.random(in: 0..<witnesses.count, using: &random)]
+      if areSlow {
+        switch Int.random(in: 0..<10, using: &random) {
+        case 0: bench.slowDown(witness.client)
+        case 1..<4: bench.drainQueue(witness.client, forGood: Int.random(in: 0..<3, using: &random) == 0)
+        default: break
+        }
+      }
       switch Int.random(in: 0..<100, using: &random) {
       case 0..<25:
         published += 1
@@ -144,7 +153,12 @@ struct SimulationTests {
     var steps = 0
     for round in 0..<40 {
       if round < 5 { bench.broker.losesNextAnswer = Bool.random(using: &random) }
-      try bench.rest(seed: seed, &steps) { for witness in witnesses { witness.look() } }
+      try bench.rest(seed: seed, &steps) {
+        for witness in witnesses {
+          bench.drainQueue(witness.client, forGood: round > 20)
+          witness.look()
+        }
+      }
     }
     judge(witnesses, bench, seed)
   }
@@ -173,5 +187,10 @@ struct SimulationTests {
     // These found joins that were never answered.
     for seed in [3385, 14_802] as [UInt64] { try simulate(seed: seed) }
     for seed in seeds(500) { try simulate(seed: seed) }
+  }
+
+  @Test("does so for connections that stop to take what they are given, now and then (500 seeds)")
+  func slowConnections() throws {
+    for seed in seeds(500) { try simulate(seed: seed, areSlow: true, historySize: seed % 2 == 0 ? 8 : 100) }
   }
 }

@@ -36,22 +36,28 @@ struct StoreTests {
     var recall = Recall(after: 5, expiresAt: 0)
     #expect(recall.messages(after: 5)?.isEmpty == true)
     #expect(recall.messages(after: 4) == nil)
-    let fits = (6...8).map { recall.append(message(UInt64($0))) }
-    #expect(fits == [true, true, true])
+    for offset in 6...8 as ClosedRange<UInt64> { recall.append(message(offset)) }
     for (after, expected) in [(5, [6, 7, 8]), (6, [7, 8]), (7, [8]), (8, []), (9, [])] as [(UInt64, [UInt64])] {
       #expect(recall.messages(after: after)?.map(\.offset) == expected)
     }
     // With a hole at 5, or one inside, nothing may be put in front.
-    recall.prepend([message(3), message(4)], reaching: 5)
-    recall.prepend([message(3), message(5)], reaching: 5)
-    recall.prepend([], reaching: 5)
+    recall.prepend([message(3), message(4)])
+    recall.prepend([message(3), message(5)])
+    recall.prepend([])
     #expect(recall.messages(after: 4) == nil)
-    recall.prepend([message(3), message(4), message(5)], reaching: 5)
+    recall.prepend([message(3), message(4), message(5)])
     #expect(recall.messages(after: 2)?.map(\.offset) == [3, 4, 5, 6, 7, 8])
     #expect(recall.messages(after: 1) == nil)
-    let big = Recall.Message(offset: 9, kind: .text, payload: [UInt8](repeating: 0, count: Limits.recallBytesMax))
-    let bigFits = recall.append(big)
-    #expect(!bigFits)
+    #expect(recall.byteCount == 6)
+    // Beyond its bytes the oldest go, and what is left is still without a hole.
+    let big = Recall.Message(offset: 9, kind: .text, payload: [UInt8](repeating: 0, count: Limits.recallBytesMax - 2))
+    recall.append(big)
+    #expect(recall.after == 6 && recall.byteCount == Limits.recallBytesMax)
+    #expect(recall.messages(after: 5) == nil)
+    #expect(recall.messages(after: 6)?.map(\.offset) == [7, 8, 9])
+    // What would be too much is not put in front.
+    recall.prepend([message(6)])
+    #expect(recall.messages(after: 5) == nil)
   }
 
   /// Counts how many of its kind are alive.

@@ -1,0 +1,299 @@
+import JSONCore
+
+// Members who are not where their room is yet: they resume, or could not take a backlog. Each of them is given what it has
+// not got in order, from recent messages where the node has kept them, else from history, page by page, as fast as its
+// connection takes it. Where the room is at the end of a tick it enters the roster.
+
+extension Hub {
+  // MARK: Beginning and end
+
+  /// Begins to give a member of a room everything behind an offset, in the room's epoch.
+  func resume(_ session: UInt32, _ index: Int, since offset: UInt64, firstPage page: HistoryPage?) {
+    let room = sessions[session].subscriptions[index].room
+    let member = beginCatchUp(session, index, from: offset)
+    if let page, room.recall?.messages(after: offset) == nil { take(page, for: member) } else { advance(member) }
+  }
+
+  /// Takes a member out of wherever it stands, and has it begin behind an offset.
+  private func beginCatchUp(_ session: UInt32, _ index: Int, from offset: UInt64) -> CatchUp {
+    endCatchUp(session, index)
+    let subscription = sessions[session].subscriptions[index]
+    let room = subscription.room
+    if let place = subscription.place {
+      if subscription.isBehind {
+        removeFromLag(room, place: place)
+      } else {
+        removeFromRoster(room, form: sessions[session].form, place: place)
+      }
+    }
+    let member = CatchUp(session: sessions.id(at: session), room: room, offset: offset)
+    sessions[session].subscriptions[index].place = nil
+    sessions[session].subscriptions[index].isBehind = false
+    sessions[session].subscriptions[index].catchUp = member
+    room.catchUps.add(member)
+    keepRecall(of: room)
+    return member
+  }
+
+  func endCatchUp(_ session: UInt32, _ index: Int) {
+    guard let member = sessions[session].subscriptions[index].catchUp else { return }
+    member.room.catchUps.remove(member)
+    sessions[session].subscriptions[index].catchUp = nil
+  }
+
+  /// Lets a member that joins anew, without asking for what it misses, begin where the room is: it is told what it does not get.
+  func skipCatchUp(_ session: UInt32, _ index: Int) {
+    guard let member = sessions[session].subscriptions[index].catchUp, let stream = member.room.stream else { return }
+    if stream.position.offset > member.offset, member.transition == nil {
+      tellGap((member.offset + 1)...stream.position.offset, member)
+    }
+    endCatchUp(session, index)
+  }
+
+  /// Whether the object is what its session has in its room.
+  private func index(of member: CatchUp) -> Int? {
+    guard sessions.contains(member.session),
+      let index = sessions[member.session.index].subscriptionIndex(member.room),
+      sessions[member.session.index].subscriptions[index].catchUp === member
+    else { return nil }
+    return index
+  }
+
+  // MARK: Backlogs
+
+  /// Whether a batch brings what is not live any more: the node, its link or the broker stood still.
+  func isBacklog(_ batch: RoomBatch, of room: Room) -> Bool {
+    guard batch.firstAcceptedAt > 0, !room.rule.sparesSlowReaders else { return false }
+    return room.phase == .recovering || clock() > batch.firstAcceptedAt &+ Limits.backlogMilliseconds
+  }
+
+  /// Takes the members out of the roster who could not take more of a backlog: they read it from history, if there is any.
+  func shed(_ batch: RoomBatch, of room: Room) {
+    guard let delivery, historySize(of: room) > 0 else { return }
+    batch.isBacklog = true
+    // Who stays is told of the epoch by the batch itself.
+    guard !batch.beginsEpoch else { return }
+    let offset = room.rosterOffset
+    for form in DeliveryForm.allCases {
+      var place = room.rosters[form: form].count
+      while place > 0 {
+        place -= 1
+        let entry = room.rosters[form: form][place]
+        guard delivery.isNearLimit(entry.target), let index = sessions[entry.session].subscriptionIndex(room) else {
+          continue
+        }
+        _ = beginCatchUp(entry.session, index, from: offset)
+        markDirty(room)
+      }
+    }
+  }
+
+  private func historySize(of room: Room) -> Int { room.rule.retention?.messagesMax ?? configuration.historySize }
+
+  /// Gives the notices of a batch, which no history has, to those who are not in the roster.
+  func forwardNotices(of batch: RoomBatch, in room: Room) {
+    var start = 0
+    let bytes = batch.bytes
+    for entry in batch.entries {
+      let payload = bytes.span.extracting(start..<entry.end)
+      start = entry.end
+      guard !entry.isOfStream else { continue }
+      for member in room.catchUps.all where sessions.contains(member.session) && entry.origin != member.session {
+        delivery?.send(payload, entry.kind, to: sessions[member.session.index].target)
+      }
+    }
+  }
+
+  // MARK: Epochs
+
+  /// Notes that the room goes on in another epoch behind `offset`. Who is not there yet is told when it is.
+  ///
+  /// - Parameters:
+  ///   - isWhole: whether nothing is missing between the two.
+  ///   - isShared: whether both have the same messages up to `offset`.
+  func beginCatchUpEpoch(_ room: Room, at offset: UInt64, isWhole: Bool, isShared: Bool, userCount: Int) {
+    for member in room.catchUps.all {
+      guard isShared, member.offset <= offset else {
+        // What it has is of another stream, or beyond the new epoch's beginning.
+        member.offset = offset
+        member.transition = CatchUp.Transition(offset: offset, isWhole: false, userCount: userCount)
+        continue
+      }
+      let next = CatchUp.Transition(offset: offset, isWhole: isWhole, userCount: userCount)
+      member.transition = member.transition?.followed(by: next) ?? next
+    }
+  }
+
+  private func tellEpoch(_ transition: CatchUp.Transition, _ member: CatchUp) {
+    guard let stream = member.room.stream else { return }
+    member.transition = nil
+    member.offset = transition.offset
+    let position = Position(epoch: stream.position.epoch, offset: transition.offset)
+    answer(member.session) {
+      Push.joined(
+        id: nil, roomJSON: member.room.nameJSON, position: position, userCount: transition.userCount,
+        recovered: transition.isWhole, to: &$0)
+    }
+  }
+
+  private func tellGap(_ lost: ClosedRange<UInt64>, _ member: CatchUp) {
+    counters.gapLost += UInt64(lost.count)
+    member.offset = lost.upperBound
+    answer(member.session) { Push.gap(roomJSON: member.room.nameJSON, lost: lost, to: &$0) }
+  }
+
+  // MARK: Going on
+
+  func advanceCatchUps(of room: Room) { for member in room.catchUps.all { advance(member) } }
+
+  /// Gives a member what it can take now.
+  func advance(_ member: CatchUp) {
+    guard let index = index(of: member), member.room.phase == .live, let stream = member.room.stream, let delivery
+    else { return }
+    let (room, session) = (member.room, member.session.index)
+    let target = sessions[session].target
+    while true {
+      if let transition = member.transition, member.offset >= transition.offset { tellEpoch(transition, member) }
+      if member.offset >= stream.position.offset { return enterRoster(member, session, index) }
+      guard delivery.hasRoom(target) else { return delivery.awaitRoom(target) }
+      guard let messages = room.recall?.messages(after: member.offset), !messages.isEmpty else {
+        return readOn(member)
+      }
+      give(messages, to: member, target, through: min(stream.position.offset, member.transition?.offset ?? .max))
+    }
+  }
+
+  /// Gives messages up to an offset, as long as the connection has room.
+  private func give(
+    _ messages: ArraySlice<Recall.Message>, to member: CatchUp, _ target: UInt32, through last: UInt64
+  ) {
+    guard let delivery else { return }
+    var bytes = 0
+    for message in messages {
+      guard message.offset <= last, delivery.hasRoom(target) else { break }
+      member.offset = message.offset
+      if message.origin == member.session { continue }
+      delivery.answer(message.payload.span, message.kind, to: target)
+      bytes += message.payload.count
+    }
+    chargeRead(member.session, bytes: bytes)
+  }
+
+  /// The end of a tick is where the room's batch is delivered: only then a place in the roster goes on without a hole.
+  private func enterRoster(_ member: CatchUp, _ session: UInt32, _ index: Int) {
+    guard member.room.batch == nil else { return markDirty(member.room) }
+    guard member.transition == nil, member.offset == member.room.stream?.position.offset else { return }
+    endCatchUp(session, index)
+    sessions[session].subscriptions[index].place = addToRoster(member.room, session)
+    if sessions[session].isBlocked { fallBehind(session, index) }
+  }
+
+  private func readOn(_ member: CatchUp) {
+    guard !member.isReading, !member.isStalled else { return }
+    member.isReading = true
+    let room = member.room
+    keepRecall(of: room)
+    let request = ReadScheduler.Request(
+      key: { [weak self] in
+        guard let self, index(of: member) != nil else { return nil }
+        guard room.phase != .live || room.recall?.messages(after: member.offset)?.isEmpty ?? true else {
+          // Another's read has brought it.
+          member.isReading = false
+          advance(member)
+          return nil
+        }
+        return .history(room: room.name, Hub.missedQuery(member.offset), bytesMax: Limits.historyPageBytesMax)
+      },
+      finish: { [weak self] result in
+        guard let self, let result, index(of: member) != nil else { return }
+        member.isReading = false
+        guard case .success(.page(let page)) = result else { return stall(member) }
+        take(page, for: member)
+      })
+    reads.add(request, for: .session(member.session))
+  }
+
+  /// Gives a member what a page has for it.
+  private func take(_ page: HistoryPage, for member: CatchUp) {
+    let room = member.room
+    // A room that recovers goes on with its members when it is done.
+    guard room.phase == .live, let position = room.stream?.position else { return }
+    guard page.position.epoch == position.epoch else {
+      verify(room)
+      return stall(member)
+    }
+    learn(from: page, in: room)
+    guard room.recall?.messages(after: member.offset)?.isEmpty ?? true else { return advance(member) }
+    let before = (member.offset, member.transition)
+    let news = page.entries.lazy.filter { $0.offset > before.0 }.compactMap { self.message($0, in: room) }
+    give(page: news, through: min(page.position.offset, position.offset), hasMore: page.hasMore, to: member)
+    if before == (member.offset, member.transition) { stall(member) } else { advance(member) }
+  }
+
+  private func give(
+    page messages: some Sequence<Recall.Message>, through last: UInt64, hasMore: Bool, to member: CatchUp
+  ) {
+    let target = sessions[member.session.index].target
+    var bytes = 0
+    for message in messages where message.offset > member.offset && message.offset <= last {
+      pass(to: message.offset - 1, member)
+      // An epoch that begins here takes the member back to its beginning.
+      member.offset = message.offset
+      if message.origin == member.session { continue }
+      delivery?.answer(message.payload.span, message.kind, to: target)
+      bytes += message.payload.count
+    }
+    if !hasMore { pass(to: last, member) }
+    chargeRead(member.session, bytes: bytes)
+  }
+
+  /// Moves a member on over what history does not hold any more, and tells it.
+  private func pass(to offset: UInt64, _ member: CatchUp) {
+    if let transition = member.transition, transition.offset <= offset {
+      if member.offset < transition.offset { tellGap((member.offset + 1)...transition.offset, member) }
+      tellEpoch(transition, member)
+    }
+    if member.offset < offset { tellGap((member.offset + 1)...offset, member) }
+  }
+
+  /// Keeps what a page of the room's epoch tells: the epochs before it, and the messages before those that are kept.
+  func learn(from page: HistoryPage, in room: Room) {
+    room.past = page.past
+    guard let recall = room.recall, let last = page.entries.last, last.offset >= recall.after else { return }
+    let earlier = page.entries.prefix { $0.offset <= recall.after }
+    guard !earlier.isEmpty else { return }
+    let messages = earlier.compactMap { message($0, in: room) }
+    changeRecall(of: room) { $0.prepend(messages) }
+  }
+
+  /// What a history entry is for a member.
+  private func message(_ entry: HistoryPage.Entry, in room: Room) -> Recall.Message? {
+    guard let envelope = Envelope(entry.envelope.span) else { return nil }
+    var payload: [UInt8] = []
+    Push.message(envelope, in: entry.envelope.span, offset: entry.offset, room: room, to: &payload)
+    var origin: SlabID?
+    if envelope.origin.count > 1 { origin = localSession(named: entry.envelope.span.extracting(envelope.origin)) }
+    return Recall.Message(
+      offset: entry.offset, kind: envelope.kind == .binary ? .binary : .text, payload: payload, origin: origin)
+  }
+
+  // MARK: Trouble
+
+  /// The broker could not help a member on: it is asked again within a second.
+  private func stall(_ member: CatchUp) {
+    guard !member.isStalled else { return }
+    member.isStalled = true
+    stalledCatchUps.append(member)
+  }
+
+  /// Asks again for those whom the broker could not help on. Called by `expire`.
+  func retryStalledCatchUps() {
+    guard !stalledCatchUps.isEmpty, broker.isAvailable else { return }
+    var members: [CatchUp] = []
+    swap(&members, &stalledCatchUps)
+    for member in members {
+      member.isStalled = false
+      if index(of: member) != nil { markDirty(member.room) }
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import JSONCore
+
+// What sessions ask to read. A large read begins when the session's connection has room for its answer, and when what it
+// has read before is paid for; whatever it brings goes out as fast as the connection takes it.
+
+extension Hub {
+  func makeReadScheduler() -> ReadScheduler {
+    ReadScheduler(
+      flightsMax: Limits.readsMax,
+      perform: { [weak self] key, reply in self?.perform(key, reply) ?? reply(.failure(.unavailable)) },
+      mayStart: { [weak self] owner, request in self?.mayStart(owner, request) ?? false })
+  }
+
+  private func perform(_ key: ReadKey, _ reply: @escaping ReadScheduler.Reply) {
+    switch key {
+    case .history(let room, let query, let bytesMax):
+      broker.history(room: room, query, bytesMax: bytesMax) { reply($0.map { .page($0) }) }
+    case .members(let room): broker.members(room: room) { reply($0.map { .members($0) }) }
+    }
+  }
+
+  private func mayStart(_ owner: ReadOwner, _ request: ReadScheduler.Request) -> Bool {
+    guard case .session(let id) = owner, sessions.contains(id), let delivery else { return true }
+    let target = sessions[id.index].target
+    guard delivery.hasRoom(target) else {
+      delivery.awaitRoom(target)
+      return false
+    }
+    guard request.isDelayedByDebt, let allowance = sessions[id.index].allowance else { return true }
+    let delay = allowance.readDelay(at: steady())
+    guard delay > 0 else { return true }
+    after(Int(clamping: delay)) { [weak self] in self?.reads.unpark(owner) }
+    return false
+  }
+
+  /// Reads on a session's request, in its turn. When the session has gone first, the answer is `unavailable`.
+  func read(_ key: ReadKey, for id: SlabID, _ finish: @escaping BrokerReply<ReadAnswer>) {
+    let request = ReadScheduler.Request(
+      isDelayedByDebt: true, key: { key }, finish: { finish($0 ?? .failure(.unavailable)) })
+    reads.add(request, for: .session(id))
+  }
+
+  /// Reads a room's history for the admin endpoint: as much as one answer holds.
+  public func readHistory(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
+    let key = ReadKey.history(room: room, query, bytesMax: Limits.historyAnswerBytesMax)
+    readForAdmin(key) { result in
+      reply(result.flatMap { if case .page(let page) = $0 { .success(page) } else { .failure(.unavailable) } })
+    }
+  }
+
+  /// Reads a room's members for the admin endpoint.
+  public func readMembers(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
+    readForAdmin(.members(room: room)) { result in
+      reply(result.flatMap { if case .members(let members) = $0 { .success(members) } else { .failure(.unavailable) } })
+    }
+  }
+
+  private func readForAdmin(_ key: ReadKey, _ reply: @escaping ReadScheduler.Reply) {
+    reads.add(ReadScheduler.Request(key: { key }, finish: { reply($0 ?? .failure(.unavailable)) }), for: .admin)
+  }
+
+  /// Answers a read and charges its bytes to the session.
+  func answerRead(_ id: SlabID, _ write: (inout [UInt8]) -> Void) {
+    var bytes = 0
+    answer(id) { output in
+      write(&output)
+      bytes = output.count
+    }
+    chargeRead(id, bytes: bytes)
+  }
+
+  func chargeRead(_ id: SlabID, bytes: Int) {
+    guard bytes > 0, sessions.contains(id) else { return }
+    sessions[id.index].allowance?.charge(answer: bytes, at: steady())
+  }
+
+  /// Tells that a connection's queue has room again, as `Delivery.awaitRoom` asked. What waited goes on at the end of the tick.
+  public func hasRoom(_ id: SlabID) { if sessions.contains(id) { roomy.append(id) } }
+
+  /// Goes on with the reads of those that have room again.
+  func continueReads() {
+    var ids: [SlabID] = []
+    swap(&ids, &roomy)
+    for id in ids where sessions.contains(id) {
+      let subscriptions = sessions[id.index].subscriptions
+      catchUpRound &+= 1
+      let first = subscriptions.isEmpty ? 0 : catchUpRound % subscriptions.count
+      for index in subscriptions.indices {
+        if let member = subscriptions[(first + index) % subscriptions.count].catchUp { advance(member) }
+      }
+      reads.unpark(.session(id))
+    }
+  }
+
+  /// Reads no more from a session that does not take what it makes for itself.
+  func pauseUntilRoom(_ id: SlabID) {
+    guard let delivery, !delivery.hasRoom(sessions[id.index].target) else { return }
+    delivery.pauseUntilRoom(sessions[id.index].target)
+  }
+
+  // MARK: Recent messages
+
+  /// Has a room keep its messages from here on, for clients that resume or catch up in it.
+  func keepRecall(of room: Room) {
+    guard let stream = room.stream else { return }
+    let expiresAt = steady() + Limits.recallMilliseconds
+    guard room.recall == nil else {
+      room.recall?.expiresAt = expiresAt
+      return
+    }
+    room.recall = Recall(after: stream.position.offset, expiresAt: expiresAt)
+    recallingRooms.append(room)
+  }
+
+  /// Changes what a room keeps, within the bytes of the node: rooms that have kept theirs longest drop them.
+  func changeRecall(of room: Room, _ change: (inout Recall) -> Void) {
+    guard room.recall != nil else { return }
+    let before = room.recall?.byteCount ?? 0
+    change(&room.recall!)  // Safe because it was just seen.
+    recallBytes += (room.recall?.byteCount ?? 0) - before
+    while recallBytes > Limits.recallNodeBytesMax, let oldest = recallingRooms.first {
+      dropRecall(of: oldest)
+    }
+  }
+
+  func dropRecall(of room: Room) {
+    guard let recall = room.recall else { return }
+    recallBytes -= recall.byteCount
+    room.recall = nil
+    recallingRooms.removeAll { $0 === room }
+  }
+
+  /// Drops what nobody asks for any more. Called by `expire`.
+  func expireRecalls(at now: UInt64) {
+    recallingRooms.removeAll { room in
+      guard let recall = room.recall else { return true }
+      guard recall.expiresAt <= now, room.catchUps.isEmpty else { return false }
+      recallBytes -= recall.byteCount
+      room.recall = nil
+      return true
+    }
+  }
+}

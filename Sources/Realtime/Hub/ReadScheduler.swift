@@ -1,0 +1,201 @@
+/// What is read from the broker, and what makes two reads equal.
+enum ReadKey: Hashable {
+  case history(room: [UInt8], HistoryQuery, bytesMax: Int)
+  case members(room: [UInt8])
+
+  var room: [UInt8] {
+    switch self {
+    case .history(let room, _, _): room
+    case .members(let room): room
+    }
+  }
+}
+
+/// What a read brings.
+enum ReadAnswer {
+  case page(HistoryPage)
+  case members([Member])
+}
+
+/// On whose behalf something is read.
+enum ReadOwner: Hashable {
+  case session(SlabID)
+  /// A room of this node that recovers.
+  case room(ObjectIdentifier)
+  /// The admin endpoint.
+  case admin
+}
+
+/// Decides when large reads of the broker begin: one at a time for each owner, a few for the node, in turns between
+/// owners and in order for each of them. Equal reads share one. Knows no broker and no clock; confined to its hub's loop.
+final class ReadScheduler {
+  /// A read that is asked for.
+  struct Request {
+    /// Whether the bytes that its session has read before may delay it.
+    var isDelayedByDebt = false
+    /// Whether its answer may be one that another owner's read brings.
+    var isShared = true
+    /// Makes the key when the read is about to begin, or nil when it is not needed any more.
+    let key: () -> ReadKey?
+    /// Takes the answer; nil: it was never read, because its owner has gone.
+    let finish: (Result<ReadAnswer, BrokerError>?) -> Void
+  }
+
+  typealias Reply = (Result<ReadAnswer, BrokerError>) -> Void
+
+  private struct Line {
+    enum State {
+      /// Stands in the rotation.
+      case listed
+      /// Waits for an answer.
+      case reading
+      /// Waits for `unpark`.
+      case parked
+    }
+
+    var state = State.listed
+    var requests: [Request] = []
+  }
+
+  /// A read under way, and those who wait for it.
+  private struct Flight {
+    let number: UInt64
+    let key: ReadKey
+    /// Whether others may still share it: nothing has changed since it began.
+    var isOpen: Bool
+    var waiting: [(owner: ReadOwner, finish: (Result<ReadAnswer, BrokerError>?) -> Void)]
+  }
+
+  private let flightsMax: Int
+  private let perform: (ReadKey, @escaping Reply) -> Void
+  private let mayStart: (ReadOwner, Request) -> Bool
+  private var lines: [ReadOwner: Line] = [:]
+  private var rotation: [ReadOwner] = []
+  private var rotationHead = 0
+  private var flights: [Flight] = []
+  private var flightCount: UInt64 = 0
+  private var isRunning = false
+
+  /// - Parameters:
+  ///   - flightsMax: reads under way at a time.
+  ///   - perform: reads, and answers at once or later, exactly once.
+  ///   - mayStart: whether an owner's next read may begin now; when not, `unpark` must follow once it may.
+  init(
+    flightsMax: Int, perform: @escaping (ReadKey, @escaping Reply) -> Void,
+    mayStart: @escaping (ReadOwner, Request) -> Bool
+  ) {
+    self.flightsMax = flightsMax
+    self.perform = perform
+    self.mayStart = mayStart
+  }
+
+  /// Reads under way.
+  var underWay: Int { flights.count }
+
+  /// Requests of an owner that have not begun.
+  func waitingCount(of owner: ReadOwner) -> Int { lines[owner]?.requests.count ?? 0 }
+
+  /// Asks for a read. It may begin, and even end, before this returns.
+  func add(_ request: Request, for owner: ReadOwner) {
+    if lines[owner] == nil {
+      lines[owner] = Line()
+      rotation.append(owner)
+    }
+    lines[owner]?.requests.append(request)
+    run()
+  }
+
+  /// Lets an owner go on whose read was held back.
+  func unpark(_ owner: ReadOwner) {
+    guard lines[owner]?.state == .parked else { return }
+    list(owner)
+    run()
+  }
+
+  /// Drops what an owner still waits for. A read that is under way is answered all the same.
+  func forget(_ owner: ReadOwner) {
+    guard let line = lines.removeValue(forKey: owner) else { return }
+    for request in line.requests { request.finish(nil) }
+  }
+
+  /// Notes that something changes in a room: a read that began before does not answer who asks after it.
+  func seal(room: [UInt8]) {
+    for index in flights.indices where flights[index].key.room == room { flights[index].isOpen = false }
+  }
+
+  private func list(_ owner: ReadOwner) {
+    lines[owner]?.state = .listed
+    rotation.append(owner)
+  }
+
+  private func next() -> ReadOwner? {
+    guard rotationHead < rotation.count else {
+      rotation.removeAll(keepingCapacity: rotation.count < 1024)
+      rotationHead = 0
+      return nil
+    }
+    if rotationHead > 1024, rotationHead * 2 > rotation.count {
+      rotation.removeFirst(rotationHead)
+      rotationHead = 0
+    }
+    defer { rotationHead += 1 }
+    return rotation[rotationHead]
+  }
+
+  /// Begins what may begin. A call from inside of it only adds to what it goes through.
+  private func run() {
+    guard !isRunning else { return }
+    isRunning = true
+    defer { isRunning = false }
+    while let owner = next() {
+      // One that was forgotten may stand there still, and may have come back since.
+      guard let line = lines[owner], line.state == .listed, let request = line.requests.first else { continue }
+      guard mayStart(owner, request) else {
+        lines[owner]?.state = .parked
+        continue
+      }
+      lines[owner]?.requests.removeFirst()
+      guard let key = request.key() else {
+        goOn(owner)
+        continue
+      }
+      guard begin(key, request, owner) else {
+        lines[owner]?.requests.insert(request, at: 0)
+        rotationHead -= 1
+        return
+      }
+    }
+  }
+
+  /// Returns false when too many reads are under way.
+  private func begin(_ key: ReadKey, _ request: Request, _ owner: ReadOwner) -> Bool {
+    if request.isShared, let index = flights.firstIndex(where: { $0.isOpen && $0.key == key }) {
+      flights[index].waiting.append((owner, request.finish))
+      lines[owner]?.state = .reading
+      return true
+    }
+    guard flights.count < flightsMax else { return false }
+    flightCount += 1
+    let number = flightCount
+    flights.append(Flight(number: number, key: key, isOpen: request.isShared, waiting: [(owner, request.finish)]))
+    lines[owner]?.state = .reading
+    perform(key) { [weak self] in self?.land(number, $0) }
+    return true
+  }
+
+  private func land(_ number: UInt64, _ result: Result<ReadAnswer, BrokerError>) {
+    guard let index = flights.firstIndex(where: { $0.number == number }) else { return }
+    let flight = flights.remove(at: index)
+    for waiting in flight.waiting {
+      waiting.finish(result)
+      goOn(waiting.owner)
+    }
+    run()
+  }
+
+  /// An owner's read has ended, or was not needed: its next one waits for its turn.
+  private func goOn(_ owner: ReadOwner) {
+    guard let line = lines[owner] else { return }
+    if line.requests.isEmpty { lines[owner] = nil } else { list(owner) }
+  }
+}
