@@ -21,7 +21,7 @@ struct Inspection {
       var path = "presence/\(Self.segment(room))?limit=1000"
       if let cursor { path += "&cursor=\(Self.segment(cursor))" }
       let body = try client.get(path)
-      if settings.json { Output.line(body) } else { pages.append(body) }
+      if settings.json { Output.json(body) } else { pages.append(body) }
       let next = try AdminAnswer.list("members", in: body).answer["cursor"]?.asString
       // A server that repeats itself must not hold us for ever.
       cursor = next == cursor ? nil : next

@@ -77,6 +77,10 @@ extension Delivery {
   public func send(_ message: Span<UInt8>, _ kind: PayloadKind, toEach targets: [UInt32]) {
     for target in targets { send(message, kind, to: target) }
   }
+  public func offer(_ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, to target: UInt32) -> Bool {
+    send(message, kind, to: target)
+    return true
+  }
   public func answer(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {
     send(message, kind, to: target)
   }

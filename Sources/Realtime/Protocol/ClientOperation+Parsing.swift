@@ -161,7 +161,9 @@ extension ClientOperation {
     var scanner = JSONScanner(object)
     while true {
       let next: JSONMember?
-      do throws(JSONError) { next = try scanner.nextMember() } catch { return nil }
+      do throws(JSONError) { next = try scanner.nextMember() } catch {
+        throw ProtocolError(.badRequest, sinceRule)
+      }
       guard let member = next else { break }
       if member.key.equals("epoch", in: object) {
         // Whatever the text is, no room has that epoch: the client is told that it cannot be made whole.

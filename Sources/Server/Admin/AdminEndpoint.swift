@@ -62,7 +62,7 @@ package final class AdminEndpoint {
       return respond(request.connection, response)
     }
     switch (section, name) {
-    case ("presence", let room?): get(request) { presence($0, room) }
+    case ("presence", let room?): get(request, ["limit", "cursor"]) { presence($0, room) }
     case ("presence", nil), ("rooms", nil): get(request, ["prefix", "limit", "cursor"]) { rooms($0) }
     case ("nodes", nil): get(request) { nodes($0) }
     case ("users", let user?): get(request) { connections($0, of: user) }

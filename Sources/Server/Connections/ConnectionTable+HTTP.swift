@@ -21,7 +21,7 @@ package struct Request {
 extension Request {
   /// A request that came on no listener's socket: for what drives an endpoint by itself.
   package init(connection: SlabID, head: RequestHead, body: [UInt8], address: [UInt8]) {
-    self.init(connection: connection, head: head, body: body, address: address, entrance: .main)
+    self.init(connection: connection, head: head, body: body, address: address, entrance: .main, isSecure: false)
   }
 }
 
