@@ -125,7 +125,7 @@ import Testing
     let node = try TestNode()
     let result = try node.roost("presence", "a\tb")
     #expect(result.status == ExitStatus.refusedData)
-    #expect(result.errors.contains("bad_room 400"))
+    #expect(result.errors.contains("bad_room (400)"))
     let tail = try node.roost("tail", String(repeating: "x", count: 201))
     #expect(tail.status == ExitStatus.refusedData)
     #expect(tail.errors.contains("bad_room"))

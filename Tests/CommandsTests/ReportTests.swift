@@ -17,10 +17,10 @@ import Testing
        "count":3,"users":2}
       """#
     let expected = """
-      USER     CONNECTION  NODE  TRANSPORT  ADDRESS   SINCE   INFO
-      ann      n1-1        n1    websocket  10.0.0.1  3m ago  {"a":[1,null,"x"]}
-      ann      n2-7        n2    sse        10.0.0.2  now     {"a":[1,null,"x"]}
-      bob\u{FFFD}[2J  n1-2        n1    websocket  10.0.0.3  now
+      USER          CONNECTION  NODE  TRANSPORT  ADDRESS   SINCE   INFO
+      ann           n1-1        n1    websocket  10.0.0.1  3m ago  {"a":[1,null,"x"]}
+      ann           n2-7        n2    sse        10.0.0.2  now     {"a":[1,null,"x"]}
+      bob\\u001b[2J  n1-2        n1    websocket  10.0.0.3  now
       lobby: 2 users, 3 connections
 
       """

@@ -47,10 +47,10 @@ public protocol Delivery: AnyObject {
   func rostersChanged(of target: UInt32, by change: Int32)
   /// Gives one message that others cause to one connection, behind everything it was given before.
   func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32)
-  /// Gives one message that nobody has asked for to one connection, behind everything it was given before. Returns false
-  /// when more waits for it than the allotment: then it gets nothing, stays open, and `Hub.canTakeMore` is called
-  /// as soon as it takes more.
-  func offer(_ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, to target: UInt32) -> Bool
+  /// Gives one message that nobody has asked for to many connections, behind everything they were given before, encoded
+  /// once for all of them. Returns those for which more waits than the allotment: each of them gets nothing, stays open,
+  /// and `Hub.canTakeMore` is called as soon as it takes more.
+  func offer(_ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, toEach targets: [UInt32]) -> [UInt32]
   /// Gives the same message to many connections, behind everything they were given before: encoded once for all of them.
   func send(_ message: Span<UInt8>, _ kind: PayloadKind, toEach targets: [UInt32])
   /// Gives one message that the connection itself has asked for: it never counts against the queue's limit. A connection
@@ -77,9 +77,11 @@ extension Delivery {
   public func send(_ message: Span<UInt8>, _ kind: PayloadKind, toEach targets: [UInt32]) {
     for target in targets { send(message, kind, to: target) }
   }
-  public func offer(_ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, to target: UInt32) -> Bool {
-    send(message, kind, to: target)
-    return true
+  public func offer(
+    _ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, toEach targets: [UInt32]
+  ) -> [UInt32] {
+    send(message, kind, toEach: targets)
+    return []
   }
   public func answer(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {
     send(message, kind, to: target)

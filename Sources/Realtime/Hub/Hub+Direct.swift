@@ -34,13 +34,17 @@ extension Hub {
     return false
   }
 
-  /// Gives a message outside of rooms to a session's connection, or counts it as dropped. Returns whether it was given.
-  func offer(_ text: Span<UInt8>, _ allotment: Allotment, to session: UInt32) -> Bool {
-    guard let delivery else { return false }
-    if delivery.offer(text, .text, allotment, to: sessions[session].target) { return true }
-    counters.slowDropped += 1
-    droppedMessages.note(sessions.id(at: session))
-    return false
+  /// Gives a message outside of rooms to the connections of many sessions, encoded once. Returns to how many it was given.
+  @discardableResult
+  func offer(_ text: Span<UInt8>, _ allotment: Allotment, toEach receivers: [UInt32]) -> Int {
+    guard let delivery else { return 0 }
+    let refused = Set(delivery.offer(text, .text, allotment, toEach: receivers.map { sessions[$0].target }))
+    guard !refused.isEmpty else { return receivers.count }
+    for session in receivers where refused.contains(sessions[session].target) {
+      counters.slowDropped += 1
+      droppedMessages.note(sessions.id(at: session))
+    }
+    return receivers.count - refused.count
   }
 
   /// Tells a connection how many messages outside of rooms it has missed. Called when it can take more after an offer to

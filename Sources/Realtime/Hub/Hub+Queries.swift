@@ -175,10 +175,9 @@ extension Hub {
     }
     var text: [UInt8] = []
     Push.personal(envelope, in: bytes, to: &text)
-    let allotment = envelope.allotment(in: bytes)
-    var count = 0
-    user.sessions.forEach { if offer(text.span, allotment, to: $0) { count += 1 } }
-    return count
+    var receivers: [UInt32] = []
+    user.sessions.forEach { receivers.append($0) }
+    return offer(text.span, envelope.allotment(in: bytes), toEach: receivers)
   }
 
   public func heardByEveryone(envelope bytes: Span<UInt8>) {
@@ -188,12 +187,11 @@ extension Hub {
     let origin = localSession(named: bytes.extracting(envelope.origin))
     var text: [UInt8] = []
     Push.personal(envelope, in: bytes, to: &text)
-    let allotment = envelope.allotment(in: bytes)
-    for index in 0..<sessions.end where sessions.isOccupied(index) && index != origin?.index {
-      // Who has not authenticated yet gets nothing that others say.
-      guard sessions[index].user != nil else { continue }
-      _ = offer(text.span, allotment, to: index)
+    // A session that has not authenticated yet gets nothing from others.
+    let receivers = (0..<sessions.end).filter {
+      sessions.isOccupied($0) && $0 != origin?.index && sessions[$0].user != nil
     }
+    offer(text.span, envelope.allotment(in: bytes), toEach: receivers)
   }
 
   /// Closes what an administrator named: a user's connections, or one connection, as far as they are here.

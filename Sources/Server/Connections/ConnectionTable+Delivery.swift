@@ -89,15 +89,10 @@ extension ConnectionTable: Delivery {
   }
 
   func send(_ message: Span<UInt8>, _ kind: PayloadKind, toEach targets: [UInt32]) {
-    let opcode: Opcode = kind == .text ? .text : .binary
-    // One block for each window size, 0 for those without compression: shared by all, as a room's is.
-    var blocks = [[UInt8]?](repeating: nil, count: 16)
+    var frames = SharedFrames(kind == .text ? .text : .binary)
     for target in targets where connections.isOccupied(target) && connections[target].stage == .websocket {
-      let windowBits = connections[target].deflateBits
-      let block = blocks[Int(windowBits)] ?? compression.frame(opcode, message, windowBits: windowBits)
-      blocks[Int(windowBits)] = block
       settle(target)
-      connections[target].outbox.push(block)
+      connections[target].outbox.push(frames.block(message, windowBits: connections[target].deflateBits, compression))
       markDirty(target)
       limitQueue(target)
     }

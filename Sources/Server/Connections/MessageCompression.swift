@@ -35,3 +35,20 @@ final class MessageCompression {
     return frame
   }
 }
+
+/// One message as frames for many connections: one block for each window size, shared by all that have agreed on it.
+struct SharedFrames {
+  private let opcode: Opcode
+  /// By window size in bits; 0 for connections without compression.
+  private var blocks = [[UInt8]?](repeating: nil, count: 16)
+
+  init(_ opcode: Opcode) { self.opcode = opcode }
+
+  /// Returns the frame for one window size; makes it at the first call. Every call is about the same message.
+  mutating func block(_ message: Span<UInt8>, windowBits: UInt8, _ compression: MessageCompression) -> [UInt8] {
+    if let block = blocks[Int(windowBits)] { return block }
+    let block = compression.frame(opcode, message, windowBits: windowBits)
+    blocks[Int(windowBits)] = block
+    return block
+  }
+}

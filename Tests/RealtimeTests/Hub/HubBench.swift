@@ -162,10 +162,11 @@ final class HubBench: Delivery {
     for member in roster where stuck.contains(member.target) { hub.blocked(hub.sessions.id(at: member.session)) }
   }
 
-  func offer(_ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, to target: UInt32) -> Bool {
-    if full.contains(target) { return false }
-    send(message, kind, to: target)
-    return true
+  func offer(
+    _ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, toEach targets: [UInt32]
+  ) -> [UInt32] {
+    for target in targets where !full.contains(target) { send(message, kind, to: target) }
+    return targets.filter(full.contains)
   }
 
   func hasRoom(_ target: UInt32) -> Bool { queues[target] ?? 0 < queueRoom }

@@ -143,11 +143,6 @@ private final class Bench: Delivery {
 
   func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) { sentCount += 1 }
 
-  func offer(_ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, to target: UInt32) -> Bool {
-    sentCount += 1
-    return true
-  }
-
   func pauseReading(_ target: UInt32) {}
   func resumeReading(_ target: UInt32) {}
   func close(_ target: UInt32, code: UInt16, reason: StaticString) {}
