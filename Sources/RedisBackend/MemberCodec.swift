@@ -58,9 +58,11 @@ enum MemberCodec {
   /// other versions. Nil when not even that can be read.
   static func user(of value: Span<UInt8>) -> [UInt8]? {
     var scanner = JSONScanner(value)
-    while let part = try? scanner.nextMember() {
-      if part.key.equals("user", in: value) { return part.string?.decoded(in: value) }
-    }
+    do throws(JSONError) {
+      while let part = try scanner.nextMember() {
+        if part.key.equals("user", in: value) { return part.string?.decoded(in: value) }
+      }
+    } catch { return nil }
     return nil
   }
 

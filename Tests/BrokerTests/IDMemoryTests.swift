@@ -58,6 +58,24 @@ struct IDMemoryTests {
     #expect(life("new") > 0)
   }
 
+  @Test("the hash that a publish or a direct message makes after a flush has an end as well", arguments: [true, false])
+  func flushed(isMessage: Bool) throws {
+    let server = try RedisServer()
+    let node = try TestNode("n1", on: server)
+    try #require(drive([node]) { node.isUp })
+    func use(_ id: String) throws {
+      guard !isMessage else { return _ = try node.publish("m", dedupe: id) }
+      _ = try ask([node]) {
+        node.broker.send(bytes("m"), to: .user(bytes("ann")), dedupe: bytes(id), $0)
+      }
+    }
+    // The node knows from here on that the hash stands.
+    try use("a")
+    server.run("DEL", "roost:{ids}:new")
+    try use("b")
+    #expect(Int(server.run("PTTL", "roost:{ids}:new") ?? "") ?? 0 > IDMemory.milliseconds)
+  }
+
   @Test("a key of a wrong type is answered as refused, named once in the log, and harms nothing else")
   func wrongTypes() throws {
     let server = try RedisServer()

@@ -146,7 +146,7 @@ extension TestNode {
   func subscribe(_ room: String = "r") throws { try ask([self]) { broker.subscribe(room: bytes(room), $0) } as Void }
   func position(_ room: String = "r") throws -> Position { try ask([self]) { broker.position(room: bytes(room), $0) } }
   func history(_ query: HistoryQuery, _ room: String = "r") throws -> HistoryPage {
-    try ask([self]) { broker.history(room: bytes(room), query, $0) }
+    try ask([self]) { broker.history(room: bytes(room), query, bytesMax: .max, $0) }
   }
   func enter(_ member: Member, _ room: String = "r", announce: Bool = true) throws -> RoomEntry {
     try ask([self]) { broker.enter(room: bytes(room), member, announce: announce, $0) }

@@ -51,6 +51,8 @@ struct StartTests {
       "ROOST_PORT_8080_TCP_ADDR": "10.0.0.1", "ROOST_TOKEN": "t", "ROOST_NODE_IDS": "",
     ])
     try server.awaitReady()
+    // The log is written by a thread of its own.
+    _ = try server.process.line(with: "ROOST_ROOMS is ignored")
     let output = server.process.output
     #expect(output.contains("ROOST_PROT is ignored; did you mean ROOST_PORT?"), "\(output)")
     #expect(output.contains("ROOST_ROOMS is ignored: only the key rooms"), "\(output)")

@@ -6,7 +6,7 @@
 -- Reply the number of ids that were forgotten before that time, or 0: at most so many, for the old one is as old as its newest
 local life = redis.call('PTTL', KEYS[1])
 if life == -1 then
-  -- A publish made it behind a flush.
+  -- Nothing makes one without an end; one that has none all the same must not stay.
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
   life = tonumber(ARGV[2])
 end

@@ -68,7 +68,11 @@ for a = 1, #args, 4 do
       end
       local text = string.format('%d', offset)
       call('PUBLISH', args[a], epoch .. ':' .. text .. ' ' .. envelope)
-      if id then call('HSET', ids, id, epoch .. ':' .. text) end
+      if id then
+        call('HSET', ids, id, epoch .. ':' .. text)
+        -- After a flush the hash is made here, without the field and the end that ids.lua gives it.
+        if call('HLEN', ids) == 1 then call('PEXPIRE', ids, '720000') end
+      end
       if logTTL and logTTL ~= '' then
         call('PEXPIRE', log, logTTL)
         if metaTTL ~= '' then call('PEXPIRE', meta, metaTTL) end

@@ -6,4 +6,6 @@ local first = redis.call('HGET', KEYS[1], ARGV[4]) or redis.call('HGET', KEYS[2]
 if first then return tonumber(first) end
 redis.call('PUBLISH', ARGV[1], ARGV[2])
 redis.call('HSET', KEYS[1], ARGV[4], ARGV[3])
+-- After a flush the hash is made here, without the field and the end that ids.lua gives it.
+if redis.call('HLEN', KEYS[1]) == 1 then redis.call('PEXPIRE', KEYS[1], '720000') end
 return tonumber(ARGV[3])

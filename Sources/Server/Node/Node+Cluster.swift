@@ -4,6 +4,9 @@ import Realtime
 struct NodeRoll {
   private var known: Set<[UInt8]>?
 
+  /// Whether no list has come yet.
+  var isEmpty: Bool { known == nil }
+
   /// Takes the ids of all living nodes. Returns those that came and went since the last call; of the first call, nothing.
   mutating func update(_ ids: [[UInt8]]) -> (came: [[UInt8]], gone: [[UInt8]]) {
     let now = Set(ids)
@@ -17,16 +20,20 @@ struct NodeRoll {
 extension Node {
   /// Milliseconds between two looks at the list of nodes: about as long as a dead one stays in it.
   private static let rollMilliseconds = 5000
+  /// The same until the first list has come: Redis is not reached yet.
+  private static let firstRollMilliseconds = 200
 
   /// Logs which nodes come into the cluster and go. Of several workers of one machine the first does it for all.
   func watchCluster() {
     guard let redis, (workerPage?.index ?? 0) == 0, log.isWritten(.info) else { return }
     redis.nodes { [weak self] result in
       guard let self, case .success(let nodes) = result else { return }
+      if nodeRoll.isEmpty { log.info("this node has joined the cluster", ("nodes", nodes.count)) }
       let (came, gone) = nodeRoll.update(nodes.map(\.id))
       for peer in came { log.info("a node has joined the cluster", ("peer", Log.text(peer)), ("nodes", nodes.count)) }
       for peer in gone { log.info("a node has left the cluster", ("peer", Log.text(peer)), ("nodes", nodes.count)) }
     }
-    loop.after(milliseconds: Node.rollMilliseconds) { [weak self] in self?.watchCluster() }
+    let delay = nodeRoll.isEmpty ? Node.firstRollMilliseconds : Node.rollMilliseconds
+    loop.after(milliseconds: delay) { [weak self] in self?.watchCluster() }
   }
 }
