@@ -116,7 +116,9 @@ final class RoomsLoad: Load {
     guard phase == .probing else { return }
     probes += 1
     guard probes <= RoomsLoad.probesMax else {
-      return generator.fail("\(unprobed) of \(roomCount * members) members hear nothing")
+      return generator.fail(
+        "\(unprobed) of \(roomCount * members) members received nothing: if the node asks for tokens, give one by --url "
+          + "ws://HOST/ws?token=JWT")
     }
     for room in 0..<roomCount where rooms[room].unprobed > 0 { write(Stamp(sequence: 0, time: 1), to: room) }
     loop.after(milliseconds: RoomsLoad.probeMilliseconds) { [weak self] in self?.probe() }

@@ -58,7 +58,7 @@ struct ClusterPacedReadTests {
   func stoppedNode() throws {
     let cluster = try Cluster(2, ["--history-size", "300"])
     let clients = try cluster.members(of: "r")
-    let slow = try cluster.nodes[0].connect("slow", receiveBytes: 4096)
+    let slow = try cluster.nodes[0].connect("slow", receiveBytes: 65_536)
     try slow.join("r")
     cluster.nodes[0].process.signal(SIGSTOP)
     try publish(clients[1], 1...150, bytes: 60_000)
@@ -67,7 +67,9 @@ struct ClusterPacedReadTests {
     cluster.nodes[0].process.signal(SIGCONT)
     #expect(try numbers(clients[0], through: 150) == Array(1...149))
     #expect(try numbers(slow, through: 150) == Array(1...149))
-    try clients[1].publish("r", #""n":151"#)
+    let late = try cluster.nodes[1].connect("late")
+    try late.join("r")
+    _ = try late.publish("r", #""n":151"#)
     try slow.expect("message") { $0.int("n") == 151 }
     #expect(try cluster.nodes[0].metric("roost_slow_consumers_total") == 0)
   }
@@ -76,7 +78,7 @@ struct ClusterPacedReadTests {
   func outage() throws {
     let cluster = try Cluster(2, ["--history-size", "300"])
     let clients = try cluster.members(of: "r")
-    let slow = try cluster.nodes[0].connect("slow", receiveBytes: 4096)
+    let slow = try cluster.nodes[0].connect("slow", receiveBytes: 65_536)
     try slow.join("r")
     // The first node loses what is published while its connections are gone.
     cluster.nodes[0].process.signal(SIGSTOP)

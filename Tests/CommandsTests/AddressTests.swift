@@ -136,7 +136,7 @@ struct AddressTests {
     #expect(echo.errors.contains("--echo"), "\(echo.errors)")
     let closed = try TestNode(["--auth", "jwt", "--jwt-secret", "0123456789abcdef0123456789abcdef"])
     let url = "ws://127.0.0.1:\(closed.port)/ws?token=nonsense"
-    let refused = try Program.run(["bench", "connect", "--seconds", "1", "--url", url])
+    let refused = try Program.run(["bench", "fanout", "--connections", "5", "--seconds", "1", "--url", url])
     #expect(refused.status == 77, "\(refused.errors)")
     #expect(!refused.errors.contains("nonsense"))
   }
