@@ -26,7 +26,7 @@ struct Sending {
   func direct(user: String, json: String) throws(CommandFailure) {
     let answer = try post("direct", name: "to", user, json)
     try report(answer) { value in
-      "\(user): delivered to \(PlainText.count(value["delivered"]?.asInt ?? 0, "connection"))"
+      "\(TerminalText.line(user)): delivered to \(PlainText.count(value["delivered"]?.asInt ?? 0, "connection"))"
     }
   }
 

@@ -40,8 +40,9 @@ public struct ListenFault: Error, Equatable, CustomStringConvertible {
         + "address"
     case .notHere: return "--host: \"\(host)\" is no address of this machine; \(expected)"
     case .taken:
-      return "port \(port) is taken: another program, or another roost, listens on it (ss -ltnp shows which). Stop it, "
-        + "or choose another port with \(portFlag)"
+      return "port \(port) is taken: another program, or another roost, listens on it (ss -ltnp shows which), or "
+        + "an outgoing connection holds it (ss -tanp; net.ipv4.ip_local_port_range). Stop it, or choose another port with "
+        + "\(portFlag)"
     case .notPermitted:
       return "port \(port): permission denied. Ports below 1024 need the capability CAP_NET_BIND_SERVICE; choose "
         + "another port with \(portFlag)"

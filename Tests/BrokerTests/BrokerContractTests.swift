@@ -107,10 +107,11 @@ struct BrokerContractTests {
       return page.entries.map(\.offset)
     }
     #expect(try offsets(.after(0, limit: 500), 1_000_000) == Array(1...200))
-    #expect(try offsets(.after(0, limit: 500), 100_000) == Array(1...100))
+    // In a cluster each message carries the tag of its master, a few bytes.
+    #expect(try offsets(.after(0, limit: 500), 100_900) == Array(1...100))
     #expect(try offsets(.after(150, limit: 500), 9_999) == Array(151...159))
     #expect(try offsets(.after(0, limit: 7), 100_000) == Array(1...7))
-    #expect(try offsets(.newest(limit: 50), 10_000) == Array(151...160))
+    #expect(try offsets(.newest(limit: 50), 10_090) == Array(151...160))
     #expect(try offsets(.newest(limit: 3), 100_000) == Array(198...200))
     for few in [0, 1, 999, 1000, 1999] { #expect(try offsets(.after(20, limit: 500), few) == [21]) }
     #expect(try offsets(.after(199, limit: 500), 0) == [200])

@@ -34,7 +34,7 @@ enum AdminMessage {
         throw AdminFault.refused(
           .badRequest,
           "data has a member \"\(name)\", a name of the protocol that receivers would not get: nest it, as in "
-            + "{\"data\":{\"payload\":{\"\(name)\":…}}}"
+            + "{\"payload\":{\"\(name)\":…}}"
             + (name == "user" ? "; to publish as a user, put user beside data" : ""))
       }
     } catch let fault as AdminFault {

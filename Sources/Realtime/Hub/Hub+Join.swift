@@ -205,17 +205,22 @@ extension Hub {
     var arrival = arrival
     arrival.hasRead = true
     let isEarly = allowance(of: arrival.session)?.isEarlyResumption(among: configuration.roomsPerConnectionMax) ?? true
+    // Until it is answered the client's next ones count with it: who asks on without an end is read no further.
+    let size = room.name.count
+    operationBegins(arrival.session, bytes: size)
     let request = ReadScheduler.Request(
       isDelayedByDebt: !isEarly,
       key: { [weak self] in
         // Another's read may have brought it.
         guard room.recall?.messages(after: since.offset) == nil else {
+          self?.operationEnds(arrival.session, bytes: size)
           self?.waitAgain(arrival, in: room)
           return nil
         }
         return .history(room: room.name, Hub.missedQuery(since.offset), bytesMax: Limits.historyPageBytesMax)
       },
       finish: { [weak self] result in
+        self?.operationEnds(arrival.session, bytes: size)
         guard let self, let result, sessions.contains(arrival.session), isKnown(room) else { return }
         guard case .success(.page(let page)) = result else {
           // Without history nobody can tell what was missed: the client asks again when the broker is back.

@@ -56,7 +56,8 @@ extension Hub {
     let position: Position
     switch result {
     case .success(let acknowledged): position = acknowledged
-    case .failure(let error): return refuse(id, failure: error, Hub.outOfReach(error), answerID)
+    case .failure(let error):
+      return refuse(id, failure: error, Hub.outOfReach(error, hasDedupe: answerID != nil), answerID)
     }
     guard let answerID else { return }
     answer(id) { output in
@@ -73,6 +74,9 @@ extension Hub {
     guard let name = operation.to?.decoded(in: text) else {
       return refuse(id, .badRequest, "direct needs to, the name of a user", answerID)
     }
+    guard (1...Limits.userNameBytesMax).contains(name.count) else {
+      return refuse(id, .badRequest, "to is the name of a user: 1 to \(Limits.userNameBytesMax) bytes", answerID)
+    }
     guard mayDirect(id, to: name, answerID), let envelope = personal(.direct, operation, text, from: id) else { return }
     operationBegins(id, bytes: envelope.count)
     broker.send(envelope, to: .user(name)) { [weak self] result in
@@ -81,7 +85,7 @@ extension Hub {
       switch result {
       case .success(let sent): count = sent
       case .failure(let error):
-        self?.refuse(id, failure: error, Hub.outOfReach(error), answerID)
+        self?.refuse(id, failure: error, Hub.outOfReach(error, hasDedupe: false), answerID)
         return
       }
       guard let answerID else { return }
@@ -102,7 +106,7 @@ extension Hub {
     broker.send(envelope, to: .everyone) { [weak self] result in
       self?.operationEnds(id, bytes: envelope.count)
       if case .failure(let error) = result {
-        self?.refuse(id, failure: error, Hub.outOfReach(error), answerID)
+        self?.refuse(id, failure: error, Hub.outOfReach(error, hasDedupe: false), answerID)
         return
       }
       guard let answerID else { return }

@@ -83,7 +83,8 @@ extension Hub {
     let message = RoomMessage(room: room.name, envelope: body, dedupe: nil, retention: room.rule.retention)
     broker.publish(message) { [weak self] result in
       self?.operationEnds(id, bytes: size)
-      if case .failure(let error) = result { self?.refuse(id, failure: error, Hub.outOfReach(error), nil) }
+      guard case .failure(let error) = result else { return }
+      self?.refuse(id, failure: error, Hub.outOfReach(error, hasDedupe: false), nil)
     }
   }
 
@@ -130,15 +131,22 @@ extension Hub {
     }
   }
 
-  /// Says why nothing can be acknowledged, and what to do.
-  static func outOfReach(_ error: BrokerError) -> String {
+  /// States why nothing can be acknowledged, and what to do.
+  ///
+  /// - Parameter hasDedupe: whether the server would recognise the same operation when it comes again: a message in a room
+  ///   that has an id.
+  static func outOfReach(_ error: BrokerError, hasDedupe: Bool) -> String {
     switch error {
     case .refused: damaged
     case .unavailable, .unsupported:
-      "Redis is out of reach; nothing was published: send it again in a moment, with the same id"
-    case .uncertain:
+      "Redis is out of reach; nothing was published: send it again in a moment"
+        + (hasDedupe ? ", with the same id" : "")
+    case .uncertain where hasDedupe:
       "Redis went out of reach before it answered; it may have been published: what is sent again with the same id is "
         + "published once"
+    case .uncertain:
+      "Redis went out of reach before it answered; it may have been published, and sent again it may arrive twice: only "
+        + "a message in a room that has an id is published once"
     }
   }
 

@@ -13,12 +13,12 @@ extension Hub {
     operationBegins(id, bytes: room.count)
     read(.members(room: room), for: id) { [weak self] answer in
       self?.operationEnds(id, bytes: room.count)
-      guard case .success(.members(let members)) = answer else {
+      guard case .success(.members(let list)) = answer else {
         self?.refuse(id, failure: answer.fault, Hub.cannotRead, answerID)
         return
       }
-      let page = PresencePage(members, after: after, limit: limit)
-      self?.answerRead(id) { output in
+      let page = PresencePage(of: list.users, after: after, limit: limit)
+      self?.answerRead(id, costBytes: list.costBytes) { output in
         var writer = Hub.beginAnswer("presence", id: answerID, room: room, appendingTo: output)
         page.write(to: &writer)
         writer.endObject()

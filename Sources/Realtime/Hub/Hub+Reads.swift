@@ -6,7 +6,7 @@ import JSONCore
 extension Hub {
   func makeReadScheduler() -> ReadScheduler {
     ReadScheduler(
-      flightsMax: Limits.readsMax,
+      flightsMax: Limits.readsMax, answeredAtOnceMax: Limits.readsAtOnceMax,
       perform: { [weak self] key, reply in self?.perform(key, reply) ?? reply(.failure(.unavailable)) },
       mayStart: { [weak self] owner, request in self?.mayStart(owner, request) ?? false })
   }
@@ -15,7 +15,7 @@ extension Hub {
     switch key {
     case .history(let room, let query, let bytesMax):
       broker.history(room: room, query, bytesMax: bytesMax) { reply($0.map { .page($0) }) }
-    case .members(let room): broker.members(room: room) { reply($0.map { .members($0) }) }
+    case .members(let room): broker.members(room: room) { reply($0.map { .members(MemberList($0)) }) }
     }
   }
 
@@ -51,7 +51,8 @@ extension Hub {
   /// Reads a room's members for the admin endpoint.
   public func readMembers(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
     readForAdmin(.members(room: room)) { result in
-      reply(result.flatMap { if case .members(let members) = $0 { .success(members) } else { .failure(.unavailable) } })
+      reply(
+        result.flatMap { if case .members(let list) = $0 { .success(list.members) } else { .failure(.unavailable) } })
     }
   }
 
@@ -59,14 +60,16 @@ extension Hub {
     reads.add(ReadScheduler.Request(key: { key }, finish: { reply($0 ?? .failure(.unavailable)) }), for: .admin)
   }
 
-  /// Answers a read and charges its bytes to the session.
-  func answerRead(_ id: SlabID, _ write: (inout [UInt8]) -> Void) {
+  /// Answers a read and charges it to the session.
+  ///
+  /// - Parameter costBytes: what the read cost, when that is more than the answer's bytes: a short answer may take a long look.
+  func answerRead(_ id: SlabID, costBytes: Int = 0, _ write: (inout [UInt8]) -> Void) {
     var bytes = 0
     answer(id) { output in
       write(&output)
       bytes = output.count
     }
-    chargeRead(id, bytes: bytes)
+    chargeRead(id, bytes: max(bytes, costBytes))
   }
 
   func chargeRead(_ id: SlabID, bytes: Int) {

@@ -165,6 +165,7 @@ public final class Hub {
 extension Hub {
   /// Delivers what the tick has gathered and lets arrivals in. The node calls it once at the end of each tick.
   public func flush() {
+    reads.tickBegins()
     // Delivering may dirty a room again only through a broker's answer, which then waits for the next call.
     var due: [Room] = []
     swap(&due, &dirtyRooms)
@@ -191,7 +192,9 @@ extension Hub {
   }
 
   /// Whether `flush` has anything to do.
-  public var hasWork: Bool { isRestorationDue || !dirtyRooms.isEmpty || !settled.isEmpty || !roomy.isEmpty }
+  public var hasWork: Bool {
+    isRestorationDue || !dirtyRooms.isEmpty || !settled.isEmpty || !roomy.isEmpty || reads.waitsForTick
+  }
 
   /// Whether a room is still the one of its name: a broker may answer after the room has ended.
   func isKnown(_ room: Room) -> Bool {

@@ -14,7 +14,19 @@ enum ReadKey: Hashable {
 /// What a read brings.
 enum ReadAnswer {
   case page(HistoryPage)
-  case members([Member])
+  case members(MemberList)
+}
+
+/// A room's members as one read brought them: everyone who shares the read shares their order, too.
+final class MemberList {
+  let members: [Member]
+  /// The users, ascending by name; made with the first look.
+  private(set) lazy var users = PresentUser.group(members)
+
+  init(_ members: [Member]) { self.members = members }
+
+  /// What reading and sorting them costs the broker and the node, in bytes of an answer that cost as much.
+  var costBytes: Int { members.count * Limits.memberCostBytes }
 }
 
 /// On whose behalf something is read.
@@ -67,6 +79,7 @@ final class ReadScheduler {
   }
 
   private let flightsMax: Int
+  private let answeredAtOnceMax: Int
   private let perform: (ReadKey, @escaping Reply) -> Void
   private let mayStart: (ReadOwner, Request) -> Bool
   private var lines: [ReadOwner: Line] = [:]
@@ -75,22 +88,37 @@ final class ReadScheduler {
   private var flights: [Flight] = []
   private var flightCount: UInt64 = 0
   private var isRunning = false
+  /// Reads of this tick that were answered before the call returned, as a broker within the process does: they are never
+  /// under way, so their number in a tick is bounded instead.
+  private var answeredAtOnce = 0
 
   /// - Parameters:
   ///   - flightsMax: reads under way at a time.
+  ///   - answeredAtOnceMax: reads of one tick that are answered before their call returns.
   ///   - perform: reads, and answers at once or later, exactly once.
   ///   - mayStart: whether an owner's next read may begin now; when not, `unpark` must follow once it may.
   init(
-    flightsMax: Int, perform: @escaping (ReadKey, @escaping Reply) -> Void,
+    flightsMax: Int, answeredAtOnceMax: Int, perform: @escaping (ReadKey, @escaping Reply) -> Void,
     mayStart: @escaping (ReadOwner, Request) -> Bool
   ) {
     self.flightsMax = flightsMax
+    self.answeredAtOnceMax = answeredAtOnceMax
     self.perform = perform
     self.mayStart = mayStart
   }
 
   /// Reads under way.
   var underWay: Int { flights.count }
+
+  /// Whether reads wait for the next tick.
+  var waitsForTick: Bool { answeredAtOnce >= answeredAtOnceMax && rotationHead < rotation.count }
+
+  /// Goes on with what waited for the next tick.
+  func tickBegins() {
+    guard answeredAtOnce > 0 else { return }
+    answeredAtOnce = 0
+    run()
+  }
 
   /// Requests of an owner that have not begun.
   func waitingCount(of owner: ReadOwner) -> Int { lines[owner]?.requests.count ?? 0 }
@@ -174,12 +202,13 @@ final class ReadScheduler {
       lines[owner]?.state = .reading
       return true
     }
-    guard flights.count < flightsMax else { return false }
+    guard flights.count < flightsMax, answeredAtOnce < answeredAtOnceMax else { return false }
     flightCount += 1
     let number = flightCount
     flights.append(Flight(number: number, key: key, isOpen: request.isShared, waiting: [(owner, request.finish)]))
     lines[owner]?.state = .reading
     perform(key) { [weak self] in self?.land(number, $0) }
+    if !flights.contains(where: { $0.number == number }) { answeredAtOnce += 1 }
     return true
   }
 

@@ -48,6 +48,24 @@ struct CatchUpTests {
     #expect(!seen.contains { $0.type == "gap" })
   }
 
+  @Test("is read no further while it asks to resume again and again before it is answered, and is answered at last")
+  func pile() throws {
+    let bench = HubBench()
+    bench.queueRoom = 1000
+    let epoch = try fill(bench, 40, bytes: 30_000)
+    bench.wait(milliseconds: Limits.recallMilliseconds + 1000)
+    bench.hub.expire()
+    let bob = bench.open("bob")
+    bench.slowDown(bob)
+    for n in 0..<Limits.inFlightMax + 10 {
+      bob.send(#"{"type":"join","room":"r","id":"\#(n)","since":\#(since(epoch))}"#)
+    }
+    #expect(bench.paused.contains(bob.target))
+    let seen = readSlowly(bench, bob)
+    #expect(seen.contains { $0.type == "joined" && $0.string("id") == "\(Limits.inFlightMax + 9)" })
+    #expect(!bench.paused.contains(bob.target))
+  }
+
   @Test("reads no further page of history for a client before it has taken the last one")
   func pages() throws {
     let bench = HubBench()

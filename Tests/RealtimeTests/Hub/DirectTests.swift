@@ -45,18 +45,25 @@ struct DirectTests {
     #expect(bench.hub.counters.refusals[.directs] == 1)
   }
 
-  @Test("counts so many receivers one by one, the others together, and those again who were sent nothing for a second")
+  @Test("lets nobody's messages be refused for messages to invented names, and forgets all that is full again")
   func receivers() {
     var rates = ReceiverRates()
-    func name(_ n: Int) -> [UInt8] { Array("u\(n)".utf8) }
-    let first = (0..<Limits.countedReceiversMax).count { rates.take(for: name($0), perSecond: 1, at: 5000) }
-    #expect(first == Limits.countedReceiversMax)
-    let over = (0..<3).map { rates.take(for: Array("more\($0)".utf8), perSecond: 1, at: 5000) }
-    #expect(over == [true, false, false])
-    #expect(rates.count == Limits.countedReceiversMax)
-    let later = (0..<3).map { rates.take(for: Array("more\($0)".utf8), perSecond: 1, at: 6001) }
-    #expect(later == [true, true, true])
-    #expect(rates.count == 3)
+    for number in 0..<20_000 { _ = rates.take(for: Array("invented\(number)".utf8), perSecond: 100, at: 5000) }
+    let bob = Array("bob".utf8)
+    #expect((0..<50).allSatisfy { _ in rates.take(for: bob, perSecond: 100, at: 5000) })
+    #expect(!(0..<51).allSatisfy { _ in rates.take(for: bob, perSecond: 100, at: 5000) })
+    rates.shrink(at: 6001)
+    #expect((0..<100).allSatisfy { _ in rates.take(for: bob, perSecond: 100, at: 6001) })
+  }
+
+  @Test("refuses a receiver whose name no user can have")
+  func impossible() {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    #expect(direct(ann, String(repeating: "x", count: 200))?.type == "ack")
+    let refusal = direct(ann, String(repeating: "x", count: 201))
+    #expect(refusal?.string("code") == "bad_request")
+    #expect(refusal?.string("message")?.contains("1 to 200 bytes") == true)
   }
 
   @Test("drops what a connection cannot take, never closes it, and tells it once how many when it takes more again")

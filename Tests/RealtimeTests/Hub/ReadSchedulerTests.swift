@@ -11,7 +11,7 @@ struct ReadSchedulerTests {
     var heldBack: Set<ReadOwner> = []
     /// Lazy, because its closures are about the desk.
     lazy var scheduler = ReadScheduler(
-      flightsMax: 2,
+      flightsMax: 2, answeredAtOnceMax: 4,
       perform: { [unowned self] key, reply in begun.append((key, reply)) },
       mayStart: { [unowned self] owner, _ in !heldBack.contains(owner) })
 
@@ -27,7 +27,7 @@ struct ReadSchedulerTests {
     }
 
     /// The broker answers the read that began first.
-    func answer() { begun.removeFirst().reply(.success(.members([]))) }
+    func answer() { begun.removeFirst().reply(.success(.members(MemberList([])))) }
 
     var rooms: [String] { begun.map { String(decoding: $0.key.room, as: UTF8.self) } }
   }
@@ -103,7 +103,8 @@ struct ReadSchedulerTests {
   func atOnce() {
     var log: [String] = []
     let scheduler = ReadScheduler(
-      flightsMax: 1, perform: { _, reply in reply(.failure(.unavailable)) }, mayStart: { _, _ in true })
+      flightsMax: 1, answeredAtOnceMax: 10, perform: { _, reply in reply(.failure(.unavailable)) },
+      mayStart: { _, _ in true })
     func ask(_ room: String, _ then: @escaping () -> Void = {}) {
       let request = ReadScheduler.Request(
         key: { .members(room: Array(room.utf8)) },
@@ -136,5 +137,23 @@ struct ReadSchedulerTests {
     var free = ReadDebt(bytesPerSecond: 0, burst: 0, now: 0)
     free.charge(.max / 2, at: 0)
     #expect(free.delay(at: 0) == 0)
+  }
+
+  @Test("has a broker that answers at once do a few reads in each tick, and the others in the next ones")
+  func ticks() {
+    var log: [String] = []
+    let scheduler = ReadScheduler(
+      flightsMax: 8, answeredAtOnceMax: 2, perform: { _, reply in reply(.failure(.unavailable)) },
+      mayStart: { _, _ in true })
+    for number in 1...5 {
+      let request = ReadScheduler.Request(
+        key: { .members(room: Array("r\(number)".utf8)) }, finish: { _ in log.append("r\(number)") })
+      scheduler.add(request, for: .session(SlabID(index: UInt32(number), generation: 1)))
+    }
+    #expect(log == ["r1", "r2"] && scheduler.waitsForTick)
+    scheduler.tickBegins()
+    #expect(log == ["r1", "r2", "r3", "r4"] && scheduler.waitsForTick)
+    scheduler.tickBegins()
+    #expect(log == ["r1", "r2", "r3", "r4", "r5"] && !scheduler.waitsForTick)
   }
 }
