@@ -36,6 +36,22 @@ struct Connection: ~Copyable {
   /// Which door it came through, and so what it may ask for.
   var entrance: Entrance
   var stage: Stage
+  // What a fan-out looks at stands here, beside the queue, so that a delivery touches few lines of the cache.
+  var isDirty = false
+  /// Whether a send of it is in the table's ring, so that nothing may be sent or queued before it is known what came of it.
+  var isSending = false
+  var wantsWrite = false
+  /// Whether the hub was told that the socket takes no more, and not yet that all is sent.
+  var isBehind = false
+  /// Why nothing is read for now; what was read already waits in the table.
+  var pauses: Pauses = []
+  var isPaused: Bool { !pauses.isEmpty }
+  /// Whether the hub waits for its queue to have room again.
+  var awaitsRoom = false
+  /// Whether a message that nobody asked for was refused because too much waits, and the hub was not told that there is space.
+  var hasRefusedOffers = false
+  /// Rosters of rooms that it stands in.
+  var rosterCount: Int32 = 0
   var outbox = Outbox()
   var reader = MessageReader(role: .server, messageBytesMax: 0, deflate: false)
   /// The request at hand; nil once it is a WebSocket.
@@ -58,23 +74,7 @@ struct Connection: ~Copyable {
   var pingedAt: UInt32?
   /// Whether the peer said goodbye first: it sends nothing more, so nothing needs to be awaited after our answer.
   var isPeerDone = false
-  /// Whether a message that nobody asked for was refused because too much waits, and the hub was not told that there is space.
-  /// Here it fits into a gap.
-  var hasRefusedOffers = false
-  /// Rosters of rooms that it stands in.
-  var rosterCount: Int32 = 0
-  var isDirty = false
-  /// Whether a send of it is in the table's ring, so that nothing may be sent or queued before it is known what came of it.
-  var isSending = false
-  var wantsWrite = false
   var isWebSocket = false
-  /// Whether the hub was told that the socket takes no more, and not yet that all is sent.
-  var isBehind = false
-  /// Why nothing is read for now; what was read already waits in the table.
-  var pauses: Pauses = []
-  var isPaused: Bool { !pauses.isEmpty }
-  /// Whether the hub waits for its queue to have room again.
-  var awaitsRoom = false
   /// The wheel's tick at which its socket has last taken anything of a queue that it could not take whole.
   var takenAt: UInt32 = 0
   /// What its peer's kernel had acknowledged when that was last asked for, in bytes; the low half of it.

@@ -24,14 +24,16 @@ extension ConnectionTable {
   func readFrames(_ id: SlabID, _ bytes: UnsafeMutableRawBufferPointer, _ cursor: inout Int) {
     var isNew = false
     while connections.contains(id), !connections[id.index].isPaused {
-      // A control frame between the fragments of a message completes nothing of it (RFC 6455 section 5.4).
-      defer { if connections.contains(id), !connections[id.index].reader.holdsMessage { isNew = true } }
       switch connections[id.index].reader.next(in: bytes, from: &cursor) {
       case .needMore: return noteProgress(id.index, isNew: isNew)
-      case .message(let kind, false, let payload): payload.withSpan(in: bytes) { receive(id, kind, $0) }
-      case .message(let kind, true, let payload): payload.withSpan(in: bytes) { inflate(id, kind, $0) }
-      case .ping(let payload): answerPing(id, payload, bytes)
-      case .pong: break
+      case .message(let kind, let isCompressed, let payload):
+        isNew = true
+        payload.withSpan(in: bytes) { isCompressed ? inflate(id, kind, $0) : receive(id, kind, $0) }
+      case .ping(let payload):
+        // A control frame between the fragments of a message completes nothing of it (RFC 6455 section 5.4).
+        if !connections[id.index].reader.holdsMessage { isNew = true }
+        answerPing(id, payload, bytes)
+      case .pong: if !connections[id.index].reader.holdsMessage { isNew = true }
       case .close(let code, _): acceptClose(id, code)
       case .failed(let code, let reason): fail(id.index, code, reason)
       }
