@@ -11,10 +11,10 @@ struct Session: ~Copyable {
     var place: UInt32?
     /// Whether the place is one among those who are behind, not in the roster.
     var isBehind = false
-    /// What the session still has to get before it takes a place, or nil.
-    var catchUp: CatchUp?
     /// Whether its token lets it publish here. Decided when it joins, so that a message costs no comparison of names.
     var mayPublish: Bool
+    /// What the session still has to get before it takes a place, or nil.
+    var catchUp: CatchUp?
 
     /// Whether its join was answered.
     var isJoined: Bool { place != nil || catchUp != nil }

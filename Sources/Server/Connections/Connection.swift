@@ -48,10 +48,10 @@ struct Connection: ~Copyable {
   var isPaused: Bool { !pauses.isEmpty }
   /// Whether the hub waits for its queue to have room again.
   var awaitsRoom = false
-  /// Whether a message that nobody asked for was refused because too much waits, and the hub was not told that there is space.
-  var hasRefusedOffers = false
   /// Rosters of rooms that it stands in.
   var rosterCount: Int32 = 0
+  /// The wheel's tick at which its socket has last taken anything of a queue that it could not take whole.
+  var takenAt: UInt32 = 0
   var outbox = Outbox()
   var reader = MessageReader(role: .server, messageBytesMax: 0, deflate: false)
   /// The request at hand; nil once it is a WebSocket.
@@ -74,15 +74,15 @@ struct Connection: ~Copyable {
   var pingedAt: UInt32?
   /// Whether the peer said goodbye first: it sends nothing more, so nothing needs to be awaited after our answer.
   var isPeerDone = false
+  /// Whether a message that nobody asked for was refused because too much waits, and the hub was not told that there is space.
+  var hasRefusedOffers = false
   var isWebSocket = false
-  /// The wheel's tick at which its socket has last taken anything of a queue that it could not take whole.
-  var takenAt: UInt32 = 0
   /// What its peer's kernel had acknowledged when that was last asked for, in bytes; the low half of it.
   var acknowledged: UInt32 = 0
-  /// Whether it stands in the tally of its address.
-  var isCounted = false
   /// The tick at which the message, or the control frame, that is not complete was first seen; nil: there is none.
   var unfinishedSince: UInt32?
+  /// Whether it stands in the tally of its address.
+  var isCounted = false
   /// Whether it has a place among the connections that may be idle for long.
   var isKeptLong = false
 

@@ -81,6 +81,8 @@ extension ConnectionTable {
 
   func answer(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {
     guard connections.isOccupied(target), connections[target].stage == .websocket else { return }
+    // A send that is in the ring leaves the queue before the answer is added, not while.
+    settle(target)
     let before = connections[target].outbox.byteCount
     appendMessage(kind == .text ? .text : .binary, message, to: target)
     noteAnswer(target, before: before)

@@ -8,19 +8,30 @@ struct Outbox: ~Copyable {
   private var rest: [[UInt8]] = []
   /// Small frames of this connection alone, gathered behind the blocks.
   private var tail: [UInt8] = []
-  /// Bytes of `first` that are sent already.
-  private var headOffset = 0
+  // Four bytes each: every idle connection owns this record, and no queue comes near 4 GiB.
+  private var headOffset32: UInt32 = 0
+  private var solicitedBytes32: UInt32 = 0
   /// Bytes waiting.
   private(set) var byteCount = 0
-  /// Bytes among them that the connection has asked for, or that are a backlog. What is sent counts as the others first, so
-  /// that this never exceeds what was added at a time.
-  private(set) var solicitedBytes = 0
+
+  /// Bytes of `first` that are sent already.
+  private var headOffset: Int {
+    get { Int(headOffset32) }
+    set { headOffset32 = UInt32(newValue) }
+  }
+
+  /// Bytes among those waiting that the connection has asked for, or that are a backlog. What is sent counts as the others
+  /// first, so that this never exceeds what was added at a time.
+  private(set) var solicitedBytes: Int {
+    get { Int(solicitedBytes32) }
+    set { solicitedBytes32 = UInt32(newValue) }
+  }
 
   /// Bytes that others cause: what the limit of the queue is for.
   var unsolicitedBytes: Int { byteCount - solicitedBytes }
 
   /// Counts the last `count` bytes that were added among those that the connection has asked for.
-  mutating func noteSolicited(_ count: Int) { solicitedBytes += count }
+  mutating func noteSolicited(_ count: Int) { solicitedBytes = min(byteCount, solicitedBytes + max(0, count)) }
 
   var isEmpty: Bool { byteCount == 0 }
 
