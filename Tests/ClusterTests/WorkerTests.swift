@@ -57,7 +57,8 @@ struct WorkerTests {
     let client = try server.connect("ann")
     // Not by the object, which would end the workers, too.
     Glibc.kill(server.process.id, SIGKILL)
-    _ = try server.process.line(with: "the supervisor has ended")
+    // The workers, which write to the same place, outlive it.
+    try eventually("a worker notices", within: 10) { server.process.output.contains("the supervisor has ended") }
     try client.expect("reconnect")
     let next = try eventuallyStarted()
     #expect(try client.expectClose() == 1012)
