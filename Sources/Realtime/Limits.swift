@@ -80,6 +80,12 @@ public enum Limits {
   /// The highest `limit` of `presence`; more is told by `"more":true`.
   public static let presenceLimitMax = 10_000
 
+  /// Members in one page that a broker reads: what Redis takes some 0.5 ms for. A longer answer takes several.
+  public static let memberPageMax = 500
+
+  /// Bytes of what a user says about itself in a room.
+  public static let stateBytesMax = 1024
+
   /// Large reads of a node that are under way at the broker at a time: histories, presences, recoveries. Redis serves
   /// others between them, and what they bring at once stays below 8 MiB. More wait for their turn.
   public static let readsMax = 8
@@ -100,8 +106,15 @@ public enum Limits {
   /// under way reads them from history.
   public static let heldBytesMax = 4 * 1024 * 1024
 
-  /// Notices of a room that are held while its users are read. Beyond it all are dropped, and the users are read again.
-  public static let heldNoticesMax = 1000
+  /// Bytes of a room's notices that are held while its users are read. Beyond it all are dropped, and the users are read
+  /// again.
+  public static let heldNoticesBytesMax = 1024 * 1024
+
+  /// Milliseconds from one look to the next for users whose grace is over, where several end one behind the other.
+  static let graceCheckMilliseconds = 20
+
+  /// Milliseconds until a look that failed is repeated.
+  static let graceRetryMilliseconds = 1000
 
   /// Milliseconds from the return of a broker until what members were told of each other is compared with what it knows:
   /// longer than nodes take to notice that it has forgotten them, so that nobody is said to have left for that.

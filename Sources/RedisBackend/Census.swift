@@ -159,22 +159,25 @@ final class Census {
     }
   }
 
-  /// Reads whose members are in a room, and puts it into the lists of those nodes, where their sweep looks.
-  private func lookAt(room: [UInt8], _ done: @escaping (Bool) -> Void) {
-    let read: PendingReplies.Handler = { [weak self] reply in
+  /// Reads whose members are in a room, chunk by chunk, and puts it into the lists of those nodes, where their sweep looks.
+  private func lookAt(room: [UInt8], cursor: [UInt8] = [0x30], _ done: @escaping (Bool) -> Void) {
+    let scanned: PendingReplies.Handler = { [weak self] reply in
       self?.accept(reply, done) { reply in
-        let nodes = Set((0..<reply.count).compactMap { RedisKeys.node(ofConnection: reply[$0].copy) })
+        guard reply.count == 2 else { return done(false) }
+        let (next, fields) = (reply[0].copy, reply[1])
+        let names = stride(from: 0, to: fields.count, by: 2).lazy.map { fields[$0].copy }
+        let nodes = Set(names.compactMap { RedisKeys.node(ofConnection: $0) })
         self?.judge(nodes) { [weak self] isComplete in
           guard let self, isComplete else { return done(false) }
-          inTurn(Array(nodes)[...], { [weak self] node, done in self?.list(room, of: node, done) }, done)
+          inTurn(Array(nodes)[...], { [weak self] node, done in self?.list(room, of: node, done) }) {
+            [weak self] isComplete in
+            guard let self, isComplete, next != [0x30] else { return done(isComplete) }
+            lookAt(room: room, cursor: next, done)
+          }
         }
       }
     }
-    road.request(read) { writer in
-      writer.command(parts: 2)
-      writer.bulk("HKEYS")
-      writer.bulk(keys.room, room, "}:members")
-    }
+    road.request(scanned) { [keys] in $0.members(of: room, from: cursor, keys) }
   }
 
   /// Reads a user's connections, and puts them among those of their nodes, where a sweep looks.

@@ -34,7 +34,7 @@ final class CommandRouter {
   private var waitingBytes = 0
   private var commandCount: UInt64 = 0
   private var isTimerSet = false
-  /// Told that a command is about to be sent: what was gathered goes first.
+  /// Called before a command is sent: what was gathered goes first.
   var willSend: () -> Void = {}
   /// Told that the map is out of date.
   var mapIsStale: () -> Void = {}
@@ -45,8 +45,12 @@ final class CommandRouter {
   }
 
   /// Sends a command. `reply` gets the answer, or nil when nobody in reach holds its key, or the link is full or dies first.
-  func request(_ reply: @escaping PendingReplies.Handler, _ write: (inout CommandWriter) -> Void) {
-    willSend()
+  ///
+  /// - Parameter isGathered: whether it may overtake what batches have gathered, or carries it.
+  func request(
+    isGathered: Bool = false, _ reply: @escaping PendingReplies.Handler, _ write: (inout CommandWriter) -> Void
+  ) {
+    if !isGathered { willSend() }
     guard masters.isSharded else {
       guard let shard = masters.shards.first else { return reply(nil) }
       return shard.commands.request(reply, write)

@@ -1,4 +1,4 @@
-/// The commands that read what Redis knows of a node, page by page.
+/// The commands that read what Redis knows of a node or of a room, page by page.
 extension CommandWriter {
   /// ZRANGEBYLEX: the first `limit` rooms of a range in the node's list.
   mutating func rooms(of node: [UInt8], in range: RoomRange, limit: Int, _ keys: RedisKeys) {
@@ -20,5 +20,15 @@ extension CommandWriter {
     bulk(cursor)
     bulk("COUNT")
     bulk(RedisLimits.sweepChunk)
+  }
+
+  /// HSCAN: some members of a room, from a cursor; the first is `0`.
+  mutating func members(of room: [UInt8], from cursor: [UInt8], _ keys: RedisKeys) {
+    command(parts: 5)
+    bulk("HSCAN")
+    bulk(keys.room, room, "}:members")
+    bulk(cursor)
+    bulk("COUNT")
+    bulk(RedisLimits.scanChunk)
   }
 }

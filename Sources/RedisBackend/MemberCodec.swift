@@ -25,7 +25,13 @@ enum MemberCodec {
 
   /// Reads what `encode` wrote. Returns nil for anything else, so that a foreign field spoils no list.
   static func decode(name: [UInt8], _ value: Span<UInt8>) -> Member? {
-    guard let node = RedisKeys.node(ofConnection: name) else { return nil }
+    RedisKeys.node(ofConnection: name).flatMap { decode(name: name, node: $0, value) }
+  }
+
+  /// Reads the member that a user in grace was: it has no connection and no node any more.
+  static func decodeAbsent(_ value: Span<UInt8>) -> Member? { decode(name: [], node: [], value) }
+
+  private static func decode(name: [UInt8], node: [UInt8], _ value: Span<UInt8>) -> Member? {
     var user: [UInt8]?
     var transport: Transport?
     var address: [UInt8] = []
@@ -72,12 +78,5 @@ enum MemberCodec {
       ?? Member(
         name: name, node: RedisKeys.node(ofConnection: name) ?? [], user: user(of: value) ?? [], transport: .websocket,
         address: [], since: 0, info: nil)
-  }
-
-  /// A user's name as a JSON string, quotes included.
-  static func json(user: [UInt8]) -> [UInt8] {
-    var output: [UInt8] = []
-    JSONString.append(user.span, to: &output)
-    return output
   }
 }

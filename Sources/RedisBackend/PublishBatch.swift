@@ -3,7 +3,8 @@ import Realtime
 
 /// Gathers the publishes of a tick into one run of the script: in Redis, to begin a script costs as much as a message in it.
 ///
-/// Whatever else is sent to Redis closes the batch first, so that nothing overtakes a message. In a cluster every message
+/// Whatever else is sent to Redis closes the batch first, so that nothing overtakes a message; `PresenceBatch` does so for
+/// the rooms that it has in common with this one. In a cluster every message
 /// is a batch of its own, for two rooms may have two masters. Confined to the loop of its broker.
 final class PublishBatch {
   /// What has to be said of a message beside its room's keys, its channel, its envelope and its epoch.
@@ -28,6 +29,7 @@ final class PublishBatch {
   private var keyCount = 0
   private var argumentWriter = CommandWriter()
   private var handlers: [ScriptRunner.Handler] = []
+  private var rooms: [[UInt8]] = []
   private var scratch: [UInt8] = []
 
   /// - Parameters:
@@ -41,6 +43,9 @@ final class PublishBatch {
   }
 
   var isEmpty: Bool { handlers.isEmpty }
+
+  /// Whether a message of a room waits to be sent.
+  func contains(_ room: [UInt8]) -> Bool { rooms.contains(room) }
 
   /// Adds a message. `reply` gets the script's answer for it, or nil when the command failed in any way.
   func append(_ message: Message, _ reply: @escaping ScriptRunner.Handler) {
@@ -56,6 +61,7 @@ final class PublishBatch {
     argumentWriter.bulk(message.epoch)
     writeRest(of: message)
     handlers.append(reply)
+    if rooms.last != message.room { rooms.append(message.room) }
     let byteCount = keyWriter.bytes.count + argumentWriter.bytes.count
     if handlers.count >= messagesMax || byteCount >= RedisLimits.batchBytesMax { close() }
   }
@@ -86,7 +92,8 @@ final class PublishBatch {
     let parts = keyCount + 4 * handlers.count
     let handler = answerer(handlers)
     (keyWriter, argumentWriter, keyCount, handlers) = (CommandWriter(), CommandWriter(), 0, [])
-    scripts.run(.publish, keys: count, parts: parts, handler) { writer in
+    rooms.removeAll(keepingCapacity: true)
+    scripts.run(.publish, keys: count, parts: parts, isGathered: true, handler) { writer in
       writer.bytes.append(contentsOf: keyBytes)
       if let start = arguments.termStart { writer.termStart = writer.bytes.count + start }
       writer.bytes.append(contentsOf: arguments.bytes)

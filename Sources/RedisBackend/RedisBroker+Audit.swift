@@ -108,23 +108,21 @@ extension RedisBroker {
     for room in rooms { audit(room, all.one) }
   }
 
-  /// Reads the names of a room's members at once, as comparing what was told reads its users: a tenth of what picking
-  /// this node's by a script costs Redis.
-  private func audit(_ room: [UInt8], _ done: @escaping (Bool) -> Void) {
-    let read: PendingReplies.Handler = { [weak self] names in
-      guard let self, let names, names.kind == .array else { return done(false) }
-      let gone = (0..<names.count).filter { self.isOwn(names[$0].bytes) }.map { names[$0].copy }
-        .filter { !self.isHere($0, in: room) }
-      takeOut(gone[...], of: room) { [weak self] isComplete in
-        if isComplete, let self, !listedRooms.contains(room) { strike(room) }
-        done(isComplete)
+  /// Goes through a room's members in chunks, and takes out those of this node that are not here.
+  private func audit(_ room: [UInt8], cursor: [UInt8] = [0x30], _ done: @escaping (Bool) -> Void) {
+    let scanned: PendingReplies.Handler = { [weak self] reply in
+      guard let self, let reply, reply.count == 2 else { return done(false) }
+      let fields = reply[1]
+      for i in stride(from: 0, to: fields.count - 1, by: 2) where self.isOwn(fields[i].bytes) {
+        let name = fields[i].copy
+        if !isHere(name, in: room) { leave(room: room, MemberCodec.leaver(name: name, fields[i + 1].bytes)) }
       }
+      let next = reply[0].copy
+      guard next == [0x30] else { return audit(room, cursor: next, done) }
+      if !listedRooms.contains(room) { strike(room) }
+      done(true)
     }
-    commands.request(read) { [keys] writer in
-      writer.command(parts: 2)
-      writer.bulk("HKEYS")
-      writer.bulk(keys.room, room, "}:members")
-    }
+    commands.request(scanned) { [keys] in $0.members(of: room, from: cursor, keys) }
   }
 
   /// Whether a connection's name is one that this node gives.
@@ -133,25 +131,6 @@ extension RedisBroker {
     for i in 0..<node.count where name[i] != node[i] { return false }
     for i in (node.count + 1)..<name.count where name[i] == 0x2D { return false }
     return true
-  }
-
-  /// Takes members out that are not here, chunk by chunk, once Redis has said which users they stand for.
-  private func takeOut(_ names: ArraySlice<[UInt8]>, of room: [UInt8], _ done: @escaping (_ isComplete: Bool) -> Void) {
-    let chunk = names.prefix(RedisLimits.sweepChunk)
-    guard !chunk.isEmpty else { return done(true) }
-    let read: PendingReplies.Handler = { [weak self] values in
-      guard let self, let values, values.count == chunk.count else { return done(false) }
-      for (i, name) in chunk.enumerated() where values[i].kind == .string && !isHere(name, in: room) {
-        leave(room: room, MemberCodec.leaver(name: name, values[i].bytes))
-      }
-      takeOut(names.dropFirst(chunk.count), of: room, done)
-    }
-    commands.request(read) { [keys] writer in
-      writer.command(parts: 2 + chunk.count)
-      writer.bulk("HMGET")
-      writer.bulk(keys.room, room, "}:members")
-      for name in chunk { writer.bulk(name) }
-    }
   }
 
   // MARK: Connections

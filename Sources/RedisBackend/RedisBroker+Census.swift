@@ -6,7 +6,7 @@ import Realtime
 extension RedisBroker {
   /// Notes that a master of a cluster has forgotten what it knew, or that another one stands in its place.
   func forgot(_ shard: Shard) {
-    mustConfirm = true
+    mustAssert = true
     shard.mustAudit = true
     scheduleCensus()
   }

@@ -13,8 +13,8 @@ extension RedisBroker {
     }
   }
 
-  /// A room's payload is a position or `-`, a space, an envelope. In a cluster a term stands before the envelope, or behind
-  /// the dash.
+  /// A room's payload is a position, a space, an envelope; or `-`, a space, notices with a separator between them. In a
+  /// cluster a term stands before the envelope, or after the dash.
   func deliver(room: Span<UInt8>, _ payload: Span<UInt8>, by shard: Shard) {
     var space = 0
     while space < payload.count, payload[space] != 0x20 { space += 1 }
@@ -25,9 +25,22 @@ extension RedisBroker {
     } else if payload[0] == 0x2D {
       let term = payload.extracting(1..<space)
       guard term.isEmpty || isCurrent(term, heardFrom: shard) else { return doubt { $0.note([UInt8](copying: room)) } }
-      listener?.heard(room: room, notice: envelope)
+      deliver(room: room, notices: envelope)
     }
   }
+
+  /// Hands on the notices of one run of a script.
+  private func deliver(room: Span<UInt8>, notices: Span<UInt8>) {
+    var start = 0
+    for i in notices.indices where notices[i] == RedisBroker.noticeSeparator {
+      listener?.heard(room: room, notice: notices.extracting(start..<i))
+      start = i + 1
+    }
+    listener?.heard(room: room, notice: notices.extracting(start..<notices.count))
+  }
+
+  /// Between two notices: no JSON text and no name holds it.
+  private static let noticeSeparator: UInt8 = 0x1E
 
   private func deliver(room: Span<UInt8>, _ position: Position, _ envelope: Span<UInt8>, by shard: Shard) {
     guard let start = start(of: envelope, heardFrom: shard), !doubts.contain(room) else {

@@ -27,9 +27,7 @@ extension RedisBroker {
       resendUncertain()
     }
     if standing == .forgotten { scheduleCensus() }
-    if standing != .held || mustAssert || mustConfirm {
-      forgetPresence(announce: standing == .swept || (standing == .held && mustAssert))
-    }
+    if standing != .held || mustAssert { forgetPresence() }
     auditPresence()
     if isNew { for shard in masters.shards { settle(shard) } }
     say(lost: false)
@@ -117,7 +115,7 @@ extension RedisBroker {
     if backlog.hasOverflowed {
       // More happened than was kept: everything is looked at, once everybody is there.
       guard masters.areServing else { return }
-      mustConfirm = true
+      mustAssert = true
       for shard in masters.shards { shard.mustAudit = true }
     }
     for entry in backlog.takeAll() {
@@ -131,11 +129,11 @@ extension RedisBroker {
     }
   }
 
-  func forgetPresence(announce: Bool) {
-    (mustAssert, mustConfirm) = (false, false)
+  func forgetPresence() {
+    mustAssert = false
     listedRooms = []
     log(.info, "asserting this node's presence in Redis again")
-    listener?.presenceLost(announce: announce)
+    listener?.presenceLost()
   }
 
   /// Keeps what Redis could not be told.

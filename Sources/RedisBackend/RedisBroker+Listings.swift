@@ -1,48 +1,90 @@
 import Realtime
 
 extension RedisBroker {
-  public func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    readMembers(keys.room, room, "}:members") { [weak self] result in
-      reply(result.map { members in self?.withoutSeconds(members) ?? members })
+  public func members(
+    room: [UInt8], after cursor: MemberCursor?, limit: Int, _ reply: @escaping BrokerReply<MemberPage>
+  ) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    let limit = max(1, min(limit, Limits.memberPageMax))
+    let answer: ScriptRunner.Handler = { [weak self] answer in
+      guard let self, let answer, answer.count == 6 else { return reply(.failure(RedisBroker.failure(of: answer))) }
+      reply(.success(page(of: answer, limit: limit)))
+    }
+    scripts.run(.members, keys: 4, parts: 6, answer) { [keys] writer in
+      for end in ["}:order", "}:members", "}:users", "}:extras"] as [StaticString] {
+        writer.bulk(keys.room, room, end)
+      }
+      writer.bulk(RoomOrder.lowerBound(after: cursor))
+      // One more than a page tells whether there is a next.
+      writer.bulk(limit + 1)
     }
   }
 
-  /// Leaves out what a node has handed over of users who are back elsewhere: they are there once.
+  /// Reads what members.lua answers. Members of dead nodes are left out, so that a page may be short, or empty, in the middle
+  /// of a room.
+  private func page(of answer: Reply, limit: Int) -> MemberPage {
+    let (entries, values) = (answer[2], answer[3])
+    var page = MemberPage(
+      members: [], userCount: answer[0].integer, connectionCount: answer[1].integer, next: nil)
+    page.members.reserveCapacity(min(limit, entries.count))
+    for i in 0..<min(limit, entries.count, values.count) where values[i].kind == .string {
+      guard let (_, name) = RoomOrder.parts(of: entries[i].copy) else { continue }
+      let member =
+        name.isEmpty ? MemberCodec.decodeAbsent(values[i].bytes) : MemberCodec.decode(name: name, values[i].bytes)
+      if let member, name.isEmpty || !isDead(member.node) { page.members.append(member) }
+    }
+    page.members = withoutSeconds(page.members)
+    page.states = RedisBroker.states(answer[4], answer[5])
+    if entries.count > limit, let (user, name) = RoomOrder.parts(of: entries[limit - 1].copy) {
+      page.next = MemberCursor(user: user, connection: name)
+    }
+    return page
+  }
+
+  /// Leaves out what a node has handed over of users who are back elsewhere: they are there once. It sees one page: a user
+  /// whose connections two pages share may be there once on each.
   private func withoutSeconds(_ members: [Member]) -> [Member] {
     guard members.contains(where: { leavingNodes.contains($0.node) }) else { return members }
     let present = Set(members.lazy.filter { !self.leavingNodes.contains($0.node) }.map(\.user))
     return members.filter { !leavingNodes.contains($0.node) || !present.contains($0.user) }
   }
 
-  public func users(room: [UInt8], _ reply: @escaping BrokerReply<[[UInt8]]>) {
+  private static func states(_ users: Reply, _ states: Reply) -> [[UInt8]: [UInt8]] {
+    var found: [[UInt8]: [UInt8]] = [:]
+    for i in 0..<min(users.count, states.count) { found[users[i].copy] = states[i].copy }
+    return found
+  }
+
+  /// The cursor is the one of HSCAN.
+  public func users(room: [UInt8], from cursor: [UInt8]?, _ reply: @escaping BrokerReply<UserPage>) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
-    let answer: PendingReplies.Handler = { [weak self, keys] names in
-      guard let names, names.kind == .array else {
-        return reply(.failure(self?.failure(of: names, keys.room + room + Array("}:users".utf8)) ?? .unavailable))
-      }
-      reply(.success((0..<names.count).map { names[$0].copy }))
+    let answer: ScriptRunner.Handler = { answer in
+      guard let answer, answer.count == 4 else { return reply(.failure(RedisBroker.failure(of: answer))) }
+      let next = answer[0].copy
+      let users = (0..<answer[1].count).map { answer[1][$0].copy }
+      let states = RedisBroker.states(answer[2], answer[3])
+      reply(.success(UserPage(users: users, states: states, next: next == [0x30] ? nil : next)))
     }
-    commands.request(answer) { writer in
-      writer.command(parts: 2)
-      writer.bulk("HKEYS")
+    scripts.run(.users, keys: 2, parts: 4, answer) { [keys] writer in
       writer.bulk(keys.room, room, "}:users")
+      writer.bulk(keys.room, room, "}:extras")
+      writer.bulk(cursor ?? [0x30])
+      writer.bulk(RedisLimits.scanChunk)
     }
   }
 
   public func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    readMembers(keys.user, user, "}:connections") { [weak self] result in
+    readConnections(of: user) { [weak self] result in
       reply(result.map { members in members.filter { self?.leavingNodes.contains($0.node) != true } })
     }
   }
 
-  private func readMembers(
-    _ prefix: [UInt8], _ owner: [UInt8], _ end: StaticString, _ reply: @escaping BrokerReply<[Member]>
-  ) {
+  private func readConnections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
-    let answer: PendingReplies.Handler = { [weak self] fields in
+    let answer: PendingReplies.Handler = { [weak self, keys] fields in
       guard let self, let fields, fields.kind == .array else {
         return reply(
-          .failure(self?.failure(of: fields, prefix + owner + end.withUTF8Buffer { Array($0) }) ?? .unavailable))
+          .failure(self?.failure(of: fields, keys.user + user + Array("}:connections".utf8)) ?? .unavailable))
       }
       var members: [Member] = []
       for i in stride(from: 0, to: fields.count - 1, by: 2) {
@@ -55,7 +97,7 @@ extension RedisBroker {
     commands.request(answer) { writer in
       writer.command(parts: 2)
       writer.bulk("HGETALL")
-      writer.bulk(prefix, owner, end)
+      writer.bulk(keys.user, user, "}:connections")
     }
   }
 

@@ -32,7 +32,7 @@ extension RedisBroker {
     // Nobody who does not say which process it is can be known to be the same.
     let isOther = shard.hasServed && (shard.run == nil || shard.run != shard.servedRun)
     if shard.isSuccessor || isOther {
-      if masters.isSharded { forgot(shard) } else { (mustConfirm, shard.mustAudit) = (true, true) }
+      if masters.isSharded { forgot(shard) } else { (mustAssert, shard.mustAudit) = (true, true) }
     }
     beginReign(of: shard)
     // In a reign of its own nothing can stand where something else stood.
@@ -49,7 +49,7 @@ extension RedisBroker {
     if shard.isHolding { listener?.doubted(where: rooms(of: shard)) }
     replay()
     resendUncertain()
-    if mustAssert || mustConfirm { forgetPresence(announce: mustAssert) }
+    if mustAssert { forgetPresence() }
     auditPresence()
     settle(shard)
   }

@@ -21,6 +21,7 @@ extension RedisBroker {
   private func publishOnce(_ message: RoomMessage, _ reply: @escaping (Result<Position, BrokerError>?) -> Void) {
     let dues = ledger.publish(in: message.room, now: loop.now)
     if message.dedupe != nil { boundIDs(of: .room(message.room)) }
+    if !presence.isEmpty, presence.contains(message.room) { presence.close() }
     if batch.isEmpty { masters.shards.first?.commands.wake() }
     batch.append(
       PublishBatch.Message(

@@ -1,69 +1,92 @@
 import Realtime
 
 extension RedisBroker {
-  public func enter(room: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>) {
+  public func enter(room: [UInt8], _ member: Member, _ reply: @escaping BrokerReply<RoomEntry>) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
-    list(room)
-    let isDue = ledger.isMetaDue(room, now: loop.now)
     enterings.enter(room: room, member.name)
-    let answer: ScriptRunner.Handler = { [weak self] answer in
-      if self?.enterings.answered(room: room, member.name) == true { self?.leave(room: room, member) }
-      guard let answer, answer.count == 2, let position = answer[0].position else {
+    let isDue = ledger.isMetaDue(room, now: loop.now)
+    list(room)
+    change(room, .enter(member), isMetaDue: isDue) { [weak self] outcome in
+      let hasLeft = self?.enterings.answered(room: room, member.name) == true
+      if hasLeft, let self { leave(room: room, member) }
+      switch outcome {
+      case .done(let position?, let userCount):
+        self?.learn(position, of: room)
+        reply(.success(RoomEntry(position: position, userCount: userCount)))
+      case .refused: reply(.failure(.refused))
+      case .done, .failed:
         self?.undoEntry(room: room, member)
-        return reply(.failure(RedisBroker.failure(of: answer)))
+        reply(.failure(.unavailable))
       }
-      self?.learn(position, of: room)
-      reply(.success(RoomEntry(position: position, userCount: answer[1].integer)))
-    }
-    let term = commands.term(of: keys.roomChannel(room))
-    scripts.run(.enter, keys: 4, parts: 14, answer) { [keys, configuration, reign] writer in
-      writer.bulk(keys.room, room, "}:meta")
-      writer.bulk(keys.room, room, "}:log")
-      writer.bulk(keys.room, room, "}:members")
-      writer.bulk(keys.room, room, "}:users")
-      writer.bulk(configuration.metaMilliseconds)
-      writer.bulk(isDue)
-      writer.bulk(member.name)
-      writer.bulk(MemberCodec.encode(member))
-      writer.bulk(member.user)
-      writer.bulk(MemberCodec.json(user: member.user))
-      writer.bulk(keys.room, room, "}:ch")
-      writer.bulk(announce)
-      writer.bulk(term: term)
-      writer.bulk(reign)
     }
   }
 
-  public func leave(room: [UInt8], _ member: Member) {
+  public func leave(room: [UInt8], _ member: Member, graceMilliseconds: Int) {
     guard isAvailable else { return remember(.leave(room: room, member)) }
     if masters.isSharded { departures.append(.leave(room: room, member), now: loop.now) }
     enterings.leave(room: room, member.name)
-    let answer: ScriptRunner.Handler = { [weak self] answer in
-      if answer == nil { self?.remember(.leave(room: room, member)) }
+    let leave = PresenceOperation.leave(
+      name: member.name, user: member.user, graceMilliseconds: graceMilliseconds)
+    change(room, leave) { [weak self] outcome in
+      if case .failed = outcome { self?.remember(.leave(room: room, member)) }
+    }
+  }
+
+  /// Takes a connection out that no client has taken out just now: with the grace of the room.
+  func leave(room: [UInt8], _ member: Member) {
+    leave(room: room, member, graceMilliseconds: configuration.graceMilliseconds(room))
+  }
+
+  public func setState(
+    room: [UInt8], _ member: Member, _ state: [UInt8]?, isAssertion: Bool, _ reply: @escaping BrokerReply<Void>
+  ) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    change(room, .state(member, state, isAssertion: isAssertion)) { [weak self] outcome in
+      switch outcome {
+      case .done: reply(.success(()))
+      case .refused: reply(.failure(.refused))
+      case .failed: reply(.failure(self?.failure ?? .uncertain))
+      }
+    }
+  }
+
+  /// Has an operation done with those of this tick.
+  private func change(
+    _ room: [UInt8], _ operation: PresenceOperation, isMetaDue: Bool = false, _ handler: @escaping PresenceBatch.Handler
+  ) {
+    if batch.contains(room) { batch.close() }
+    if presence.isEmpty { masters.shards.first?.commands.wake() }
+    presence.append(operation, in: room, epoch: ledger.epoch(of: room), isMetaDue: isMetaDue, handler)
+  }
+
+  public func endGraces(room: [UInt8], _ reply: @escaping BrokerReply<Int?>) {
+    guard isAvailable else { return reply(.failure(.unavailable)) }
+    let answer: ScriptRunner.Handler = { answer in
+      guard let answer, !answer.isError else { return reply(.failure(RedisBroker.failure(of: answer))) }
+      reply(.success(answer.kind == .integer ? answer.integer : nil))
     }
     let term = commands.term(of: keys.roomChannel(room))
-    scripts.leave(room: room, [(member.name, member.user)], keys, term: term, answer)
+    scripts.run(.endGraces, keys: 5, parts: 9, answer) { [keys] writer in
+      for end in ["}:meta", "}:users", "}:order", "}:extras", "}:graces"] as [StaticString] {
+        writer.bulk(keys.room, room, end)
+      }
+      writer.bulk(keys.room, room, "}:ch")
+      writer.bulk(term: term)
+      writer.bulk(RedisLimits.gracesMax)
+      writer.bulk(RedisLimits.unusedMetaMilliseconds)
+    }
   }
 
   /// Lets the counter of a room go that was begun here without a member, if nobody ever published there.
   func expireUnused(room: [UInt8]) {
     guard begunRooms.remove(room) != nil, isAvailable else { return }
-    scripts.leave(room: room, [], keys, term: commands.term(of: keys.roomChannel(room))) { _ in }
+    presence.touch(room)
   }
 
   /// Puts a room into the node's list before a member can be in it, so that a sweep finds every member.
   private func list(_ room: [UInt8]) {
     guard listedRooms.insert(room).inserted else { return }
-    let answer: PendingReplies.Handler = { [weak self] answer in
-      if answer?.kind != .integer { self?.listedRooms.remove(room) }
-    }
-    commands.request(answer) { writer in
-      writer.command(parts: 4)
-      writer.bulk("ZADD")
-      writer.bulk(keys.node, node, "}:rooms")
-      writer.bulk(0)
-      writer.bulk(room)
-    }
+    presence.list(room)
   }
 
   /// Takes a room without local members out of the node's list. Asked for even when the room is not known to be listed:
@@ -82,14 +105,16 @@ extension RedisBroker {
 
   /// Takes a room out of the node's list in Redis.
   func strike(_ room: [UInt8]) {
-    let answer: PendingReplies.Handler = { [weak self] answer in
-      if answer == nil { self?.remember(.delist(room: room)) }
-    }
-    commands.request(answer) { writer in
-      writer.command(parts: 3)
-      writer.bulk("ZREM")
-      writer.bulk(keys.node, node, "}:rooms")
-      writer.bulk(room)
+    if presence.isEmpty { masters.shards.first?.commands.wake() }
+    presence.delist(room)
+  }
+
+  /// Notes that rooms could not be put into the node's list, or taken out of it.
+  func listFailed(_ rooms: [[UInt8]], isListed: Bool) {
+    if isListed {
+      listedRooms.subtract(rooms)
+    } else {
+      for room in rooms { remember(.delist(room: room)) }
     }
   }
 
@@ -133,7 +158,8 @@ extension RedisBroker {
   private func setField(
     _ prefix: [UInt8], _ owner: [UInt8], _ name: [UInt8], _ value: [UInt8], _ reply: @escaping (Bool) -> Void
   ) {
-    commands.request({ reply($0?.kind == .integer) }) { writer in
+    // Which rooms a connection is in stands elsewhere: what is gathered of that need not be sent first.
+    commands.request(isGathered: true, { reply($0?.kind == .integer) }) { writer in
       writer.command(parts: 4)
       writer.bulk("HSET")
       writer.bulk(prefix, owner, "}:connections")
@@ -143,7 +169,7 @@ extension RedisBroker {
   }
 
   private func deleteField(_ prefix: [UInt8], _ owner: [UInt8], _ name: [UInt8], _ reply: @escaping (Bool) -> Void) {
-    commands.request({ reply($0?.kind == .integer) }) { writer in
+    commands.request(isGathered: true, { reply($0?.kind == .integer) }) { writer in
       writer.command(parts: 3)
       writer.bulk("HDEL")
       writer.bulk(prefix, owner, "}:connections")

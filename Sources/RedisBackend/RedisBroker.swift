@@ -22,6 +22,7 @@ public final class RedisBroker: Broker, TickParticipant {
   let commands: CommandRouter
   let scripts: ScriptRunner
   let batch: PublishBatch
+  let presence: PresenceBatch
   let lease: LeaseKeeper
   /// Whether this process or another has the node's id.
   let claim: NodeClaim
@@ -52,10 +53,9 @@ public final class RedisBroker: Broker, TickParticipant {
   /// Whether the listener was told that the broker is lost, and not yet that it is restored.
   private var isLost = false
   var isStopping = false
-  /// Whether Redis may know less of this node's presence than there is, and others may have been told so.
+  /// Whether Redis may know less of this node's presence than there is: another master has taken over, or an entering that
+  /// was not answered is being undone.
   var mustAssert = false
-  /// Whether a master was replaced by one that may not know the last of this node's presence.
-  var mustConfirm = false
   var isTakingBack = false
   /// Whether what another master says of this node's members is being looked at.
   var isAuditing = false
@@ -154,7 +154,11 @@ public final class RedisBroker: Broker, TickParticipant {
     scripts = ScriptRunner(road: commands, isSharded: isSharded, log: log)
     batch = PublishBatch(
       scripts: scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, isSharded: isSharded)
-    sweeper = Sweeper(loop: loop, road: commands, scripts: scripts, keys: keys)
+    presence = PresenceBatch(
+      road: commands, scripts: scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, node: nodeID,
+      isSharded: isSharded)
+    sweeper = Sweeper(
+      loop: loop, road: commands, scripts: scripts, keys: keys, graceMilliseconds: configuration.graceMilliseconds)
     census = Census(masters: masters, road: commands, scripts: scripts, keys: keys, node: nodeID)
     claim = NodeClaim(scripts: scripts, keys: keys, node: nodeID, log: log)
     lease = LeaseKeeper(loop: loop, scripts: scripts, keys: keys, node: nodeID, process: claim.process) {
@@ -195,7 +199,12 @@ public final class RedisBroker: Broker, TickParticipant {
     sweeper.swept = { [weak self] in self?.expiredNodes.remove($0) }
     finder?.switched = { [weak self] in self?.replaced(by: $0) }
     watcher?.found = { [weak self] in self?.adopt($0) }
-    commands.willSend = { [batch] in batch.close() }
+    commands.willSend = { [batch, presence] in
+      batch.close()
+      presence.close()
+    }
+    presence.reign = { [weak self] in self?.reign ?? [] }
+    presence.listFailed = { [weak self] in self?.listFailed($0, isListed: $1) }
     commands.mapIsStale = { [weak self] in self?.watcher?.refresh() }
     homeless.insert(keys.everyone)
     tls?.hasReadAgain = { [log] problem in
@@ -300,6 +309,7 @@ public final class RedisBroker: Broker, TickParticipant {
     finder?.flush()
     watcher?.flush()
     batch.close()
+    presence.close()
     for shard in masters.shards { shard.flush() }
     guard standstill?.tickEnded() == true else { return }
     for shard in masters.shards {

@@ -68,11 +68,14 @@ public struct RedisConfiguration: Sendable {
   public var rules: RoomRules
   /// Bytes in which Redis remembers the ids of messages.
   public var dedupeBytes: Int
+  /// How long a user of a room may be away before it has left. For leaves that no client asked for: those of dead nodes.
+  public var graceMilliseconds: @Sendable (_ room: [UInt8]) -> Int
 
   public init(
     topology: RedisTopology, user: String? = nil, password: String? = nil, database: Int = 0,
     prefix: String = "roost", historySize: Int = 100, historyTTLMilliseconds: Int = 300_000,
-    rules: RoomRules = RoomRules(), dedupeBytes: Int = Limits.dedupeBytesDefault
+    rules: RoomRules = RoomRules(), dedupeBytes: Int = Limits.dedupeBytesDefault,
+    graceMilliseconds: @escaping @Sendable (_ room: [UInt8]) -> Int = { _ in 0 }
   ) {
     self.topology = topology
     self.user = user
@@ -83,5 +86,6 @@ public struct RedisConfiguration: Sendable {
     self.historyTTLMilliseconds = historyTTLMilliseconds
     self.rules = rules
     self.dedupeBytes = dedupeBytes
+    self.graceMilliseconds = graceMilliseconds
   }
 }

@@ -66,6 +66,9 @@ struct RoomLedger {
     return rooms[room, default: Entry()].renewMeta(now, metaPeriod)
   }
 
+  /// The room's epoch as text, empty when it is not known.
+  func epoch(of room: [UInt8]) -> [UInt8] { rooms[room]?.epoch ?? [] }
+
   /// Makes the life of a room's counter and log due with the next publish there.
   mutating func makeDue(_ room: [UInt8]) { rooms[room]?.metaDue = 0 }
 

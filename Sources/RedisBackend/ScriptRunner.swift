@@ -1,6 +1,6 @@
 /// The scripts, each a file that opens with its KEYS and ARGV.
 enum Script: Int, CaseIterable {
-  case publish, position, compare, history, enter, leave, renew, liveNodes, sweepBegin, sweepFind, sweepEnd, sendOnce
+  case publish, position, compare, history, presence, members, users, endGraces, renew, liveNodes, sweepBegin, sweepFind, sweepEnd, sendOnce
   case revoke, handOver, recall, census, bury, reign, claim, ids
 
   var source: [UInt8] {
@@ -9,8 +9,10 @@ enum Script: Int, CaseIterable {
     case .position: PackageResources.position_lua
     case .compare: PackageResources.compare_lua
     case .history: PackageResources.history_lua
-    case .enter: PackageResources.enter_lua
-    case .leave: PackageResources.leave_lua
+    case .presence: PackageResources.presence_lua
+    case .members: PackageResources.members_lua
+    case .users: PackageResources.users_lua
+    case .endGraces: PackageResources.end_graces_lua
     case .renew: PackageResources.renew_lua
     case .liveNodes: PackageResources.live_nodes_lua
     case .sweepBegin: PackageResources.sweep_begin_lua
@@ -84,26 +86,28 @@ final class ScriptRunner {
 
   /// Runs a script. `write` writes its keys, then its arguments: `parts` bulks in all; it is called again when Redis has
   /// forgotten the script (SCRIPT FLUSH, failover), so that the command is not lost.
+  ///
+  /// - Parameter isGathered: whether it carries what a batch has gathered; everything else has the batches sent first.
   func run(
-    _ script: Script, keys: Int, parts: Int, _ reply: @escaping Handler,
+    _ script: Script, keys: Int, parts: Int, isGathered: Bool = false, _ reply: @escaping Handler,
     _ write: @escaping (inout CommandWriter) -> Void
   ) {
-    send(script, byText: false, keys, parts, write) { [weak self] answer in
+    send(script, byText: false, isGathered, keys, parts, write) { [weak self] answer in
       guard let self, let answer, answer.begins(with: "NOSCRIPT") else {
         self?.finish(script, answer, reply) { ScriptRunner.keys(keys, write) }
         return
       }
-      send(script, byText: true, keys, parts, write) { [weak self] answer in
+      send(script, byText: true, isGathered, keys, parts, write) { [weak self] answer in
         self?.finish(script, answer, reply) { ScriptRunner.keys(keys, write) }
       }
     }
   }
 
   private func send(
-    _ script: Script, byText: Bool, _ keys: Int, _ parts: Int, _ write: (inout CommandWriter) -> Void,
-    _ reply: @escaping Handler
+    _ script: Script, byText: Bool, _ isGathered: Bool, _ keys: Int, _ parts: Int,
+    _ write: (inout CommandWriter) -> Void, _ reply: @escaping Handler
   ) {
-    road.request(reply) { writer in
+    road.request(isGathered: isGathered, reply) { writer in
       writer.command(parts: 3 + parts)
       writer.bulk(byText ? "EVAL" : "EVALSHA")
       writer.bulk(byText ? source(of: script) : hashes[script.rawValue])
@@ -132,27 +136,5 @@ final class ScriptRunner {
     if text != lastError { log(.warning, "Redis: \(text)") }
     lastError = text
     reply(nil)
-  }
-}
-
-extension ScriptRunner {
-  /// Takes connections, each with its user, out of a room's members. An empty user is one that is not known.
-  func leave(
-    room: [UInt8], _ members: [(name: [UInt8], user: [UInt8])], _ keys: RedisKeys, term: [UInt8],
-    _ reply: @escaping Handler
-  ) {
-    run(.leave, keys: 3, parts: 6 + 3 * members.count, reply) { writer in
-      writer.bulk(keys.room, room, "}:members")
-      writer.bulk(keys.room, room, "}:users")
-      writer.bulk(keys.room, room, "}:meta")
-      writer.bulk(keys.room, room, "}:ch")
-      writer.bulk(term: term)
-      writer.bulk(RedisLimits.unusedMetaMilliseconds)
-      for member in members {
-        writer.bulk(member.name)
-        writer.bulk(member.user)
-        writer.bulk(MemberCodec.json(user: member.user))
-      }
-    }
   }
 }

@@ -17,11 +17,17 @@ final class Sweeper {
   var swept: (_ node: [UInt8]) -> Void = { _ in }
 
   private let loop: EventLoop
+  /// How long a user of a room may be away before it has left.
+  private let graceMilliseconds: (_ room: [UInt8]) -> Int
   /// The process that gives its node's id up with the sweep of itself; empty: none does.
   private var released: [UInt8] = []
 
-  init(loop: EventLoop, road: CommandRouter, scripts: ScriptRunner, keys: RedisKeys) {
+  init(
+    loop: EventLoop, road: CommandRouter, scripts: ScriptRunner, keys: RedisKeys,
+    graceMilliseconds: @escaping (_ room: [UInt8]) -> Int
+  ) {
     self.loop = loop
+    self.graceMilliseconds = graceMilliseconds
     self.road = road
     self.scripts = scripts
     self.keys = keys
@@ -163,8 +169,10 @@ final class Sweeper {
   ) {
     let chunk = Array(members.prefix(RedisLimits.sweepChunk))
     guard !chunk.isEmpty else { return done(true) }
-    scripts.leave(room: room, chunk, keys, term: road.term(of: keys.roomChannel(room))) { [weak self] reply in
-      guard let self, reply != nil else { return done(false) }
+    let grace = graceMilliseconds(room)
+    let leaves = chunk.map { PresenceOperation.leave(name: $0.name, user: $0.user, graceMilliseconds: grace) }
+    scripts.change(room, leaves, keys, term: road.term(of: keys.roomChannel(room))) { [weak self] isDone in
+      guard let self, isDone else { return done(false) }
       remove(Array(members.dropFirst(chunk.count)), from: room, done)
     }
   }

@@ -31,6 +31,12 @@ public struct RoomRuleSettings: Equatable, Sendable {
   public var queueBytes: Int?
   /// Time between two flushes; 0: whenever there is something.
   public var throttleMilliseconds = 0
+  /// Users up to which each who comes or goes is announced; nil: as for all rooms.
+  public var presenceAnnounceMax: Int?
+  /// Time between two announcements in sum; nil: as for all rooms.
+  public var presenceIntervalMilliseconds: Int?
+  /// Time that a user who has left stays in presence; nil: as for all rooms.
+  public var leaveDebounceMilliseconds: Int?
 }
 
 extension RoomRuleSettings {
@@ -50,6 +56,9 @@ extension RoomRuleSettings {
     .optionalSize("queue", \.queueBytes, 1024...(64 << 20)),
     // Below 10 ms a tick gathers as much by itself; above 10 s whoever joins would wait too long for its place.
     .duration("throttle", \.throttleMilliseconds, 10...10_000, "least time between two flushes"),
+    .optionalInteger("presence-announce-max", \.presenceAnnounceMax, 0...100_000),
+    .optionalDuration("presence-interval", \.presenceIntervalMilliseconds, 100...60_000),
+    .optionalDuration("leave-debounce", \.leaveDebounceMilliseconds, 0...3_600_000),
   ]
 
   /// Reads the value of `rooms`. An error names the rule, counted from 1, and its key.
@@ -85,6 +94,11 @@ extension RoomRuleSettings {
     }
     if slow == .throttle, throttleMilliseconds == 0 {
       throw SettingsError(message: "\"slow\": \"throttle\" needs throttle, an interval such as \"100ms\"")
+    }
+    if !presence, presenceAnnounceMax != nil || presenceIntervalMilliseconds != nil || leaveDebounceMilliseconds != nil
+    {
+      throw SettingsError(
+        message: "presence-announce-max, presence-interval and leave-debounce need presence, which this rule turns off")
     }
     if queueBytes != nil, slow == .disconnect || slow == .throttle && key == nil {
       throw SettingsError(message: "queue needs \"slow\": \"drop-oldest\" or \"latest\"")

@@ -118,6 +118,12 @@ public struct ServerSettings: Sendable {
   public var pingTimeoutMilliseconds = 10_000
   /// Time that users of a draining node have to be back elsewhere before `user_left`.
   public var leaveGraceMilliseconds = 5000
+  /// Users in a room up to which each who comes or goes is announced.
+  public var presenceAnnounceMax = 500
+  /// Time between two announcements in sum.
+  public var presenceIntervalMilliseconds = 1000
+  /// Time that a user who has left a room stays in presence.
+  public var leaveDebounceMilliseconds = 0
   /// Time over which a stopping node sends its clients away.
   public var drainMilliseconds = 10_000
   /// Whether permessage-deflate is accepted.

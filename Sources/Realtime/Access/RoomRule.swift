@@ -42,10 +42,17 @@ public final class RoomRule: Sendable {
   public let throttleMilliseconds: Int
   /// Bytes that the room keeps for members who are behind. Beyond it the oldest go.
   public let lagBytesMax: Int
+  /// Users up to which each who comes or goes is told of; nil: as for all rooms.
+  public let announceMax: Int?
+  /// Milliseconds between two tellings in sum; nil: as for all rooms.
+  public let presenceIntervalMilliseconds: Int?
+  /// Milliseconds for which a user who has left is still there; nil: as for all rooms.
+  public let leaveDebounceMilliseconds: Int?
 
   public init(
     retention: Retention? = nil, hasPresence: Bool = true, mayJoin: Bool = true, mayPublish: Bool = true,
-    slow: SlowPolicy = .disconnect, key: [UInt8]? = nil, throttleMilliseconds: Int = 0, lagBytesMax: Int = 1 << 20
+    slow: SlowPolicy = .disconnect, key: [UInt8]? = nil, throttleMilliseconds: Int = 0, lagBytesMax: Int = 1 << 20,
+    announceMax: Int? = nil, presenceIntervalMilliseconds: Int? = nil, leaveDebounceMilliseconds: Int? = nil
   ) {
     self.retention = retention
     self.hasPresence = hasPresence
@@ -55,6 +62,9 @@ public final class RoomRule: Sendable {
     self.key = key
     self.throttleMilliseconds = throttleMilliseconds
     self.lagBytesMax = lagBytesMax
+    self.announceMax = announceMax
+    self.presenceIntervalMilliseconds = presenceIntervalMilliseconds
+    self.leaveDebounceMilliseconds = leaveDebounceMilliseconds
   }
 
   /// Whether a slow member costs messages rather than its connection.
@@ -83,6 +93,11 @@ public struct RoomRules: Sendable {
   /// What a room keeps, where `standard` is what the node keeps by default.
   public func retention(of room: [UInt8], standard: Retention) -> Retention {
     rules.isEmpty ? standard : rule(for: room.span).retention ?? standard
+  }
+
+  /// Milliseconds for which a user who has left a room is still there, where `standard` holds for all rooms.
+  public func leaveDebounceMilliseconds(of room: [UInt8], standard: Int) -> Int {
+    rules.isEmpty ? standard : rule(for: room.span).leaveDebounceMilliseconds ?? standard
   }
 
   /// The longest time that any rule keeps messages, in milliseconds; 0 without one.

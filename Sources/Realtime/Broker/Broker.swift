@@ -67,6 +67,63 @@ public struct RoomEntry: Equatable, Sendable {
   }
 }
 
+/// A place in a room's members, which are in the order of their users, then of their names.
+public struct MemberCursor: Hashable, Sendable {
+  public var user: [UInt8]
+  /// The connection after which to go on; nil: after the last one of the user.
+  public var connection: [UInt8]?
+
+  public init(user: [UInt8], connection: [UInt8]? = nil) {
+    self.user = user
+    self.connection = connection
+  }
+
+  /// Whether a connection of a user stands behind it.
+  func isBefore(_ user: [UInt8], _ name: [UInt8]) -> Bool {
+    guard user == self.user else { return self.user.lexicographicallyPrecedes(user) }
+    return connection.map { $0.lexicographicallyPrecedes(name) } ?? false
+  }
+}
+
+/// A part of a room's members.
+public struct MemberPage: Equatable, Sendable {
+  /// Ascending by user, then by name. A user whose grace runs has one with an empty name, of no node.
+  public var members: [Member]
+  /// What users of the page say about themselves, as JSON, by user.
+  public var states: [[UInt8]: [UInt8]]
+  /// Users in the whole room.
+  public var userCount: Int
+  /// Connections in the whole room.
+  public var connectionCount: Int
+  /// Where to go on, or nil at the end.
+  public var next: MemberCursor?
+
+  public init(
+    members: [Member], states: [[UInt8]: [UInt8]] = [:], userCount: Int, connectionCount: Int, next: MemberCursor?
+  ) {
+    self.members = members
+    self.states = states
+    self.userCount = userCount
+    self.connectionCount = connectionCount
+    self.next = next
+  }
+}
+
+/// A part of a room's users.
+public struct UserPage: Equatable, Sendable {
+  public var users: [[UInt8]]
+  /// What users of the page say about themselves, as JSON, by user.
+  public var states: [[UInt8]: [UInt8]]
+  /// Where to go on, opaque; nil at the end.
+  public var next: [UInt8]?
+
+  public init(users: [[UInt8]], states: [[UInt8]: [UInt8]] = [:], next: [UInt8]?) {
+    self.users = users
+    self.states = states
+    self.next = next
+  }
+}
+
 /// Whom a message outside of rooms is for.
 public enum Audience: Equatable, Sendable {
   /// Every connection of one user, on any node.
@@ -170,16 +227,32 @@ public protocol Broker: AnyObject {
 
   // MARK: Presence
 
-  /// Puts a connection into a room's members; idempotent. When it is its user's first there and `announce` is set,
-  /// every node of the room hears `user_joined`.
-  func enter(room: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>)
-  /// Takes a connection out of a room's members. When it was its user's last there, every node of the room hears
-  /// `user_left`.
-  func leave(room: [UInt8], _ member: Member)
-  /// Lists a room's members on live nodes.
-  func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>)
-  /// Lists a room's users by name, those of dead nodes too until they have been said to have left.
-  func users(room: [UInt8], _ reply: @escaping BrokerReply<[[UInt8]]>)
+  /// Puts a connection into a room's members; idempotent. When it is its user's first there, every node of the room
+  /// receives a `userJoined` notice; a user who is back within its grace has never left.
+  func enter(room: [UInt8], _ member: Member, _ reply: @escaping BrokerReply<RoomEntry>)
+  /// Takes a connection out of a room's members. When it was its user's last there, every node of the room receives
+  /// `userLeft`; with a grace the user stays, every node receives `userLeaving`, and `userLeft` follows once `endGraces`
+  /// finds that the grace has passed.
+  func leave(room: [UInt8], _ member: Member, graceMilliseconds: Int)
+  /// Ends the stay of users whose grace has passed: `userLeft` for each. Answers with the milliseconds until the next
+  /// grace in the room ends, or nil when there is none.
+  func endGraces(room: [UInt8], _ reply: @escaping BrokerReply<Int?>)
+  /// Keeps what a user says about itself in a room, one JSON value, or removes it (nil): every node of the room receives
+  /// `userState`. The newest replaces what was there, and it goes when the user leaves. Does nothing for a user who is not
+  /// in the room. Answers when it is kept.
+  ///
+  /// - Parameter isAssertion: whether it was said before and may have been forgotten: it replaces nothing, and is announced
+  ///   only where it was missing.
+  func setState(
+    room: [UInt8], _ member: Member, _ state: [UInt8]?, isAssertion: Bool, _ reply: @escaping BrokerReply<Void>)
+  /// Reads a page of a room's members on live nodes, ascending by user, then by name: at most `limit` of them, and at most
+  /// `Limits.memberPageMax`. The time that it takes grows with the page, not with the room.
+  func members(room: [UInt8], after cursor: MemberCursor?, limit: Int, _ reply: @escaping BrokerReply<MemberPage>)
+  /// Reads a page of a room's users, in any order, those of dead nodes too until they have been said to have left.
+  /// A user who is there from the first page to the last is in one of them.
+  func users(room: [UInt8], from cursor: [UInt8]?, _ reply: @escaping BrokerReply<UserPage>)
+  /// The number of users in a room, where the broker is within the process and knows it at once; nil elsewhere.
+  func userCountAtOnce(room: [UInt8]) -> Int?
   /// Starts hearing what is sent to a user: its first connection is here.
   func subscribe(user: [UInt8])
   /// Stops hearing what is sent to a user: its last connection here is gone.
@@ -214,6 +287,9 @@ extension Broker {
 }
 
 extension Broker {
+  /// A broker that is asked over a network knows nothing at once.
+  public func userCountAtOnce(room: [UInt8]) -> Int? { nil }
+
   /// With a single place behind it a broker is whole when it is available.
   public var isWhole: Bool { isAvailable }
 
@@ -233,7 +309,7 @@ public typealias RoomFilter = (_ room: [UInt8]) -> Bool
 public protocol BrokerListener: AnyObject {
   /// A message of a room, in the order of the room's channel. Positions may skip or repeat after a fault.
   func heard(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>)
-  /// A notice of a room that has no offset: `user_joined`, `user_left`.
+  /// A notice of a room that has no offset: `userJoined`, `userLeft`, `userLeaving`, `userState`.
   func heard(room: Span<UInt8>, notice: Span<UInt8>)
   /// Something sent to one user. Returns the number of connections here that it was given to.
   @discardableResult
@@ -253,8 +329,8 @@ public protocol BrokerListener: AnyObject {
   /// another broker's process has taken over. Time to compare their positions, before anything is published in them.
   func doubted(where isAffected: RoomFilter?)
   /// The broker has forgotten who is connected here (restarted empty, or took this node for dead): assert every
-  /// connection and member again. `announce`: others were told that they left, so tell them that they are back.
-  func presenceLost(announce: Bool)
+  /// connection, member and state again.
+  func presenceLost()
   /// Whether a connection of this node is there, and in the room if one is named. What the broker holds of others is to go:
   /// it was told that they left, and has forgotten it.
   func isHere(_ connection: Span<UInt8>, in room: [UInt8]?) -> Bool

@@ -212,35 +212,66 @@ public final class EmbeddedBroker: Broker {
 
   // MARK: Presence
 
-  public func enter(room name: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>) {
+  public func enter(room name: [UInt8], _ member: Member, _ reply: @escaping BrokerReply<RoomEntry>) {
     let room = room(name)
     connect(member)
     guard let connection = connections.find(member.name.span) else { return reply(.failure(.unavailable)) }
-    let isFirst = room.enter(connection, since: member.since, first: userConnections[member.user])
-    if isFirst, announce { notify(name, .userJoined, member) }
+    if room.enter(connection, since: member.since, first: userConnections[member.user]) {
+      notify(name, .userJoined, member, body: member.info ?? [])
+    }
     reply(.success(RoomEntry(position: room.position, userCount: room.userCount)))
   }
 
-  public func leave(room name: [UInt8], _ member: Member) {
+  public func leave(room name: [UInt8], _ member: Member, graceMilliseconds grace: Int) {
     guard let room = rooms[name], let connection = connections.find(member.name.span) else { return }
-    if room.leave(connection, at: clock(), first: userConnections[member.user]) { notify(name, .userLeft, member) }
+    switch room.leave(connection, at: clock(), first: userConnections[member.user], graceMilliseconds: grace) {
+    case .none: break
+    case .left: notify(name, .userLeft, member)
+    case .inGrace: notify(name, .userLeaving, member, body: Array(String(grace).utf8))
+    }
     noteLeft(name)
   }
 
-  private func notify(_ room: [UInt8], _ kind: Envelope.Kind, _ member: Member) {
+  public func endGraces(room name: [UInt8], _ reply: @escaping BrokerReply<Int?>) {
+    guard let room = rooms[name] else { return reply(.success(nil)) }
+    let now = clock()
+    let (over, next) = room.endGraces(at: now)
+    for member in over { notify(name, .userLeft, member) }
+    if !over.isEmpty { noteLeft(name) }
+    reply(.success(next.map { Int(clamping: $0 - now) }))
+  }
+
+  public func setState(
+    room name: [UInt8], _ member: Member, _ state: [UInt8]?, isAssertion: Bool, _ reply: @escaping BrokerReply<Void>
+  ) {
+    let first = userConnections[member.user]
+    if rooms[name]?.setState(state, of: member.user, first: first, isAssertion: isAssertion) == true {
+      notify(name, .userState, member, body: state ?? Array("null".utf8))
+    }
+    reply(.success(()))
+  }
+
+  private func notify(_ room: [UInt8], _ kind: Envelope.Kind, _ member: Member, body: [UInt8] = []) {
     guard rooms[room]?.isHeard == true else { return }
     var notice: [UInt8] = []
     Envelope.begin(kind, timestamp: clock(), origin: member.name, userJSON: member.userJSON, into: &notice)
+    notice += body
     listener?.heard(room: room.span, notice: notice.span)
   }
 
-  public func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    reply(.success(rooms[room]?.members(of: nodeID) ?? []))
+  public func members(
+    room: [UInt8], after cursor: MemberCursor?, limit: Int, _ reply: @escaping BrokerReply<MemberPage>
+  ) {
+    let limit = max(1, min(limit, Limits.memberPageMax))
+    let none = MemberPage(members: [], userCount: 0, connectionCount: 0, next: nil)
+    reply(.success(rooms[room]?.members(of: nodeID, after: cursor, limit: limit) ?? none))
   }
 
-  public func users(room: [UInt8], _ reply: @escaping BrokerReply<[[UInt8]]>) {
-    reply(.success(rooms[room]?.users ?? []))
+  public func users(room: [UInt8], from cursor: [UInt8]?, _ reply: @escaping BrokerReply<UserPage>) {
+    reply(.success(UserPage(users: rooms[room]?.users ?? [], states: rooms[room]?.states ?? [:], next: nil)))
   }
+
+  public func userCountAtOnce(room: [UInt8]) -> Int? { rooms[room]?.userCount ?? 0 }
 
   /// One node hears all its users anyway.
   public func subscribe(user: [UInt8]) {}

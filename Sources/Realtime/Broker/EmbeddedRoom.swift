@@ -74,28 +74,70 @@ final class EmbeddedRoom {
 
   /// Who is in the room, and since when.
   private var presences: [Key: UInt64] = [:]
-  /// Distinct users among them.
+  /// Distinct users among them, those whose grace runs included.
   private(set) var userCount = 0
+  /// What few rooms have: users who say something about themselves, users in grace, members in order.
+  private var extras: EmbeddedExtras?
 
   init(epoch: Epoch, now: UInt64) {
     position = Position(epoch: epoch, offset: 0)
     lastUse = now
   }
 
-  var users: [[UInt8]] { Array(Set(presences.keys.map(\.connection.user))) }
-
-  func members(of node: [UInt8]) -> [Member] {
-    presences.map { key, since in key.connection.member(of: node, since: since) }
+  var users: [[UInt8]] {
+    var users = Set(presences.keys.map(\.connection.user))
+    for user in extras?.graces.keys ?? [:].keys { users.insert(user) }
+    return Array(users)
   }
 
-  func shrink() { presences = presences.shrunk() }
+  var states: [[UInt8]: [UInt8]] { extras?.states ?? [:] }
+
+  /// A page of the members, in the order of their users, then of their names.
+  func members(of node: [UInt8], after cursor: MemberCursor?, limit: Int) -> MemberPage {
+    let extras = makeExtras()
+    let order = extras.order.sorted(whereMember: { presences[Key(connection: $0)] != nil }) {
+      presences.keys.map(\.connection)
+    }
+    var graces = extras.graces.values.map(\.member).filter { cursor?.isBefore($0.user, $0.name) ?? true }
+      .sorted { $0.user.lexicographicallyPrecedes($1.user) }[...]
+    var page: [Member] = []
+    var next = MemberOrder.place(after: cursor, in: order)
+    while page.count < limit, next < order.count || !graces.isEmpty {
+      if let grace = graces.first, next == order.count || grace.user.lexicographicallyPrecedes(order[next].user) {
+        page.append(graces.removeFirst())
+      } else {
+        page.append(order[next].member(of: node, since: presences[Key(connection: order[next])]))
+        next += 1
+      }
+    }
+    var states: [[UInt8]: [UInt8]] = [:]
+    if !extras.states.isEmpty { for member in page { states[member.user] = extras.states[member.user] } }
+    let hasMore = next < order.count || !graces.isEmpty
+    return MemberPage(
+      members: page, states: states, userCount: userCount, connectionCount: presences.count,
+      next: hasMore ? page.last.map { MemberCursor(user: $0.user, connection: $0.name) } : nil)
+  }
+
+  private func makeExtras() -> EmbeddedExtras {
+    if let extras { return extras }
+    let made = EmbeddedExtras()
+    extras = made
+    return made
+  }
+
+  func shrink() {
+    presences = presences.shrunk()
+    extras?.order.forget()
+  }
+
+  private var isEmpty: Bool { presences.isEmpty && extras?.graces.isEmpty != false }
 
   /// Whether nobody hears it, it has no members and never had a message.
-  var isUnused: Bool { presences.isEmpty && position.offset == 0 && !isHeard }
+  var isUnused: Bool { isEmpty && position.offset == 0 && !isHeard }
 
   /// Whether nothing would be missed if the room were forgotten, its epoch included.
   func isForgotten(at now: UInt64) -> Bool {
-    presences.isEmpty && !isHeard
+    isEmpty && !isHeard
       && now > lastUse + (position.offset == 0 ? Limits.unusedRoomMilliseconds - 1 : Limits.epochMilliseconds)
   }
 
@@ -134,24 +176,64 @@ final class EmbeddedRoom {
     return window.map { ($0.offset, $0.envelope) }
   }
 
-  /// Returns whether the connection is its user's first here. `first` is the first of the user's connections.
+  /// Returns whether the connection brings its user: it is the first here, and no grace has kept the user in.
+  /// `first` is the first of the user's connections.
   func enter(_ connection: EmbeddedConnection, since: UInt64, first: EmbeddedConnection?) -> Bool {
     guard presences[Key(connection: connection)] == nil else { return false }
     let isFirst = !holdsAny(from: first)
     presences[Key(connection: connection)] = since
-    if isFirst { userCount += 1 }
-    return isFirst
+    extras?.order.note(connection)
+    guard isFirst, extras?.graces.removeValue(forKey: connection.user) == nil else { return false }
+    userCount += 1
+    return true
   }
 
-  /// Returns whether the connection was its user's last here. `first` is the first of the user's connections.
-  func leave(_ connection: EmbeddedConnection, at now: UInt64, first: EmbeddedConnection?) -> Bool {
-    guard presences.removeValue(forKey: Key(connection: connection)) != nil else { return false }
+  /// What leaving a room came to.
+  enum Departure { case none, left, inGrace }
+
+  /// Takes a connection out. `first` is the first of the user's connections.
+  func leave(
+    _ connection: EmbeddedConnection, at now: UInt64, first: EmbeddedConnection?, graceMilliseconds: Int
+  ) -> Departure {
+    guard let since = presences.removeValue(forKey: Key(connection: connection)) else { return .none }
     // An empty room keeps no table: there may be many of them.
     if presences.isEmpty { presences = [:] }
     lastUse = now
-    let isLast = !holdsAny(from: first)
-    if isLast { userCount -= 1 }
-    return isLast
+    extras?.order.note(connection)
+    guard !holdsAny(from: first) else { return .none }
+    guard graceMilliseconds > 0 else {
+      remove(connection.user)
+      return .left
+    }
+    var member = connection.member(of: [], since: since)
+    member.name = []
+    makeExtras().graces[connection.user] = EmbeddedExtras.Grace(
+      member: member, deadline: now + UInt64(graceMilliseconds))
+    return .inGrace
+  }
+
+  private func remove(_ user: [UInt8]) {
+    userCount -= 1
+    extras?.states[user] = nil
+  }
+
+  /// Ends the stay of users whose grace is over. Returns them, and when the next one ends.
+  func endGraces(at now: UInt64) -> (over: [Member], next: UInt64?) {
+    guard let extras else { return ([], nil) }
+    let over = extras.graces.values.filter { $0.deadline <= now }.map(\.member)
+    for member in over {
+      extras.graces[member.user] = nil
+      remove(member.user)
+    }
+    return (over, extras.graces.values.map(\.deadline).min())
+  }
+
+  /// Keeps what a user says about itself. Returns whether that is to be told.
+  func setState(_ state: [UInt8]?, of user: [UInt8], first: EmbeddedConnection?, isAssertion: Bool) -> Bool {
+    guard holdsAny(from: first) || extras?.graces[user] != nil else { return false }
+    guard !isAssertion || extras?.states[user] == nil else { return false }
+    makeExtras().states[user] = state
+    return true
   }
 
   /// Whether any connection of a user is here.

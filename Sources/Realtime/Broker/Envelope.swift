@@ -13,10 +13,16 @@ public struct Envelope: Equatable {
     case message = 0x6D  // m
     /// A binary message of a room; the body is the payload.
     case binary = 0x62  // b
-    /// A user's first connection entered the room. Published by the script that saw it.
+    /// A user's first connection entered the room; the body is the user's info as JSON, or empty. Published by the script
+    /// that saw it.
     case userJoined = 0x6A  // j
     /// A user's last connection left the room. Published by the script that saw it.
     case userLeft = 0x6C  // l
+    /// A user's last connection left the room, and the user has a grace to come back; the body is the grace in
+    /// milliseconds. No client is told.
+    case userLeaving = 0x67  // g
+    /// A user says something about itself in the room; the body is JSON, `null` when it is taken back.
+    case userState = 0x73  // s
     /// A message to one user; the body is JSON members.
     case direct = 0x64  // d
     /// A message to everyone; the body is JSON members.

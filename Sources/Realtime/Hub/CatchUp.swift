@@ -9,12 +9,10 @@ final class CatchUp {
     var offset: UInt64
     /// Whether nothing is missing between the two.
     var isWhole: Bool
-    /// Users in the room when it began.
-    var userCount: Int
 
     /// Two epochs that began one after the other, as one who saw neither has to be told of them.
     func followed(by next: Transition) -> Transition {
-      Transition(offset: min(offset, next.offset), isWhole: isWhole && next.isWhole, userCount: next.userCount)
+      Transition(offset: min(offset, next.offset), isWhole: isWhole && next.isWhole)
     }
   }
 

@@ -111,15 +111,15 @@ extension Hub {
   /// - Parameters:
   ///   - isWhole: whether nothing is missing between the two.
   ///   - isShared: whether both have the same messages up to `offset`.
-  func beginCatchUpEpoch(_ room: Room, at offset: UInt64, isWhole: Bool, isShared: Bool, userCount: Int) {
+  func beginCatchUpEpoch(_ room: Room, at offset: UInt64, isWhole: Bool, isShared: Bool) {
     for member in room.catchUps.all {
       guard isShared, member.offset <= offset else {
         // What it has is of another stream, or beyond the new epoch's beginning.
         member.offset = offset
-        member.transition = CatchUp.Transition(offset: offset, isWhole: false, userCount: userCount)
+        member.transition = CatchUp.Transition(offset: offset, isWhole: false)
         continue
       }
-      let next = CatchUp.Transition(offset: offset, isWhole: isWhole, userCount: userCount)
+      let next = CatchUp.Transition(offset: offset, isWhole: isWhole)
       member.transition = member.transition?.followed(by: next) ?? next
     }
   }
@@ -131,7 +131,7 @@ extension Hub {
     let position = Position(epoch: stream.position.epoch, offset: transition.offset)
     answer(member.session) {
       Push.joined(
-        id: nil, roomJSON: member.room.nameJSON, position: position, userCount: transition.userCount,
+        id: nil, roomJSON: member.room.nameJSON, position: position, userCount: userCount(of: member.room),
         recovered: transition.isWhole, to: &$0)
     }
   }

@@ -55,7 +55,10 @@ extension Hub {
     }
     if !staysPresent, room.rule.hasPresence, let member = member(session) {
       reads.seal(room: room.name)
-      broker.leave(room: room.name, member)
+      let grace = grace(of: room)
+      if grace > 0 { graceBegins(in: room.name, grace) }
+      if let user = sessions[session].user { forgetOwnState(of: user, in: room) }
+      broker.leave(room: room.name, member, graceMilliseconds: grace)
     }
     room.subscriberCount -= 1
     if room.subscriberCount == 0 {
@@ -100,20 +103,18 @@ extension Hub {
       self.startStream(of: room, at: entry.position)
       // Not heard yet, perhaps: should another master lack it, the join must not wait for it for ever.
       room.note(acknowledged: entry.position)
-      room.arrivals.append(
-        Room.Arrival(
-          session: id, id: answerID, userCount: entry.userCount, entered: entry.position, since: since))
+      room.arrivals.append(Room.Arrival(session: id, id: answerID, entered: entry.position, since: since))
       self.markDirty(room)
       // A read that failed while this one was entering has abandoned only those who had entered.
-      self.readAttendance(of: room)
+      self.readUsers(of: room)
     }
-    readAttendance(of: room)
+    readUsers(of: room)
   }
 
   /// Enters the room's presence, or where the rule keeps none, asks where the room is.
   private func enterBroker(_ room: Room, _ member: Member, _ reply: @escaping BrokerReply<RoomEntry>) {
     reads.seal(room: room.name)
-    if room.rule.hasPresence { return broker.enter(room: room.name, member, announce: true, reply) }
+    if room.rule.hasPresence { return broker.enter(room: room.name, member, reply) }
     broker.begin(room: room.name) { result in reply(result.map { RoomEntry(position: $0, userCount: 0) }) }
   }
 
@@ -143,12 +144,13 @@ extension Hub {
   /// Lets in whoever has waited long enough. Called at the end of a tick, right behind the room's batch.
   func admitArrivals(to room: Room) {
     guard room.phase == .live, let position = room.stream?.position else { return }
-    guard room.attendance != nil || !hasAttendance(room) else { return }
+    guard knowsUsers(of: room) else { return }
+    let userCount = userCount(of: room)
     var waiting: [Room.Arrival] = []
     swap(&waiting, &room.arrivals)
     for arrival in waiting where sessions.contains(arrival.session) {
       if arrival.isDue(at: position) {
-        admit(arrival, to: room, at: position)
+        admit(arrival, to: room, at: position, userCount)
       } else {
         room.arrivals.append(arrival)
       }
@@ -156,7 +158,7 @@ extension Hub {
     if !room.arrivals.isEmpty { waitingRooms.append(room) }
   }
 
-  private func admit(_ arrival: Room.Arrival, to room: Room, at position: Position) {
+  private func admit(_ arrival: Room.Arrival, to room: Room, at position: Position, _ userCount: Int) {
     let session = arrival.session.index
     guard let index = sessions[session].subscriptionIndex(room) else {
       return refuseRevised(arrival.session, arrival.id)
@@ -172,8 +174,8 @@ extension Hub {
     skipLag(session, index, isResuming: recovered == true)
     answer(arrival.session) {
       Push.joined(
-        id: arrival.id, roomJSON: room.nameJSON, position: position, userCount: arrival.userCount,
-        recovered: recovered, to: &$0)
+        id: arrival.id, roomJSON: room.nameJSON, position: position, userCount: userCount, recovered: recovered,
+        to: &$0)
     }
     if postponed[arrival.session] != nil { settled.append(arrival.session) }
     if recovered == true, let since = arrival.since, since.offset < position.offset {
@@ -240,7 +242,7 @@ extension Hub {
     guard sessions.contains(arrival.session), isKnown(room) else { return }
     room.arrivals.append(arrival)
     markDirty(room)
-    readAttendance(of: room)
+    readUsers(of: room)
   }
 
   static func missedQuery(_ offset: UInt64) -> HistoryQuery { .after(offset, limit: Limits.historyReadMax) }

@@ -71,10 +71,10 @@ extension Hub {
   }
 
   /// Forgets what was kept of an epoch that is over.
-  func beginLagEpoch(_ room: Room, at offset: UInt64, isWhole: Bool, userCount: Int) {
+  func beginLagEpoch(_ room: Room, at offset: UInt64, isWhole: Bool) {
     guard let lag = room.lag else { return }
     lagBytes -= lag.buffer.byteCount
-    lag.begin(at: offset, isWhole: isWhole, userCount: userCount)
+    lag.begin(at: offset, isWhole: isWhole)
     lagBytes += lag.buffer.byteCount
   }
 
@@ -153,7 +153,7 @@ extension Hub {
       batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
         Push.joined(
           id: nil, roomJSON: room.nameJSON, position: Position(epoch: epoch, offset: max(member.offset, through)),
-          userCount: lag.userCount, recovered: false, to: &$0)
+          userCount: userCount(of: room), recovered: false, to: &$0)
       }
     } else if through > member.offset {
       counters.slowDropped += through - member.offset
@@ -162,5 +162,10 @@ extension Hub {
       }
     }
     member.offset = max(member.offset, through)
+    guard member.next < lag.buffer.noticesKeptFrom, room.rule.hasPresence else { return }
+    batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
+      Push.presenceUpdate(
+        roomJSON: room.nameJSON, userCount: userCount(of: room), CrowdChanges.Summary(hasMore: true), to: &$0)
+    }
   }
 }

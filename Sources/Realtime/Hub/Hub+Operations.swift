@@ -39,6 +39,11 @@ extension Hub {
     case .broadcast: broadcast(operation, text, from: id)
     case .presence:
       withRoom(operation, text) { presence(id, roomName: $0, operation, text, answerID: copyID(operation, text)) }
+    case .state:
+      guard let state = operation.state else { return }
+      withRoom(operation, text) {
+        setState(id, roomName: $0, text.extracting(state), answerID: copyID(operation, text))
+      }
     case .history: withRoom(operation, text) { history(id, roomName: $0, operation, answerID: copyID(operation, text)) }
     case .request: request(operation, text, from: id)
     case .ping: pong(id, answerID: copyID(operation, text))
@@ -93,7 +98,10 @@ extension Hub {
   /// Whether the operation is about a room that its session has asked to join and is not in yet: a client need not wait
   /// for `joined` before it speaks, and its operations keep their order.
   private func mustWait(_ operation: ClientOperation, _ text: Span<UInt8>, _ id: SlabID) -> Bool {
-    guard operation.kind == .message || operation.kind == .join || operation.kind == .leave else { return false }
+    switch operation.kind {
+    case .message, .join, .leave, .presence, .state: break
+    case .auth, .direct, .broadcast, .history, .request, .ping: return false
+    }
     var isJoining = false
     withRoom(operation, text) { name in
       if RoomName.isWildcard(name) { return isJoining = isJoiningWildcard(name, id.index) }

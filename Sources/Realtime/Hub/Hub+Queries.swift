@@ -11,14 +11,21 @@ extension Hub {
     let limit = min(operation.limit ?? Limits.presenceLimitDefault, Limits.presenceLimitMax)
     let after = operation.after?.decoded(in: text)
     operationBegins(id, bytes: room.count)
-    read(.members(room: room), for: id) { [weak self] answer in
+    read(.members(room: room, after: after, limit: limit), for: id) { [weak self] answer in
       self?.operationEnds(id, bytes: room.count)
+      guard let self else { return }
       guard case .success(.members(let list)) = answer else {
-        self?.refuse(id, failure: answer.fault, Hub.cannotRead, answerID)
-        return
+        return refuse(id, failure: answer.fault, Hub.cannotRead, answerID)
       }
-      let page = PresencePage(of: list.users, after: after, limit: limit)
-      self?.answerRead(id, costBytes: list.costBytes) { output in
+      var page = PresencePage(list)
+      if let room = rooms.find(room.span), let presence = room.presence {
+        page.agree(with: presence, after: after, limit: limit, now: clock())
+        // A notice of it was lost, or is still on its way: everybody is told what this client is.
+        for user in page.users where !presence.hasAnnounced(user.state, of: user.user) {
+          announce(state: user.state, of: user.user, in: room)
+        }
+      }
+      answerRead(id, costBytes: list.costBytes) { output in
         var writer = Hub.beginAnswer("presence", id: answerID, room: room, appendingTo: output)
         page.write(to: &writer)
         writer.endObject()

@@ -15,7 +15,25 @@ extension Hub {
     switch key {
     case .history(let room, let query, let bytesMax):
       broker.history(room: room, query, bytesMax: bytesMax) { reply($0.map { .page($0) }) }
-    case .members(let room): broker.members(room: room) { reply($0.map { .members(MemberList($0)) }) }
+    case .members(let room, let after, let limit):
+      // What users say meanwhile is newer than what the pages have of it.
+      let presence = rooms.find(room.span)?.presence
+      presence?.beginMemberRead()
+      readMembers(room, from: after.map { MemberCursor(user: $0) }, into: MemberList(usersMax: limit)) {
+        reply($0.map { .members($0) })
+        presence?.endMemberRead()
+      }
+    }
+  }
+
+  /// Reads page after page until the list is full.
+  private func readMembers(
+    _ room: [UInt8], from cursor: MemberCursor?, into list: MemberList, _ reply: @escaping BrokerReply<MemberList>
+  ) {
+    broker.members(room: room, after: cursor, limit: Limits.memberPageMax) { [weak self] result in
+      guard case .success(let page) = result else { return reply(.failure(result.fault)) }
+      guard let self, let next = list.add(page) else { return reply(.success(list)) }
+      readMembers(room, from: next, into: list, reply)
     }
   }
 
@@ -48,11 +66,12 @@ extension Hub {
     }
   }
 
-  /// Reads a room's members for the admin endpoint.
-  public func readMembers(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    readForAdmin(.members(room: room)) { result in
-      reply(
-        result.flatMap { if case .members(let list) = $0 { .success(list.members) } else { .failure(.unavailable) } })
+  /// Reads a room's members for the admin endpoint: those of at most `limit` users whose names come after a name.
+  public func readMembers(
+    room: [UInt8], after: [UInt8]?, limit: Int, _ reply: @escaping BrokerReply<MemberList>
+  ) {
+    readForAdmin(.members(room: room, after: after, limit: limit)) { result in
+      reply(result.flatMap { if case .members(let list) = $0 { .success(list) } else { .failure(.unavailable) } })
     }
   }
 

@@ -148,24 +148,19 @@ extension Hub: BrokerListener {
   ///   - isWhole: whether nothing was missed.
   ///   - isShared: whether the two epochs have the same messages up to `start`.
   private func begin(_ start: Position, of page: HistoryPage, isWhole: Bool, isShared: Bool = true, in room: Room) {
-    let round = room.recoveries
-    broker.members(room: room.name) { [weak self] result in
-      guard let self, self.isKnown(room), room.recoveries == round else { return }
-      guard case .success(let members) = result else { return self.noteRefusal(in: room) }
-      let userCount = Set(members.map(\.user)).count
-      // The old epoch's batch must not carry the new one's positions.
-      self.deliverBatch(of: room)
-      room.begin(at: start, past: page.past)
-      self.beginLagEpoch(room, at: start.offset, isWhole: isWhole, userCount: userCount)
-      if !isWhole { self.dropRecall(of: room) }
-      self.beginCatchUpEpoch(room, at: start.offset, isWhole: isWhole, isShared: isShared, userCount: userCount)
-      let batch = self.openBatch(of: room)
-      batch.append {
-        Push.joined(
-          id: nil, roomJSON: room.nameJSON, position: start, userCount: userCount, recovered: isWhole, to: &$0)
-      }
-      self.recover(room)
+    // By what the members were told, not by what the broker knows: it may not know everybody again yet.
+    let userCount = userCount(of: room)
+    // The old epoch's batch must not carry the new one's positions.
+    deliverBatch(of: room)
+    room.begin(at: start, past: page.past)
+    beginLagEpoch(room, at: start.offset, isWhole: isWhole)
+    if !isWhole { dropRecall(of: room) }
+    beginCatchUpEpoch(room, at: start.offset, isWhole: isWhole, isShared: isShared)
+    openBatch(of: room).append {
+      Push.joined(
+        id: nil, roomJSON: room.nameJSON, position: start, userCount: userCount, recovered: isWhole, to: &$0)
     }
+    recover(room)
   }
 
   /// Returns to live delivery with what was held meanwhile.
@@ -278,7 +273,7 @@ extension Hub: BrokerListener {
     reconcile(isAffected) {}
   }
 
-  public func presenceLost(announce: Bool) {
+  public func presenceLost() {
     comparePresence(in: Limits.presenceAssertMilliseconds)
     // What forgot the members has likely forgotten the rooms too: without a message nobody would tell.
     reconcile(nil) {}
@@ -286,8 +281,11 @@ extension Hub: BrokerListener {
       guard let member = member(index) else { continue }
       broker.connect(member)
       for subscription in sessions[index].subscriptions where subscription.room.rule.hasPresence {
+        let room = subscription.room
         guard let member = self.member(index, since: subscription.since) else { continue }
-        broker.enter(room: subscription.room.name, member, announce: announce) { _ in }
+        broker.enter(room: room.name, member) { _ in }
+        guard let state = room.presence?.ownState(of: member.user) else { continue }
+        broker.setState(room: room.name, member, state, isAssertion: true) { _ in }
       }
     }
   }

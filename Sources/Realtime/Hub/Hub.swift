@@ -32,6 +32,12 @@ public struct HubConfiguration: Sendable {
   public var historySize = 100
   /// How rooms of some names behave.
   public var rules = RoomRules()
+  /// Users in a room up to which each who comes or goes is told of; beyond it they are told of in sum.
+  public var presenceAnnounceMax = 500
+  /// Milliseconds between two tellings in sum.
+  public var presenceIntervalMilliseconds = 1000
+  /// Milliseconds for which a user who has left a room is still there.
+  public var leaveDebounceMilliseconds = 0
   /// Milliseconds within which a connection must have authenticated, when tokens are asked for.
   public var authTimeoutMilliseconds = 10_000
 
@@ -117,6 +123,8 @@ public final class Hub {
   /// Rooms that may miss something because the broker refused to tell.
   var refusedRooms: [ObjectIdentifier: Room] = [:]
   var recoveringRooms = 0
+  /// Rooms in which a grace runs, and the moment at which the broker is asked whether it is over.
+  var graceChecks: [[UInt8]: UInt64] = [:]
   /// Milliseconds at which presence is compared with the broker; 0: not at all.
   var presenceDueAt: UInt64 = 0
   var spareBatches: [RoomBatch] = []
@@ -174,6 +182,7 @@ extension Hub {
     for room in due {
       room.isDirty = false
       if room.rule.throttleMilliseconds > 0, room.batch != nil { pace(room) }
+      if !room.arrivals.isEmpty { announceArrivals(to: room) }
       deliverBatch(of: room)
       if !room.arrivals.isEmpty { admitArrivals(to: room) }
       if !room.catchUps.isEmpty { advanceCatchUps(of: room) }

@@ -30,6 +30,8 @@ struct LagBuffer {
   private(set) var nextSequence: UInt64 = 0
   /// Entries below it were dropped, if they were not replaced before.
   private(set) var keptFrom: UInt64 = 0
+  /// Notices below it were dropped: who lacks them does not know who is there.
+  private(set) var noticesKeptFrom: UInt64 = 0
   /// The highest offset among what was dropped; whoever has less than that misses something.
   private(set) var droppedThrough: UInt64 = 0
   private var lastOffset: UInt64 = 0
@@ -68,6 +70,7 @@ struct LagBuffer {
     newest = [:]
     byteCount = 0
     keptFrom = nextSequence
+    noticesKeptFrom = nextSequence
     droppedThrough = 0
     lastOffset = 0
   }
@@ -94,6 +97,7 @@ struct LagBuffer {
       let entry = entries[head]
       byteCount -= entry.cost
       if entry.isReplaced { replacedCount -= 1 }
+      if entry.offset == 0 { noticesKeptFrom = entry.sequence + 1 }
       if let key = entry.key, newest[key] == entry.sequence { newest[key] = nil }
       entries[head].payload = []
       head += 1

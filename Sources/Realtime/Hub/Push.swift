@@ -57,12 +57,54 @@ enum Push {
     output.append(UInt8(ascii: "}"))
   }
 
-  static func presenceChange(joined: Bool, roomJSON: [UInt8], userJSON: Span<UInt8>, to output: inout [UInt8]) {
+  static func presenceChange(
+    joined: Bool, roomJSON: [UInt8], userJSON: Span<UInt8>, info: Span<UInt8>, to output: inout [UInt8]
+  ) {
     output.append(joined ? "{\"type\":\"user_joined\",\"room\":" : "{\"type\":\"user_left\",\"room\":")
     output.append(contentsOf: roomJSON)
     output.append(",\"user\":")
     output.append(copying: userJSON)
+    if info.count > 0 {
+      output.append(",\"info\":")
+      output.append(copying: info)
+    }
     output.append(UInt8(ascii: "}"))
+  }
+
+  static func userState(
+    roomJSON: [UInt8], userJSON: Span<UInt8>, _ state: Span<UInt8>, to output: inout [UInt8]
+  ) {
+    output.append("{\"type\":\"user_state\",\"room\":")
+    output.append(contentsOf: roomJSON)
+    output.append(",\"user\":")
+    output.append(copying: userJSON)
+    output.append(",\"state\":")
+    output.append(copying: state)
+    output.append(UInt8(ascii: "}"))
+  }
+
+  static func presenceUpdate(
+    roomJSON: [UInt8], userCount: Int, _ changes: CrowdChanges.Summary, to output: inout [UInt8]
+  ) {
+    output.append("{\"type\":\"presence_update\",\"room\":")
+    output.append(contentsOf: roomJSON)
+    output.append(",\"count\":")
+    JSONNumber.append(UInt64(userCount), to: &output)
+    output.append(",\"joined\":")
+    names(changes.joined, to: &output)
+    output.append(",\"left\":")
+    names(changes.left, to: &output)
+    if changes.hasMore { output.append(",\"more\":true") }
+    output.append(UInt8(ascii: "}"))
+  }
+
+  private static func names(_ names: [[UInt8]], to output: inout [UInt8]) {
+    output.append(UInt8(ascii: "["))
+    for (index, name) in names.enumerated() {
+      if index > 0 { output.append(UInt8(ascii: ",")) }
+      JSONString.append(name.span, to: &output)
+    }
+    output.append(UInt8(ascii: "]"))
   }
 
   static func gap(roomJSON: [UInt8], lost: ClosedRange<UInt64>, to output: inout [UInt8]) {

@@ -1,12 +1,13 @@
 /// What is read from the broker, and what makes two reads equal.
 enum ReadKey: Hashable {
   case history(room: [UInt8], HistoryQuery, bytesMax: Int)
-  case members(room: [UInt8])
+  /// At most `limit` users behind `after`, with all their connections.
+  case members(room: [UInt8], after: [UInt8]?, limit: Int)
 
   var room: [UInt8] {
     switch self {
     case .history(let room, _, _): room
-    case .members(let room): room
+    case .members(let room, _, _): room
     }
   }
 }
@@ -15,18 +16,6 @@ enum ReadKey: Hashable {
 enum ReadAnswer {
   case page(HistoryPage)
   case members(MemberList)
-}
-
-/// A room's members as one read brought them: everyone who shares the read shares their order, too.
-final class MemberList {
-  let members: [Member]
-  /// The users, ascending by name; made with the first look.
-  private(set) lazy var users = PresentUser.group(members)
-
-  init(_ members: [Member]) { self.members = members }
-
-  /// What reading and sorting them costs the broker and the node, in bytes of an answer that cost as much.
-  var costBytes: Int { members.count * Limits.memberCostBytes }
 }
 
 /// On whose behalf something is read.

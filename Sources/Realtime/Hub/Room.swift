@@ -18,7 +18,6 @@ final class Room: Named {
   struct Arrival {
     let session: SlabID
     let id: [UInt8]?
-    let userCount: Int
     /// Where the room was when it was entered. The stream must have come this far, because the client may have seen
     /// acknowledgements up to here.
     let entered: Position
@@ -56,8 +55,6 @@ final class Room: Named {
   var isPaced = false
   /// Whether subscriptions were renewed while the room was entering: the position it enters at may be behind already.
   var mustCompare = false
-  /// Whether `attendance` is being read. Notices of that time are held.
-  var isReadingAttendance = false
   /// The wildcards of this node that matched its name at `wildcardsRevision`; `Hub.wildcards(of:)` brings it up to date.
   var wildcards: [Wildcard] = []
   /// The revision of the hub's wildcards at which `wildcards` was found.
@@ -88,9 +85,8 @@ final class Room: Named {
   var recall: Recall?
   /// The members who are not where the room is yet.
   var catchUps = CatchUps()
-  /// Who is there, as the local members were told; nil until it was read.
-  var attendance: Attendance?
-  var heldNotices: [[UInt8]] = []
+  /// What is known of who is there; nil until it is needed.
+  var presence: RoomPresence?
   /// Joins that came before the subscription stood.
   var joinsWaiting: [() -> Void] = []
   /// What may still be published here by way of this node; nil until it counts.

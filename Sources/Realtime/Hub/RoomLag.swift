@@ -16,14 +16,11 @@ final class RoomLag {
 
   var buffer = LagBuffer()
   var members: [Member] = []
-  /// Users in the room when the epoch began, for those who missed being told of it.
-  private(set) var userCount = 0
   /// The number of the entry that tells of the epoch.
   private(set) var epochSequence: UInt64 = 0
 
   /// Notes that an epoch begins behind an offset. What is of the one before is forgotten, unless this one continues it.
-  func begin(at offset: UInt64, isWhole: Bool, userCount: Int) {
-    self.userCount = userCount
+  func begin(at offset: UInt64, isWhole: Bool) {
     if !isWhole { buffer.begin() }
     epochSequence = buffer.nextSequence
     for index in members.indices {

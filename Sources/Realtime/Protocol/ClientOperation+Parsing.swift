@@ -57,6 +57,9 @@ extension ClientOperation {
     case .join:
       operation.room = try checkedRoom(scan.room, in: text)
       operation.since = try checkedSince(scan.since, in: text)
+    case .state:
+      operation.room = try checkedRoom(scan.room, in: text)
+      operation.state = try checkedState(scan.state)
     case .history:
       operation.room = try checkedRoom(scan.room, in: text)
       operation.since = try checkedSince(scan.since, in: text)
@@ -111,6 +114,17 @@ extension ClientOperation {
     }
     guard isValid else { throw ProtocolError(.badRoom, RoomName.rule) }
     return room
+  }
+
+  private static func checkedState(_ member: JSONMember?) throws(ProtocolError) -> Range<Int> {
+    guard let member else {
+      throw ProtocolError(.badRequest, "state needs state, one JSON value; null takes it back")
+    }
+    guard member.value.count <= Limits.stateBytesMax else {
+      let count = member.value.count
+      throw ProtocolError(.tooLarge, "state has \(count) bytes; it may have \(Limits.stateBytesMax)")
+    }
+    return member.value
   }
 
   private static func checkedUser(_ member: JSONMember?, in text: Span<UInt8>) throws(ProtocolError) -> JSONStringRange

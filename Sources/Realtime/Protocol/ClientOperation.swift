@@ -15,6 +15,7 @@ public struct ClientOperation: Sendable {
     case broadcast
     case presence
     case history
+    case state
     case request
     case ping
   }
@@ -26,7 +27,7 @@ public struct ClientOperation: Sendable {
   public let kind: Kind
   /// The `id` with its quotes, to be echoed byte for byte; nil when none was sent.
   public let id: Range<Int>?
-  /// The room of join, leave, message, presence and history; nil for the other kinds. Its value is a valid name.
+  /// The room of join, leave, message, presence, state and history; nil for the other kinds. Its value is a valid name.
   public internal(set) var room: JSONStringRange?
   /// Whether the sender of a message wants its own copy.
   public internal(set) var echo = false
@@ -40,6 +41,8 @@ public struct ClientOperation: Sendable {
   public internal(set) var limit: Int?
   /// The name of the user behind whom presence shall begin; nil when not asked.
   public internal(set) var after: JSONStringRange?
+  /// What a user says about itself, one JSON value; nil for the other kinds.
+  public internal(set) var state: Range<Int>?
   /// The action of a request; nil for the other kinds.
   public internal(set) var action: JSONStringRange?
   /// The payload of a request as the sender wrote it; nil when none was sent.
@@ -78,6 +81,8 @@ extension ClientOperation.Kind {
       self = .leave
     } else if type.equals("presence", in: text) {
       self = .presence
+    } else if type.equals("state", in: text) {
+      self = .state
     } else if type.equals("history", in: text) {
       self = .history
     } else if type.equals("auth", in: text) {

@@ -3,14 +3,14 @@ import JSONCore
 /// The member names that mean something to the protocol.
 enum OperationMember {
   case type, room, user, offset, ts, id, echo
-  case to, token, since, limit, after, action, payload
+  case to, token, since, limit, after, action, state, payload
   case other
 
   /// Whether the protocol owns the name: such a member is never passed on as its sender wrote it.
   var isReserved: Bool {
     switch self {
     case .type, .room, .user, .offset, .ts, .id, .echo: true
-    case .to, .token, .since, .limit, .after, .action, .payload, .other: false
+    case .to, .token, .since, .limit, .after, .action, .state, .payload, .other: false
     }
   }
 
@@ -43,7 +43,8 @@ enum OperationMember {
     case (4, UInt8(ascii: "u")): self = JSONString.equals(name, "user") ? .user : .other
     case (4, UInt8(ascii: "e")): self = JSONString.equals(name, "echo") ? .echo : .other
     case (5, UInt8(ascii: "t")): self = JSONString.equals(name, "token") ? .token : .other
-    case (5, UInt8(ascii: "s")): self = JSONString.equals(name, "since") ? .since : .other
+    case (5, UInt8(ascii: "s")):
+      self = JSONString.equals(name, "since") ? .since : JSONString.equals(name, "state") ? .state : .other
     case (5, UInt8(ascii: "l")): self = JSONString.equals(name, "limit") ? .limit : .other
     case (5, UInt8(ascii: "a")): self = JSONString.equals(name, "after") ? .after : .other
     case (6, UInt8(ascii: "o")): self = JSONString.equals(name, "offset") ? .offset : .other

@@ -14,6 +14,7 @@ struct OperationScan {
   var limit: JSONMember?
   var after: JSONMember?
   var action: JSONMember?
+  var state: JSONMember?
   var payload: JSONMember?
   var passThrough = PassThrough()
 
@@ -34,6 +35,7 @@ struct OperationScan {
       case .limit: limit = member
       case .after: after = member
       case .action: action = member
+      case .state: state = member
       case .payload: payload = member
       case .user, .offset, .ts, .other: break
       }

@@ -7,22 +7,21 @@ extension AdminEndpoint {
     if let problem = RoomName.problem(room.span) { return refuse(request, .badRoom, problem) }
     guard let limit = limit(request, default: Limits.presenceLimitDefault, max: Limits.presenceLimitMax) else { return }
     let cursor = request.head.query.first("cursor")
-    hub.readMembers(room: room) { [self] result in
-      finish(request, result) { members, writer in
+    hub.readMembers(room: room, after: cursor, limit: limit) { [self] result in
+      finish(request, result) { list, writer in
         writer.key("room")
         writer.string(room)
         writer.key("members")
         writer.beginArray()
-        let groups = MemberGroup.make(members)
-        let rest = cursor.map { cursor in groups.drop { !cursor.lexicographicallyPrecedes($0.user) } } ?? groups[...]
-        for group in rest.prefix(limit) { group.write(to: &writer) }
+        let groups = MemberGroup.make(list)
+        for group in groups { group.write(to: &writer) }
         writer.endArray()
         writer.key("cursor")
-        if rest.count > limit { writer.string(rest[rest.startIndex + limit - 1].user) } else { writer.null() }
+        if list.hasMore, let last = groups.last { writer.string(last.user) } else { writer.null() }
         writer.key("count")
-        writer.integer(members.count)
+        writer.integer(list.connectionCount)
         writer.key("users")
-        writer.integer(groups.count)
+        writer.integer(list.userCount)
       }
     }
   }
@@ -145,13 +144,19 @@ extension AdminEndpoint {
 struct MemberGroup {
   let user: [UInt8]
   private var connections: [Member]
+  private let state: [UInt8]?
 
-  static func make(_ members: [Member]) -> [MemberGroup] {
-    var groups: [[UInt8]: MemberGroup] = [:]
-    for member in members {
-      groups[member.user, default: MemberGroup(user: member.user, connections: [])].connections.append(member)
+  /// Groups members that are ascending by user.
+  static func make(_ list: MemberList) -> [MemberGroup] {
+    var groups: [MemberGroup] = []
+    for member in list.members {
+      if groups.last?.user == member.user {
+        groups[groups.count - 1].connections.append(member)
+      } else {
+        groups.append(MemberGroup(user: member.user, connections: [member], state: list.states[member.user]))
+      }
     }
-    return groups.values.sorted { $0.user.lexicographicallyPrecedes($1.user) }
+    return groups
   }
 
   func write(to writer: inout JSONWriter) {
@@ -160,11 +165,18 @@ struct MemberGroup {
     writer.string(user)
     writer.key("connections")
     writer.beginArray()
-    for connection in connections { MemberGroup.write(connection, withUser: false, to: &writer) }
+    // A user whose grace runs has none.
+    for connection in connections where !connection.name.isEmpty {
+      MemberGroup.write(connection, withUser: false, to: &writer)
+    }
     writer.endArray()
     if let info = connections.lazy.compactMap(\.info).first {
       writer.key("info")
       writer.raw(info)
+    }
+    if let state {
+      writer.key("state")
+      writer.raw(state)
     }
     writer.endObject()
   }

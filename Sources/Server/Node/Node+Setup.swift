@@ -22,6 +22,9 @@ extension Node {
     configuration.pingIntervalMilliseconds = settings.pingIntervalMilliseconds
     configuration.historySize = settings.historyMessagesMax
     configuration.rules = roomRules(settings)
+    configuration.presenceAnnounceMax = settings.presenceAnnounceMax
+    configuration.presenceIntervalMilliseconds = settings.presenceIntervalMilliseconds
+    configuration.leaveDebounceMilliseconds = settings.leaveDebounceMilliseconds
     configuration.authTimeoutMilliseconds = settings.authTimeoutMilliseconds
     configuration.clientDirects = directPolicy(settings.clientDirect)
     configuration.directsPerSecond = ceiling(settings.directsPerSecondMax, DefaultCeilings.directsPerSecond)
@@ -54,7 +57,9 @@ extension Node {
         let rule = RoomRule(
           retention: keepsAsOthers ? nil : retention, hasPresence: asked.presence, mayJoin: asked.join,
           mayPublish: asked.publish, slow: slow, key: asked.key.map { Array($0.utf8) },
-          throttleMilliseconds: asked.throttleMilliseconds, lagBytesMax: asked.queueBytes ?? settings.maxQueueBytes)
+          throttleMilliseconds: asked.throttleMilliseconds, lagBytesMax: asked.queueBytes ?? settings.maxQueueBytes,
+          announceMax: asked.presenceAnnounceMax, presenceIntervalMilliseconds: asked.presenceIntervalMilliseconds,
+          leaveDebounceMilliseconds: asked.leaveDebounceMilliseconds)
         return (RoomGlob(Array(asked.match.utf8)), rule)
       })
   }

@@ -13,7 +13,9 @@ final class FaultyBroker: Broker, BrokerListener {
   /// Whether the next thing that is asked for is done, and the hub told that it failed.
   var losesNextAnswer = false
   private(set) var isAvailable = true
-  let losesNotices = true
+  /// Whether it is like Redis, and not like a broker within the process.
+  var losesNotices = true
+  func userCountAtOnce(room: [UInt8]) -> Int? { losesNotices ? nil : inner.userCountAtOnce(room: room) }
 
   private var inner: EmbeddedBroker
   private let historySize: Int
@@ -68,14 +70,14 @@ final class FaultyBroker: Broker, BrokerListener {
     hearings = []
     empty()
     isAvailable = true
-    listener?.presenceLost(announce: false)
+    listener?.presenceLost()
     listener?.brokerRestored(where: nil)
   }
 
   /// Loses everything that it knew while its connections stand, as a Redis that is flushed.
   func flush() {
     empty()
-    listener?.presenceLost(announce: false)
+    listener?.presenceLost()
   }
 
   /// Is replaced by another that lacks the last messages of room r, as a promoted replica of Redis may.
@@ -89,7 +91,7 @@ final class FaultyBroker: Broker, BrokerListener {
     empty(keeping: kept)
     if let reached { reigns.end(at: Position(epoch: reached.epoch, offset: UInt64(kept.count))) }
     isAvailable = true
-    listener?.presenceLost(announce: false)
+    listener?.presenceLost()
     listener?.brokerRestored(where: nil)
   }
 
@@ -106,7 +108,7 @@ final class FaultyBroker: Broker, BrokerListener {
     for prefix in prefixes { inner.subscribe(prefix: prefix) { _ in } }
     for user in heardUsers { inner.subscribe(user: user) }
     // The other node has noticed too, and asserts its members.
-    for member in elsewhere { inner.enter(room: Array("r".utf8), member, announce: true) { _ in } }
+    for member in elsewhere { inner.enter(room: Array("r".utf8), member) { _ in } }
   }
 
   /// Publishes as another node would. Returns the message's position.
@@ -130,6 +132,8 @@ final class FaultyBroker: Broker, BrokerListener {
     inner.publish(message) { [self] result in reply(isOfReigns ? result.map(reigns.name) : result) }
   }
 
+  /// The grace of those who leave on another node.
+  var graceElsewhere = 0
   /// Members of room r on another node.
   private var elsewhere: [Member] = []
 
@@ -137,23 +141,36 @@ final class FaultyBroker: Broker, BrokerListener {
   func moveElsewhere(_ user: String) {
     let room = Array("r".utf8)
     if let index = elsewhere.firstIndex(where: { $0.user == Array(user.utf8) }) {
-      inner.leave(room: room, elsewhere.remove(at: index))
+      inner.leave(room: room, elsewhere.remove(at: index), graceMilliseconds: graceElsewhere)
     } else {
       let member = Member(
         name: Array("n2-\(user)".utf8), node: Array("n2".utf8), user: Array(user.utf8), transport: .websocket,
         address: [], since: clock(), info: nil)
       elsewhere.append(member)
-      inner.enter(room: room, member, announce: true) { _ in }
+      inner.enter(room: room, member) { _ in }
     }
   }
 
   /// The users of room r.
   var users: Set<String> {
     var users: Set<String> = []
-    inner.users(room: Array("r".utf8)) {
-      if case .success(let names) = $0 { users = Set(names.map { String(decoding: $0, as: UTF8.self) }) }
+    inner.users(room: Array("r".utf8), from: nil) {
+      if case .success(let page) = $0 { users = Set(page.users.map { String(decoding: $0, as: UTF8.self) }) }
     }
     return users
+  }
+
+  /// The users of room r, each with what it says about itself, a JSON string.
+  var presence: [String: String] {
+    var found: [String: String] = [:]
+    inner.members(room: Array("r".utf8), after: nil, limit: Limits.memberPageMax) {
+      guard case .success(let page) = $0 else { return }
+      for member in page.members {
+        let state = page.states[member.user].map { String(decoding: $0.dropFirst().dropLast(), as: UTF8.self) }
+        found[String(decoding: member.user, as: UTF8.self)] = state ?? ""
+      }
+    }
+    return found
   }
 
   /// Forgets what is older than its time.
@@ -247,19 +264,31 @@ final class FaultyBroker: Broker, BrokerListener {
   ) {
     answer(reply) { inner.send(envelope, to: audience, dedupe: dedupe, $0) }
   }
-  func enter(room: [UInt8], _ member: Member, announce: Bool, _ reply: @escaping BrokerReply<RoomEntry>) {
+  func enter(room: [UInt8], _ member: Member, _ reply: @escaping BrokerReply<RoomEntry>) {
     answer(reply) { reply in
-      inner.enter(room: room, member, announce: announce) { [self] result in
+      inner.enter(room: room, member) { [self] result in
         reply(result.map { RoomEntry(position: named($0.position, room), userCount: $0.userCount) })
       }
     }
   }
-  func leave(room: [UInt8], _ member: Member) { inner.leave(room: room, member) }
-  func members(room: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
-    answer(reply) { inner.members(room: room, $0) }
+  func leave(room: [UInt8], _ member: Member, graceMilliseconds: Int) {
+    inner.leave(room: room, member, graceMilliseconds: graceMilliseconds)
   }
-  func users(room: [UInt8], _ reply: @escaping BrokerReply<[[UInt8]]>) {
-    answer(reply) { inner.users(room: room, $0) }
+  func endGraces(room: [UInt8], _ reply: @escaping BrokerReply<Int?>) {
+    answer(reply) { inner.endGraces(room: room, $0) }
+  }
+  func setState(
+    room: [UInt8], _ member: Member, _ state: [UInt8]?, isAssertion: Bool, _ reply: @escaping BrokerReply<Void>
+  ) {
+    answer(reply) { inner.setState(room: room, member, state, isAssertion: isAssertion, $0) }
+  }
+  func members(
+    room: [UInt8], after cursor: MemberCursor?, limit: Int, _ reply: @escaping BrokerReply<MemberPage>
+  ) {
+    answer(reply) { inner.members(room: room, after: cursor, limit: limit, $0) }
+  }
+  func users(room: [UInt8], from cursor: [UInt8]?, _ reply: @escaping BrokerReply<UserPage>) {
+    answer(reply) { inner.users(room: room, from: cursor, $0) }
   }
   func subscribe(user: [UInt8]) {
     heardUsers.insert(user)
@@ -312,7 +341,7 @@ final class FaultyBroker: Broker, BrokerListener {
   func subscriptionsLost(where isAffected: RoomFilter?) {}
   func brokerRestored(where isAffected: RoomFilter?) {}
   func doubted(where isAffected: RoomFilter?) { listener?.doubted(where: isAffected) }
-  func presenceLost(announce: Bool) {}
+  func presenceLost() {}
   func isHere(_ connection: Span<UInt8>, in room: [UInt8]?) -> Bool { listener?.isHere(connection, in: room) ?? true }
   func nodeReport() -> [UInt8] { listener?.nodeReport() ?? [] }
 

@@ -11,8 +11,8 @@ struct HubHandOverTests {
     for client in clients { client.join() }
     func present() -> [String] {
       var names: [String] = []
-      bench.broker.members(room: Array("r".utf8)) { result in
-        names = ((try? result.get()) ?? []).map { String(decoding: $0.user, as: UTF8.self) }.sorted()
+      bench.broker.members(room: Array("r".utf8), after: nil, limit: 100) { result in
+        names = ((try? result.get())?.members ?? []).map { String(decoding: $0.user, as: UTF8.self) }.sorted()
       }
       return names
     }

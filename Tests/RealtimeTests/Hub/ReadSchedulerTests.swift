@@ -17,7 +17,7 @@ struct ReadSchedulerTests {
 
     func owner(_ number: UInt32) -> ReadOwner { .session(SlabID(index: number, generation: 1)) }
 
-    func key(_ room: String) -> ReadKey { .members(room: Array(room.utf8)) }
+    func key(_ room: String) -> ReadKey { .members(room: Array(room.utf8), after: nil, limit: 10) }
 
     func ask(_ number: UInt32, _ room: String, isNeeded: Bool = true) {
       let request = ReadScheduler.Request(
@@ -27,7 +27,7 @@ struct ReadSchedulerTests {
     }
 
     /// The broker answers the read that began first.
-    func answer() { begun.removeFirst().reply(.success(.members(MemberList([])))) }
+    func answer() { begun.removeFirst().reply(.success(.members(MemberList(usersMax: 10)))) }
 
     var rooms: [String] { begun.map { String(decoding: $0.key.room, as: UTF8.self) } }
   }
@@ -107,7 +107,7 @@ struct ReadSchedulerTests {
       mayStart: { _, _ in true })
     func ask(_ room: String, _ then: @escaping () -> Void = {}) {
       let request = ReadScheduler.Request(
-        key: { .members(room: Array(room.utf8)) },
+        key: { .members(room: Array(room.utf8), after: nil, limit: 10) },
         finish: { _ in
           log.append(room)
           then()
@@ -147,7 +147,8 @@ struct ReadSchedulerTests {
       mayStart: { _, _ in true })
     for number in 1...5 {
       let request = ReadScheduler.Request(
-        key: { .members(room: Array("r\(number)".utf8)) }, finish: { _ in log.append("r\(number)") })
+        key: { .members(room: Array("r\(number)".utf8), after: nil, limit: 10) },
+        finish: { _ in log.append("r\(number)") })
       scheduler.add(request, for: .session(SlabID(index: UInt32(number), generation: 1)))
     }
     #expect(log == ["r1", "r2"] && scheduler.waitsForTick)

@@ -66,6 +66,7 @@ final class Witness {
       guard !missesNotices, let user = text.string("user") else { break }
       if told[user] == (text.type == "user_joined") { complaints.append("said twice: \(text)") }
       told[user] = text.type == "user_joined"
+    case "presence_update": if !missesNotices { complaints.append("not a crowd: \(text)") }
     case "left": (isJoined, isLeaving) = (false, false)
     case "degraded", "restored", "ack": break
     default: complaints.append("unexpected: \(text)")
@@ -84,8 +85,8 @@ final class Witness {
       isJoined = true
       told = [:]
       let room = Array("r".utf8)
-      let attendance = client.bench.hub.rooms.find(room.span)?.attendance ?? Attendance()
-      for user in SimulationTests.users { known[user] = attendance.contains(Array(user.utf8).span) }
+      let announced = client.bench.hub.rooms.find(room.span)?.presence?.announced ?? AnnouncedUsers()
+      for user in SimulationTests.users { known[user] = announced.contains(Array(user.utf8).span) }
     } else if isRecovered == nil || !isJoined || (isRecovered == true && position?.offset != offset) {
       complaints.append("an unasked joined goes on, or says that it does not, to a member: \(text)")
     }

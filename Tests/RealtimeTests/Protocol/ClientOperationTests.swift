@@ -95,7 +95,7 @@ struct ClientOperationTests {
       .auth: #""token":"t""#, .join: #""room":"r","since":{"offset":7,"epoch":"1f"}"#, .leave: #""room":"r""#,
       .message: #""room":"r""#, .direct: #""to":"u""#, .broadcast: #""x":1"#, .presence: #""room":"r""#,
       .history: #""room":"r","limit":5,"since":{"epoch":"1f","offset":0,"more":1}"#,
-      .request: #""action":"time","payload":{"a": 1}"#, .ping: #""x":1"#,
+      .state: #""room":"r","state":{"away":true}"#, .request: #""action":"time","payload":{"a": 1}"#, .ping: #""x":1"#,
     ]
     for kind in ClientOperation.Kind.allCases {
       let text = Array(#"{"type":"\#(kind.rawValue)",\#(texts[kind] ?? "")}"#.utf8)

@@ -15,7 +15,7 @@ struct UnusedRoomTests {
     for _ in 0..<100 {
       broker.position(room: room) { _ in }
       broker.history(room: room, .newest(limit: 5)) { _ in }
-      broker.members(room: room) { _ in }
+      broker.members(room: room, after: nil, limit: 10) { _ in }
     }
     #expect(broker.roomCount == 0)
     let member = Member(
@@ -24,8 +24,8 @@ struct UnusedRoomTests {
     // Names that are joined and left again and again are looked at once.
     for _ in 0..<100 {
       broker.subscribe(room: room) { _ in }
-      broker.enter(room: room, member, announce: true) { _ in }
-      broker.leave(room: room, member)
+      broker.enter(room: room, member) { _ in }
+      broker.leave(room: room, member, graceMilliseconds: 0)
       broker.unsubscribe(room: room)
     }
     #expect(broker.roomCount == 1)
@@ -37,11 +37,11 @@ struct UnusedRoomTests {
     #expect(broker.roomCount == 0)
     // Whoever is in it, or has spoken in it, keeps it.
     broker.subscribe(room: room) { _ in }
-    broker.enter(room: room, member, announce: true) { _ in }
+    broker.enter(room: room, member) { _ in }
     clock.now += 200_000
     broker.expire()
     #expect(broker.roomCount == 1)
-    broker.leave(room: room, member)
+    broker.leave(room: room, member, graceMilliseconds: 0)
     broker.publish(RoomMessage(room: room, envelope: [1], dedupe: nil)) { _ in }
     broker.unsubscribe(room: room)
     clock.now += 200_000

@@ -1,10 +1,10 @@
-/// The users of a room as its local members were told: who is there by all notices so far.
+/// The users of a room as this node has announced them to its members: who is there by all notices so far.
 ///
-/// Notices are not kept anywhere and may be lost with a link, or be said twice by a node that asserts its members again.
-/// Whoever knows what was told can drop the second one, and make up for the lost one by comparing with the broker.
+/// Notices are kept nowhere: they are lost with a link, and come twice from a node that asserts its members again. A node
+/// that knows what it announced drops the second one, and makes up for a lost one by comparing with the broker.
 ///
 /// A table of small integers over one array of names: about 20 bytes for a user, and no table at all for a few. Pure.
-struct Attendance {
+struct AnnouncedUsers {
   /// Names one behind the other, each after its length in two bytes; the top bit marks one that was removed.
   private var names: [UInt8] = []
   /// Open addressing: where a name begins, plus 1. Zero: free. Empty while `count` is small enough for a walk.
@@ -23,11 +23,12 @@ struct Attendance {
 
   init() {}
 
-  init(_ users: [[UInt8]]) { for user in users { _ = insert(user.span) } }
+  init(_ users: [[UInt8]]) { for user in users { insert(user.span) } }
 
   func contains(_ name: Span<UInt8>) -> Bool { find(name) != nil }
 
   /// Adds a user. Returns false when it was there already.
+  @discardableResult
   mutating func insert(_ name: Span<UInt8>) -> Bool {
     // A user's name has at most 200 bytes; what is no name is nobody.
     guard name.count > 0, name.count < 0x7FFF, find(name) == nil else { return false }
@@ -37,7 +38,7 @@ struct Attendance {
     names.append(copying: name)
     count += 1
     // Removed names use slots as well: whatever the count, a table must keep free ones, or a search would never end.
-    if slots.isEmpty ? count > Attendance.walkedMax : (usedSlots + 1) * 4 > slots.count * 3 {
+    if slots.isEmpty ? count > AnnouncedUsers.walkedMax : (usedSlots + 1) * 4 > slots.count * 3 {
       rebuild()
     } else if !slots.isEmpty {
       place(start)
@@ -46,9 +47,10 @@ struct Attendance {
   }
 
   /// Removes a user. Returns false when it was not there.
+  @discardableResult
   mutating func remove(_ name: Span<UInt8>) -> Bool {
     guard let start = find(name) else { return false }
-    names[start] |= Attendance.removedBit
+    names[start] |= AnnouncedUsers.removedBit
     deadBytes += 2 + name.count
     count -= 1
     if deadBytes > 256, deadBytes * 2 > names.count { rebuild() }
@@ -68,10 +70,10 @@ struct Attendance {
       walk { start, isPresent in if isPresent, isName(name, at: start) { found = start } }
       return found
     }
-    var slot = home(of: NameHash.of(name, seed: Attendance.seed))
+    var slot = home(of: NameHash.of(name, seed: AnnouncedUsers.seed))
     while slots[slot] != 0 {
       let start = Int(slots[slot]) - 1
-      if names[start] & Attendance.removedBit == 0, isName(name, at: start) { return start }
+      if names[start] & AnnouncedUsers.removedBit == 0, isName(name, at: start) { return start }
       slot = (slot + 1) & (slots.count - 1)
     }
     return nil
@@ -79,7 +81,9 @@ struct Attendance {
 
   private func home(of hash: UInt64) -> Int { Int(truncatingIfNeeded: hash) & (slots.count - 1) }
 
-  private func length(at start: Int) -> Int { Int(names[start] & ~Attendance.removedBit) << 8 | Int(names[start + 1]) }
+  private func length(at start: Int) -> Int {
+    Int(names[start] & ~AnnouncedUsers.removedBit) << 8 | Int(names[start + 1])
+  }
 
   private func isName(_ name: Span<UInt8>, at start: Int) -> Bool {
     guard length(at: start) == name.count else { return false }
@@ -90,13 +94,14 @@ struct Attendance {
   private func walk(_ body: (_ start: Int, _ isPresent: Bool) -> Void) {
     var start = 0
     while start < names.count {
-      body(start, names[start] & Attendance.removedBit == 0)
+      body(start, names[start] & AnnouncedUsers.removedBit == 0)
       start += 2 + length(at: start)
     }
   }
 
   private func home(at start: Int) -> Int {
-    home(of: NameHash.of(names.span.extracting((start + 2)..<(start + 2 + length(at: start))), seed: Attendance.seed))
+    home(
+      of: NameHash.of(names.span.extracting((start + 2)..<(start + 2 + length(at: start))), seed: AnnouncedUsers.seed))
   }
 
   private mutating func place(_ start: Int) {
@@ -116,7 +121,7 @@ struct Attendance {
     deadBytes = 0
     slots = []
     usedSlots = 0
-    guard count > Attendance.walkedMax else { return }
+    guard count > AnnouncedUsers.walkedMax else { return }
     var size = 16
     while size * 2 < count * 4 { size *= 2 }
     slots = Array(repeating: 0, count: size)

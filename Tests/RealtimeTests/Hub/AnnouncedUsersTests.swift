@@ -4,32 +4,32 @@ import Testing
 @testable import Realtime
 
 @Suite("Who is in a room, as its members were told")
-struct AttendanceTests {
+struct AnnouncedUsersTests {
   private func name(_ number: Int) -> [UInt8] { Array("user-\(number)".utf8) }
 
   @Test("does what a set does, through growth, removals and compaction")
   func likeASet() {
     var random = SeededGenerator(seed: 7)
     for limit in [4, 9, 40, 2000] {
-      var attendance = Attendance()
+      var announced = AnnouncedUsers()
       var set: Set<[UInt8]> = []
       for _ in 0..<(limit * 20) {
         let user = name(Int.random(in: 0..<limit, using: &random))
         if Bool.random(using: &random) {
-          let isNew = attendance.insert(user.span)
+          let isNew = announced.insert(user.span)
           #expect(isNew == set.insert(user).inserted)
         } else {
-          let wasThere = attendance.remove(user.span)
+          let wasThere = announced.remove(user.span)
           #expect(wasThere == (set.remove(user) != nil))
         }
       }
-      #expect(attendance.count == set.count)
+      #expect(announced.count == set.count)
       var all: Set<[UInt8]> = []
-      attendance.forEach { all.insert($0) }
+      announced.forEach { all.insert($0) }
       #expect(all == set)
       for number in 0..<limit {
         let user = name(number)
-        let isThere = attendance.contains(user.span)
+        let isThere = announced.contains(user.span)
         #expect(isThere == set.contains(user))
       }
     }
@@ -37,29 +37,29 @@ struct AttendanceTests {
 
   @Test("finds an end of its search when few users come and go for ever after there were more")
   func comingAndGoing() {
-    var attendance = Attendance((0..<10).map(name))
+    var announced = AnnouncedUsers((0..<10).map(name))
     for number in 0..<3 {
       let user = name(number)
-      let wasThere = attendance.remove(user.span)
+      let wasThere = announced.remove(user.span)
       #expect(wasThere)
     }
     let guest: [UInt8] = [0x67]
     for _ in 0..<1000 {
-      let isNew = attendance.insert(guest.span)
-      let wasThere = attendance.remove(guest.span)
+      let isNew = announced.insert(guest.span)
+      let wasThere = announced.remove(guest.span)
       #expect(isNew && wasThere)
     }
-    #expect(attendance.count == 7)
+    #expect(announced.count == 7)
   }
 
   @Test("takes nobody for a user")
   func nobody() {
-    var attendance = Attendance([])
+    var announced = AnnouncedUsers([])
     let none: [UInt8] = []
     let user = name(1)
-    let isNew = attendance.insert(none.span)
-    let wasThere = attendance.remove(user.span)
-    #expect(!isNew && !wasThere && attendance.count == 0)
+    let isNew = announced.insert(none.span)
+    let wasThere = announced.remove(user.span)
+    #expect(!isNew && !wasThere && announced.count == 0)
   }
 }
 

@@ -1,0 +1,259 @@
+import JSONCore
+
+// Who comes and goes, told to a room's local members: each change once, whatever was lost or came twice on the way.
+
+extension Hub {
+  public func heard(room name: Span<UInt8>, notice: Span<UInt8>) {
+    guard let room = rooms.find(name), room.rule.hasPresence else { return }
+    // What the pages that are being read say about it is not known yet.
+    if let presence = room.presence, presence.isReading { presence.hold(notice) } else { take(notice, in: room) }
+  }
+
+  private func take(_ notice: Span<UInt8>, in room: Room) {
+    guard let envelope = Envelope(notice), envelope.user.count > 2 else { return }
+    let userJSON = notice.extracting(envelope.user)
+    let body = notice.extracting(envelope.body)
+    switch envelope.kind {
+    case .userJoined:
+      if broker.losesNotices {
+        guard let user = Hub.name(in: userJSON), room.presence?.insert(user.span) == true else { return }
+      }
+      let origin = localSession(named: notice.extracting(envelope.origin))
+      announce(userJSON, isPresent: true, info: body, except: origin, in: room)
+    case .userLeft:
+      if broker.losesNotices {
+        guard let user = Hub.name(in: userJSON) else { return }
+        // A node knows better about its own: it was taken for dead, or the notice is older than the user's return.
+        guard !isMember(user, of: room), room.presence?.remove(user.span) == true else { return }
+      }
+      announce(userJSON, isPresent: false, in: room)
+    case .userLeaving: if let grace = JSONNumber.unsigned(body) { graceBegins(in: room.name, Int(clamping: grace)) }
+    case .userState: announceState(of: userJSON, body, in: room)
+    case .message, .binary, .direct, .broadcast, .disconnect, .revoke: break
+    }
+  }
+
+  /// Decodes a JSON string, quotes included.
+  private static func name(in userJSON: Span<UInt8>) -> [UInt8]? {
+    JSONString.unescape(userJSON.extracting(1..<(userJSON.count - 1)))
+  }
+
+  /// Tells the members at once, or in a crowd with the next update.
+  private func announce(
+    _ userJSON: Span<UInt8>, isPresent: Bool, info: Span<UInt8> = Span(), except origin: SlabID? = nil, in room: Room
+  ) {
+    let isCrowd = isCrowd(room)
+    if !isPresent { forgetState(of: userJSON, in: room, isCrowd: isCrowd) }
+    if isCrowd || room.presence?.hasChanges == true {
+      if let user = Hub.name(in: userJSON) { presence(of: room).note(user, isPresent: isPresent) }
+      // A room that is a crowd no more is told once more in sum.
+      return isCrowd ? scheduleUpdate(of: room) : announceChanges(in: room)
+    }
+    let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
+    batch.append(.text, offset: 0, origin: origin, acceptedAt: 0) {
+      Push.presenceChange(joined: isPresent, roomJSON: room.nameJSON, userJSON: userJSON, info: info, to: &$0)
+    }
+    capBatch(of: room)
+  }
+
+  /// What a user said goes with it. In a crowd the members may never learn that it was away, so they are told.
+  private func forgetState(of userJSON: Span<UInt8>, in room: Room, isCrowd: Bool) {
+    guard let presence = room.presence, let user = Hub.name(in: userJSON), presence.forgetState(of: user.span), isCrowd
+    else { return }
+    announce(state: nil, of: user, in: room)
+  }
+
+  private func announce(_ user: [UInt8], isPresent: Bool, info: [UInt8]? = nil, except: SlabID? = nil, in room: Room) {
+    var json: [UInt8] = []
+    JSONString.append(user.span, to: &json)
+    let info = info ?? []
+    announce(json.span, isPresent: isPresent, info: info.span, except: except, in: room)
+  }
+
+  /// What this node knows of the room's presence; made when it is needed first.
+  func presence(of room: Room) -> RoomPresence {
+    if let known = room.presence { return known }
+    let made = RoomPresence()
+    room.presence = made
+    return made
+  }
+
+  /// Users in a room by what its members were told; 0 before this node has read them.
+  func userCount(of room: Room) -> Int {
+    room.presence?.announced?.count ?? broker.userCountAtOnce(room: room.name) ?? 0
+  }
+
+  // MARK: Crowds
+
+  private func isCrowd(_ room: Room) -> Bool {
+    let announceMax = room.rule.announceMax ?? configuration.presenceAnnounceMax
+    let count = userCount(of: room)
+    guard room.presence != nil || count > announceMax else { return false }
+    let presence = presence(of: room)
+    presence.measure(userCount: count, announceMax: announceMax)
+    return presence.isCrowd
+  }
+
+  /// Tells the changes now, or when the interval since the last update has passed.
+  private func scheduleUpdate(of room: Room) {
+    let presence = presence(of: room)
+    guard !presence.isUpdateScheduled else { return }
+    let now = steady()
+    guard presence.nextUpdateAt > now else { return announceChanges(in: room) }
+    presence.isUpdateScheduled = true
+    after(Int(clamping: presence.nextUpdateAt - now)) { [weak self] in
+      presence.isUpdateScheduled = false
+      guard let self, isKnown(room), presence.hasChanges else { return }
+      announceChanges(in: room)
+    }
+  }
+
+  private func announceChanges(in room: Room) {
+    let interval = room.rule.presenceIntervalMilliseconds ?? configuration.presenceIntervalMilliseconds
+    let changes = presence(of: room).takeChanges(now: steady(), interval: interval)
+    let count = userCount(of: room)
+    let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
+    batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
+      Push.presenceUpdate(roomJSON: room.nameJSON, userCount: count, changes, to: &$0)
+    }
+    capBatch(of: room)
+    for (user, state) in changes.states { announce(state: state, of: user, in: room) }
+  }
+
+  // MARK: Announced users
+
+  /// Whether a room needs to know who was announced: where notices may be lost, and anybody is announced at all.
+  func keepsAnnounced(_ room: Room) -> Bool { broker.losesNotices && room.rule.hasPresence }
+
+  /// Whether joins may be answered: it is known who is in the room.
+  func knowsUsers(of room: Room) -> Bool { !keepsAnnounced(room) || room.presence?.announced != nil }
+
+  /// Announces the users of those who are about to be let in, whose own notices may not have come yet: so that the number
+  /// of members that they are told, and the notices that follow, fit together. Called before the room's batch is
+  /// delivered, of which they get nothing.
+  func announceArrivals(to room: Room) {
+    guard keepsAnnounced(room), let presence = room.presence, presence.announced != nil else { return }
+    for arrival in room.arrivals where sessions.contains(arrival.session) {
+      let session = arrival.session.index
+      guard let name = sessions[session].user?.name, sessions[session].subscriptionIndex(room) != nil,
+        presence.insert(name.span)
+      else { continue }
+      announce(
+        name, isPresent: true, info: sessions[session].identity?.info, except: arrival.session, in: room)
+    }
+  }
+
+  /// Reads who is in a room, before its first local member is let in: from then on every change is told.
+  /// Asked for right behind the entering, so that it costs no round trip of its own.
+  func readUsers(of room: Room) {
+    guard keepsAnnounced(room), room.presence?.announced == nil, room.presence?.isReading != true else { return }
+    if grace(of: room) > 0 { endGraces(in: room.name) }
+    readUsers(of: room) { [weak self] users in
+      guard let self else { return }
+      guard let users else { return abandonArrivals(in: room) }
+      presence(of: room).finishReading(users.names)
+      _ = presence(of: room).replaceStates(users.states)
+      takeHeldNotices(in: room)
+      markDirty(room)
+    }
+  }
+
+  /// A room's users as pages brought them, and what they say about themselves.
+  private struct ReadUsers {
+    var names = AnnouncedUsers()
+    var states: [[UInt8]: [UInt8]] = [:]
+  }
+
+  /// Reads all pages of a room's users, while its notices are held. Answers nil when one could not be had, and not at all
+  /// when the room has ended.
+  private func readUsers(of room: Room, _ reply: @escaping (ReadUsers?) -> Void) {
+    let presence = presence(of: room)
+    presence.beginReading()
+    var users = ReadUsers()
+    func readPage(from cursor: [UInt8]?) {
+      broker.users(room: room.name, from: cursor) { [weak self] result in
+        guard let self, isKnown(room) else { return }
+        guard case .success(let page) = result else {
+          presence.abandonReading()
+          return reply(nil)
+        }
+        for user in page.users { users.names.insert(user.span) }
+        for (user, state) in page.states { users.states[user] = state }
+        if let next = page.next { readPage(from: next) } else { reply(users) }
+      }
+    }
+    readPage(from: nil)
+  }
+
+  private func takeHeldNotices(in room: Room) {
+    guard let presence = room.presence else { return }
+    if presence.hasOverflowed { comparePresence(in: Limits.presenceCompareMilliseconds) }
+    for notice in presence.takeHeld() { take(notice.span, in: room) }
+  }
+
+  /// Nobody can be let in who would not be told of the others: the clients ask again.
+  private func abandonArrivals(in room: Room) {
+    _ = room.presence?.takeHeld()
+    var arrivals: [Room.Arrival] = []
+    swap(&arrivals, &room.arrivals)
+    for arrival in arrivals where sessions.contains(arrival.session) {
+      abandonJoin(arrival.session, room, arrival.id)
+    }
+  }
+
+  // MARK: Comparing
+
+  /// Compares, after so many milliseconds, what members were told with what the broker knows.
+  func comparePresence(in milliseconds: UInt64) {
+    presenceDueAt = max(presenceDueAt, steady() + milliseconds)
+  }
+
+  /// Compares all rooms when it is time. Called by `expire`.
+  func comparePresence(at now: UInt64) {
+    guard presenceDueAt > 0, presenceDueAt <= now else { return }
+    presenceDueAt = 0
+    guard broker.losesNotices else { return }
+    rooms.forEach { room in
+      guard let presence = room.presence, presence.announced != nil, !presence.isReading else { return }
+      readUsers(of: room) { [weak self] users in
+        guard let self else { return }
+        if let users {
+          correct(room, presence, to: users)
+        } else if broker.isWhole {
+          // While the broker is away nothing is known: `brokerRestored` has it compared again. One that refuses is asked again.
+          comparePresence(in: Limits.presenceCompareMilliseconds)
+        }
+        takeHeldNotices(in: room)
+      }
+    }
+  }
+
+  /// Tells the members what they have missed.
+  private func correct(_ room: Room, _ presence: RoomPresence, to read: ReadUsers) {
+    var users = read.names
+    var left: [[UInt8]] = []
+    var joined: [[UInt8]] = []
+    presence.announced?.forEach { user in
+      guard !users.contains(user.span) else { return }
+      // This node knows better: it is about to assert its own member again.
+      if isMember(user, of: room) { users.insert(user.span) } else { left.append(user) }
+    }
+    users.forEach { user in if presence.announced?.contains(user.span) == false { joined.append(user) } }
+    presence.finishReading(users)
+    for user in left { announce(user, isPresent: false, in: room) }
+    for user in joined { announce(user, isPresent: true, in: room) }
+    for (user, state) in presence.replaceStates(read.states) where users.contains(user.span) {
+      announce(state: state, of: user, in: room)
+    }
+  }
+
+  /// Whether a session of the user has joined the room on this node.
+  private func isMember(_ name: [UInt8], of room: Room) -> Bool {
+    var isFound = false
+    users.find(name.span)?.sessions.forEach { session in
+      guard let index = sessions[session].subscriptionIndex(room) else { return }
+      isFound = isFound || sessions[session].subscriptions[index].isJoined
+    }
+    return isFound
+  }
+}

@@ -1,0 +1,96 @@
+import JSONCore
+
+// What users say about themselves in a room, and how long they stay in it after they have left.
+
+extension Hub {
+  /// Takes what a user says about itself in a room: one JSON value, `null` to take it back.
+  func setState(_ id: SlabID, roomName: Span<UInt8>, _ state: Span<UInt8>, answerID: [UInt8]?) {
+    guard let room = rooms.find(roomName), let index = joinedIndex(id, room), let user = sessions[id.index].user,
+      let member = member(id.index)
+    else { return refuseUnjoined(id, roomName, answerID) }
+    guard room.rule.hasPresence else { return refuse(id, .forbidden, Hub.roomWithoutPresence, answerID) }
+    guard sessions[id.index].subscriptions[index].mayPublish, room.rule.mayPublish else {
+      return refuse(id, .forbidden, room.rule.mayPublish ? Hub.publishForbidden : Hub.readOnlyRoom, answerID)
+    }
+    guard chargePublish(in: room, id, answerID) else { return }
+    let text = JSONString.equals(state, "null") ? nil : [UInt8](copying: state)
+    let size = state.count + room.name.count
+    operationBegins(id, bytes: size)
+    reads.seal(room: room.name)
+    broker.setState(room: room.name, member, text, isAssertion: false) { [weak self] result in
+      guard let self else { return }
+      operationEnds(id, bytes: size)
+      if case .failure(let error) = result {
+        return refuse(id, failure: error, "Redis is out of reach; nothing was kept: say it again in a moment", answerID)
+      }
+      // Where the user has gone meanwhile, nobody says it any more.
+      if sessions.contains(id), isKnown(room) { presence(of: room).keep(text, of: user.name) }
+      guard let answerID else { return }
+      answer(id) { output in
+        Answer.begin("ack", id: answerID, to: &output)
+        output.append(",\"room\":")
+        output.append(contentsOf: room.nameJSON)
+        output.append(UInt8(ascii: "}"))
+      }
+    }
+  }
+
+  static let roomWithoutPresence = "the room's rule keeps no presence, so nobody can have a state in it"
+
+  func announceState(of userJSON: Span<UInt8>, _ state: Span<UInt8>, in room: Room) {
+    let presence = presence(of: room)
+    if let user = JSONString.unescape(userJSON.extracting(1..<(userJSON.count - 1))) {
+      presence.noteState(state, of: user)
+      guard !presence.keepForUpdate(state, of: user) else { return }
+    }
+    let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
+    // To the session that said it, too: what another one of the user said meanwhile may come before or after.
+    batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
+      Push.userState(roomJSON: room.nameJSON, userJSON: userJSON, state, to: &$0)
+    }
+    capBatch(of: room)
+  }
+
+  func announce(state: [UInt8]?, of user: [UInt8], in room: Room) {
+    var json: [UInt8] = []
+    JSONString.append(user.span, to: &json)
+    let state = state ?? Array("null".utf8)
+    announceState(of: json.span, state.span, in: room)
+  }
+
+  /// Forgets what a user said in a room when its last session here has left.
+  func forgetOwnState(of user: LocalUser, in room: Room) {
+    guard let presence = room.presence, presence.ownState(of: user.name) != nil else { return }
+    var isHere = false
+    user.sessions.forEach { if sessions[$0].subscriptionIndex(room) != nil { isHere = true } }
+    if !isHere { presence.keep(nil, of: user.name) }
+  }
+
+  // MARK: Grace
+
+  /// Milliseconds for which a user who has left a room is still there.
+  func grace(of room: Room) -> Int { room.rule.leaveDebounceMilliseconds ?? configuration.leaveDebounceMilliseconds }
+
+  /// Has the broker look, when a grace in the room is over, who has not come back. Every node of the room does: the one
+  /// that the user left may be gone by then.
+  func graceBegins(in room: [UInt8], _ milliseconds: Int) {
+    let due = steady() + UInt64(milliseconds)
+    if let known = graceChecks[room], known <= due { return }
+    graceChecks[room] = due
+    after(milliseconds) { [weak self] in
+      guard let self, graceChecks[room] == due else { return }
+      graceChecks[room] = nil
+      endGraces(in: room)
+    }
+  }
+
+  func endGraces(in room: [UInt8]) {
+    broker.endGraces(room: room) { [weak self] result in
+      switch result {
+      case .success(let next?): self?.graceBegins(in: room, max(next, Limits.graceCheckMilliseconds))
+      case .success(nil): break
+      case .failure: self?.graceBegins(in: room, Limits.graceRetryMilliseconds)
+      }
+    }
+  }
+}

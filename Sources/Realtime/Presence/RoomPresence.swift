@@ -1,0 +1,149 @@
+import JSONCore
+
+/// What a node knows of a room's presence beside what its broker holds: whom it has announced to the members, what it
+/// still has to announce, and what its own users say about themselves. Confined to the loop of its hub.
+///
+/// The law that it serves: a client that starts from `joined` and `presence`, and applies every notice that follows, knows
+/// who is there whenever the room is at rest. So everything that a client gets of a room's users is made from
+/// `announced`, in the order in which it was announced.
+final class RoomPresence {
+  /// Whom the members were told to be there; nil until it was read, and where the broker knows at once.
+  private(set) var announced: AnnouncedUsers?
+  /// What the members were told that users say about themselves, as hashes: to find what they have missed.
+  private var announcedStates: [[UInt8]: UInt64] = [:]
+  /// Whether the users are being read. Notices of that time are held: what the pages say about them is not known.
+  private(set) var isReading = false
+  private var held: [[UInt8]] = []
+  private var heldBytes = 0
+  /// Whether notices of the time of reading were dropped: the users must be read once more.
+  private(set) var hasOverflowed = false
+
+  /// Whether comings and goings are told in sum.
+  private(set) var isCrowd = false
+  private var changes = CrowdChanges()
+  /// Milliseconds of the hub's steady clock before which no `presence_update` is sent.
+  private(set) var nextUpdateAt: UInt64 = 0
+  /// Whether the time of the next update is being waited for.
+  var isUpdateScheduled = false
+
+  /// What users say about themselves whose sessions here said it, to be asserted when the broker has forgotten it.
+  private var ownStates: [[UInt8]: [UInt8]] = [:]
+  /// Pages of members being read, and what users said meanwhile: a page may be older.
+  private var readsUnderWay = 0
+  private var statesSinceRead: [[UInt8]: [UInt8]] = [:]
+
+  // MARK: Announced users
+
+  func beginReading() { isReading = true }
+
+  /// Ends the reading: from here on `announced` is what the pages said, and the notices of that time follow.
+  func finishReading(_ users: AnnouncedUsers) {
+    isReading = false
+    announced = users
+  }
+
+  /// Takes the states that pages had. Returns the users whose states are not those that were announced, each with its
+  /// state or nil.
+  func replaceStates(_ states: [[UInt8]: [UInt8]]) -> [(user: [UInt8], state: [UInt8]?)] {
+    var changed: [(user: [UInt8], state: [UInt8]?)] = []
+    for user in announcedStates.keys where states[user] == nil { changed.append((user, nil)) }
+    for (user, state) in states where announcedStates[user] != RoomPresence.hash(state.span) {
+      changed.append((user, state))
+    }
+    announcedStates = states.mapValues { RoomPresence.hash($0.span) }
+    return changed
+  }
+
+  private static func hash(_ state: Span<UInt8>) -> UInt64 { NameHash.of(state, seed: 1) }
+
+  /// Ends a reading that failed. What was announced before stays.
+  func abandonReading() { isReading = false }
+
+  /// Keeps a notice until the reading ends, within `Limits.heldNoticesBytesMax`.
+  func hold(_ notice: Span<UInt8>) {
+    heldBytes += notice.count
+    guard heldBytes <= Limits.heldNoticesBytesMax else {
+      (held, hasOverflowed) = ([], true)
+      return
+    }
+    held.append([UInt8](copying: notice))
+  }
+
+  /// Takes what was held, oldest first.
+  func takeHeld() -> [[UInt8]] {
+    defer { (held, heldBytes, hasOverflowed) = ([], 0, false) }
+    return held
+  }
+
+  /// Returns whether that is news.
+  func insert(_ user: Span<UInt8>) -> Bool { announced?.insert(user) ?? false }
+
+  /// Returns whether that is news.
+  func remove(_ user: Span<UInt8>) -> Bool { announced?.remove(user) ?? false }
+
+  // MARK: Crowds
+
+  /// Decides how a change is told in a room of so many users. A room that has become a crowd stays one until it is
+  /// smaller than four fifths of the limit, so that one user who comes and goes does not change the way of telling.
+  func measure(userCount: Int, announceMax: Int) {
+    isCrowd = isCrowd ? userCount * 5 >= announceMax * 4 : userCount > announceMax
+  }
+
+  func note(_ user: [UInt8], isPresent: Bool) { changes.note(user, isPresent: isPresent) }
+
+  func keepForUpdate(_ state: Span<UInt8>, of user: [UInt8]) -> Bool {
+    hasChanges && changes.keep([UInt8](copying: state), of: user)
+  }
+
+  var hasChanges: Bool { !changes.isEmpty }
+
+  /// Takes the changes for an update that is sent now.
+  func takeChanges(now: UInt64, interval: Int) -> CrowdChanges.Summary {
+    nextUpdateAt = now + UInt64(interval)
+    return changes.takeAll()
+  }
+
+  // MARK: States
+
+  /// What own users say, to be asserted again.
+  func ownState(of user: [UInt8]) -> [UInt8]? { ownStates[user] }
+
+  func keep(_ state: [UInt8]?, of user: [UInt8]) { ownStates[user] = state }
+
+  /// Notes what a user says, `null` when it was taken back.
+  func noteState(_ state: Span<UInt8>, of user: [UInt8]) {
+    let isNull = JSONString.equals(state, "null")
+    announcedStates[user] = isNull ? nil : RoomPresence.hash(state)
+    let state = [UInt8](copying: state)
+    if ownStates[user] != nil { ownStates[user] = isNull ? nil : state }
+    if readsUnderWay > 0 { statesSinceRead[user] = state }
+  }
+
+  /// Whether the members were told that a user says this, or nothing (nil).
+  func hasAnnounced(_ state: [UInt8]?, of user: [UInt8]) -> Bool {
+    announcedStates[user] == state.map { RoomPresence.hash($0.span) }
+  }
+
+  /// Forgets what a user said who has left. Returns whether it said anything.
+  func forgetState(of user: Span<UInt8>) -> Bool {
+    guard !announcedStates.isEmpty || readsUnderWay > 0 else { return false }
+    let user = [UInt8](copying: user)
+    if readsUnderWay > 0 { statesSinceRead[user] = Array("null".utf8) }
+    return announcedStates.removeValue(forKey: user) != nil
+  }
+
+  func beginMemberRead() { readsUnderWay += 1 }
+
+  func endMemberRead() {
+    readsUnderWay -= 1
+    if readsUnderWay == 0 { statesSinceRead = [:] }
+  }
+
+  /// What a user says, given what a page of members had of it.
+  func state(of user: [UInt8], inPage state: [UInt8]?) -> [UInt8]? {
+    guard let newer = statesSinceRead[user] else { return state }
+    return RoomPresence.isNull(newer) ? nil : newer
+  }
+
+  private static func isNull(_ state: [UInt8]) -> Bool { state.elementsEqual("null".utf8) }
+}
