@@ -29,7 +29,10 @@ extension RedisBroker {
     if standing == .forgotten { scheduleCensus() }
     if standing != .held || mustAssert { forgetPresence() }
     auditPresence()
-    if isNew { for shard in masters.shards { settle(shard) } }
+    if isNew {
+      for shard in masters.shards { settle(shard) }
+      lookForOtherSchemas()
+    }
     say(lost: false)
     for dead in expired { sweeper.sweep(dead: dead) }
     takeCensus()

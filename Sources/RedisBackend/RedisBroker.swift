@@ -79,6 +79,8 @@ public final class RedisBroker: Broker, TickParticipant {
   /// What was sent under an id and not answered.
   var retries = RetryQueue()
   var isRetryTimerSet = false
+  /// Whether keys of another version were looked for.
+  var hasLookedForOthers = false
   /// Whether the log says already that Redis refuses patterns.
   var hasToldRefusal = false
   /// How often a subscribed connection was replaced because it brought nothing, or not all that it should.

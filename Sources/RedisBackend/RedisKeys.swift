@@ -6,7 +6,8 @@ import Realtime
 /// of a user, of a node, in one slot; the letter before the name keeps the tag from being empty or from ending early at
 /// its first byte.
 struct RedisKeys {
-  /// Before a room's name; its keys end in `}:meta`, `}:log`, `}:members`, `}:users`, in a cluster `}:ids:new` and `}:ids:old`, its channel in `}:ch`.
+  /// Before a room's name; its keys end in `}:meta`, `}:log`, `}:members`, `}:users`, `}:order`, `}:extras`, `}:graces`, in
+  /// a cluster `}:ids:new` and `}:ids:old`, its channel in `}:ch`.
   let room: [UInt8]
   /// Before a user's name; ends in `}:connections`, the channel in `}:ch`.
   let user: [UInt8]
@@ -37,7 +38,13 @@ struct RedisKeys {
   /// Whether the keys of a room, of a user, of everyone may be with different masters.
   let isSharded: Bool
 
-  init(prefix: String, isSharded: Bool = false) {
+  /// Counts versions of Roost that cannot share keys. It stands in every key and channel behind the setting `redis-prefix`,
+  /// so that nodes of two such versions form two clusters instead of one that is wrong. The first had none.
+  static let schema = 2
+
+  /// - Parameter schema: nil for the keys of the first.
+  init(prefix: String, schema: Int? = RedisKeys.schema, isSharded: Bool = false) {
+    let prefix = schema.map { "\(prefix):\($0)" } ?? prefix
     self.isSharded = isSharded
     func key(_ end: String) -> [UInt8] { Array((prefix + end).utf8) }
     room = key(":{r:")

@@ -1,6 +1,7 @@
 /// The scripts, each a file that opens with its KEYS and ARGV.
 enum Script: Int, CaseIterable {
-  case publish, position, compare, history, presence, members, users, endGraces, renew, liveNodes, sweepBegin, sweepFind, sweepEnd, sendOnce
+  case publish, position, compare, history, presence, members, users, endGraces, renew, liveNodes, sweepBegin,
+    sweepFind, sweepEnd, sendOnce
   case revoke, handOver, recall, census, bury, reign, claim, ids
 
   var source: [UInt8] {

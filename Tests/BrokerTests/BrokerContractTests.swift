@@ -159,23 +159,13 @@ struct BrokerContractTests {
     #expect(try node.enter(first).userCount == 1)
     #expect(try node.enter(second).userCount == 1)
     #expect(try node.enter(node.member("bob")).userCount == 2)
-    node.broker.leave(room: bytes("r"), first)
-    node.broker.leave(room: bytes("r"), first)
+    node.broker.leave(room: bytes("r"), first, graceMilliseconds: 0)
+    node.broker.leave(room: bytes("r"), first, graceMilliseconds: 0)
     #expect(try node.members().count == 2)
-    node.broker.leave(room: bytes("r"), second)
+    node.broker.leave(room: bytes("r"), second, graceMilliseconds: 0)
     #expect(drive([node]) { node.heard.notices.count >= 3 })
     #expect(node.heard.notices(.userJoined) == [#""an\"n/é""#, #""bob""#])
     #expect(node.heard.notices(.userLeft) == [#""an\"n/é""#])
-  }
-
-  @Test("enters silently when it is told not to announce", arguments: BrokerKind.allCases)
-  func silentEntry(kind: BrokerKind) throws {
-    let node = try Bench(kind).node
-    try node.subscribe()
-    _ = try node.enter(node.member("ann"), announce: false)
-    _ = try node.enter(node.member("bob"))
-    #expect(drive([node]) { !node.heard.notices.isEmpty })
-    #expect(node.heard.notices(.userJoined) == [#""bob""#])
   }
 
   @Test("answers an entering with the room's position and lists members as they came", arguments: BrokerKind.allCases)
@@ -259,7 +249,7 @@ struct BrokerContractTests {
     #expect(second.rooms.map(\.name) == [bytes("b:3")])
     #expect(second.next == nil)
     #expect(try node.rooms().rooms.map(\.name) == ["a", "b:1", "b:2", "b:3", "c"].map(bytes))
-    node.broker.leave(room: bytes("a"), node.member("ann"))
+    node.broker.leave(room: bytes("a"), node.member("ann"), graceMilliseconds: 0)
     #expect(try node.rooms(limit: 1).rooms.map(\.name) == [bytes("b:1")])
   }
 

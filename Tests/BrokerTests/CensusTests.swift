@@ -18,13 +18,13 @@ struct CensusTests {
     _ = try nodes[1].enter(nodes[1].member("stays"))
     for node in nodes {
       node.heard.onPresenceLost = {
-        node.broker.enter(room: bytes("r"), node.member("stays"), announce: false) { _ in }
+        node.broker.enter(room: bytes("r"), node.member("stays")) { _ in }
       }
     }
     server.run("SET", "unrelated", "value")
     server.run("FLUSHALL")
     // Somebody else's, of another type than the name suggests.
-    server.run("SET", "roost:{r:foreign}:members", "x")
+    server.run("SET", "roost:2:{r:foreign}:members", "x")
     let (ann, bob) = (dying.member("ann"), dying.member("bob"))
     dying.broker.connect(ann)
     for member in [ann, bob] { _ = try dying.enter(member) }
@@ -32,8 +32,8 @@ struct CensusTests {
     #expect(drive(nodes, within: 20) { nodes[0].heard.notices(.userLeft).count == 2 })
     #expect(Set(nodes[0].heard.notices(.userLeft)) == [#""ann""#, #""bob""#])
     #expect(drive(nodes) { (try? nodes[0].members().allSatisfy { $0.user == bytes("stays") }) == true })
-    #expect(drive(nodes) { server.run("EXISTS", "roost:{u:ann}:connections", "roost:{n:n3}:connections") == "0" })
-    #expect(drive(nodes) { server.run("ZSCORE", "roost:{nodes}:leases", "n3") == nil })
+    #expect(drive(nodes) { server.run("EXISTS", "roost:2:{u:ann}:connections", "roost:2:{n:n3}:connections") == "0" })
+    #expect(drive(nodes) { server.run("ZSCORE", "roost:2:{nodes}:leases", "n3") == nil })
     #expect(drive(nodes, within: 15) { nodes.allSatisfy { $0.redis?.lossAt == nil } })
     #expect(nodes[0].heard.notices(.userLeft).count == 2)
   }
@@ -53,7 +53,7 @@ struct CensusTests {
     let rooms = try (0..<3).map { try cluster.room(on: $0) }
     let users = try (0..<3).map { index in
       try #require(
-        try (0..<200).map { "u\($0)" }.first { try cluster.master(of: "roost:{u:\($0)}:connections") == index })
+        try (0..<200).map { "u\($0)" }.first { try cluster.master(of: "roost:2:{u:\($0)}:connections") == index })
     }
     for room in rooms {
       try watching.subscribe(room)
@@ -62,14 +62,14 @@ struct CensusTests {
     }
     watching.heard.onPresenceLost = {
       for room in rooms {
-        watching.broker.enter(room: bytes(room), watching.member("stays"), announce: false) { _ in }
+        watching.broker.enter(room: bytes(room), watching.member("stays")) { _ in }
       }
     }
     for user in users { gone.broker.connect(gone.member(user)) }
-    let victim = try cluster.master(of: "roost:\(lost)")
+    let victim = try cluster.master(of: "roost:2:\(lost)")
     #expect(
       drive([watching, gone], within: 15) {
-        (try? cluster.masters[victim].command("KEYS roost:{n:watching*}:mark"))?.hasPrefix("*1") == true
+        (try? cluster.masters[victim].command("KEYS roost:2:{n:watching*}:mark"))?.hasPrefix("*1") == true
       })
     #expect(drive([gone]) { (try? gone.position(rooms[0])) != nil })
     gone.redis?.abandon()
@@ -86,7 +86,7 @@ struct CensusTests {
     }
     for (index, user) in users.enumerated() {
       let isGone = drive([watching], within: 10) {
-        (try? cluster.masters[index].command("EXISTS roost:{u:\(user)}:connections"))?.hasPrefix(":0") == true
+        (try? cluster.masters[index].command("EXISTS roost:2:{u:\(user)}:connections"))?.hasPrefix(":0") == true
       }
       #expect(isGone, "\(user) is registered still")
     }
@@ -101,10 +101,10 @@ struct CensusTests {
         $0.topology = .cluster(cluster.masters.map { .tcp(host: "127.0.0.1", port: $0.port) })
       }
     }
-    let lists = try cluster.master(of: "roost:{n:gone}:rooms")
+    let lists = try cluster.master(of: "roost:2:{n:gone}:rooms")
     let room = try cluster.room(on: (lists + 1) % 3)
     let user = try #require(
-      try (0..<200).map { "u\($0)" }.first { try cluster.master(of: "roost:{u:\($0)}:connections") != lists })
+      try (0..<200).map { "u\($0)" }.first { try cluster.master(of: "roost:2:{u:\($0)}:connections") != lists })
     let (watching, gone) = (try node("watching"), try node("gone"))
     try #require(drive([watching, gone], within: 15) { watching.isUp && gone.isUp })
     try watching.subscribe(room)
@@ -112,7 +112,7 @@ struct CensusTests {
     gone.broker.connect(gone.member(user))
     #expect(
       drive([watching, gone], within: 15) {
-        (try? cluster.masters[lists].command("KEYS roost:{n:watching*}:mark"))?.hasPrefix("*1") == true
+        (try? cluster.masters[lists].command("KEYS roost:2:{n:watching*}:mark"))?.hasPrefix("*1") == true
       })
     gone.redis?.abandon()
     _ = try cluster.masters[lists].command("FLUSHALL")
@@ -133,7 +133,7 @@ struct CensusTests {
     server.run("ACL", "SETUSER", "default", "-scan")
     let node = try TestNode("n1", on: server)
     try #require(drive([node], within: 15) { node.isUp })
-    server.run("DEL", "roost:{nodes}:leases")
+    server.run("DEL", "roost:2:{nodes}:leases")
     #expect(drive([node], within: 15) { node.log.contains { $0.contains("'scan'") && $0.contains("docs/redis.md") } })
     #expect(drive([node]) { node.redis?.lossAt == nil })
     #expect(try node.publish("m").offset == 1)

@@ -18,7 +18,7 @@ import Testing
   @Test(
     "keeps all keys and the channel of a room in one slot, whatever its name", arguments: ["a", "}", "a}b{c}", "{", ""])
   func roomSlots(name: String) {
-    let keys = RedisKeys(prefix: "p", isSharded: true)
+    let keys = RedisKeys(prefix: "p", schema: nil, isSharded: true)
     let slot = HashSlot.of(keys.roomChannel(bytes(name)))
     for end in ["}:meta", "}:log", "}:members", "}:users", "}:ids:new", "}:ids:old"] {
       #expect(HashSlot.of(keys.room + bytes(name + end)) == slot)

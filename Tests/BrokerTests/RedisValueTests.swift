@@ -76,7 +76,7 @@ import Testing
 
   @Test("tells what a channel is for by the lengths of its ends", arguments: ["a", "}:ch", "{r:", "x}:ch}:ch", ":"])
   func channels(name: String) {
-    let keys = RedisKeys(prefix: "p")
+    let keys = RedisKeys(prefix: "p", schema: nil)
     #expect(keys.target(of: keys.roomChannel(bytes(name)).span) == .room(5..<(5 + name.utf8.count)))
     #expect(keys.target(of: keys.userChannel(bytes(name)).span) == .user(5..<(5 + name.utf8.count)))
     #expect(keys.target(of: bytes("p:{all}:ch").span) == .everyone)

@@ -25,7 +25,7 @@ struct SilentRoomTests {
     let before = try node.enter(member).position
     #expect(before.offset == 0)
     #expect(try node.position() == before)
-    node.broker.leave(room: bytes("r"), member)
+    node.broker.leave(room: bytes("r"), member, graceMilliseconds: 0)
     #expect(try node.enter(member).position == before)
     #expect(try node.publish("m") == Position(epoch: before.epoch, offset: 1))
   }
@@ -50,7 +50,7 @@ struct SilentRoomTests {
       _ = try node.history(.newest(limit: 10), "h\(i)")
       _ = try node.history(.after(7, limit: 10), "a\(i)")
       _ = try node.members("m\(i)")
-      _ = try ask([node]) { node.broker.users(room: bytes("u\(i)"), $0) }
+      _ = try node.userPage("u\(i)")
       _ = try ask([node]) { node.broker.connections(of: bytes("c\(i)"), $0) }
       _ = try node.send("direct", to: .user(bytes("nobody\(i)")))
     }
@@ -65,21 +65,21 @@ struct SilentRoomTests {
     let server = try RedisServer()
     let node = try TestNode("n1", on: server)
     try #require(drive([node]) { node.isUp })
-    func life(_ room: String) -> Int { Int(server.run("PTTL", "roost:{r:\(room)}:meta") ?? "") ?? 0 }
+    func life(_ room: String) -> Int { Int(server.run("PTTL", "roost:2:{r:\(room)}:meta") ?? "") ?? 0 }
     let (ann, bob) = (node.member("ann"), node.member("bob"))
     _ = try node.enter(ann)
     _ = try node.enter(bob)
     #expect(life("r") > 80_000_000)
-    node.broker.leave(room: bytes("r"), ann)
+    node.broker.leave(room: bytes("r"), ann, graceMilliseconds: 0)
     _ = try node.members()
     #expect(life("r") > 80_000_000)
-    node.broker.leave(room: bytes("r"), bob)
+    node.broker.leave(room: bytes("r"), bob, graceMilliseconds: 0)
     _ = try node.members()
     #expect((1...60_000).contains(life("r")))
     // Whoever comes back keeps it.
     _ = try node.enter(ann)
     #expect(life("r") > 80_000_000)
-    node.broker.leave(room: bytes("r"), ann)
+    node.broker.leave(room: bytes("r"), ann, graceMilliseconds: 0)
     _ = try node.members()
     _ = try node.publish("m")
     #expect(life("r") > 80_000_000)

@@ -7,7 +7,7 @@ import Testing
 /// What a listener heard, in order.
 final class Recorder: BrokerListener {
   var messages: [(room: String, position: Position, envelope: String)] = []
-  var notices: [(room: String, kind: Envelope.Kind?, user: String)] = []
+  var notices: [(room: String, kind: Envelope.Kind?, user: String, body: String)] = []
   var direct: [(user: String, envelope: String)] = []
   var everyone: [String] = []
   var lost = 0
@@ -16,7 +16,7 @@ final class Recorder: BrokerListener {
   /// Rooms whose mention in `brokerRestored` is noted in `compared`.
   var watched: [String] = []
   var compared: [String] = []
-  var presenceLost: [Bool] = []
+  var presenceLosses = 0
   var onPresenceLost: () -> Void = {}
   var onNotice: () -> Void = {}
 
@@ -25,7 +25,8 @@ final class Recorder: BrokerListener {
   }
   func heard(room: Span<UInt8>, notice: Span<UInt8>) {
     let parsed = Envelope(notice)
-    notices.append((text(room), parsed?.kind, parsed.map { text(notice.extracting($0.user)) } ?? ""))
+    let parts = parsed.map { (text(notice.extracting($0.user)), text(notice.extracting($0.body))) } ?? ("", "")
+    notices.append((text(room), parsed?.kind, parts.0, parts.1))
     onNotice()
   }
   func heard(user: Span<UInt8>, envelope: Span<UInt8>) -> Int {
@@ -42,8 +43,8 @@ final class Recorder: BrokerListener {
   /// Told when rooms are to be compared.
   var onDoubt: () -> Void = {}
   func doubted(where isAffected: RoomFilter?) { onDoubt() }
-  func presenceLost(announce: Bool) {
-    presenceLost.append(announce)
+  func presenceLost() {
+    presenceLosses += 1
     onPresenceLost()
   }
   /// Names of connections that have gone, and rooms that all have left: all others are here.
@@ -148,10 +149,39 @@ extension TestNode {
   func history(_ query: HistoryQuery, _ room: String = "r") throws -> HistoryPage {
     try ask([self]) { broker.history(room: bytes(room), query, bytesMax: .max, $0) }
   }
-  func enter(_ member: Member, _ room: String = "r", announce: Bool = true) throws -> RoomEntry {
-    try ask([self]) { broker.enter(room: bytes(room), member, announce: announce, $0) }
+  func enter(_ member: Member, _ room: String = "r") throws -> RoomEntry {
+    try ask([self]) { broker.enter(room: bytes(room), member, $0) }
   }
-  func members(_ room: String = "r") throws -> [Member] { try ask([self]) { broker.members(room: bytes(room), $0) } }
+  func leave(_ member: Member, _ room: String = "r", grace: Int) {
+    broker.leave(room: bytes(room), member, graceMilliseconds: grace)
+  }
+  func page(room: String = "r", after cursor: MemberCursor? = nil, limit: Int = Limits.memberPageMax) throws
+    -> MemberPage
+  {
+    try ask([self]) { broker.members(room: bytes(room), after: cursor, limit: limit, $0) }
+  }
+  /// The members of a room that one page holds.
+  func members(_ room: String = "r") throws -> [Member] { try page(room: room).members }
+  func userPage(_ room: String = "r", from cursor: [UInt8]? = nil) throws -> UserPage {
+    try ask([self]) { broker.users(room: bytes(room), from: cursor, $0) }
+  }
+  /// All users of a room.
+  func userNames(_ room: String = "r") throws -> Set<String> {
+    var names: Set<String> = []
+    var cursor: [UInt8]?
+    repeat {
+      let page = try userPage(room, from: cursor)
+      names.formUnion(page.users.map { String(decoding: $0, as: UTF8.self) })
+      cursor = page.next
+    } while cursor != nil
+    return names
+  }
+  func endGraces(_ room: String = "r") throws -> Int? { try ask([self]) { broker.endGraces(room: bytes(room), $0) } }
+  func say(_ state: String?, _ member: Member, _ room: String = "r", isAssertion: Bool = false) throws {
+    try ask([self]) {
+      broker.setState(room: bytes(room), member, state.map { bytes($0) }, isAssertion: isAssertion, $0)
+    }
+  }
   func send(_ text: String, to audience: Audience) throws -> Int {
     try ask([self]) { broker.send(bytes(text), to: audience, $0) }
   }

@@ -84,7 +84,7 @@ struct ClusterPacedReadTests {
     cluster.nodes[0].process.signal(SIGSTOP)
     _ = try cluster.redis.command("CLIENT KILL TYPE pubsub")
     try eventually("the other node is back", within: 20) {
-      (try? cluster.redis.command("PUBSUB NUMSUB roost:{r:r}:ch").contains("1")) == true
+      (try? cluster.redis.command("PUBSUB NUMSUB roost:2:{r:r}:ch").contains("1")) == true
     }
     try publish(clients[1], 1...150, bytes: 60_000)
     cluster.nodes[0].process.signal(SIGCONT)
@@ -102,7 +102,7 @@ struct ClusterPacedReadTests {
     let script =
       "for i = 1, 10000 do redis.call('HSET', KEYS[1], 'n1-x' .. i, "
       + "string.format('\(member)', string.format('user%05d', i))) end"
-    _ = try cluster.redis.command("EVAL \"\(script)\" 1 roost:{r:r}:members")
+    _ = try cluster.redis.command("EVAL \"\(script)\" 1 roost:2:{r:r}:members")
     var seen: [String] = []
     var members = #","limit":10000"#
     repeat {
