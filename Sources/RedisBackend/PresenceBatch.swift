@@ -38,7 +38,8 @@ final class PresenceBatch {
   private let isSharded: Bool
   private var rooms: [Room] = []
   private var indices: [[UInt8]: Int] = [:]
-  private var operationCount = 0
+  /// What a run of the script costs, as `RedisLimits.presenceWeightMax` counts it.
+  private var weight = 0
   private var byteCount = 0
   private var listed: [[UInt8]] = []
   private var delisted: Set<[UInt8]> = []
@@ -79,9 +80,9 @@ final class PresenceBatch {
     var isEnter = false
     if case .enter = operation { isEnter = true }
     rooms[index].handlers.append((isEnter, handler))
-    operationCount += 1
+    weight += operation.weight
     byteCount += rooms[index].writer.bytes.count - bytesBefore
-    if operationCount >= RedisLimits.presenceOperationsMax || byteCount >= RedisLimits.batchBytesMax { close() }
+    if weight >= RedisLimits.presenceWeightMax || byteCount >= RedisLimits.batchBytesMax { close() }
   }
 
   /// Has the script look at a room without changing its members: whether everybody has left it.
@@ -91,6 +92,7 @@ final class PresenceBatch {
     if let index = indices[room] { return index }
     indices[room] = rooms.count
     rooms.append(Room(name: room, epoch: epoch))
+    weight += RedisLimits.presenceRoomWeight
     return rooms.count - 1
   }
 
@@ -112,7 +114,7 @@ final class PresenceBatch {
     guard !isEmpty else { return }
     let (rooms, listed, delisted) = (rooms, listed, Array(delisted))
     (self.rooms, indices, self.listed, self.delisted) = ([], [:], [], [])
-    (operationCount, byteCount) = (0, 0)
+    (weight, byteCount) = (0, 0)
     change(list: listed, isListed: true)
     if isSharded {
       for room in rooms { run([room], term: road.term(of: keys.roomChannel(room.name))) }

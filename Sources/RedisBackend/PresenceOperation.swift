@@ -13,6 +13,11 @@ enum PresenceOperation {
   /// Arguments before those of the first room, of each room, and of each operation.
   static let (headerCount, roomCount, operationCount) = (5, 4, 4)
 
+  /// What it costs Redis, an entering being 1.
+  var weight: Int {
+    if case .leave(_, _, let grace) = self, grace > 0 { 2 } else { 1 }
+  }
+
   /// Writes the four arguments of the operation.
   func write(to writer: inout CommandWriter) {
     switch self {

@@ -110,7 +110,8 @@ struct RedisClusterTests {
     #expect(one.heard.notices(.userLeft).sorted() == [#""u1""#, #""u2""#])
     #expect(try one.members().map(\.user) == [bytes("u0")])
     #expect(try one.rooms().rooms.map(\.name) == [bytes("r")])
-    #expect(server.run("EXISTS", "roost:2:{n:n-3}:rooms", "roost:2:{n:n-3}:connections", "roost:2:{u:u1}:connections") == "0")
+    #expect(
+      server.run("EXISTS", "roost:2:{n:n-3}:rooms", "roost:2:{n:n-3}:connections", "roost:2:{u:u1}:connections") == "0")
   }
 
   @Test("tells a node that stalled and was swept to announce its members again")

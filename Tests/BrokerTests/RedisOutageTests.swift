@@ -104,7 +104,9 @@ struct RedisOutageTests {
     let id = try #require(server.clients(named: "commands").first)
     server.run("CLIENT", "KILL", "ID", id)
     #expect(drive([node]) { !node.broker.isAvailable })
-    for i in 0..<RedisLimits.backlogMax { node.broker.leave(room: bytes("x"), node.member("u", i), graceMilliseconds: 0) }
+    for i in 0..<RedisLimits.backlogMax {
+      node.broker.leave(room: bytes("x"), node.member("u", i), graceMilliseconds: 0)
+    }
     node.heard.gone = [String(decoding: node.member("ann").name, as: UTF8.self)]
     node.broker.leave(room: bytes("r"), node.member("ann"), graceMilliseconds: 0)
     #expect(drive([node]) { isBack() && node.heard.presenceLosses == 1 })

@@ -94,6 +94,23 @@ struct RedisUseTests {
     #expect(drive([node]) { ((try? node.publish("m")) != nil) && life("other:2:{r:r}:log") > 61_000 })
   }
 
+  @Test("has keys of its own, and warns once of live nodes of the version with the former ones")
+  func schemas() throws {
+    let server = try RedisServer()
+    let time = try #require(server.run("TIME")?.split(separator: "\n").first.flatMap { Int($0) })
+    server.run("ZADD", "roost:{nodes}:leases", "\((time + 60) * 1000)", "old-1", "1", "dead")
+    let node = try TestNode("n1", on: server)
+    #expect(drive([node]) { node.isUp && node.log.contains { $0.contains("schema") } })
+    let told = node.log.filter { $0.contains("schema") }
+    #expect(told.count == 1 && told[0].contains("(old-1)") && told[0].contains("--redis-prefix"), "\(told)")
+    #expect(server.run("KEYS", "roost:{*") == "roost:{nodes}:leases")
+    #expect(try node.publish("m").offset == 1)
+    let second = try TestNode("n2", on: server) { $0.prefix = "other" }
+    #expect(drive([second]) { second.isUp })
+    _ = try second.publish("m")
+    #expect(!second.log.contains { $0.contains("schema") })
+  }
+
   @Test("costs an idle Redis the same with 2000 connected members as with none")
   func idleCost() throws {
     let server = try RedisServer()

@@ -19,7 +19,9 @@ struct ShardedOutageTests {
     for room in rooms { for user in ["ann", "bob"] { _ = try node.enter(node.member(user), room) } }
     cluster.masters[victim].pause()
     #expect(drive([node]) { node.heard.lost == 1 })
-    for i in 0..<RedisLimits.backlogMax { node.broker.leave(room: bytes(rooms[victim]), node.member("u", i), graceMilliseconds: 0) }
+    for i in 0..<RedisLimits.backlogMax {
+      node.broker.leave(room: bytes(rooms[victim]), node.member("u", i), graceMilliseconds: 0)
+    }
     node.heard.gone = [String(decoding: node.member("ann").name, as: UTF8.self)]
     for room in rooms { node.broker.leave(room: bytes(room), node.member("ann"), graceMilliseconds: 0) }
     // That another master comes back meanwhile must not make it forget that.

@@ -95,7 +95,8 @@ struct TakeoverTests {
     #expect(
       drive(nodes) { (try? nodes[1].members().map(\.user))?.sorted { $0[0] < $1[0] } == [bytes("ann"), bytes("bob")] })
     #expect(nodes[1].heard.notices(.userLeft).isEmpty)
-    #expect(nodes[1].heard.notices(.userJoined) == [#""ann""#, #""bob""#])
+    // Asserting again tells everybody what the new master did not know; who knows it drops it.
+    #expect(Set(nodes[1].heard.notices(.userJoined)) == [#""ann""#, #""bob""#])
   }
 
   @Test(

@@ -47,7 +47,7 @@ if isLost then
     offset = '0'
     redis.call('DEL', KEYS[1], KEYS[2])
   end
-  redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, offset)
+  redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, offset, 'graced', 1)
   if reign then redis.call('HSET', KEYS[1], 'reign', reign) end
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 end

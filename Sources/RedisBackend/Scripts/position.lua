@@ -11,7 +11,7 @@ if not offset then
   epoch, offset = string.format('%x', t[1] * 1000000 + t[2]), '0'
   if ARGV[1] ~= '0' then
     redis.call('DEL', KEYS[1], KEYS[2])
-    redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, 0)
+    redis.call('HSET', KEYS[1], 'epoch', epoch, epoch, 0, 'graced', 1)
     local reign = ARGV[3] ~= '' and redis.call('GET', ARGV[3])
     if reign then redis.call('HSET', KEYS[1], 'reign', reign) end
     redis.call('PEXPIRE', KEYS[1], ARGV[1])

@@ -10,8 +10,8 @@
 --         l connection user GRACE        leaves; user is empty when it is not known; GRACE in ms
 --         s connection user STATE        says something: JSON, or empty to take it back
 --         a connection user STATE        says again what may have been forgotten
--- Reply for each room an array: EPOCH:OFFSET when somebody entered, else empty, then the number of users after each enter; or an error
---       when a key of the room has another type: nothing of the room was changed then
+-- Reply for each room an array: EPOCH:OFFSET when somebody entered, else empty, then the number of users after each enter; or
+--       an error when a key of the room has another type: nothing of the room was changed then
 local keys, args, call, try = KEYS, ARGV, redis.call, redis.pcall
 local byte, find, format, sub = string.byte, string.find, string.format, string.sub
 local time = call('TIME')
@@ -215,41 +215,47 @@ local function update(k, a, last)
   end
   if #counts > 0 then call('HSET', users, unpack(counts)) end
   if #left > 0 then call('HDEL', users, unpack(left)) end
-  if graced then
-    for user, grace in pairs(graced) do
-      if grace then
-        leaving = leaving + 1
-        call('HSET', extras, 'g' .. user, grace[1])
-        call('ZADD', graces, format('%.0f', now + grace[2]), user)
-        call('HSET', keys[k], 'graced', '1')
-      else
-        call('HDEL', extras, 'g' .. user)
-        call('ZREM', graces, user)
-      end
+  local kept, dropped, deadlines, returned = {}, {}, {}, {}
+  for user, grace in pairs(graced or {}) do
+    if grace then
+      kept[#kept + 1], kept[#kept + 2] = 'g' .. user, grace[1]
+      deadlines[#deadlines + 1], deadlines[#deadlines + 2] = format('%.0f', now + grace[2]), user
+    else
+      dropped[#dropped + 1], returned[#returned + 1] = 'g' .. user, user
     end
   end
-  if states then
-    for user, state in pairs(states) do
-      if state then call('HSET', extras, 's' .. user, state) else call('HDEL', extras, 's' .. user) end
-    end
+  for user, state in pairs(states or {}) do
+    if state then kept[#kept + 1], kept[#kept + 2] = 's' .. user, state else dropped[#dropped + 1] = 's' .. user end
   end
+  if #kept > 0 then call('HSET', extras, unpack(kept)) end
+  if #dropped > 0 then call('HDEL', extras, unpack(dropped)) end
+  if #returned > 0 then call('ZREM', graces, unpack(returned)) end
+  if #deadlines > 0 then
+    call('ZADD', graces, unpack(deadlines))
+  end
+  leaving = leaving - #returned + #deadlines / 2
   if #notices > 0 then call('PUBLISH', args[a], '-' .. args[1] .. ' ' .. table.concat(notices, '\30')) end
 
-  -- The lives of the keys.
+  -- The lives of the keys. The counter bears a mark while users may be in grace, so that most who enter need not look; whoever
+  -- begins a counter does not know, and sets it.
+  local meta = keys[k]
   if hasEntered then keep(k, a, epoch, isNew, isNew or (isEmpty and offset == '0')) end
+  if leaving > 0 then
+    if (isNew or #deadlines > 0) and call('EXISTS', meta) == 1 then call('HSET', meta, 'graced', '1') end
+  elseif isGraced and not isNew then
+    call('HDEL', meta, 'graced')
+  end
   if total <= 0 then
     call('UNLINK', order, extras, graces)
-    epoch = call('HGET', keys[k], 'epoch')
-    if epoch and call('HGET', keys[k], epoch) == '0' then call('PEXPIRE', keys[k], args[3]) end
-  elseif leaving > 0 then
-    if #added == 0 and call('HLEN', members) == 0 then
-      -- Only graces are left: their keys must not stay when no node is there to end them.
-      local longest = call('ZRANGE', graces, -1, -1, 'WITHSCORES')[2] or now
-      local life = format('%.0f', math.max(0, longest - now) + args[5])
-      for i = k + 3, k + 6 do call('PEXPIRE', keys[i], life) end
-    elseif #added > 0 then
-      for i = k + 3, k + 6 do call('PERSIST', keys[i]) end
-    end
+    epoch = call('HGET', meta, 'epoch')
+    if epoch and call('HGET', meta, epoch) == '0' then call('PEXPIRE', meta, args[3]) end
+  elseif #added > 0 then
+    if leaving + #returned > 0 then for i = k + 3, k + 6 do call('PERSIST', keys[i]) end end
+  elseif leaving > 0 and call('HLEN', members) == 0 then
+    -- Only graces are left: their keys must not stay when no node is there to end them.
+    local longest = call('ZRANGE', graces, -1, -1, 'WITHSCORES')[2] or now
+    local life = format('%.0f', math.max(0, longest - now) + args[5])
+    for i = k + 3, k + 6 do call('PEXPIRE', keys[i], life) end
   end
   return reply
 end

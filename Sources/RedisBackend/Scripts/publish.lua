@@ -51,7 +51,7 @@ for a = 1, #args, 4 do
         -- The counter was lost, or never was.
         local t = call('TIME')
         epoch = string.format('%x', t[1] * 1000000 + t[2])
-        call('HSET', meta, 'epoch', epoch, epoch, '1')
+        call('HSET', meta, 'epoch', epoch, epoch, '1', 'graced', '1')
         if reign then call('HSET', meta, 'reign', reign) end
         call('DEL', log)
         -- A day, until the next refresh says better: no key may stay for ever.
