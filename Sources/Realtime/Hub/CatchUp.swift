@@ -39,18 +39,29 @@ final class CatchUp {
 /// The members of a room that are catching up.
 struct CatchUps {
   private(set) var all: [CatchUp] = []
+  /// The same by their sessions' places.
+  private var bySession: [UInt32: CatchUp] = [:]
+
+  /// The one of a session, or nil.
+  subscript(session session: SlabID) -> CatchUp? {
+    guard let member = bySession[session.index], member.session == session else { return nil }
+    return member
+  }
 
   var isEmpty: Bool { all.isEmpty }
 
   mutating func add(_ member: CatchUp) {
     member.place = all.count
     all.append(member)
+    bySession[member.session.index] = member
   }
 
   /// Fills the hole with the last one: constant time however many there are.
   mutating func remove(_ member: CatchUp) {
     guard member.place < all.count, all[member.place] === member else { return }
     let last = all.removeLast()
+    // A room in which nobody catches up keeps no table.
+    if all.isEmpty { bySession = [:] } else { bySession[member.session.index] = nil }
     guard last !== member else { return }
     all[member.place] = last
     last.place = member.place

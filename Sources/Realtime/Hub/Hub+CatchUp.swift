@@ -29,21 +29,27 @@ extension Hub {
     let member = CatchUp(session: sessions.id(at: session), room: room, offset: offset)
     sessions[session].subscriptions[index].place = nil
     sessions[session].subscriptions[index].isBehind = false
-    sessions[session].subscriptions[index].catchUp = member
+    sessions[session].subscriptions[index].isCatchingUp = true
     room.catchUps.add(member)
     keepRecall(of: room)
     return member
   }
 
+  /// What a session still has to get in one of its rooms, or nil.
+  func catchUp(_ session: UInt32, _ index: Int) -> CatchUp? {
+    guard sessions[session].subscriptions[index].isCatchingUp else { return nil }
+    return sessions[session].subscriptions[index].room.catchUps[session: sessions.id(at: session)]
+  }
+
   func endCatchUp(_ session: UInt32, _ index: Int) {
-    guard let member = sessions[session].subscriptions[index].catchUp else { return }
+    guard let member = catchUp(session, index) else { return }
     member.room.catchUps.remove(member)
-    sessions[session].subscriptions[index].catchUp = nil
+    sessions[session].subscriptions[index].isCatchingUp = false
   }
 
   /// Lets a member that joins anew, without asking for what it misses, begin where the room is: it is told what it does not get.
   func skipCatchUp(_ session: UInt32, _ index: Int) {
-    guard let member = sessions[session].subscriptions[index].catchUp, let stream = member.room.stream else { return }
+    guard let member = catchUp(session, index), let stream = member.room.stream else { return }
     if stream.position.offset > member.offset, member.transition == nil {
       tellGap((member.offset + 1)...stream.position.offset, member)
     }
@@ -54,7 +60,7 @@ extension Hub {
   private func index(of member: CatchUp) -> Int? {
     guard sessions.contains(member.session),
       let index = sessions[member.session.index].subscriptionIndex(member.room),
-      sessions[member.session.index].subscriptions[index].catchUp === member
+      catchUp(member.session.index, index) === member
     else { return nil }
     return index
   }

@@ -45,7 +45,9 @@ extension Hub {
   /// - Parameter staysPresent: whether presence keeps it: the broker will hand it over.
   func depart(_ session: UInt32, from subscription: Session.Subscription, staysPresent: Bool = false) {
     let room = subscription.room
-    if let member = subscription.catchUp { room.catchUps.remove(member) }
+    if subscription.isCatchingUp, let member = room.catchUps[session: sessions.id(at: session)] {
+      room.catchUps.remove(member)
+    }
     if let place = subscription.place {
       if subscription.isBehind {
         removeFromLag(room, place: place)

@@ -19,7 +19,7 @@ extension Hub {
     guard sessions.contains(id), sessions[id.index].isBlocked else { return }
     sessions[id.index].isBlocked = false
     for index in sessions[id.index].subscriptions.indices where !sessions[id.index].isBlocked {
-      catchUp(id.index, index)
+      deliverLag(id.index, index)
     }
   }
 
@@ -97,7 +97,7 @@ extension Hub {
 
   // MARK: Catching up
 
-  private func catchUp(_ session: UInt32, _ index: Int) {
+  private func deliverLag(_ session: UInt32, _ index: Int) {
     let subscription = sessions[session].subscriptions[index]
     let room = subscription.room
     guard subscription.isBehind, let place = subscription.place, let lag = room.lag else { return }

@@ -108,7 +108,8 @@ extension Hub {
       catchUpRound &+= 1
       let first = subscriptions.isEmpty ? 0 : catchUpRound % subscriptions.count
       for index in subscriptions.indices {
-        if let member = subscriptions[(first + index) % subscriptions.count].catchUp { advance(member) }
+        let subscription = subscriptions[(first + index) % subscriptions.count]
+        if subscription.isCatchingUp, let member = subscription.room.catchUps[session: id] { advance(member) }
       }
       reads.unpark(.session(id))
     }

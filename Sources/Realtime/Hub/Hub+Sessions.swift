@@ -40,7 +40,7 @@ extension Hub {
     let now = clock()
     let session = Session(
       target: arriving.target, form: arriving.form, transport: arriving.transport, address: arriving.address,
-      since: now, user: nil, identity: nil, isLocal: arriving.isLocal)
+      since: now, isLocal: arriving.isLocal)
     let id = sessions.insert(session)
     let name = connectionName(id)
     trace?(.connected(connection: name, transport: arriving.transport, address: arriving.address))
@@ -131,7 +131,11 @@ extension Hub {
   // MARK: Connection names: the node's id, a dash, the session's number
 
   func connectionName(_ id: SlabID) -> [UInt8] {
-    var name = configuration.nodeID
+    let node = configuration.nodeID
+    // Of exactly that size: the broker keeps one for each connection.
+    var name: [UInt8] = []
+    name.reserveCapacity(node.count + 1 + SessionNumber.digits(of: id.word))
+    name.append(contentsOf: node)
     name.append(UInt8(ascii: "-"))
     SessionNumber.append(id.word, to: &name)
     return name

@@ -13,21 +13,19 @@ struct Session: ~Copyable {
     var isBehind = false
     /// Whether its token lets it publish here. Decided when it joins, so that a message costs no comparison of names.
     var mayPublish: Bool
-    /// What the session still has to get before it takes a place, or nil.
-    var catchUp: CatchUp?
+    /// Whether the session is among the room's `catchUps`: it still has to get messages before it takes a place. The object
+    /// stands there only, because every idle member would pay for a word here.
+    var isCatchingUp = false
 
     /// Whether its join was answered.
-    var isJoined: Bool { place != nil || catchUp != nil }
+    var isJoined: Bool { place != nil || isCatchingUp }
   }
 
   /// The connection, in the numbering of `Delivery`.
   let target: UInt32
   var form: DeliveryForm
   let transport: Transport
-  /// Whether its connection's socket takes no more for now. Known only where a room rule asks for it.
-  var isBlocked = false
-  /// Whether it was told that its token is about to expire.
-  var isExpiryTold = false
+  private var flags: Flags
   let address: [UInt8]
   /// Milliseconds since 1970 at which it connected.
   let since: UInt64
@@ -41,8 +39,38 @@ struct Session: ~Copyable {
   var inFlight = InFlight()
   /// What it may still send; nil until its first operation, and without limits.
   var allowance: SendAllowance?
+
+  /// What is true or not of a session, in one byte: every idle session owns this record.
+  private struct Flags: OptionSet {
+    let rawValue: UInt8
+    static let blocked = Flags(rawValue: 1)
+    static let expiryTold = Flags(rawValue: 2)
+    static let local = Flags(rawValue: 4)
+  }
+
+  init(target: UInt32, form: DeliveryForm, transport: Transport, address: [UInt8], since: UInt64, isLocal: Bool) {
+    self.target = target
+    self.form = form
+    self.transport = transport
+    self.address = address
+    self.since = since
+    flags = isLocal ? .local : []
+  }
+
+  /// Whether its connection's socket takes no more for now. Known only where a room rule asks for it.
+  var isBlocked: Bool {
+    get { flags.contains(.blocked) }
+    set { if newValue { flags.insert(.blocked) } else { flags.remove(.blocked) } }
+  }
+
+  /// Whether it was told that its token is about to expire.
+  var isExpiryTold: Bool {
+    get { flags.contains(.expiryTold) }
+    set { if newValue { flags.insert(.expiryTold) } else { flags.remove(.expiryTold) } }
+  }
+
   /// Whether the client's address is one that nobody on the internet has.
-  let isLocal: Bool
+  var isLocal: Bool { flags.contains(.local) }
 
   func subscriptionIndex(_ room: Room) -> Int? { subscriptions.firstIndex { $0.room === room } }
 }

@@ -4,10 +4,12 @@ enum SessionNumber {
   /// Digits of the largest number.
   static let digitsMax = 13
 
+  /// Counts the digits of a number without leading zeros.
+  static func digits(of number: UInt64) -> Int { max(1, (68 - number.leadingZeroBitCount) / 5) }
+
   /// Appends a number without leading zeros.
   static func append(_ number: UInt64, to output: inout [UInt8]) {
-    var shift = 60
-    while shift > 0, number >> UInt64(shift) == 0 { shift -= 5 }
+    var shift = (digits(of: number) - 1) * 5
     while shift >= 0 {
       let digit = UInt8(truncatingIfNeeded: number >> UInt64(shift)) & 31
       output.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)

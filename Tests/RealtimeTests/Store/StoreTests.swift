@@ -144,12 +144,19 @@ struct StoreTests {
     #expect(table.find(empty.span) == nil)
   }
 
+  @Test("takes at most 72 bytes for a session, and 24 for each of its rooms")
+  func sessionSize() {
+    #expect(MemoryLayout<Session>.stride <= 72)
+    #expect(MemoryLayout<Session.Subscription>.stride <= 24)
+  }
+
   @Test("gives every session's number one text, and reads no other")
   func sessionNumbers() {
     for number in [0, 1, 31, 32, 1 << 32, 1 << 59, 1 << 60, UInt64.max - 1, .max] as [UInt64] {
       var text: [UInt8] = []
       SessionNumber.append(number, to: &text)
       #expect(text.count <= SessionNumber.digitsMax)
+      #expect(text.count == SessionNumber.digits(of: number))
       #expect(SessionNumber.parse(text.span) == number, "\(String(decoding: text, as: UTF8.self))")
     }
     for wrong in ["", "01", "w", "A", "-1", "g000000000000", "00000000000000", "fvvvvvvvvvvvvv", " 1"] {
