@@ -30,9 +30,10 @@ struct Connection: ~Copyable {
     case lingering
   }
 
-  let socket: Int32
+  // The fields stand in an order that leaves no gaps: every idle connection owns this record.
   /// The peer's numeric address; of a WebSocket behind a trusted proxy its client's.
   var address: [UInt8]
+  let socket: Int32
   /// Which door it came through, and so what it may ask for.
   var entrance: Entrance
   var stage: Stage
@@ -50,37 +51,34 @@ struct Connection: ~Copyable {
   var awaitsRoom = false
   /// Rosters of rooms that it stands in.
   var rosterCount: Int32 = 0
+  var outbox = Outbox()
   /// The wheel's tick at which its socket has last taken anything of a queue that it could not take whole.
   var takenAt: UInt32 = 0
-  var outbox = Outbox()
   var reader = MessageReader(role: .server, messageBytesMax: 0, deflate: false)
   /// The request at hand; nil once it is a WebSocket.
   var exchange: Exchange?
   /// The TLS layer, or nil for a plain connection.
   var tls: TLSSession?
-  /// Whether the first byte was looked at: it tells TLS from plain HTTP.
-  var isSniffed = false
-  /// The window to compress with, 9 to 15 bits; 0: permessage-deflate was not agreed on.
-  var deflateBits: UInt8 = 0
-  /// The session's number in the hub, once there is one.
-  var session: SlabID?
+  private var storedSession = SlabID(index: .max, generation: 0)
   /// The wheel's tick at which the peer was last heard.
   var lastHeard: UInt32
   /// The tick at which the stage began, for its deadline.
   var stageSince: UInt32
   /// The tick of the visit that counts; visits at other ticks are stale.
   var due: UInt32 = 0
-  /// The tick of the ping that waits for an answer.
-  var pingedAt: UInt32?
+  /// What its peer's kernel had acknowledged when that was last asked for, in bytes; the low half of it.
+  var acknowledged: UInt32 = 0
+  private var storedPingedAt: UInt32 = 0
+  private var storedUnfinishedSince: UInt32 = 0
+  /// Whether the first byte was looked at: it tells TLS from plain HTTP.
+  var isSniffed = false
+  /// The window to compress with, 9 to 15 bits; 0: permessage-deflate was not agreed on.
+  var deflateBits: UInt8 = 0
   /// Whether the peer said goodbye first: it sends nothing more, so nothing needs to be awaited after our answer.
   var isPeerDone = false
   /// Whether a message that nobody asked for was refused because too much waits, and the hub was not told that there is space.
   var hasRefusedOffers = false
   var isWebSocket = false
-  /// What its peer's kernel had acknowledged when that was last asked for, in bytes; the low half of it.
-  var acknowledged: UInt32 = 0
-  /// The tick at which the message, or the control frame, that is not complete was first seen; nil: there is none.
-  var unfinishedSince: UInt32?
   /// Whether it stands in the tally of its address.
   var isCounted = false
   /// Whether it has a place among the connections that may be idle for long.
@@ -96,6 +94,32 @@ struct Connection: ~Copyable {
     stageSince = tick
     exchange = Exchange()
   }
+
+  /// Whether a frame or a message has begun that is not complete. Asked through the connection, which is borrowed: asked of
+  /// a reader in the table's slab, it would copy that.
+  var isMidMessage: Bool { reader.isMidMessage }
+
+  /// The session's number in the hub, once there is one.
+  var session: SlabID? {
+    get { storedSession.index == .max ? nil : storedSession }
+    set { storedSession = newValue ?? SlabID(index: .max, generation: 0) }
+  }
+
+  /// The tick of the ping that waits for an answer.
+  var pingedAt: UInt32? {
+    get { Connection.tick(storedPingedAt) }
+    set { storedPingedAt = Connection.stored(newValue) }
+  }
+
+  /// The tick at which the message, or the control frame, that is not complete was first seen; nil: there is none.
+  var unfinishedSince: UInt32? {
+    get { Connection.tick(storedUnfinishedSince) }
+    set { storedUnfinishedSince = Connection.stored(newValue) }
+  }
+
+  // A tick that may be missing is kept as its successor, and none as zero: in four bytes instead of eight.
+  private static func tick(_ stored: UInt32) -> UInt32? { stored == 0 ? nil : stored &- 1 }
+  private static func stored(_ tick: UInt32?) -> UInt32 { tick.map { $0 &+ 1 } ?? 0 }
 }
 
 /// Why a connection is not read.

@@ -11,8 +11,13 @@ struct Outbox: ~Copyable {
   // Four bytes each: every idle connection owns this record, and no queue comes near 4 GiB.
   private var headOffset32: UInt32 = 0
   private var solicitedBytes32: UInt32 = 0
+  private var byteCount32: UInt32 = 0
+
   /// Bytes waiting.
-  private(set) var byteCount = 0
+  private(set) var byteCount: Int {
+    get { Int(byteCount32) }
+    set { byteCount32 = UInt32(newValue) }
+  }
 
   /// Bytes of `first` that are sent already.
   private var headOffset: Int {
