@@ -10,7 +10,7 @@ public enum BodyFraming: Equatable, Sendable {
   /// Reads a request's framing; nothing that two readers could understand differently is let through.
   init(request headers: HeaderFields, versionMinor: Int) throws(Fault) {
     let length = try Self.contentLength(headers)
-    guard let coding = headers.combined("Transfer-Encoding") else {
+    guard let coding = headers.combined(.transferEncoding) else {
       self = length.map(BodyFraming.length) ?? .none
       return
     }
@@ -29,7 +29,7 @@ public enum BodyFraming: Equatable, Sendable {
     let length = try Self.contentLength(headers)
     if answersHead || status < 200 || status == 204 || status == 304 {
       self = .none
-    } else if let coding = headers.combined("Transfer-Encoding") {
+    } else if let coding = headers.combined(.transferEncoding) {
       guard coding.span.matches("chunked"), length == nil else {
         throw .bad("body framing not understood (RFC 9112 section 6.3)")
       }
@@ -41,7 +41,7 @@ public enum BodyFraming: Equatable, Sendable {
 
   /// Reads Content-Length; the same value repeated counts as one (RFC 9112 section 6.3).
   private static func contentLength(_ headers: HeaderFields) throws(Fault) -> Int? {
-    guard let value = headers.combined("Content-Length") else { return nil }
+    guard let value = headers.combined(.contentLength) else { return nil }
     let text = value.span
     var length: Int?
     var start = 0

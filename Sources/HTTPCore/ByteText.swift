@@ -27,8 +27,12 @@ extension Span<UInt8> {
 
   /// Finds a byte; nil when it is not in the range.
   func firstIndex(of byte: UInt8, in range: Range<Int>) -> Int? {
-    for index in range where self[index] == byte { return index }
-    return nil
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "a range beyond the bytes")
+    // Safe because the range was checked, once and not for every byte.
+    return withUnsafeBufferPointer { bytes in
+      for index in range where bytes[index] == byte { return index }
+      return nil
+    }
   }
 
   /// Copies the bytes of a range.

@@ -27,6 +27,11 @@ struct HeadScanner {
     let end = start + min(bytes.count - start, bytesMax - count)
     for index in start..<end {
       let byte = bytes[index]
+      // Nearly all bytes: no CR, no LF, no control character.
+      if byte >= ASCII.space, byte != 0x7F, !afterCR {
+        lineBytes += 1
+        continue
+      }
       if byte == ASCII.lf {
         guard afterCR else { return .failed(.bad("line feed without carriage return (RFC 9112 section 2.2)")) }
         afterCR = false

@@ -56,7 +56,7 @@ public struct RequestHead: Sendable {
   public var authority: Span<UInt8>? {
     @_lifetime(borrow self) get {
       if let authorityRange { return headers.bytes.span.extracting(authorityRange) }
-      return headers.first(SingleHeader.host.name)
+      return headers.first(.host)
     }
   }
 
@@ -102,7 +102,10 @@ public struct RequestHead: Sendable {
     guard PercentCoding.isWellFormed(text.extracting(line.path)) else {
       throw .bad("invalid escape in the path (RFC 3986 section 2.1)")
     }
-    try Self.checkSingle(headers)
+    // A header that holds one value stands once (RFC 9110 section 5.3).
+    if headers.repeatsSingle {
+      throw .bad("a header that may stand once is repeated: Host, Origin, Authorization … (RFC 9110 section 5.3)")
+    }
     try Self.checkHost(headers, line.versionMinor)
     method = Method(text.extracting(line.method))
     versionMinor = line.versionMinor
@@ -111,26 +114,19 @@ public struct RequestHead: Sendable {
     framing = try BodyFraming(request: headers, versionMinor: line.versionMinor)
     // RFC 9112 section 9.3.
     keepAlive =
-      !headers.contains("Connection", token: "close")
-      && (line.versionMinor > 0 || headers.contains("Connection", token: "keep-alive"))
+      !headers.contains(.connection, token: "close")
+      && (line.versionMinor > 0 || headers.contains(.connection, token: "keep-alive"))
     // RFC 9110 section 10.1.1: ignored from HTTP/1.0.
-    expectsContinue = line.versionMinor > 0 && headers.contains("Expect", token: "100-continue")
+    expectsContinue = line.versionMinor > 0 && headers.contains(.expect, token: "100-continue")
     self.headers = headers
     methodRange = line.method
     authorityRange = line.authority
     queryRange = line.query
   }
 
-  /// A header that holds one value stands once (RFC 9110 section 5.3).
-  private static func checkSingle(_ headers: HeaderFields) throws(Fault) {
-    for header in SingleHeader.all where headers.count(of: header.name) > 1 {
-      throw .bad("a header that may stand once is repeated: Host, Origin, Authorization … (RFC 9110 section 5.3)")
-    }
-  }
-
   /// RFC 9112 section 3.2: a Host in HTTP/1.1, and nothing in it that is no host and port.
   private static func checkHost(_ headers: HeaderFields, _ versionMinor: Int) throws(Fault) {
-    guard let host = headers.first(SingleHeader.host.name) else {
+    guard let host = headers.first(.host) else {
       if versionMinor > 0 { throw .bad("Host is missing (RFC 9112 section 3.2)") }
       return
     }

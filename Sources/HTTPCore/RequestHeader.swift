@@ -4,62 +4,58 @@
 /// Names a request header that holds one value (RFC 9110 section 5.3). A request that repeats one is refused with 400, for
 /// two readers could take different lines.
 public struct SingleHeader: Sendable {
-  let name: StaticString
+  let known: KnownHeader
 
   /// RFC 9110 section 7.2.
-  public static let host = SingleHeader(name: "Host")
+  public static let host = SingleHeader(known: .host)
   /// RFC 9110 section 11.6.2.
-  public static let authorization = SingleHeader(name: "Authorization")
+  public static let authorization = SingleHeader(known: .authorization)
   /// RFC 6454 section 7.3: never more than one.
-  public static let origin = SingleHeader(name: "Origin")
+  public static let origin = SingleHeader(known: .origin)
   /// RFC 6455 section 11.3.1: never more than one in a request.
-  public static let webSocketKey = SingleHeader(name: "Sec-WebSocket-Key")
+  public static let webSocketKey = SingleHeader(known: .webSocketKey)
   /// RFC 6455 section 11.3.5: never more than one in a request.
-  public static let webSocketVersion = SingleHeader(name: "Sec-WebSocket-Version")
+  public static let webSocketVersion = SingleHeader(known: .webSocketVersion)
   /// draft-ietf-httpapi-idempotency-key-header: one item.
-  public static let idempotencyKey = SingleHeader(name: "Idempotency-Key")
+  public static let idempotencyKey = SingleHeader(known: .idempotencyKey)
   /// WHATWG HTML section 9.2.4.
-  public static let lastEventID = SingleHeader(name: "Last-Event-ID")
+  public static let lastEventID = SingleHeader(known: .lastEventID)
   /// RFC 9110 section 8.3.
-  public static let contentType = SingleHeader(name: "Content-Type")
-
-  static let all = [
-    host, authorization, origin, webSocketKey, webSocketVersion, idempotencyKey, lastEventID, contentType,
-  ]
+  public static let contentType = SingleHeader(known: .contentType)
 }
 
 /// Names a request header that holds a list: its lines count as one, joined by commas (RFC 9110 section 5.3).
 public struct ListHeader: Sendable {
-  let name: StaticString
+  let known: KnownHeader
 
   /// RFC 9110 section 7.6.1.
-  public static let connection = ListHeader(name: "Connection")
+  public static let connection = ListHeader(known: .connection)
   /// RFC 9110 section 7.8.
-  public static let upgrade = ListHeader(name: "Upgrade")
+  public static let upgrade = ListHeader(known: .upgrade)
   /// RFC 6455 section 11.3.2.
-  public static let webSocketExtensions = ListHeader(name: "Sec-WebSocket-Extensions")
+  public static let webSocketExtensions = ListHeader(known: .webSocketExtensions)
   /// RFC 6455 section 11.3.4.
-  public static let webSocketProtocol = ListHeader(name: "Sec-WebSocket-Protocol")
+  public static let webSocketProtocol = ListHeader(known: .webSocketProtocol)
   /// RFC 9112 section 6.1.
-  public static let transferEncoding = ListHeader(name: "Transfer-Encoding")
+  public static let transferEncoding = ListHeader(known: .transferEncoding)
   /// RFC 9110 section 8.6; the same length repeated is one (RFC 9112 section 6.3).
-  public static let contentLength = ListHeader(name: "Content-Length")
+  public static let contentLength = ListHeader(known: .contentLength)
   /// Of proxies; each adds an element.
-  public static let forwardedFor = ListHeader(name: "X-Forwarded-For")
+  public static let forwardedFor = ListHeader(known: .forwardedFor)
   /// Of proxies; the first element is the scheme that the client used.
-  public static let forwardedProtocol = ListHeader(name: "X-Forwarded-Proto")
+  public static let forwardedProtocol = ListHeader(known: .forwardedProtocol)
   /// RFC 9110 section 13.1.2.
-  public static let ifNoneMatch = ListHeader(name: "If-None-Match")
+  public static let ifNoneMatch = ListHeader(known: .ifNoneMatch)
   /// RFC 9110 section 12.5.3.
-  public static let acceptEncoding = ListHeader(name: "Accept-Encoding")
+  public static let acceptEncoding = ListHeader(known: .acceptEncoding)
   /// RFC 9110 section 10.1.1.
-  public static let expect = ListHeader(name: "Expect")
+  public static let expect = ListHeader(known: .expect)
 }
 
 extension RequestHead {
   /// Gives the value of a header that stands once; nil when it is absent.
   @_lifetime(borrow self)
-  public func value(_ header: SingleHeader) -> Span<UInt8>? { headers.first(header.name) }
+  public func value(_ header: SingleHeader) -> Span<UInt8>? { headers.first(header.known) }
 
   /// Copies the value of a header that stands once; nil when it is absent.
   public func copy(_ header: SingleHeader) -> [UInt8]? {
@@ -68,7 +64,7 @@ extension RequestHead {
   }
 
   /// Gives the lines of a list as one, joined with `, `; nil when there is none.
-  public func list(_ header: ListHeader) -> [UInt8]? { headers.combined(header.name) }
+  public func list(_ header: ListHeader) -> [UInt8]? { headers.combined(header.known) }
 
   /// Gives the value of a cookie, without the quotes it may stand in; nil when there is none of that name.
   ///
@@ -76,7 +72,7 @@ extension RequestHead {
   /// 8.2.3). Of several with the same name the first counts, which browsers make the most specific one.
   public func cookie(_ name: StaticString) -> [UInt8]? {
     var found: [UInt8]?
-    headers.forEach("Cookie") { line in
+    headers.forEach(.cookie) { line in
       var start = 0
       while found == nil, start <= line.count {
         let end = line.firstIndex(of: UInt8(ascii: ";"), in: start..<line.count) ?? line.count

@@ -92,7 +92,7 @@ public enum Handshake {
 
   private static func faultOfRequest(_ request: Request) -> Rejection? {
     // RFC 6455 section 4.2.1, 1: a GET of HTTP/1.1 or higher; methods are case-sensitive (RFC 9110 section 9.1).
-    guard request.method == [0x47, 0x45, 0x54] else {
+    guard request.method.elementsEqual("GET".utf8) else {
       return Rejection(status: 405, reason: "a WebSocket opens with GET", headers: [("Allow", "GET")])
     }
     guard request.versionMajor == 1, request.versionMinor >= 1 else { return bad("a WebSocket opens over HTTP/1.1") }
@@ -105,9 +105,9 @@ public enum Handshake {
     // RFC 6455 section 4.2.1, 3 and 4. A request that asks for no upgrade is told of it (RFC 9110 section 15.5.22).
     guard let upgrade = request.upgrade else { return upgradeRequired("this path speaks WebSocket only") }
     guard offersWebSocket(upgrade) else { return upgradeRequired("Upgrade does not name websocket") }
-    guard let connection = request.connection, let options = TokenText.list(connection.span),
-      options.contains(where: { $0.matches("upgrade") })
-    else { return bad("Connection does not name Upgrade") }
+    guard let connection = request.connection, namesUpgrade(connection) else {
+      return bad("Connection does not name Upgrade")
+    }
     // RFC 6455 section 4.2.1, 6 and section 4.4: a version not spoken is answered with the one that is.
     guard let version = request.version else { return bad("Sec-WebSocket-Version is missing") }
     guard version.matches("13") else { return upgradeRequired("Sec-WebSocket-Version is not 13") }
@@ -125,6 +125,12 @@ public enum Handshake {
       text.skipSpace()
       return text.isAtEnd && name?.matches("websocket") == true
     }
+  }
+
+  private static func namesUpgrade(_ connection: [UInt8]) -> Bool {
+    // What most clients send.
+    if connection.matches("upgrade") { return true }
+    return TokenText.list(connection.span)?.contains { $0.matches("upgrade") } == true
   }
 
   private static func bad(_ reason: StaticString) -> Rejection { Rejection(status: 400, reason: reason, headers: []) }

@@ -101,6 +101,32 @@ struct RequestParserTests {
     }
   }
 
+  @Test("finds every header that the server reads, letters in either case, and no other under its name")
+  func knownHeaders() throws {
+    let singles: [(SingleHeader, String)] = [
+      (.host, "Host"), (.authorization, "Authorization"), (.origin, "Origin"), (.webSocketKey, "Sec-WebSocket-Key"),
+      (.webSocketVersion, "Sec-WebSocket-Version"), (.idempotencyKey, "Idempotency-Key"),
+      (.lastEventID, "Last-Event-ID"), (.contentType, "Content-Type"),
+    ]
+    let lists: [(ListHeader, String)] = [
+      (.connection, "Connection"), (.upgrade, "Upgrade"), (.webSocketExtensions, "Sec-WebSocket-Extensions"),
+      (.webSocketProtocol, "Sec-WebSocket-Protocol"), (.forwardedFor, "X-Forwarded-For"),
+      (.forwardedProtocol, "X-Forwarded-Proto"), (.ifNoneMatch, "If-None-Match"),
+      (.acceptEncoding, "Accept-Encoding"), (.expect, "Expect"), (.contentLength, "Content-Length"),
+    ]
+    let names = singles.map(\.1) + lists.map(\.1)
+    let lines = names.map { "\($0.uppercased()): \($0 == "Content-Length" ? "7" : $0)\r\n" }
+    let head = try #require(parsedHead("GET / HTTP/1.1\r\n\(lines.joined())\r\n"))
+    for (header, name) in singles { #expect(head.copy(header).map { text($0) } == name, "\(name)") }
+    for (header, name) in lists.dropLast() { #expect(head.list(header).map { text($0) } == name, "\(name)") }
+    #expect(head.contentLength == 7)
+    // Of the same length, and one letter off.
+    let others = names.map { "x\($0.dropFirst()): a\r\n" }
+    let other = try #require(parsedHead("GET / HTTP/1.0\r\n\(others.joined())\r\n"))
+    for (header, name) in singles { #expect(other.copy(header) == nil, "\(name)") }
+    for (header, name) in lists where name.first != "X" { #expect(other.list(header) == nil, "\(name)") }
+  }
+
   @Test("joins the lines of a list, and reads cookies from all lines (RFC 9110 section 5.3, RFC 6265 section 5.4)")
   func lists() throws {
     let lines = [

@@ -20,7 +20,7 @@ extension ConnectionTable {
       Arriving(
         target: id.index, form: sharesCompression ? .deflated : .plain, transport: .websocket,
         address: connections[id.index].address, user: user, token: token,
-        isLocal: Peer(text: connections[id.index].address).address.isLocal))
+        isLocal: number(of: connections[id.index].address).isLocal))
     // The hub may have found the connection's queue full with its greeting: then it is closing already.
     if connections[id.index].stage == .websocket {
       connections[id.index].session = session

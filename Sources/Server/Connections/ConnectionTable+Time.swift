@@ -140,7 +140,9 @@ extension ConnectionTable {
       connections[index].isKeptLong = keepAlive.take()
       schedule(index, inMilliseconds: KeepAlive.shortMilliseconds)
     case .closing: schedule(index, inMilliseconds: Deadlines.closeMilliseconds)
-    case .finishing, .answering: schedule(index, inMilliseconds: Deadlines.finishMilliseconds)
+    case .finishing: schedule(index, inMilliseconds: Deadlines.finishMilliseconds)
+    // It has no deadline, and the visit that its request has scheduled looks again.
+    case .answering: break
     case .lingering: schedule(index, inMilliseconds: Deadlines.lingerMilliseconds)
     case .websocket, .echo: schedule(index, inMilliseconds: limits.pingIntervalMilliseconds)
     }

@@ -79,6 +79,8 @@ final class ConnectionTable: EventHandler, TickParticipant {
   var isWheelTurning = false
   /// Peers that were accepted lately, each at a place that its address chooses.
   private var recentPeers = [Peer?](repeating: nil, count: 256)
+  /// The peer whose number was asked for last.
+  var lastPeer = Peer(text: [])
   var tally: AddressTally
   var gate: HandshakeGate
   let addressRefusal: [UInt8]
@@ -141,7 +143,9 @@ final class ConnectionTable: EventHandler, TickParticipant {
   /// The peer's numeric address. Peers that come from one address, behind a proxy all of them, share one text.
   private func peer(_ address: Address) -> Peer {
     let number = address.withHostBytes { IPAddress(networkOrder: $0) } ?? IPAddress(high: 0, low: 0)
-    let place = number.hashValue & (recentPeers.count - 1)
+    // Whoever chooses addresses that meet at one place gains nothing: each then has a text of its own.
+    let mixed = (number.high ^ number.low) &* 0x9E37_79B9_7F4A_7C15
+    let place = Int(mixed >> 32) & (recentPeers.count - 1)
     if let recent = recentPeers[place], recent.address == number { return recent }
     let peer = Peer(number)
     recentPeers[place] = peer

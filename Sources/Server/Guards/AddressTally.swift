@@ -13,15 +13,19 @@ struct AddressTally {
   /// Counts one more, or returns false when its subscriber has as many as it may. What it admits must be released.
   mutating func admit(_ address: IPAddress) -> Bool {
     let limit = max.value(isLocal: address.isLocal)
-    let held = counts[address.subscriber, default: 0]
+    // No entry is made for one that is refused: it has some already.
+    return AddressTally.add(to: &counts[address.subscriber, default: 0], limit)
+  }
+
+  private static func add(to held: inout UInt32, _ limit: UInt32) -> Bool {
     guard limit == 0 || held < limit else { return false }
-    counts[address.subscriber] = held + 1
+    held += 1
     return true
   }
 
   mutating func release(_ address: IPAddress) {
-    guard let held = counts[address.subscriber] else { return }
-    counts[address.subscriber] = held > 1 ? held - 1 : nil
+    guard let entry = counts.index(forKey: address.subscriber) else { return }
+    if counts.values[entry] > 1 { counts.values[entry] -= 1 } else { counts.remove(at: entry) }
   }
 
   /// Subscribers that are connected.

@@ -61,11 +61,18 @@ extension ConnectionTable {
     return response
   }
 
+  /// The number of an address that is kept as text. A handshake asks for its client's several times in a row, so the last
+  /// answer is remembered.
+  func number(of text: [UInt8]) -> IPAddress {
+    if lastPeer.text != text { lastPeer = Peer(text: text) }
+    return lastPeer.address
+  }
+
   /// Gives back what `receive` or `claim` has counted.
   func release(_ index: UInt32) {
     guard connections[index].isCounted else { return }
     connections[index].isCounted = false
-    tally.release(Peer(text: connections[index].address).address)
+    tally.release(number(of: connections[index].address))
   }
 
   // MARK: PROXY protocol
@@ -148,14 +155,14 @@ extension ConnectionTable {
     let index = request.connection.index
     guard connections.contains(request.connection) else { return false }
     if !connections[index].isCounted {
-      guard tally.admit(Peer(text: request.address).address) else {
+      guard tally.admit(number(of: request.address)) else {
         metrics.refusals.add(.connectionsPerAddress)
         return false
       }
       connections[index].isCounted = true
     }
     connections[index].address = request.address
-    clientOrigins.note(Peer(text: request.address).address)
+    clientOrigins.note(number(of: request.address))
     return true
   }
 }

@@ -190,7 +190,7 @@ final class Routes: RequestRouter {
   /// Sends a handshake away that comes faster than the node takes them, before it costs anything. Others come at their
   /// own moment: told the same one, they would be back together.
   private func passesGate(_ request: Request) -> Bool {
-    let isLocal = ConnectionTable.Peer(text: request.address).address.isLocal
+    let isLocal = table.number(of: request.address).isLocal
     guard !table.gate.admit(isLocal: isLocal, at: node.loop.now / 1_000_000) else { return true }
     node.metrics.refusals.add(.handshakes)
     var response = ErrorResponse.make(.unavailable, "too many handshakes at once: connect again in a moment")
