@@ -32,7 +32,7 @@ public struct MessageReader: Sendable {
     case failed(CloseCode, StaticString)
   }
 
-  private enum Phase: UInt8 {
+  @usableFromInline enum Phase: UInt8, Sendable {
     case header
     case payload
     case ended
@@ -50,12 +50,12 @@ public struct MessageReader: Sendable {
   private var key = MaskingKey(0)
   /// Beginning of a header that was cut: at most 2 bytes, 8 of extended length and 4 of masking key.
   private var header = InlineArray<14, UInt8>(repeating: 0)
-  private var headerCount: UInt8 = 0
+  @usableFromInline var headerCount: UInt8 = 0
   private var text = UTF8Validator()
-  private var phase = Phase.header
+  @usableFromInline var phase = Phase.header
   private var opcode = Opcode.continuation
   private var fin = false
-  private var kind: MessageKind?
+  @usableFromInline var kind: MessageKind?
   private var compressed = false
   private let role: Role
   private let deflate: Bool
@@ -71,9 +71,13 @@ public struct MessageReader: Sendable {
   }
 
   /// Whether a frame or a message has begun that is not complete.
+  ///
+  /// Inlinable, because otherwise every question from another module copies the reader.
+  @inlinable
   public var isMidMessage: Bool { phase == .payload || headerCount > 0 || kind != nil }
 
   /// Whether a message has begun, its first header at least, that is not complete: what control frames may stand between.
+  @inlinable
   public var holdsMessage: Bool { kind != nil }
 
   /// Reads on from `cursor`, moving it behind what was consumed, up to the next event.

@@ -114,6 +114,7 @@ extension ConnectionTable {
   /// Goes on with the requests that came before the last answer was sent. A connection that still has something to send
   /// parses no further one, so what is queued for it is bounded by one answer, and one tick answers one.
   func continueRequests() {
+    guard !continuing.isEmpty else { return }
     var ids: [SlabID] = []
     swap(&ids, &continuing)
     for id in ids where connections.contains(id) && connections[id.index].stage == .idle {

@@ -159,6 +159,7 @@ extension ConnectionTable {
 
   /// Goes on with those that may be read again: first with what was read before.
   func resumeReaders() {
+    guard !resuming.isEmpty else { return }
     var ids: [SlabID] = []
     swap(&ids, &resuming)
     for id in ids where connections.contains(id) && connections[id.index].isPaused {

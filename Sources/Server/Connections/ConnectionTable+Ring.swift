@@ -103,6 +103,7 @@ extension ConnectionTable {
     submitSends()
     isTickEnding = false
     stuck.removeAll(keepingCapacity: true)
+    guard !unfinished.isEmpty else { return }
     var ids: [SlabID] = []
     swap(&ids, &unfinished)
     for id in ids where connections.contains(id) && connections[id.index].isDirty { flush(id.index) }

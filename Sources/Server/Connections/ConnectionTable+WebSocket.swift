@@ -45,7 +45,7 @@ extension ConnectionTable {
   /// - Parameter isNew: whether no message was open at some moment within these bytes, so that what is open now has only
   ///   begun.
   private func noteProgress(_ index: UInt32, isNew: Bool) {
-    if connections[index].reader.isMidMessage {
+    if connections[index].isMidMessage {
       noteUnfinished(index, isNew: isNew)
     } else {
       connections[index].unfinishedSince = nil
