@@ -175,7 +175,9 @@ def hears_every_room_of_a_wildcard(new):
 
 def leaves_a_draining_node_at_the_moment_it_gave(new):
     node = new().joined()
+    node.run("window.drained = new Promise((resolve) => roost.on('reconnect', resolve)); 0")
     node.push(type="reconnect", after=3_000)
+    node.run("drained")
     node.page.clock.run_for(2_900)
     assert len(node.connections) == 1
     node.page.clock.run_for(200)
@@ -193,7 +195,7 @@ def a_forbidden_room_is_refused_and_an_unavailable_one_tried_again(new):
     node.run("window.entered = roost.join('r'); 0")
     node.eventually(lambda: len(node.frames("join")) == 2)
     node.answer = node.usual
-    node.page.clock.run_for(3_000)
+    node.passing(1_000, lambda: len(node.frames("join")) == 3)
     assert node.run("entered")["offset"] == 5
 
 

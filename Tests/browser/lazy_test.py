@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from runner import run
-from scripted import HOST, PAGES, Node, tests_of
+from scripted import PAGES, tests_of
 
 COUNTING = """
   window.live = { listeners: new Set(), timers: new Set() };
@@ -44,7 +44,7 @@ FIRST_CALLS = {
 
 def empty(node):
     """An empty page with the class, and nothing made of it."""
-    node.page.goto(f"{HOST}/empty.html")
+    node.empty()
     node.run("import('/roost.js').then((m) => { window.Roost = m.Roost; })")
     return node
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Error, sync_playwright
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
-WAIT_MS = 10_000
+WAIT_MS = 20_000
 
 
 def run(tests_in):

@@ -13,6 +13,7 @@ FILES = {"roost.js": "text/javascript", "chat.js": "text/javascript", "chat.css"
          "chat.html": "text/html", "favicon.svg": "image/svg+xml"}
 POLICY = "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; frame-ancestors 'self'"
 HOST = "http://roost.test"
+STANDING_AT_S = 3600  # long after any page has begun: a clock can only be stopped in its future
 
 
 class Node:
@@ -25,13 +26,16 @@ class Node:
         self.answer = self.usual
         self.page = browser.new_page()
         self.page.set_default_timeout(WAIT_MS)
-        self.page.clock.install()
+        self.page.clock.install(time=0)
         self.page.route(f"{HOST}/**", self._serve)
         self.page.route_web_socket("**/ws*", self._connected)
 
     def library(self, random=0.0):
-        """Loads roost.js alone, as `roost` of an empty page, with this for every random number."""
-        self.page.goto(f"{HOST}/empty.html")
+        """Loads roost.js alone, as `roost` of an empty page, with this for every random number.
+
+        Its clock stands still: a state that ends by time lasts until the test lets the time pass.
+        """
+        self.empty()
         self.page.evaluate("""async (random) => {
           Math.random = () => random;
           window.states = [];
@@ -41,6 +45,11 @@ class Node:
           roost.on('message', (m) => seen.push(m.offset));
         }""", random)
         return self
+
+    def empty(self):
+        """Loads an empty page whose clock stands still until `run_for`."""
+        self.page.clock.pause_at(STANDING_AT_S)
+        self.page.goto(f"{HOST}/empty.html")
 
     def chat(self):
         """Loads the chat page and joins the room r as its user."""
@@ -113,8 +122,14 @@ class Node:
         opened = "states.filter((state) => state.name === 'open').length"
         before = self.run(opened)
         self.socket.close(code=code)
+        self.until("roost.state.name === 'waiting'")
+        self.page.clock.run_for(self.run("roost.state.retryInMs") + 1)
         self.until(f"{opened} > {before}")
         self.eventually(lambda: len(self.connections) == before + 1)
+
+    def passing(self, milliseconds, condition):
+        """Lets so much time pass, again and again, until the condition is true."""
+        self.eventually(lambda: condition() or self.page.clock.run_for(milliseconds))
 
     def frames(self, kind):
         return [frame for frame in self.connections[-1] if frame["type"] == kind]
