@@ -82,7 +82,7 @@ class WebSocket:
 
 
 class Failure(str):
-    """What went wrong; `at` is the moment."""
+    """What went wrong; `began` and `at` are the moments between which it was under way."""
 
 
 class Load:
@@ -115,9 +115,11 @@ class Load:
             if isinstance(outcome, Exception):
                 raise outcome
 
-    def _fail(self, into, what):
-        into.append(Failure(f"{time.monotonic() - self.began:.1f} s {self.name}: {what}"))
-        into[-1].at = time.monotonic()
+    def _fail(self, into, what, began=None):
+        now = time.monotonic()
+        took = "" if began is None else f" after {now - began:.1f} s"
+        into.append(Failure(f"{now - self.began:.1f} s {self.name}: {what}{took}"))
+        into[-1].began, into[-1].at = began, now
 
     async def _connect(self, user, stays=True):
         lost = time.monotonic()
@@ -125,13 +127,14 @@ class Load:
         try:
             while True:
                 self.connects += 1
+                began = time.monotonic()
                 try:
                     socket = await WebSocket.open(self.port, user)
                     self.returns.append(time.monotonic() - lost)
                     self.welcomes += 1
                     return socket
                 except Refused as error:
-                    self._fail(self.failed, f"{user}: {error}")
+                    self._fail(self.failed, f"{user}: {error}", began)
                     await asyncio.sleep(RETRY_S)
         finally:
             self.away -= stays
@@ -198,8 +201,9 @@ class Load:
             await asyncio.sleep(0.02)
 
     async def _request(self, text, body=b""):
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer = None
         try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             writer.write((f"{text} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                           f"Content-Length: {len(body)}\r\n").encode() + self.headers + b"\r\n" + body)
             async with asyncio.timeout(ANSWER_WAIT_S):
@@ -207,7 +211,8 @@ class Load:
         except (OSError, TimeoutError) as error:
             return repr(error)
         finally:
-            writer.close()
+            if writer:
+                writer.close()
 
     headers = b""
 
@@ -215,16 +220,18 @@ class Load:
         """Opens the page, on a new connection each time."""
         while True:
             self.requests += 1
+            began = time.monotonic()
             status = await self._request(random.choice(("GET /roost.js", "GET /healthz")))
             if " 200 " not in status:
-                self._fail(self.failed, f"GET: {status}")
+                self._fail(self.failed, f"GET: {status}", began)
             await asyncio.sleep(0.03)
 
     async def _poster(self):
         """Publishes by HTTP: what a proxy may have sent it never sends twice, so a node's end may cost one."""
         while True:
             self.requests += 1
+            began = time.monotonic()
             status = await self._request("POST /admin/publish", b'{"room":"posted","data":{"text":"x"}}')
             if " 200 " not in status:
-                self._fail(self.posts_failed, f"POST: {status}")
+                self._fail(self.posts_failed, f"POST: {status}", began)
             await asyncio.sleep(0.05)
