@@ -52,7 +52,9 @@ struct LogTests {
     try eventually("the refusal is logged") { !Self.lines(server, "closing a connection").isEmpty }
     let refused = try #require(Self.lines(server, "not authenticated").first)
     #expect(refused.string("reason")?.isEmpty == false)
-    #expect(Self.lines(server, "closing a connection").first?.int("code") == 4401)
+    let closing = try #require(Self.lines(server, "closing a connection").first)
+    #expect(closing.int("code") == 4401)
+    #expect(closing.string("connection") == refused.string("connection"))
     #expect(!server.process.output.contains("bm9uc2Vuc2U"))
   }
 

@@ -42,6 +42,7 @@ extension Hub {
       target: arriving.target, form: arriving.form, transport: arriving.transport, address: arriving.address,
       since: now, isLocal: arriving.isLocal)
     let id = sessions.insert(session)
+    newest = id
     let name = connectionName(id)
     trace?(.connected(connection: name, transport: arriving.transport, address: arriving.address))
     let verdict = recognize(id, arriving)

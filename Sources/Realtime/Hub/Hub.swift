@@ -81,6 +81,8 @@ public final class Hub {
 
   /// Generations begin at random: a node that is started again under its old id must not repeat connections' names.
   var sessions = Slab<Session>(firstGeneration: .random(in: 0..<1 << 31))
+  /// The session that was opened last, for the log.
+  var newest: SlabID?
   var rooms = NameTable<Room>()
   var users = NameTable<LocalUser>()
   var wildcards = WildcardTable()

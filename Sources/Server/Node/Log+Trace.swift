@@ -40,7 +40,7 @@ extension ConnectionTable {
   ///   - code: of the close frame; nil without one.
   func traceEnd(_ index: UInt32, _ what: String, _ code: CloseCode?, _ reason: String = "") {
     guard let trace else { return }
-    let name = connections[index].session.map { Log.text(hub.name(of: $0)) } ?? "none"
+    let name = (connections[index].session.map { hub.name(of: $0) } ?? hub.nameOfNewest(index)).map(Log.text) ?? "none"
     let address = Log.text(connections[index].address)
     if let code, !reason.isEmpty {
       trace.debug(what, ("connection", name), ("address", address), ("code", Int(code.rawValue)), ("reason", reason))
