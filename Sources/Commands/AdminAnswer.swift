@@ -28,7 +28,7 @@ enum AdminAnswer {
     case 403: throw CommandFailure(ExitStatus.noPermission, "\(message); give another token by --admin-token")
     case 404:
       throw CommandFailure(
-        ExitStatus.refusedData, "\(message); a node with --admin-port answers there only: give that port by --url")
+        ExitStatus.unexpectedAnswer, "\(message); a node with --admin-port answers there only: give that port by --url")
     case 429, 500...: throw CommandFailure(ExitStatus.unavailable, "\(message); try again later")
     default: throw CommandFailure(ExitStatus.refusedData, message)
     }

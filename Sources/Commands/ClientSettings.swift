@@ -55,8 +55,10 @@ extension ClientSettings {
   ]
 
   static let membership: [Option<ClientSettings>] = [
-    .text("user", \.user, "NAME", "name to join under where the server asks for no token", whenUnset: "tail-XXXXXX")
-      .from(.argumentsOnly),
+    .text(
+      "user", \.user, "NAME", "name to join under where the server asks for no token", whenUnset: "tail-XXXXXX",
+      problem: UserText.problem
+    ).from(.argumentsOnly),
     .text("token", \.token, "JWT", "token that names the user (environment: ROOST_TOKEN)")
       .secret().from(.argumentsAndEnvironment),
   ]

@@ -21,7 +21,7 @@ enum TokenCommand {
   private static let table = OptionTable<Claims>(
     command: "roost token", usage: ClientCommand.token.usage + " [OPTIONS]", summary: ClientCommand.token.summary,
     options: [
-      .text("user", \.user, "NAME", "the user that the token names (claim sub)", problem: userProblem)
+      .text("user", \.user, "NAME", "the user that the token names (claim sub)", problem: UserText.problem)
         .from(.argumentsOnly),
       .list(
         "rooms", \.rooms, "GLOB,...", "rooms the user may use, such as chat:* or r:news:* to read only",
@@ -91,16 +91,26 @@ enum TokenCommand {
     }
   }
 
-  private static func userProblem(_ text: String) -> String? {
-    text.utf8.count <= 200 ? nil : "is too long for a user; expected 1 to 200 bytes"
-  }
+  /// Bytes of `info` that a node takes; it refuses a token with more.
+  private static let infoBytesMax = 2048
 
   private static func infoProblem(_ text: String) -> String? {
     do throws(JSONError) {
       try JSONScanner.validate(Array(text.utf8).span)
-      return nil
+      let count = text[...].utf8.trimmingSpace.count
+      guard count > infoBytesMax else { return nil }
+      return "has \(count) bytes; a node refuses a token with more than \(infoBytesMax): shorten it"
     } catch {
       return "is not JSON: \(error)"
     }
+  }
+}
+
+extension Substring.UTF8View {
+  /// Without the white space before and behind a JSON value (RFC 8259 section 2), which is no part of it.
+  fileprivate var trimmingSpace: Self {
+    func isSpace(_ byte: UInt8) -> Bool { [0x20, 0x09, 0x0A, 0x0D].contains(byte) }
+    guard let last = lastIndex(where: { !isSpace($0) }) else { return self[endIndex...] }
+    return self[...last].drop(while: isSpace)
   }
 }

@@ -129,6 +129,17 @@ import Testing
     let tail = try node.roost("tail", String(repeating: "x", count: 201))
     #expect(tail.status == ExitStatus.refusedData)
     #expect(tail.errors.contains("bad_room"))
+    #expect(tail.errors.contains("/ws refused the room xxx"))
+  }
+
+  @Test("ends with 76 after a 404, whichever command asked")
+  func nothingThere() throws {
+    let node = try TestNode()
+    for arguments in [["nodes"], ["tail", "lobby"], ["publish", "lobby", "{}"]] {
+      let result = try Program.run(arguments + ["--url", "\(node.url)/nowhere"])
+      #expect(result.status == ExitStatus.unexpectedAnswer, "\(arguments)")
+      #expect(result.errors.contains("404"))
+    }
   }
 
   @Test(
@@ -143,6 +154,8 @@ import Testing
       (["bench", "idle", "--url", "h:1"], "no scheme"),
       (["nodes", "--url", "http://me:hunter2@h"], "tokens"),
       (["presense", "lobby"], "did you mean roost presence?"), (["token"], "--user"),
+      (["tail", "lobby", "--user", "a\u{85}"], "is no user's name; expected 1 to 200 bytes"),
+      (["token", "--user", "a\u{85}"], "is no user's name; expected 1 to 200 bytes"),
       (["token", "--user", "ann"], "--jwt-secret"), (["token", "--user", "ann", "--info", "{"], "is not JSON"),
     ] as [([String], String)])
   func usage(_ arguments: [String], _ expected: String) throws {

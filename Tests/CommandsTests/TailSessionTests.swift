@@ -16,7 +16,7 @@ import Testing
 
   /// A session that has joined room `a` in epoch `e` at offset 5.
   private func joined() -> TailSession {
-    var session = TailSession(rooms: ["a"])
+    var session = TailSession(rooms: ["a"], server: "ws://h/ws")
     _ = receive(&session, #"{"type":"welcome","connection":"c","node":"n","user":"u","pingInterval":25000}"#)
     _ = receive(&session, #"{"type":"joined","id":"0","room":"a","epoch":"e","offset":5,"members":1}"#)
     return session
@@ -24,7 +24,7 @@ import Testing
 
   @Test("joins every room when it is welcomed, the first time without a position")
   func welcome() {
-    var session = TailSession(rooms: ["a", "b\"c"])
+    var session = TailSession(rooms: ["a", "b\"c"], server: "ws://h/ws")
     let actions = receive(&session, #"{"type":"welcome","connection":"c","user":"u","pingInterval":25000}"#)
     #expect(
       actions.map(sent) == [
@@ -82,7 +82,7 @@ import Testing
 
   @Test("prints what a wildcard brings, and reports that nothing of it is replayed")
   func wildcard() {
-    var session = TailSession(rooms: ["news:*"])
+    var session = TailSession(rooms: ["news:*"], server: "ws://h/ws")
     let joined = #"{"type":"joined","id":"0","room":"news:*","members":0}"#
     #expect(receive(&session, joined) == [.note("news:*: joined"), .settled])
     let message = #"{"type":"message","room":"news:a","user":"u","offset":6,"ts":1}"#
@@ -161,14 +161,13 @@ import Testing
     arguments: [("forbidden", ExitStatus.noPermission), ("bad_room", ExitStatus.refusedData)])
   func lastingError(_ code: String, _ status: Int32) {
     var session = joined()
-    guard
-      case .end(let failure)? = receive(&session, "{\"type\":\"error\",\"code\":\"\(code)\",\"message\":\"no\"}").first
-    else {
+    let answer = "{\"type\":\"error\",\"id\":\"0\",\"code\":\"\(code)\",\"message\":\"no\"}"
+    guard case .end(let failure)? = receive(&session, answer).first else {
       Issue.record("no end after \(code)")
       return
     }
     #expect(failure.status == status)
-    #expect(failure.message.contains("no (\(code))"))
+    #expect(failure.message.hasPrefix("ws://h/ws refused the room a: no (\(code))"))
   }
 
   @Test("waits longer each time up to a limit, and starts over when the connection has proved itself")

@@ -54,6 +54,32 @@ import Testing
     #expect(parts[2].count == 64)
   }
 
+  @Test("says that a public key or a certificate cannot sign", arguments: ["PUBLIC KEY", "CERTIFICATE"])
+  func publicKey(_ kind: String) {
+    // The public half of the key of RFC 8037 appendix A.1.
+    let pem = """
+      -----BEGIN \(kind)-----
+      MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+      -----END \(kind)-----
+      """
+    let fault = #expect(throws: KeyFault.self) { try SigningKey(pem: Array(pem.utf8)) }
+    #expect(fault.map { "\($0)" }?.contains("a \(kind.lowercased()), which checks tokens and cannot sign") == true)
+  }
+
+  @Test("refuses an info that a node would refuse in the token")
+  func longInfo() throws {
+    func status(_ count: Int) throws -> Program.Result {
+      let info = " \"" + String(repeating: "x", count: count - 2) + "\" "
+      return try Program.run([
+        "token", "--user", "ann", "--jwt-secret", "0123456789abcdef0123456789abcdef", "--info", info,
+      ])
+    }
+    #expect(try status(2048).status == ExitStatus.success)
+    let refused = try status(2049)
+    #expect(refused.status == ExitStatus.usage)
+    #expect(refused.errors.contains("2049 bytes"))
+  }
+
   @Test("counts the life of a token from now in whole seconds")
   func life() throws {
     var asked = TokenCommand.Claims()

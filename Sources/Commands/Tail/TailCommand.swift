@@ -77,8 +77,8 @@ final class TailCommand {
     self.loop = loop
     // The same name on every connection, so that the rooms see one member come and go.
     user = settings.user ?? "tail-" + String(UInt32.random(in: 0x100_0000...0xFFF_FFFF), radix: 16).suffix(6)
-    session = TailSession(rooms: rooms)
     handshake = ClientHandshake(url, path: url.webSocketPath("ws"), nonce: [])
+    session = TailSession(rooms: rooms, server: handshake.tried)
   }
 
   // MARK: Connection
@@ -179,7 +179,7 @@ final class TailCommand {
     case .failed(let code, let what):
       send(.close, closeBody(code))
       phase = .waiting
-      finish(CommandFailure(ExitStatus.unexpectedAnswer, "\(url.text) broke the WebSocket protocol: \(what)"))
+      finish(CommandFailure(ExitStatus.unexpectedAnswer, "\(handshake.tried) broke the WebSocket protocol: \(what)"))
     }
   }
 
@@ -187,7 +187,7 @@ final class TailCommand {
     // RFC 6455 section 5.5.1: a close is answered with a close.
     send(.close, closeBody(code == .noStatus ? nil : code))
     phase = .waiting
-    let text = "the server closed the connection: \(code.rawValue) \(reason)"
+    let text = "\(handshake.tried) closed the connection: \(code.rawValue) \(reason)"
     if code.mayReconnect {
       return reconnect(after: text, extraWait: code == .rateLimited ? Self.rateLimitedWait : 0)
     }

@@ -39,11 +39,14 @@ struct TailSession {
     var isWildcard: Bool { name.last == UInt8(ascii: "*") }
   }
 
+  private let server: String
   private var rooms: [Room]
   /// Milliseconds between the server's pings, as `welcome` said; 0 before.
   private(set) var pingIntervalMilliseconds = 0
 
-  init(rooms: [String]) {
+  /// - Parameter server: the address that is connected to, for errors.
+  init(rooms: [String], server: String) {
+    self.server = server
     self.rooms = rooms.map { Room(name: Array($0.utf8), label: TerminalText.line($0), position: nil) }
   }
 
@@ -75,7 +78,12 @@ struct TailSession {
   /// Takes a text message of the server, valid UTF-8.
   mutating func receive(text: Span<UInt8>) -> [Action] {
     guard let message = try? ServerMessage(parsing: text) else {
-      return [.end(CommandFailure(ExitStatus.unexpectedAnswer, "the server sent a text that is not a JSON object"))]
+      return [
+        .end(
+          CommandFailure(
+            ExitStatus.unexpectedAnswer,
+            "\(server) sent a text that is not a JSON object; check host, port and path of --url"))
+      ]
     }
     if message.isType("message") { return received(message, text) }
     if message.isType("broadcast") || message.isType("direct") { return [.print(Self.oneLine(text))] }
@@ -89,7 +97,7 @@ struct TailSession {
     if message.isType("restored") { return [.note("the node has its Redis back")] }
     if message.isType("auth_failed") {
       let reason = message.explanation ?? "no reason given"
-      let text = "the server refused the token: \(reason); give another by --token"
+      let text = "\(server) refused the token: \(reason); give another by --token"
       return [.end(CommandFailure(ExitStatus.noPermission, text))]
     }
     return message.isType("error") ? refused(message) : []
@@ -183,9 +191,16 @@ struct TailSession {
       guard let index, rooms.indices.contains(index) else { return [.note(text)] }
       return [.note("\(rooms[index].label): \(text); trying again"), .retry(room: index)]
     case "forbidden", "unauthenticated":
-      return [.end(CommandFailure(ExitStatus.noPermission, "\(text); give a token by --token"))]
-    default: return [.end(CommandFailure(ExitStatus.refusedData, text))]
+      let advice = "give a token by --token that allows it"
+      return [.end(CommandFailure(ExitStatus.noPermission, "\(refusal(of: index)): \(text); \(advice)"))]
+    default: return [.end(CommandFailure(ExitStatus.refusedData, "\(refusal(of: index)): \(text)"))]
     }
+  }
+
+  /// Names who refused what: an answer to a join carries the room's index back.
+  private func refusal(of index: Int?) -> String {
+    guard let index, rooms.indices.contains(index) else { return "\(server) refused this client" }
+    return "\(server) refused the room \(rooms[index].label)"
   }
 
   private func index(of name: [UInt8]?) -> Int? { rooms.firstIndex { $0.name == name } }

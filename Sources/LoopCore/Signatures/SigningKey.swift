@@ -18,9 +18,23 @@ public final class SigningKey {
         ERR_clear_error()
         throw KeyFault("the key is encrypted: decrypt it with openssl pkey -in FILE -out plain.pem, and name that file")
       }
+      if let other = SigningKey.publicPart(in: pem) {
+        ERR_clear_error()
+        throw KeyFault(
+          "it holds \(other), which checks tokens and cannot sign them: name the file with the private key")
+      }
       throw KeyFault.openSSL("it holds no private key that can be read without a password")
     }
     self.key = try OwnedKey(key)
+  }
+
+  /// What a PEM text holds of a key that anybody may have (RFC 7468 sections 5 and 13), or nil.
+  private static func publicPart(in pem: [UInt8]) -> String? {
+    let text = String(decoding: pem, as: UTF8.self)
+    if text.contains("-----BEGIN PUBLIC KEY-----") || text.contains("-----BEGIN RSA PUBLIC KEY-----") {
+      return "a public key"
+    }
+    return text.contains("-----BEGIN CERTIFICATE-----") ? "a certificate" : nil
   }
 
   /// The usual algorithm for this kind of key.
