@@ -56,6 +56,19 @@ extension HistoryPage {
   }
 }
 
+extension HistoryPage {
+  /// How far this stream has what others had, each up to a place; nil: nothing of any.
+  func given(_ others: [Position]) -> UInt64? {
+    var most: UInt64?
+    for other in others {
+      for own in [position] + past.map(\.end) where own.epoch == other.epoch {
+        most = max(most ?? 0, min(own.offset, other.offset))
+      }
+    }
+    return most
+  }
+}
+
 extension Position {
   /// Whether somebody who was here has missed nothing that a stream does not have.
   ///

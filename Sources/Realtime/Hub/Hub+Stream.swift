@@ -116,11 +116,12 @@ extension Hub: BrokerListener {
     let shared = page.shared(with: known, past: room.past ?? [])
     guard let ancestor = page.past.first(where: { $0.end.epoch == known.epoch }), known.offset <= ancestor.end.offset
     else {
-      // Without a common past, what stands before the newest epoch may have been delivered.
-      let start = shared ?? page.past.first?.end.offset ?? 0
+      // Without a common past, what stands before the newest epoch may have been delivered. A former master that comes back
+      // has what its successor lacked, and the members were given it then.
+      let start = max(shared ?? page.past.first?.end.offset ?? 0, page.given(room.former) ?? 0)
       return begin(
-        Position(epoch: page.position.epoch, offset: start), of: page, isWhole: false, isShared: shared != nil, in: room
-      )
+        Position(epoch: page.position.epoch, offset: start), of: page, isWhole: false, isShared: shared == start,
+        in: room)
     }
     let isWhole = room.isWhole(in: page)
     let end = ancestor.end.offset

@@ -63,6 +63,9 @@ final class Room: Named {
   var stream: RoomStream?
   /// What the stream's epoch continues; nil while history was not read.
   var past: [Ancestor]?
+  /// How far the members were given the epochs before this one, the newest last: their masters may come back. An array is a
+  /// word.
+  private(set) var former: [Position] = []
   /// The time stamp of the stream's last message; 0 when that was not delivered here.
   var lastTimestamp: UInt64 = 0
   /// The highest offset of this epoch that was acknowledged to a publisher here, or given to somebody who entered: it may
@@ -129,8 +132,16 @@ final class Room: Named {
     }
   }
 
+  /// Epochs that a room remembers: no master that is older comes back.
+  private static let formerMax = 16
+
   /// Goes on in another epoch.
   func begin(at start: Position, past: [Ancestor]) {
+    if let last = stream?.position, last.epoch != start.epoch {
+      former.removeAll { $0.epoch == last.epoch }
+      former.append(last)
+      if former.count > Room.formerMax { former.removeFirst() }
+    }
     stream?.begin(at: start)
     self.past = past
     lastTimestamp = 0

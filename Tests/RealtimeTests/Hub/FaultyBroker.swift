@@ -95,6 +95,26 @@ final class FaultyBroker: Broker, BrokerListener {
     listener?.brokerRestored(where: nil)
   }
 
+  /// A master of room r as it is at a moment.
+  struct Master {
+    fileprivate let log: [[UInt8]]
+    fileprivate let reigns: Reigns
+    fileprivate let reached: Position?
+  }
+
+  /// The master that there is now.
+  var master: Master { Master(log: log, reigns: reigns, reached: position(of: "r")) }
+
+  /// Is replaced by a master that was one before and has kept all that it had then.
+  func failBack(to former: Master) {
+    failOver(losing: 0)
+    empty(keeping: former.log)
+    reigns = former.reigns
+    if let reached = former.reached { reigns.end(at: reached) }
+    listener?.presenceLost(announce: false)
+    listener?.brokerRestored(where: nil)
+  }
+
   private func empty(keeping kept: [[UInt8]] = []) {
     life += 1
     inner = FaultyBroker.makeInner(life, historySize, rules, clock)
@@ -349,7 +369,7 @@ final class FaultyBroker: Broker, BrokerListener {
 }
 
 /// Gives a room's epochs their names: after a failover the first message, or the first that is missing, begins another one.
-private struct Reigns {
+fileprivate struct Reigns {
   private var current: Epoch?
   private(set) var past: [Ancestor] = []
   /// Where the last reign ended, until the next epoch begins.

@@ -232,6 +232,31 @@ struct RecoveryTests {
     #expect(bob.first?.json["recovered"]?.asBool == false)
   }
 
+  @Test("gives nothing twice when a former master comes back with messages that the one between lacked")
+  func formerMaster() throws {
+    let bench = HubBench()
+    let ann = bench.open("ann")
+    ann.join()
+    for n in 1...7 { try bench.broker.publishElsewhere("r", "\"n\":\(n)") }
+    let first = bench.broker.master
+    bench.broker.failOver(losing: 3)
+    for n in 8...9 { try bench.broker.publishElsewhere("r", "\"n\":\(n)") }
+    #expect(ann.take().filter { $0.type == "message" }.map { $0.int("n") } == Array(1...9))
+    let second = bench.broker.master
+    bench.broker.failBack(to: first)
+    try bench.broker.publishElsewhere("r", #""n":10"#)
+    var texts = ann.take().filter { $0.type == "joined" || $0.type == "message" }
+    #expect(texts.map(\.type) == ["joined", "message"], "\(texts)")
+    #expect(texts.first?.json["recovered"]?.asBool == false)
+    #expect(texts.first?.int("offset") == 7 && texts.last?.int("offset") == 8)
+    // And once more, to the one between.
+    bench.broker.failBack(to: second)
+    try bench.broker.publishElsewhere("r", #""n":11"#)
+    texts = ann.take().filter { $0.type == "joined" || $0.type == "message" }
+    #expect(texts.map(\.type) == ["joined", "message"], "\(texts)")
+    #expect(texts.first?.int("offset") == 6 && texts.last?.int("n") == 11)
+  }
+
   @Test("does not say that nothing is missing when a new master lacks what was acknowledged here and never heard")
   func unheardAck() throws {
     let bench = HubBench()
