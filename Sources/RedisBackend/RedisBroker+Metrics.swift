@@ -17,7 +17,13 @@ extension RedisBroker {
   /// Why clients may not be sent here, as a sentence; nil: they may.
   public var unreadyReason: String? {
     if claim.isTaken { return claim.problem }
-    return isReady ? nil : "Redis is out of reach"
+    guard !isReady else { return nil }
+    return refusal.map { "\($0.what): \($0.advice)" } ?? "Redis is out of reach"
+  }
+  /// What a Redis that is there refused a moment ago.
+  public var refusal: BrokerRefusal? {
+    let links = masters.shards.map(\.commands) + masters.shards.map(\.subscriber)
+    return links.lazy.compactMap(\.refusal).first?.refusal
   }
   /// Whether clients may be sent here. With a cluster: more than half of the slots are served, so that the death of one
   /// master does not make every node refuse clients.

@@ -8,7 +8,7 @@ public enum RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .tcp(let host, let port): "\(host):\(port)"
-    case .unix(let path): "unix:\(path)"
+    case .unix(let path): "unix://\(path)"
     }
   }
 }

@@ -25,6 +25,8 @@ public enum RedisLimits {
   public static let outputBytesMax = 64 << 20
   /// An output buffer that grew beyond this is given back once it is empty. In bytes.
   static let keptOutputBytes = 1 << 20
+  /// How long what Redis refused counts as the reason of what fails: longer than the time between two attempts.
+  static let refusalMilliseconds = 5_000
   /// Different reasons for failing that a link tells before it has proved itself again; more are left out.
   static let toldReasonsMax = 16
   /// The first step and the last of the time before the next connection attempt.

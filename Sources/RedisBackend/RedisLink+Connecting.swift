@@ -42,6 +42,7 @@ extension RedisLink {
       descriptor = try Socket.connect(to: address)
       try loop.watch(descriptor, for: .write, handler: handler, token: generation)
     } catch {
+      if case .unix = endpoint { return attemptFailed(RedisLink.unixComplaint(about: error.code)) }
       return attemptFailed(error.description)
     }
     let generation = generation
@@ -88,23 +89,6 @@ extension RedisLink {
       tlsContext?.handshakeFailed(at: loop.now, atMostEvery: RedisLimits.tlsRereadMilliseconds)
       attemptFailed(RedisLink.complaint(about: tls.failure))
     }
-  }
-
-  /// Says what is wrong with TLS, and what to do about it.
-  static func complaint(about failure: String) -> String {
-    let advice =
-      if failure.contains("mismatch") {
-        "; use a host in --redis that the certificate names"
-      } else if failure.hasPrefix("the server's certificate") {
-        "; name the authority that signed it with --redis-ca"
-      } else if failure.contains("certificate") {
-        "; give a client certificate with --redis-cert and --redis-key"
-      } else if failure.contains("version number") || failure.contains("packet length") {
-        "; is this a port for TLS?"
-      } else {
-        ""
-      }
-    return "TLS: \(failure)\(advice)"
   }
 
   private func greet() {
@@ -174,24 +158,5 @@ extension RedisLink {
     if wasOpen { reconnectsTotal += 1 }
     wasOpen = true
     opened()
-  }
-
-  /// What to do about a URL that means a single Redis and leads to a node of a cluster.
-  static let clusterAdvice = "this is a node of a Redis Cluster: write redis+cluster://HOST:PORT,... in --redis"
-
-  /// A line for the log about a command that was refused, and what to do about it. Names no secret.
-  static func refusal(of command: String, _ reply: Reply) -> String {
-    let text = reply.text
-    let advice =
-      if reply.begins(with: "WRONGPASS") || (command == "AUTH" && reply.begins(with: "ERR")) {
-        "; check user and password in --redis"
-      } else if reply.begins(with: "MOVED") || text.contains("SELECT is not allowed in cluster mode") {
-        "; \(clusterAdvice)"
-      } else if text.contains("NOPERM") || text.contains("can't run this command") {
-        "; grant the ACL user what docs/redis.md lists"
-      } else {
-        ""
-      }
-    return "\(command) was refused: \(text)\(advice)"
   }
 }

@@ -64,6 +64,8 @@ final class RedisLink: EventHandler {
   var wasOpen = false
   /// Why it failed last; empty once it has proved itself.
   private(set) var lastReason = ""
+  /// What Redis refused last, and when in nanoseconds; nil once it has proved itself.
+  private var lastRefusal: (what: RedisRefusal, at: UInt64)?
   /// Reasons told since then: each once, for a failure may show itself in turns in several ways.
   private var toldReasons: Set<String> = []
 
@@ -105,6 +107,7 @@ final class RedisLink: EventHandler {
   func fail(_ reason: String) {
     guard phase != .stopped, phase != .waiting else { return }
     phase = .waiting
+    noteRefusal(reason)
     if toldReasons.count < RedisLimits.toldReasonsMax, toldReasons.insert(reason).inserted {
       log(.warning, "Redis at \(endpoint): \(reason); trying again")
     }
@@ -123,8 +126,19 @@ final class RedisLink: EventHandler {
   func confirm() {
     backoff.reset()
     lastReason = ""
+    lastRefusal = nil
     toldReasons = []
   }
+
+  /// What Redis refused a moment ago, or nil: nothing, so that a failure has another reason.
+  var refusal: RedisRefusal? {
+    guard let lastRefusal, loop.now < lastRefusal.at + UInt64(RedisLimits.refusalMilliseconds) * 1_000_000 else {
+      return nil
+    }
+    return lastRefusal.what
+  }
+
+  private func noteRefusal(_ text: String) { if let what = RedisRefusal(text) { lastRefusal = (what, loop.now) } }
 
   private func disconnect() {
     generation += 1
@@ -252,14 +266,13 @@ final class RedisLink: EventHandler {
 
   private func take(_ reply: Reply) {
     let handler = pending.popFirst()
+    if reply.isError, handler != nil, phase == .open { noteRefusal(reply.text) }
     if reply.isFatal {
       let advice =
-        !reply.begins(with: "NOAUTH")
-        ? ""
-        : isInformant && configuration.topology.hasSentinels
-          ? " Set --redis-sentinel-password, and --redis-sentinel-user where there is one"
-          : " Put user and password into --redis"
-      let text = reply.text + advice
+        reply.begins(with: "NOAUTH") && isInformant && configuration.topology.hasSentinels
+        ? "set --redis-sentinel-password, and --redis-sentinel-user where there is one"
+        : RedisRefusal(reply.text)?.advice
+      let text = reply.text + (advice.map { "; \($0)" } ?? "")
       // First the outage is told, then who waits for an answer.
       fail(text)
       handler?(nil)

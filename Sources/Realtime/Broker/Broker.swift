@@ -11,6 +11,19 @@ public enum BrokerError: Error, Equatable, Sendable {
   case unsupported
 }
 
+/// Why a broker that is there does nothing, for those who ask.
+public struct BrokerRefusal: Equatable, Sendable {
+  /// What it does, such as `Redis refuses commands (OOM)`.
+  public let what: String
+  /// What its operator can change.
+  public let advice: String
+
+  public init(what: String, advice: String) {
+    self.what = what
+    self.advice = advice
+  }
+}
+
 /// The answer of a broker, given on the loop's thread, possibly before the call that asked for it returns.
 public typealias BrokerReply<Value> = (Result<Value, BrokerError>) -> Void
 
@@ -182,6 +195,8 @@ public protocol Broker: AnyObject {
   var isAvailable: Bool { get }
   /// Whether nothing is out of reach.
   var isWhole: Bool { get }
+  /// What it refused a moment ago though it is there; nil: nothing, so what fails does because it is out of reach.
+  var refusal: BrokerRefusal? { get }
 
   // MARK: Messages
 
@@ -292,6 +307,9 @@ extension Broker {
 
   /// With a single place behind it a broker is whole when it is available.
   public var isWhole: Bool { isAvailable }
+
+  /// A broker without a server behind it refuses nothing.
+  public var refusal: BrokerRefusal? { nil }
 
   /// Where a room lives as long as it is subscribed to, reading is all there is to do.
   public func begin(room: [UInt8], _ reply: @escaping BrokerReply<Position>) { position(room: room, reply) }

@@ -163,7 +163,14 @@ extension Hub {
   /// - Parameter whenAway: what to say when the broker is out of reach.
   func refuse(_ id: SlabID, failure error: BrokerError, _ whenAway: @autoclosure () -> String, _ answerID: [UInt8]?) {
     if error == .refused { return refuse(id, .internal, Hub.damaged, answerID) }
-    refuse(id, .unavailable, whenAway(), answerID)
+    refuse(id, .unavailable, Hub.saying(broker.refusal, in: whenAway()), answerID)
+  }
+
+  /// Puts what a broker refused that is there in the place of its being out of reach, in a text that begins with that.
+  private static func saying(_ refusal: BrokerRefusal?, in text: String) -> String {
+    let beginnings = ["Redis is out of reach", "Redis went out of reach before it answered"]
+    guard let refusal, let beginning = beginnings.first(where: { text.hasPrefix($0) }) else { return text }
+    return refusal.what + text.dropFirst(beginning.count)
   }
 
   /// What is said when trying again changes nothing.

@@ -161,16 +161,18 @@ package final class AdminEndpoint {
       response.forbidStoring()
       respond(request.connection, response)
     case .failure(.unavailable), .failure(.unsupported):
-      refuse(request, .unavailable, "Redis is out of reach: try again when /readyz answers 200")
+      let reason = broker.refusal.map { "\($0.what): \($0.advice)," } ?? "Redis is out of reach:"
+      refuse(request, .unavailable, "\(reason) try again when /readyz answers 200")
     case .failure(.refused):
       refuse(
         request, .internal,
         "what Redis holds for this is of another type than Roost writes; nothing was done: the node's log names the key"
       )
     case .failure(.uncertain):
+      let reason =
+        broker.refusal.map { "\($0.what): \($0.advice)" } ?? "Redis went out of reach before it answered"
       refuse(
-        request, .unavailable,
-        "Redis went out of reach before it answered; it may have been done: repeat it with the same Idempotency-Key")
+        request, .unavailable, "\(reason); it may have been done: repeat it with the same Idempotency-Key")
     }
   }
 }
