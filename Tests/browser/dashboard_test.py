@@ -276,6 +276,19 @@ class Suite:
         board.page.wait_for_selector(LIVE)
         board.close()
 
+    def what_a_node_refuses_is_told_in_sentences(self):
+        board = Dashboard(self.browser).enter()
+        words = '{"error":{"code":"unavailable","message":"Redis is out of reach: try again when /readyz answers 200"}}'
+        board.page.route("**/admin/nodes", lambda route: route.fulfill(
+            status=503, body=words, content_type="application/json"))
+        board.page.wait_for_selector('#status[data-state="away"]')
+        said = board.page.text_content("#state")
+        assert said == "Redis is out of reach: try again when /readyz answers 200. Trying again", said
+        board.picture("dashboard-refused")
+        board.page.unroute("**/admin/nodes")
+        board.page.wait_for_selector(LIVE)
+        board.close()
+
     def too_many_guesses_are_told_and_waited_for(self):
         wrong = urllib.request.Request(f"{URL_B}/admin/nodes", headers={"Authorization": "Bearer wrong"})
         is_over = threading.Event()

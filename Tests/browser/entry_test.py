@@ -95,6 +95,14 @@ class Suite:
         self.asked.sees("hello from a phone")
         self.asked.settled()
 
+    def a_name_that_cannot_be_is_said_beside_the_form(self):
+        person = self._person().open(user="a\u0085", room="lobby")
+        note = person.page.locator("#entry-note")
+        note.wait_for()
+        assert "This name has a control character" in note.text_content(), note.text_content()
+        assert person.page.locator("#user").is_visible() and not person.sockets
+        person.picture("name-refused")
+
     def a_token_in_the_address_lets_in_and_leaves_the_address(self):
         person = self._person().open(token=token("bob"), room="lobby").connected()
         person.members("ann", "bob")

@@ -145,6 +145,18 @@ def an_address_that_cannot_be_used_is_refused_with_the_reason(new):
     assert outcome == ["unsupported", "insecure"], outcome
 
 
+def a_user_that_cannot_be_is_refused_at_once(new):
+    node = new()
+    made = "(() => {{ try {{ new Roost('/ws', {}).connect(); return ''; }} catch (e) {{ return e.message; }} }})()"
+    for user, part in (("''", "is empty"), ("'é'.repeat(101)", "has 202 bytes"), ("'a\\u0085'", "has a control character")):
+        assert part in node.run(made.format(f"{{ user: {user} }}")), user
+    assert node.connections == []
+    # A token names the user by itself.
+    for identity in ("{ user: 'é'.repeat(100) }", "{ user: null }", "{ token: 't', user: '' }"):
+        assert node.run(made.format(identity)) == "", identity
+    node.eventually(lambda: len(node.connections) == 3)
+
+
 def in_a_runtime_without_a_page_it_says_what_is_missing(new):
     new()
     if not shutil.which("node"):

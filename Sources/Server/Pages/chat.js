@@ -322,13 +322,20 @@ function askForToken(why) {
 }
 
 function start({ user, room }) {
+  try {
+    roost = new Roost('ws', { user, token });
+  } catch (error) {
+    $('entry-note').hidden = false;
+    $('entry-note').textContent = error.message.replace(/^Roost: the user/, 'This name');
+    return;
+  }
   if (user) store.set('user', user);
+  $('entry-note').hidden = true;
   $('entry').hidden = true;
   $('chat').hidden = false;
   $('members-toggle').hidden = false;
   isAsking = false;
   refusal = '';
-  roost = new Roost('ws', { user, token });
   roost.on('state', (state) => isAsking || onState(state));
   roost.on('auth_success', () => onState(roost.state));
   roost.on('auth_failed', (m) => { refusal = m.reason; });

@@ -76,7 +76,8 @@ function fail(refusal) {
     const seconds = Math.ceil(refusal.waitMs / 1000);
     setState('waiting', `${refusal.message} Next try in ${seconds} s`);
   } else {
-    setState('away', `${refusal.message} Trying again`);
+    // What a node says ends without a stop.
+    setState('away', `${refusal.message.replace(/[^.]$/, '$&.')} Trying again`);
   }
   if (answeredAt === null) showEntry($('state').textContent);
   return Math.max(PERIOD_MS, refusal.waitMs);

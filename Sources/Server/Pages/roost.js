@@ -65,12 +65,15 @@ export class Roost {
   /**
    * @param {string} [url] of the server, `/ws` of the page's own server by default; http(s) is read as ws(s). Where
    *   there is no page (Node, Deno, Bun) it must be a whole address, such as `ws://localhost:8080/ws`
-   * @param {{token?: string, user?: string}} [identity] a JWT, or a name where the server asks for none
+   * @param {{token?: string, user?: string}} [identity] a JWT, or a name where the server asks for none: 1 to 200 bytes
+   *   of UTF-8 without control characters, anything else throws a TypeError
    */
   constructor(url = '/ws', { token, user } = {}) {
     this.#url = absolute(url);
     this.#token = token;
-    this.#user = user;
+    this.#user = user ?? undefined;
+    // The server would refuse the handshake, and a browser does not tell why.
+    if (!token && this.#user !== undefined) checkUser(String(user));
   }
 
   /** Opens the connection now: earlier than the first call would, or at once when it is waiting to retry. */
@@ -438,6 +441,13 @@ function absolute(text) {
   if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`Roost: '${text}' must begin with ws, wss, http or https`);
   url.hash = ''; // WebSocket refuses a fragment
   return url;
+}
+
+/** Throws for what no user can be called. */
+function checkUser(name) {
+  const bytes = new TextEncoder().encode(name).length;
+  const problem = bytes === 0 ? 'is empty' : bytes > 200 ? `has ${bytes} bytes` : /\p{Cc}/u.test(name) ? 'has a control character' : null;
+  if (problem) throw new TypeError(`Roost: the user ${problem}: expected 1 to 200 bytes of UTF-8 without control characters`);
 }
 
 /** Whether it stands for every room that begins as its name does. */
