@@ -45,6 +45,17 @@ struct AdminTests {
       ("publish", #"{"room":"r","data":"text"}"#), ("broadcast", "{}"), ("direct", #"{"data":{}}"#),
       ("disconnect", "{}"), ("disconnect", #"{"user":7}"#),
     ]
+    // Names that no user can have.
+    for name in ["", "a\\u0085", String(repeating: "é", count: 101)] {
+      for (path, body) in [
+        ("disconnect", #"{"user":"\#(name)"}"#), ("revoke", #"{"user":"\#(name)"}"#),
+        ("direct", #"{"to":"\#(name)","data":{}}"#),
+      ] {
+        let answer = try server.admin("POST", path, body: body)
+        #expect(answer.status == 400, "\(path) \(body): \(answer)")
+        #expect(answer.text.contains("must be a user: 1 to 200 bytes of UTF-8 without control characters"))
+      }
+    }
     for (path, body) in malformed {
       let answer = try server.admin("POST", path, body: body)
       #expect(answer.status == 400, "\(path) \(body): \(answer)")
@@ -52,6 +63,10 @@ struct AdminTests {
     }
     let long = #"{"room":"r","data":{"text":"\#(String(repeating: "a", count: 2000))"}}"#
     #expect(try server.admin("POST", "publish", body: long).status == 413)
+    for epoch in ["x", "0ab", "AB", "12345678901234567"] {
+      let answer = try server.admin("GET", "history/r?since=\(epoch):1")
+      #expect(answer.status == 400 && answer.text.contains("\(epoch):1"), "\(answer)")
+    }
     for target in ["rooms?limit=0", "rooms?limit=x", "history/r?since=x", "history/r?limit=-1"] {
       #expect(try server.admin("GET", target).status == 400, "\(target)")
     }
@@ -270,6 +285,9 @@ struct AdminTests {
     #expect(page["messages"]?.asArray?.map { $0["offset"]?.asInt } == [2, 3, 4])
     #expect(page["messages"]?.asArray?.last?["binary"]?.asString == "/wA=")
     #expect(try server.inspect("history/r?limit=1")["messages"]?.asArray?.count == 1)
+    // An epoch that the room's does not continue: nothing of this one was seen.
+    #expect(
+      try server.inspect("history/r?since=1:3")["messages"]?.asArray?.map { $0["offset"]?.asInt } == [1, 2, 3, 4])
   }
 
   @Test("leaves the public port with --admin-port")

@@ -75,7 +75,7 @@ extension Position {
   /// - Parameters:
   ///   - current: where the stream is.
   ///   - past: what its epoch continues.
-  func isContinued(by current: Position, _ past: [Ancestor]) -> Bool {
+  public func isContinued(by current: Position, _ past: [Ancestor]) -> Bool {
     if epoch == current.epoch { return offset <= current.offset }
     return past.contains { $0.end.epoch == epoch && offset <= $0.end.offset && $0.isWhole }
   }

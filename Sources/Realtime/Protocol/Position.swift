@@ -59,6 +59,10 @@ public struct Position: Hashable, Sendable {
   /// What an offset must be, for the messages of errors.
   public static let offsetRule = "a whole number from 0 to \(offsetMax)"
 
+  /// What a position must be in text, for the messages of errors.
+  public static let rule =
+    "the epoch as an answer had it (1 to 16 lower-case hexadecimal digits, no 0 at the beginning), the offset \(offsetRule)"
+
   /// Joins an epoch and an offset; one above ``offsetMax`` is taken for ``offsetMax``. What comes from outside is refused
   /// before: by ``init(text:)``, and by the parser of client operations.
   public init(epoch: Epoch, offset: UInt64) {

@@ -60,6 +60,13 @@ package struct AdminBody {
     return string
   }
 
+  /// The user's name of that member. Throws when it is missing, or a name that nobody can have.
+  func user(_ name: StaticString) throws(AdminFault) -> [UInt8] {
+    let user = try string(name)
+    guard UserName.isValid(user) else { throw .refused(.badRequest, "\(name) must be a user: \(UserName.rule)") }
+    return user
+  }
+
   /// Whether there is a member of that name.
   func has(_ name: StaticString) -> Bool { find(name) != nil }
 

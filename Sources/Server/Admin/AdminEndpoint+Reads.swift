@@ -112,18 +112,32 @@ extension AdminEndpoint {
     if let problem = RoomName.problem(room.span) { return refuse(request, .badRoom, problem) }
     guard let limit = limit(request, default: Limits.historyLimitDefault, max: Limits.historyReadMax) else { return }
     var query = HistoryQuery.newest(limit: limit)
+    var asked: Position?
     if let text = request.head.query.first("since") {
       guard let since = Position(text: text.span) else {
-        return refuse(request, .badRequest, "since must be EPOCH:OFFSET, the offset \(Position.offsetRule)")
+        return refuse(
+          request, .badRequest, "since is \(PlainName.of(text)), but must be EPOCH:OFFSET: \(Position.rule)")
       }
       query = .after(since.offset, limit: limit)
+      asked = since
     }
     hub.readHistory(room: room, query) { [self] result in
-      finish(request, result) { page, writer in
-        writer.key("room")
-        writer.string(room)
-        HistoryText.write(page, of: room, to: &writer)
+      // As for clients: offsets of another epoch that this one does not continue say nothing.
+      if let asked, asked.offset > 0, case .success(let page) = result,
+        !asked.isContinued(by: page.position, page.past), asked.epoch != page.position.epoch
+      {
+        hub.readHistory(room: room, .after(0, limit: limit)) { [self] in finishHistory(request, room, $0) }
+      } else {
+        finishHistory(request, room, result)
       }
+    }
+  }
+
+  private func finishHistory(_ request: Request, _ room: [UInt8], _ result: Result<HistoryPage, BrokerError>) {
+    finish(request, result) { page, writer in
+      writer.key("room")
+      writer.string(room)
+      HistoryText.write(page, of: room, to: &writer)
     }
   }
 }

@@ -31,19 +31,19 @@ extension AdminEndpoint {
     }
   }
 
-  /// Longer names than this are refused: they stand in the memory of every node. No user's name is longer.
+  /// Longer names of tokens than this are refused: they stand in the memory of every node.
   private static let subjectBytesMax = 256
 
   private static func subject(_ body: AdminBody) throws(AdminFault) -> Revocation.Subject {
     guard body.has("user") != body.has("token") else {
       throw .refused(.badRequest, "the body needs user or token, a string, and not both")
     }
-    let isUser = body.has("user")
-    let name = isUser ? try body.string("user") : try body.string("token")
+    guard !body.has("user") else { return .user(try body.user("user"), issuedUntil: Clock.wallMilliseconds()) }
+    let name = try body.string("token")
     guard (1...subjectBytesMax).contains(name.count) else {
-      throw .refused(.badRequest, "user and token have 1 to \(subjectBytesMax) bytes; token is the jti, not the token")
+      throw .refused(.badRequest, "token has 1 to \(subjectBytesMax) bytes: it is the jti, not the token")
     }
-    return isUser ? .user(name, issuedUntil: Clock.wallMilliseconds()) : .token(name)
+    return .token(name)
   }
 
   private static func duration(_ body: AdminBody) throws(AdminFault) -> UInt64 {

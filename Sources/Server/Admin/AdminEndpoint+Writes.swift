@@ -44,8 +44,7 @@ extension AdminEndpoint {
     attempt(request) { () throws(AdminFault) in
       try body.check(["to", "data", "user"])
       let user = try body.optionalString("user")
-      let receiver = try body.string("to")
-      guard !receiver.isEmpty else { throw .refused(.badRequest, "to must name a user") }
+      let receiver = try body.user("to")
       let data = try body.object("data", bytesMax: messageBytesMax)
       let key = try AdminEndpoint.idempotencyKey(request.head)
       try hub.send(data: data.span, user: user, to: .user(receiver), idempotencyKey: key) { [self] result in
@@ -60,7 +59,7 @@ extension AdminEndpoint {
       if body.has("user"), body.has("connection") {
         throw .refused(.badRequest, "the body needs user or connection, not both")
       } else if body.has("user") {
-        let user = try body.string("user")
+        let user = try body.user("user")
         hub.disconnect(user: user) { [self] result in finish(request, result, writeDisconnected) }
       } else if body.has("connection") {
         let name = try body.string("connection")
