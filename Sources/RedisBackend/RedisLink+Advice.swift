@@ -50,6 +50,7 @@ extension RedisLink {
     ("certificate", "give a client certificate with --redis-cert and --redis-key"),
     ("version number", "is this a port for TLS?"),
     ("packet length", "is this a port for TLS?"),
+    ("closed in the middle", "the log of Redis says why"),
   ]
 
   /// Says why a Unix socket could not be connected to, and what to do.

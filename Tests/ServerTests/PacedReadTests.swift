@@ -109,7 +109,7 @@ struct PacedReadTests {
       isSent = (try? bob.sendFrame(.text, operation)) != nil
       sent += 1
     }
-    try eventually("its queue is full") { try server.metric("roost_queue_bytes") > 1_000_000 }
+    try eventually("its queue is full", within: 60) { try server.metric("roost_queue_bytes") > 1_000_000 }
     #expect(try server.metric("roost_queue_bytes") < 3_000_000)
     for n in 0..<sent {
       _ = try bob.take("answer \(n)", within: 60) {

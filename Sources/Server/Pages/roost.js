@@ -446,7 +446,10 @@ function absolute(text) {
 /** Throws for what no user can be called. */
 function checkUser(name) {
   const bytes = new TextEncoder().encode(name).length;
-  const problem = bytes === 0 ? 'is empty' : bytes > 200 ? `has ${bytes} bytes` : /\p{Cc}/u.test(name) ? 'has a control character' : null;
+  let problem = null;
+  if (bytes === 0) problem = 'is empty';
+  else if (bytes > 200) problem = `has ${bytes} bytes`;
+  else if (/\p{Cc}/u.test(name)) problem = 'has a control character';
   if (problem) throw new TypeError(`Roost: the user ${problem}: expected 1 to 200 bytes of UTF-8 without control characters`);
 }
 
