@@ -135,11 +135,14 @@ extension Node {
   static func makeRedis(
     _ url: RedisURL, _ settings: ServerSettings, _ loop: EventLoop, _ id: [UInt8], _ log: Log
   ) throws(Failure) -> RedisBroker {
+    let rules = roomRules(settings)
+    let leaveDebounce = settings.leaveDebounceMilliseconds
     var configuration = RedisConfiguration(
       topology: topology(url.topology), user: url.user, password: url.password, database: url.database,
       prefix: settings.redisPrefix, historySize: settings.historyMessagesMax,
-      historyTTLMilliseconds: settings.historyTTLMilliseconds, rules: roomRules(settings),
-      dedupeBytes: settings.dedupeMemoryBytes)
+      historyTTLMilliseconds: settings.historyTTLMilliseconds, rules: rules,
+      dedupeBytes: settings.dedupeMemoryBytes
+    ) { rules.leaveDebounceMilliseconds(of: $0, standard: leaveDebounce) }
     configuration.sentinelUser = settings.redisSentinelUser
     configuration.sentinelPassword = settings.redisSentinelPassword
     var tls: TLSClientContext?

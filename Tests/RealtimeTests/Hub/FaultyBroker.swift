@@ -111,7 +111,7 @@ final class FaultyBroker: Broker, BrokerListener {
     empty(keeping: former.log)
     reigns = former.reigns
     if let reached = former.reached { reigns.end(at: reached) }
-    listener?.presenceLost(announce: false)
+    listener?.presenceLost()
     listener?.brokerRestored(where: nil)
   }
 
