@@ -104,7 +104,7 @@ final class Census {
   }
 
   private func scan(_ left: ArraySlice<Shard>, cursor: [UInt8]) {
-    guard let shard = left.first else { return bury() }
+    guard let shard = left.first else { return judgeAgain() }
     let scanned: PendingReplies.Handler = { [weak self] reply in
       self?.accept(reply, { _ in self?.breakOff() }) { reply in self?.look(at: reply, of: left) }
     }
@@ -226,6 +226,18 @@ final class Census {
   }
 
   // MARK: The end
+
+  /// Asks once more for the leases of nodes whose lists lacked something: one may have ended meanwhile, with a sweep that saw
+  /// the lists before they were written.
+  private func judgeAgain() {
+    let written = unlisted.subtracting([node])
+    living.subtract(written)
+    judge(written) { [weak self] isComplete in
+      guard let self, isComplete else { self?.breakOff(); return }
+      unlisted.subtract(dead)
+      bury()
+    }
+  }
 
   /// Has the dead swept and the unlisted told, if leases still tell who lives and no slot has moved past the eyes of this
   /// census.

@@ -39,7 +39,7 @@ struct ModelRedis {
     return true
   }
 
-  /// sweep_find.lua and leave.lua, with a chunk of one. Returns whether there is more.
+  /// sweep_find.lua and presence.lua, with a chunk of one. Returns whether there is more.
   mutating func sweepOne(_ node: String) -> Bool {
     guard let name = members.keys.filter({ $0.hasPrefix(node + "-") }).min() else { return false }
     leave(name)

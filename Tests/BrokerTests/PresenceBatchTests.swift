@@ -195,4 +195,31 @@ struct PresenceBatchTests {
     #expect(drive([next]) { (try? next.endGraces()) == .some(nil) })
     #expect(keys() == ["meta"])
   }
+
+  @Test("large rooms are looked through in chunks, for members that are not here and for those of forgotten nodes")
+  func chunks() throws {
+    let forgotten = try TestNode("n2", on: server)
+    try #require(drive([forgotten]) { forgotten.isUp })
+    var entered = 0
+    for i in 0..<1300 {
+      for node in [node, forgotten] {
+        node.broker.enter(room: bytes("r"), node.member("u\(i)", i)) { _ in entered += 1 }
+      }
+    }
+    #expect(drive([node, forgotten]) { entered == 2600 })
+    let gone = stride(from: 0, to: 1300, by: 13).map { node.member("u\($0)", $0) }
+    node.heard.gone = Set(gone.map { String(decoding: $0.name, as: UTF8.self) })
+    node.redis?.auditEverything()
+    #expect(drive([node]) { server.run("HLEN", "roost:2:{r:r}:members") == "2500" })
+    for member in gone {
+      #expect(server.run("HEXISTS", "roost:2:{r:r}:members", String(decoding: member.name, as: UTF8.self)) == "0")
+    }
+    forgotten.redis?.abandon()
+    server.run("DEL", "roost:2:{n:n2}:rooms")
+    server.run("ZREM", "roost:2:{nodes}:leases", "n2")
+    node.redis?.scheduleCensus()
+    #expect(drive([node], within: 20) { server.run("HLEN", "roost:2:{r:r}:members") == "1200" })
+    #expect(drive([node]) { server.run("HLEN", "roost:2:{r:r}:users") == "1200" })
+    #expect(server.run("ZCARD", "roost:2:{r:r}:order") == "1200")
+  }
 }

@@ -1,5 +1,5 @@
 -- Finds one chunk of a node's members in a room. Changes nothing: the node that sweeps reads what it finds, then removes it
--- by leave.lua.
+-- by presence.lua.
 -- KEYS  1 members
 -- ARGV  1 node  2 scan cursor  3 chunk
 -- Reply the next cursor, 0 at the end; then name and member of each connection of the node
