@@ -97,12 +97,14 @@ struct ClusterPacedReadTests {
   func crowd() throws {
     let cluster = try Cluster(1)
     let ann = try cluster.nodes[0].connect("ann", receiveBytes: 4096)
-    try ann.join("r")
     let member = #"{\"user\":\"%s\",\"transport\":\"websocket\",\"address\":\"127.0.0.1\",\"since\":1}"#
     let script =
-      "for i = 1, 10000 do redis.call('HSET', KEYS[1], 'n1-x' .. i, "
-      + "string.format('\(member)', string.format('user%05d', i))) end"
-    _ = try cluster.redis.command("EVAL \"\(script)\" 1 roost:2:{r:r}:members")
+      "for i = 1, 10000 do local user, name = string.format('user%05d', i), 'n1-x' .. i "
+      + "redis.call('HSET', KEYS[1], name, string.format('\(member)', user)) "
+      + "redis.call('HSET', KEYS[2], user, 1) redis.call('ZADD', KEYS[3], 0, user .. string.char(0) .. name) end"
+    _ = try cluster.redis.command(
+      "EVAL \"\(script)\" 3 roost:2:{r:r}:members roost:2:{r:r}:users roost:2:{r:r}:order")
+    try ann.join("r")
     var seen: [String] = []
     var members = #","limit":10000"#
     repeat {

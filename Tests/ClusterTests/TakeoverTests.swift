@@ -30,8 +30,8 @@ struct PresenceTakeoverTests {
   private func awaitComparison(on process: RedisProcess, reads: Int) throws {
     try eventually("what was told is compared", within: 20) {
       let line = try process.command("INFO commandstats").split(whereSeparator: \.isNewline)
-        .first { $0.hasPrefix("cmdstat_hkeys:calls=") }
-      let calls = line?.dropFirst("cmdstat_hkeys:calls=".count).prefix { $0.isNumber }
+        .first { $0.hasPrefix("cmdstat_hscan:calls=") }
+      let calls = line?.dropFirst("cmdstat_hscan:calls=".count).prefix { $0.isNumber }
       return (calls.flatMap { Int($0) } ?? 0) >= reads
     }
   }

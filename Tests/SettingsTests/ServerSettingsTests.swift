@@ -58,7 +58,8 @@ struct ServerSettingsTests {
       "jwtLeeway": "0s", "authTimeout": "3s", "jwtRequireExp": "off", "jwtDefaultRooms": "a,r:b:*",
       "clientDirect": "permission", "directRate": "9",
       "adminToken": "t", "apiKey": "a", "historySize": "5", "historyTtl": "1h", "pingInterval": "500ms",
-      "pingTimeout": "1m", "leaveGrace": "0", "drain": "0", "compression": "off", "ioUring": "off", "echo": "on",
+      "pingTimeout": "1m", "leaveGrace": "0", "presenceAnnounceMax": "40",
+      "presenceInterval": "2s", "leaveDebounce": "3s", "drain": "0", "compression": "off", "ioUring": "off", "echo": "on",
       "demo": "on",
       "maxMessage": "1k",
       "maxQueue": "2m", "maxConnections": "7", "maxRooms": "6", "maxWildcards": "4", "rate": "5",
@@ -72,7 +73,7 @@ struct ServerSettingsTests {
       "port", "adminPort", "redirectPort", "workers", "historySize", "maxConnections", "maxRooms", "maxWildcards",
       "rate",
       "maxConnectionsPerAddress", "maxConnectionsPerUser", "handshakeRate", "roomRate", "newRoomRate",
-      "nodeNewRoomRate", "adminGuesses", "directRate",
+      "nodeNewRoomRate", "adminGuesses", "directRate", "presenceAnnounceMax",
     ])
     var arguments: [String] = []
     var environment: [String: String] = [:]

@@ -19,7 +19,9 @@ extension Hub {
       // What users say meanwhile is newer than what the pages have of it.
       let presence = rooms.find(room.span)?.presence
       presence?.beginMemberRead()
-      readMembers(room, from: after.map { MemberCursor(user: $0) }, into: MemberList(usersMax: limit)) {
+      readMembers(
+        room, from: after.map { MemberCursor(user: $0) }, into: MemberList(usersMax: limit, isFromStart: after == nil)
+      ) {
         reply($0.map { .members($0) })
         presence?.endMemberRead()
       }

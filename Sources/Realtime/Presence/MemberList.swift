@@ -6,7 +6,8 @@ public final class MemberList {
   public private(set) var states: [[UInt8]: [UInt8]] = [:]
   /// Users in the whole room.
   public private(set) var userCount = 0
-  /// Connections in the whole room.
+  /// Connections in the whole room; those of nodes that have just ended count until they are taken out, unless this is the
+  /// whole room.
   public private(set) var connectionCount = 0
   /// Whether there are users behind the last one.
   public private(set) var hasMore = false
@@ -14,11 +15,16 @@ public final class MemberList {
   private(set) lazy var users = PresentUser.group(members, states: states)
 
   private let usersMax: Int
+  /// Whether it begins with the room's first user.
+  private let isFromStart: Bool
   private var usersRead = 0
   /// Members that were read, and were left out or not.
   private var membersRead = 0
 
-  init(usersMax: Int) { self.usersMax = usersMax }
+  init(usersMax: Int, isFromStart: Bool) {
+    self.usersMax = usersMax
+    self.isFromStart = isFromStart
+  }
 
   /// Adds the next page. Returns where to go on, or nil when there is nothing more to read.
   func add(_ page: MemberPage) -> MemberCursor? {
@@ -34,6 +40,10 @@ public final class MemberList {
         states[member.user] = page.states[member.user]
       }
       members.append(member)
+    }
+    if page.next == nil, isFromStart {
+      userCount = usersRead
+      connectionCount = members.count { !$0.name.isEmpty }
     }
     return page.next
   }

@@ -27,7 +27,7 @@ struct ReadSchedulerTests {
     }
 
     /// The broker answers the read that began first.
-    func answer() { begun.removeFirst().reply(.success(.members(MemberList(usersMax: 10)))) }
+    func answer() { begun.removeFirst().reply(.success(.members(MemberList(usersMax: 10, isFromStart: true)))) }
 
     var rooms: [String] { begun.map { String(decoding: $0.key.room, as: UTF8.self) } }
   }
