@@ -1,0 +1,106 @@
+import JSONCore
+import Testing
+
+@testable import Realtime
+
+@Suite("Presence in crowds, of readers that fall behind, and under other notices")
+struct CrowdTests {
+  private func makeBench(announceMax: Int, rule: RoomRule = .standard) -> HubBench {
+    HubBench {
+      $0.presenceAnnounceMax = announceMax
+      $0.presenceIntervalMilliseconds = 1000
+      $0.rules = RoomRules([(match: RoomGlob(Array("*".utf8)), rule: rule)])
+    }
+  }
+
+  private func names(_ text: Text, _ key: StaticString) -> [String] {
+    text.json[key]?.asArray?.compactMap(\.asString) ?? []
+  }
+
+  @Test("tells a crowd in sum, once in an interval, and each by name again below four fifths of the limit")
+  func crowd() throws {
+    let bench = makeBench(announceMax: 5)
+    let ann = bench.open("ann")
+    ann.join()
+    for number in 1...4 { bench.broker.moveElsewhere("far\(number)") }
+    #expect(ann.take().map(\.type) == Array(repeating: "user_joined", count: 4))
+    bench.broker.moveElsewhere("far5")
+    let first = try #require(ann.take().first)
+    #expect(first.type == "presence_update" && first.int("count") == 6 && names(first, "joined") == ["far5"])
+    for number in 6...9 { bench.broker.moveElsewhere("far\(number)") }
+    bench.broker.moveElsewhere("far6")
+    #expect(ann.take().isEmpty, "the interval is not over")
+    bench.wait(milliseconds: 1000)
+    let texts = ann.take()
+    #expect(texts.count == 1 && texts[0].int("count") == 9)
+    #expect(names(texts[0], "joined") == ["far7", "far8", "far9"] && names(texts[0], "left") == ["far6"])
+    for number in 1...4 { bench.broker.moveElsewhere("far\(number)") }
+    bench.wait(milliseconds: 1000)
+    #expect(ann.take().map { $0.int("count") } == [5])
+    bench.wait(milliseconds: 1000)
+    bench.broker.moveElsewhere("far5")
+    #expect(ann.take().map(\.type) == ["presence_update"], "four fifths of the limit is a crowd still")
+    bench.broker.moveElsewhere("far7")
+    bench.broker.moveElsewhere("far5")
+    #expect(ann.take().map(\.type) == ["user_left", "user_joined"])
+  }
+
+  @Test("names at most a hundred, and says that there were more")
+  func manyNames() throws {
+    let bench = makeBench(announceMax: 0)
+    let ann = bench.open("ann")
+    ann.join()
+    bench.broker.moveElsewhere("first")
+    _ = ann.take()
+    for number in 0..<150 { bench.broker.moveElsewhere("far\(number)") }
+    bench.wait(milliseconds: 1000)
+    let update = try #require(ann.take().first)
+    #expect(names(update, "joined").count == 100 && update.json["more"]?.asBool == true)
+    #expect(update.int("count") == 152)
+  }
+
+  @Test("tells a reader that missed notices to ask who is there")
+  func missedNotices() throws {
+    let bench = makeBench(announceMax: 500, rule: RoomRule(slow: .dropOldest, lagBytesMax: 2000))
+    let (ann, slow) = (bench.open("ann"), bench.open("slow"))
+    for client in [ann, slow] { client.join() }
+    _ = slow.take()
+    bench.stop(slow)
+    ann.publish(#""n":0"#)
+    bench.broker.moveElsewhere("far")
+    for n in 1...100 { ann.publish("\"n\":\(n)") }
+    _ = slow.take()
+    bench.drain(slow)
+    let update = try #require(slow.take().first { $0.type == "presence_update" })
+    #expect(update.int("count") == 3 && update.json["more"]?.asBool == true)
+  }
+
+  @Test("tells nobody who missed only messages to ask who is there")
+  func missedMessages() throws {
+    let bench = makeBench(announceMax: 500, rule: RoomRule(slow: .dropOldest, lagBytesMax: 2000))
+    let (ann, slow) = (bench.open("ann"), bench.open("slow"))
+    for client in [ann, slow] { client.join() }
+    bench.stop(slow)
+    for n in 1...100 { ann.publish("\"n\":\(n)") }
+    _ = slow.take()
+    bench.drain(slow)
+    let seen = slow.take()
+    #expect(seen.contains { $0.type == "gap" } && !seen.contains { $0.type == "presence_update" })
+  }
+
+  @Test("answers presence after joined, and counts everybody who came in the same tick")
+  func oneTick() throws {
+    let bench = HubBench()
+    bench.broker.losesNotices = false
+    let clients = (0..<50).map { bench.open("user\($0)") }
+    for client in clients {
+      client.post(#"{"type":"join","room":"r"}"#)
+      client.post(#"{"type":"presence","room":"r"}"#)
+    }
+    for client in clients {
+      let texts = client.take()
+      #expect(texts.map(\.type) == ["joined", "presence"])
+      #expect(texts[0].int("members") == 50 && texts[1].int("count") == 50)
+    }
+  }
+}
