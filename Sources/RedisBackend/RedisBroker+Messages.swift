@@ -198,6 +198,14 @@ extension RedisBroker {
     }
   }
 
+  public func publish(ephemeral envelope: [UInt8], in room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
+    let channel = keys.roomChannel(room)
+    guard isAvailable, !masters.isSharded || isServed(channel) else { return reply(.failure(.unavailable)) }
+    publish(Array("- ".utf8) + envelope, to: channel) { [weak self] isPublished in
+      reply(isPublished ? .success(()) : .failure(self?.failure ?? .uncertain))
+    }
+  }
+
   private func channel(of audience: Audience) -> [UInt8] {
     switch audience {
     case .everyone: keys.everyone

@@ -178,6 +178,21 @@ struct BrokerContractTests {
     #expect(try node.members("empty").isEmpty)
   }
 
+  @Test("brings an ephemeral message in order, without an offset, and keeps nothing", arguments: BrokerKind.allCases)
+  func ephemeral(kind: BrokerKind) throws {
+    let node = try Bench(kind).node
+    try node.subscribe()
+    let position = try node.publish("first")
+    var envelope: [UInt8] = []
+    Envelope.begin(.ephemeral, timestamp: 1, origin: [], userJSON: bytes(#""ann""#), into: &envelope)
+    envelope += bytes(#""typing":true"#)
+    try ask([node]) { node.broker.publish(ephemeral: envelope, in: bytes("r"), $0) }
+    #expect(try node.publish("second").offset == position.offset + 1)
+    #expect(drive([node]) { node.heard.messages.count == 2 && node.heard.notices.count == 1 })
+    #expect(node.heard.notices.first?.kind == .ephemeral)
+    #expect(try node.history(.newest(limit: 10)).entries.count == 2)
+  }
+
   @Test("brings a direct message to a user's node and counts the connections", arguments: BrokerKind.allCases)
   func direct(kind: BrokerKind) throws {
     let node = try Bench(kind).node

@@ -124,6 +124,17 @@ def drops_copies_and_follows_a_new_epoch(new):
     node.until("seen.length === 3")
 
 
+def takes_what_has_no_offset_and_stays_where_it_is(new):
+    node = new().joined()
+    node.push(type="message", room="r", user="u", ts=1, typing=True)
+    node.push(type="message", room="r", user="u", offset=6, ts=1)
+    node.until("seen.length === 2")
+    assert node.run("seen.map((offset) => offset ?? null)") == [None, 6]
+    node.reopened()
+    node.eventually(lambda: node.frames("join"))
+    assert node.frames("join")[0]["since"] == {"epoch": "e", "offset": 6}
+
+
 def goes_on_in_an_epoch_that_continues_its_own(new):
     node = new().joined()
     node.push(type="message", room="r", user="u", offset=6, ts=1)

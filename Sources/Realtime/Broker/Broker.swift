@@ -204,6 +204,9 @@ public protocol Broker: AnyObject {
   /// A retry within the dedupe time answers with the first position and publishes nothing. What has a `dedupe` and gets
   /// no answer is tried again within a bounded time; without one the answer is `uncertain`.
   func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>)
+  /// Sends an encoded `Envelope` of the kind `ephemeral` to every node that is subscribed to a room now. It gets no offset
+  /// and is kept nowhere: what a node misses is lost. Answers when it was sent.
+  func publish(ephemeral envelope: [UInt8], in room: [UInt8], _ reply: @escaping BrokerReply<Void>)
   /// Starts hearing a room. Answers when nothing published from now on can be missed.
   func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>)
   /// Stops hearing a room.
@@ -327,7 +330,7 @@ public typealias RoomFilter = (_ room: [UInt8]) -> Bool
 public protocol BrokerListener: AnyObject {
   /// A message of a room, in the order of the room's channel. Positions may skip or repeat after a fault.
   func heard(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>)
-  /// A notice of a room that has no offset: `userJoined`, `userLeft`, `userLeaving`, `userState`.
+  /// A notice of a room that has no offset: `userJoined`, `userLeft`, `userLeaving`, `userState`, `ephemeral`.
   func heard(room: Span<UInt8>, notice: Span<UInt8>)
   /// Something sent to one user. Returns the number of connections here that it was given to.
   @discardableResult

@@ -130,6 +130,11 @@ public final class EmbeddedBroker: Broker {
     reply(.success(position))
   }
 
+  public func publish(ephemeral envelope: [UInt8], in room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
+    if rooms[room]?.isHeard == true { listener?.heard(room: room.span, notice: envelope.span) }
+    reply(.success(()))
+  }
+
   public func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
     self.room(room).isHeard = true
     reply(.success(()))

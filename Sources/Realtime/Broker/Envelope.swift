@@ -23,6 +23,8 @@ public struct Envelope: Equatable {
     case userLeaving = 0x67  // g
     /// A user says something about itself in the room; the body is JSON, `null` when it is taken back.
     case userState = 0x73  // s
+    /// A message of a room that has no offset and is kept nowhere; the body is JSON members.
+    case ephemeral = 0x65  // e
     /// A message to one user; the body is JSON members.
     case direct = 0x64  // d
     /// A message to everyone; the body is JSON members.

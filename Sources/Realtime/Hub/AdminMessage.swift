@@ -46,7 +46,7 @@ enum AdminMessage {
 
   /// The name of a member that the protocol owns, however it is spelled; nil for every other one.
   private static func protocolName(_ key: JSONStringRange, in data: Span<UInt8>) -> String? {
-    guard OperationMember(key, in: data).isReserved || key.equals("ephemeral", in: data) else { return nil }
+    guard OperationMember(key, in: data).isReserved else { return nil }
     return key.decoded(in: data).map { String(decoding: $0, as: UTF8.self) }
   }
 

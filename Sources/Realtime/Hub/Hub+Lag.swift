@@ -57,8 +57,9 @@ extension Hub {
     let before = lag.buffer.byteCount
     var start = 0
     for entry in batch.entries {
+      defer { start = entry.end }
+      guard !entry.isEphemeral else { continue }
       let payload = Array(batch.bytes[start..<entry.end])
-      start = entry.end
       let isConflated = rule.slow == .latest && entry.offset > 0
       lag.buffer.append(
         entry.kind, offset: entry.offset, origin: entry.origin,

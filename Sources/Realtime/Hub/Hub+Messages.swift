@@ -16,6 +16,7 @@ extension Hub {
     }
     guard room.rule.mayPublish else { return refuse(id, .forbidden, Hub.readOnlyRoom, answerID) }
     guard chargePublish(in: room, id, answerID) else { return }
+    if operation.isEphemeral { return publish(ephemeral: operation, text, of: user, in: room, from: id, answerID) }
     var envelope: [UInt8] = []
     envelope.reserveCapacity(operation.passThrough.byteCount + 96)
     // Without an origin nobody is left out, so the sender hears it too.
@@ -34,6 +35,49 @@ extension Hub {
       self?.operationEnds(id, bytes: size)
       if case .success(let position) = result { room.note(acknowledged: position) }
       self?.acknowledge(result, to: id, room.nameJSON, answerID)
+    }
+  }
+
+  /// Sends what is for those who are in the room now, and for nobody later.
+  private func publish(
+    ephemeral operation: ClientOperation, _ text: Span<UInt8>, of user: LocalUser, in room: Room, from id: SlabID,
+    _ answerID: [UInt8]?
+  ) {
+    var envelope: [UInt8] = []
+    let origin = operation.echo ? [] : connectionName(id)
+    Envelope.begin(.ephemeral, timestamp: clock(), origin: origin, userJSON: user.nameJSON, into: &envelope)
+    operation.passThrough.appendMembers(of: text, to: &envelope)
+    let size = envelope.count
+    if operation.echo { pauseUntilRoom(id) }
+    operationBegins(id, bytes: size)
+    broker.publish(ephemeral: envelope, in: room.name) { [weak self] result in
+      self?.operationEnds(id, bytes: size)
+      if case .failure(let error) = result {
+        self?.refuse(id, failure: error, Hub.outOfReach(error, hasDedupe: false), answerID)
+      } else if let answerID {
+        self?.acknowledge(id, room, answerID)
+      }
+    }
+  }
+
+  /// Delivers it to the members in the order of the room's channel.
+  func deliver(ephemeral bytes: Span<UInt8>, in room: Room) {
+    guard let envelope = Envelope(bytes) else { return }
+    let origin = envelope.origin.count > 1 ? localSession(named: bytes.extracting(envelope.origin)) : nil
+    let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
+    batch.append(.text, offset: 0, origin: origin, acceptedAt: 0, isEphemeral: true) {
+      Push.ephemeral(envelope, in: bytes, room: room, to: &$0)
+    }
+    capBatch(of: room)
+  }
+
+  /// Acknowledges what has no position.
+  func acknowledge(_ id: SlabID, _ room: Room, _ answerID: [UInt8]) {
+    answer(id) { output in
+      Answer.begin("ack", id: answerID, to: &output)
+      output.append(",\"room\":")
+      output.append(contentsOf: room.nameJSON)
+      output.append(UInt8(ascii: "}"))
     }
   }
 

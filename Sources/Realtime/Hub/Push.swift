@@ -13,6 +13,17 @@ enum Push {
     }
   }
 
+  /// A room's message that has no offset.
+  static func ephemeral(_ envelope: Envelope, in bytes: Span<UInt8>, room: Room, to output: inout [UInt8]) {
+    output.append("{\"type\":\"message\",\"room\":")
+    output.append(contentsOf: room.nameJSON)
+    output.append(",\"user\":")
+    output.append(copying: bytes.extracting(envelope.user))
+    output.append(",\"ts\":")
+    output.append(copying: bytes.extracting(envelope.timestamp))
+    members(bytes.extracting(envelope.body), to: &output)
+  }
+
   /// A room's message as JSON. A binary payload becomes the member `binary`, in base64.
   static func text(
     _ envelope: Envelope, in bytes: Span<UInt8>, offset: UInt64, room: Room, to output: inout [UInt8]

@@ -18,6 +18,8 @@ public final class RoomBatch {
     /// Whether it belongs to the room's stream, in which whoever is not where the room is finds it by itself: a message, a
     /// gap, an epoch.
     let isOfStream: Bool
+    /// Whether it means nothing later: who cannot take it now never gets it.
+    let isEphemeral: Bool
   }
 
   /// The messages' payloads, one behind the other.
@@ -47,14 +49,14 @@ public final class RoomBatch {
   /// Appends one message, whose payload `write` appends to the bytes it is given.
   func append(
     _ kind: PayloadKind, offset: UInt64, origin: SlabID?, acceptedAt: UInt64, isOfStream: Bool = false,
-    _ write: (inout [UInt8]) -> Void
+    isEphemeral: Bool = false, _ write: (inout [UInt8]) -> Void
   ) {
     write(&bytes)
     revision &+= 1
     entries.append(
       Entry(
         end: bytes.count, kind: kind, offset: offset, origin: origin, acceptedAt: acceptedAt,
-        isOfStream: isOfStream || offset > 0))
+        isOfStream: isOfStream || offset > 0, isEphemeral: isEphemeral))
     if origin != nil { hasOrigins = true }
     guard offset > 0 else { return }
     if deliveredBefore == nil { deliveredBefore = offset - 1 }
@@ -95,7 +97,7 @@ public final class RoomBatch {
       if isKept[index] {
         append(
           entry.kind, offset: entry.offset, origin: entry.origin, acceptedAt: entry.acceptedAt,
-          isOfStream: entry.isOfStream
+          isOfStream: entry.isOfStream, isEphemeral: entry.isEphemeral
         ) {
           $0.append(contentsOf: oldBytes[start..<entry.end])
         }

@@ -4,7 +4,9 @@ import JSONCore
 
 extension Hub {
   public func heard(room name: Span<UInt8>, notice: Span<UInt8>) {
-    guard let room = rooms.find(name), room.rule.hasPresence else { return }
+    guard let room = rooms.find(name) else { return }
+    if notice.count > 0, notice[0] == Envelope.Kind.ephemeral.rawValue { return deliver(ephemeral: notice, in: room) }
+    guard room.rule.hasPresence else { return }
     // What the pages that are being read say about it is not known yet.
     if let presence = room.presence, presence.isReading { presence.hold(notice) } else { take(notice, in: room) }
   }
@@ -29,7 +31,7 @@ extension Hub {
       announce(userJSON, isPresent: false, in: room)
     case .userLeaving: if let grace = JSONNumber.unsigned(body) { graceBegins(in: room.name, Int(clamping: grace)) }
     case .userState: announceState(of: userJSON, body, in: room)
-    case .message, .binary, .direct, .broadcast, .disconnect, .revoke: break
+    case .message, .binary, .ephemeral, .direct, .broadcast, .disconnect, .revoke: break
     }
   }
 

@@ -25,13 +25,7 @@ extension Hub {
       }
       // Where the user has gone meanwhile, nobody says it any more.
       if sessions.contains(id), isKnown(room) { presence(of: room).keep(text, of: user.name) }
-      guard let answerID else { return }
-      answer(id) { output in
-        Answer.begin("ack", id: answerID, to: &output)
-        output.append(",\"room\":")
-        output.append(contentsOf: room.nameJSON)
-        output.append(UInt8(ascii: "}"))
-      }
+      if let answerID { acknowledge(id, room, answerID) }
     }
   }
 

@@ -66,7 +66,8 @@ extension ClientOperation {
       operation.limit = try checkedLimit(scan.limit, in: text)
     case .message:
       operation.room = try checkedRoom(scan.room, in: text)
-      operation.echo = try checkedEcho(scan.echo)
+      operation.echo = try checkedFlag(scan.echo, "echo")
+      operation.isEphemeral = try checkedFlag(scan.ephemeral, "ephemeral")
       operation.passThrough = try passThrough(of: scan, in: text)
     case .broadcast: operation.passThrough = try passThrough(of: scan, in: text)
     case .direct:
@@ -135,11 +136,11 @@ extension ClientOperation {
     return user
   }
 
-  private static func checkedEcho(_ member: JSONMember?) throws(ProtocolError) -> Bool {
+  private static func checkedFlag(_ member: JSONMember?, _ name: StaticString) throws(ProtocolError) -> Bool {
     switch member?.kind {
     case nil, .null, .false: return false
     case .true: return true
-    default: throw ProtocolError(.badRequest, "echo must be true or false")
+    default: throw ProtocolError(.badRequest, "\(name) must be true or false")
     }
   }
 

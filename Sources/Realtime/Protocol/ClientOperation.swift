@@ -31,6 +31,8 @@ public struct ClientOperation: Sendable {
   public internal(set) var room: JSONStringRange?
   /// Whether the sender of a message wants its own copy.
   public internal(set) var echo = false
+  /// Whether a message is for those who are in the room now only: it gets no offset and is not kept.
+  public internal(set) var isEphemeral = false
   /// The user a direct message is for, not empty; nil for the other kinds.
   public internal(set) var to: JSONStringRange?
   /// The token of auth; nil for the other kinds.

@@ -8,6 +8,7 @@ struct OperationScan {
   var room: JSONMember?
   var id: JSONMember?
   var echo: JSONMember?
+  var ephemeral: JSONMember?
   var to: JSONMember?
   var token: JSONMember?
   var since: JSONMember?
@@ -29,6 +30,7 @@ struct OperationScan {
       case .room: room = member
       case .id: id = member
       case .echo: echo = member
+      case .ephemeral: ephemeral = member
       case .to: to = member
       case .token: token = member
       case .since: since = member

@@ -321,6 +321,7 @@ export class Roost {
   #advance(name, offset) {
     const room = this.#rooms.get(name);
     if (!room) return this.#wildcards(name).length > 0;
+    if (offset === undefined) return true; // ephemeral
     if (offset <= room.offset) {
       // A copy, or a new epoch that counts from 1 again: a join from here tells which, and costs nothing if a copy.
       this.#enter(room);

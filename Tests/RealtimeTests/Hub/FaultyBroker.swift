@@ -228,6 +228,9 @@ final class FaultyBroker: Broker, BrokerListener {
   func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
     answer(reply) { keep(message, $0) }
   }
+  func publish(ephemeral envelope: [UInt8], in room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
+    answer(reply) { inner.publish(ephemeral: envelope, in: room, $0) }
+  }
   func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
     if isAvailable { subscribed.insert(room) }
     answer(reply) { inner.subscribe(room: room, $0) }

@@ -65,7 +65,7 @@ struct ClientOperationTests {
 
   @Test(
     "never passes a member that the protocol owns, however its key is spelled",
-    arguments: ["type", "room", "user", "offset", "ts", "id", "echo"], ["message", "direct", "broadcast"])
+    arguments: ["type", "room", "user", "offset", "ts", "id", "echo", "ephemeral"], ["message", "direct", "broadcast"])
   func dropsReserved(_ key: String, _ type: String) throws {
     let hex = key.unicodeScalars.map { String($0.value, radix: 16) }
     let spellings = [
@@ -74,7 +74,7 @@ struct ClientOperationTests {
     ]
     for spelling in spellings {
       // The needed members follow, so that they win over the doubled one.
-      let needed = #""type":"\#(type)","room":"r","to":"u","id":"i","echo":false"#
+      let needed = #""type":"\#(type)","room":"r","to":"u","id":"i","echo":false,"ephemeral":false"#
       let result = try passed(#"{"x":1,"\#(spelling)":"evil",\#(needed),"y":2}"#)
       #expect(result == (type == "direct" ? #""x":1,"y":2"# : #""x":1,"to":"u","y":2"#))
     }
