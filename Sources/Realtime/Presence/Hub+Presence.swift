@@ -36,7 +36,7 @@ extension Hub {
   }
 
   /// Decodes a JSON string, quotes included.
-  private static func name(in userJSON: Span<UInt8>) -> [UInt8]? {
+  static func name(in userJSON: Span<UInt8>) -> [UInt8]? {
     JSONString.unescape(userJSON.extracting(1..<(userJSON.count - 1)))
   }
 
@@ -44,7 +44,7 @@ extension Hub {
   private func announce(
     _ userJSON: Span<UInt8>, isPresent: Bool, info: Span<UInt8> = Span(), except origin: SlabID? = nil, in room: Room
   ) {
-    let isCrowd = isCrowd(room)
+    let isCrowd = measureCrowd(of: room)
     if !isPresent { forgetState(of: userJSON, in: room, isCrowd: isCrowd) }
     if isCrowd || room.presence?.hasChanges == true {
       if let user = Hub.name(in: userJSON) { presence(of: room).note(user, isPresent: isPresent) }
@@ -87,7 +87,8 @@ extension Hub {
 
   // MARK: Crowds
 
-  private func isCrowd(_ room: Room) -> Bool {
+  /// Whether the next change in a room is told in sum.
+  private func measureCrowd(of room: Room) -> Bool {
     let announceMax = room.rule.announceMax ?? configuration.presenceAnnounceMax
     let count = userCount(of: room)
     guard room.presence != nil || count > announceMax else { return false }

@@ -33,7 +33,7 @@ extension Hub {
 
   func announceState(of userJSON: Span<UInt8>, _ state: Span<UInt8>, in room: Room) {
     let presence = presence(of: room)
-    if let user = JSONString.unescape(userJSON.extracting(1..<(userJSON.count - 1))) {
+    if let user = Hub.name(in: userJSON) {
       presence.noteState(state, of: user)
       guard !presence.keepForUpdate(state, of: user) else { return }
     }
