@@ -101,8 +101,8 @@ public enum ClientCommand: String, CaseIterable, Sendable {
   /// What the command does, for the help: one sentence first.
   var summary: String {
     switch self {
-    case .presence: "Lists who is in a room, on all nodes."
-    case .rooms: "Lists the rooms that have members, with the number of users in each."
+    case .presence: "Lists the users and connections in a room, on all nodes."
+    case .rooms: "Lists the rooms that have users, with the number of users in each."
     case .nodes: "Lists the nodes of the cluster."
     case .user: "Lists the connections of a user, on all nodes."
     case .publish: "Publishes the members of a JSON object as a message to a room."

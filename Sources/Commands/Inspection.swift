@@ -15,18 +15,23 @@ struct Inspection {
 
   /// Follows the cursor to the end; as JSON every page is a line of its own.
   func presence(room: String) throws(CommandFailure) {
-    var pages: [[UInt8]] = []
+    var members: [JSONValue] = []
     var cursor: String?
+    var progress = Progress()
     repeat {
       var path = "presence/\(Self.segment(room))?limit=1000"
       if let cursor { path += "&cursor=\(Self.segment(cursor))" }
       let body = try client.get(path)
-      if settings.json { Output.json(body) } else { pages.append(body) }
-      let next = try AdminAnswer.list("members", in: body).answer["cursor"]?.asString
+      let page = try AdminAnswer.list("members", in: body)
+      if settings.json { Output.json(body) }
+      members += page.entries
+      let next = page.answer["cursor"]?.asString
       // A server that repeats itself must not hold us for ever.
       cursor = next == cursor ? nil : next
+      if cursor != nil { progress.note("\(members.count) of \(page.answer["users"]?.asInt ?? 0) users") }
     } while cursor != nil
-    if !settings.json { Output.text(try Report.presence(pages, now: Clock.wallMilliseconds())) }
+    guard !settings.json else { return }
+    Output.text(Report.presence(of: room, members, now: Clock.wallMilliseconds()))
   }
 
   func nodes() throws(CommandFailure) {

@@ -3,28 +3,26 @@ import JSONCore
 
 /// Turns answers of the admin endpoint into tables. Pure: `now` is in milliseconds since 1970.
 enum Report {
-  static func presence(_ pages: [[UInt8]], now: UInt64) throws(CommandFailure) -> String {
-    var room = ""
-    var members: [JSONValue] = []
-    for page in pages {
-      let (answer, entries) = try AdminAnswer.list("members", in: page)
-      room = text(answer["room"])
-      members += entries
-    }
-    let hasInfo = members.contains { $0["info"] != nil }
-    var table = TextTable(
-      [.text("USER")] + connectionColumns + (hasInfo ? [.text("INFO")] : []))
-    var connectionCount = 0
+  /// Shows each connection of a room on a line. A user without one, who has left and whose `leave-debounce` is not over,
+  /// has a line as well.
+  static func presence(of room: String, _ members: [JSONValue], now: UInt64) -> String {
+    // What members may have beside their connections is shown where any of them has it.
+    let known: [(key: StaticString, title: String)] = [("info", "INFO"), ("state", "STATE")]
+    let extras = known.filter { extra in members.contains { $0[extra.key] != nil } }
+    var table = TextTable([.text("USER")] + connectionColumns + extras.map { .text($0.title) })
+    var (connectionCount, leavingCount) = (0, 0)
     for member in members {
-      for connection in member["connections"]?.asArray ?? [] {
-        connectionCount += 1
-        let info = hasInfo ? [member["info"].map(Self.json) ?? ""] : []
-        table.append([text(member["user"])] + cells(of: connection, now) + info)
-      }
+      let connections = member["connections"]?.asArray ?? []
+      let rest = extras.map { member[$0.key].map(Self.json) ?? "" }
+      connectionCount += connections.count
+      for connection in connections { table.append([text(member["user"])] + cells(of: connection, now) + rest) }
+      guard connections.isEmpty else { continue }
+      leavingCount += 1
+      table.append([text(member["user"]), "leaving", "-", "-", "-", "-"] + rest)
     }
-    let name = TerminalText.line(room)
-    let users = PlainText.count(members.count, "user")
-    return table.text + "\(name): \(users), \(PlainText.count(connectionCount, "connection"))\n"
+    let leaving = leavingCount == 0 ? "" : " (\(leavingCount) leaving)"
+    let users = PlainText.count(members.count, "user") + leaving
+    return table.text + "\(TerminalText.line(room)): \(users), \(PlainText.count(connectionCount, "connection"))\n"
   }
 
   static func rooms(_ rooms: [JSONValue], isComplete: Bool = true) -> String {

@@ -5,17 +5,20 @@ import Testing
 @testable import Commands
 
 @Suite struct ReportTests {
+  private func members(_ json: String) throws -> [JSONValue] {
+    try #require(try JSONValue.parse(Array(json.utf8).span).asArray)
+  }
+
   @Test("shows each connection of a room with the age of its membership")
   func presence() throws {
-    let body = #"""
-      {"room":"lobby","members":[
-        {"user":"ann","connections":[
-          {"id":"n1-1","node":"n1","transport":"websocket","address":"10.0.0.1","since":100000},
-          {"id":"n2-7","node":"n2","transport":"sse","address":"10.0.0.2","since":280000}],"info":{"a":[1,null,"x"]}},
-        {"user":"bob\u001b[2J","connections":[
-          {"id":"n1-2","node":"n1","transport":"websocket","address":"10.0.0.3","since":279500}]}],
-       "count":3,"users":2}
-      """#
+    let members = try members(
+      #"""
+      [{"user":"ann","connections":[
+         {"id":"n1-1","node":"n1","transport":"websocket","address":"10.0.0.1","since":100000},
+         {"id":"n2-7","node":"n2","transport":"sse","address":"10.0.0.2","since":280000}],"info":{"a":[1,null,"x"]}},
+       {"user":"bob\u001b[2J","connections":[
+         {"id":"n1-2","node":"n1","transport":"websocket","address":"10.0.0.3","since":279500}]}]
+      """#)
     let expected = """
       USER          CONNECTION  NODE  TRANSPORT  ADDRESS   SINCE   INFO
       ann           n1-1        n1    websocket  10.0.0.1  3m ago  {"a":[1,null,"x"]}
@@ -24,7 +27,26 @@ import Testing
       lobby: 2 users, 3 connections
 
       """
-    #expect(try Report.presence([Array(body.utf8)], now: 280_000) == expected)
+    #expect(Report.presence(of: "lobby", members, now: 280_000) == expected)
+  }
+
+  @Test("shows what users say about themselves, and users who are leaving and have no connection any more")
+  func leaving() throws {
+    let members = try members(
+      #"""
+      [{"user":"ann","connections":[],"state":{"away":true}},
+       {"user":"bob","connections":[
+         {"id":"n1-2","node":"n1","transport":"websocket","address":"10.0.0.3","since":1000}]}]
+      """#)
+    let expected = """
+      USER  CONNECTION  NODE  TRANSPORT  ADDRESS   SINCE  STATE
+      ann   leaving     -     -          -         -      {"away":true}
+      bob   n1-2        n1    websocket  10.0.0.3  now
+      lobby: 2 users (1 leaving), 1 connection
+
+      """
+    #expect(Report.presence(of: "lobby", members, now: 1000) == expected)
+    #expect(Report.presence(of: "a\tb", [], now: 0) == "a\\u0009b: 0 users, 0 connections\n")
   }
 
   @Test("shows the nodes with uptime and memory in units for people")
@@ -58,8 +80,8 @@ import Testing
     arguments: ["", "<html>", "[]", "{}", "{\"members\":1}"])
   func foreign(_ body: String) {
     do {
-      _ = try Report.presence([Array(body.utf8)], now: 0)
-      Issue.record("a report of \(body)")
+      _ = try AdminAnswer.list("members", in: Array(body.utf8))
+      Issue.record("members in \(body)")
     } catch {
       #expect(error.status == ExitStatus.unexpectedAnswer)
     }
