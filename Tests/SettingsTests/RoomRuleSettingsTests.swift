@@ -26,7 +26,8 @@ struct RoomRuleSettingsTests {
         {"match": "ticker:*", "history-size": 0, "history-ttl": "30s", "presence": false, "join": true, "publish": false,
          "slow": "latest", "key": "symbol", "throttle": "100ms", "queue": "64k"},
         {"match": "*", "slow": "drop-oldest", "queue": 4096},
-        {"match": "x", "slow": "throttle", "throttle": "1s"}, {"match": "y"}
+        {"match": "x", "slow": "throttle", "throttle": "1s"}, {"match": "y"},
+        {"match": "z", "presence-announce-max": 0, "presence-interval": "100ms", "leave-debounce": "1h"}
       ]}
       """)
     var first = RoomRuleSettings()
@@ -40,10 +41,13 @@ struct RoomRuleSettingsTests {
     first.throttleMilliseconds = 100
     first.queueBytes = 65_536
     #expect(rules.first == first)
-    #expect(rules.map(\.match) == ["ticker:*", "*", "x", "y"])
-    #expect(rules.map(\.slow) == [.latest, .dropOldest, .throttle, .disconnect])
+    #expect(rules.map(\.match) == ["ticker:*", "*", "x", "y", "z"])
+    #expect(rules.map(\.slow) == [.latest, .dropOldest, .throttle, .disconnect, .disconnect])
     #expect(rules[1].queueBytes == 4096)
     #expect(rules[1].historySize == nil)
+    #expect(rules.map(\.presenceAnnounceMax) == [nil, nil, nil, nil, 0])
+    #expect(rules.map(\.presenceIntervalMilliseconds) == [nil, nil, nil, nil, 100])
+    #expect(rules.map(\.leaveDebounceMilliseconds) == [nil, nil, nil, nil, 3_600_000])
   }
 
   @Test(
@@ -71,6 +75,14 @@ struct RoomRuleSettingsTests {
       (#"[{"match":"a","slow":"throttle"}]"#, "needs throttle, an interval"),
       (#"[{"match":"a","key":"k"}]"#, "rule 1: key needs"), (#"[{"match":"a","queue":4096}]"#, "rule 1: queue needs"),
       (#"[{"match":"a","slow":"latest","queue":"1k1"}]"#, "rule 1: queue"),
+      (#"[{"match":"a","presence-announce-max":100001}]"#, "presence-announce-max: \"100001\" is out of range"),
+      (#"[{"match":"a","presence-announce-max":"5"}]"#, "rule 1: presence-announce-max: a string is not accepted"),
+      (#"[{"match":"a","presence-interval":"99ms"}]"#, "presence-interval: \"99ms\" is out of range; expected 100ms"),
+      (#"[{"match":"a","presence-interval":"61s"}]"#, "rule 1: presence-interval"),
+      (#"[{"match":"a","leave-debounce":"61m"}]"#, "leave-debounce: \"61m\" is out of range; expected 0"),
+      (#"[{"match":"a","leaveDebounce":"1s"}]"#, #"unknown key "leaveDebounce"; did you mean leave-debounce?"#),
+      (#"[{"match":"a","presence":false,"leave-debounce":"1s"}]"#, "need presence, which this rule turns off"),
+      (#"[{"match":"a","presence":false,"presence-interval":"1s"}]"#, "need presence, which this rule turns off"),
     ])
   func refuses(rooms: String, reason: String) {
     let message = refusal(rooms)

@@ -25,6 +25,8 @@ struct ServerSettingsTests {
     #expect(settings.messagesPerSecondMax == nil)
     #expect(settings.drainMilliseconds == 10_000)
     #expect(settings.leaveGraceMilliseconds == 5000)
+    #expect(settings.presenceAnnounceMax == 500 && settings.presenceIntervalMilliseconds == 1000)
+    #expect(settings.leaveDebounceMilliseconds == 0)
     #expect(settings.compression)
     #expect(settings.ioUring)
     #expect(!settings.echo)
@@ -100,6 +102,8 @@ struct ServerSettingsTests {
       #expect(settings.maxQueueBytes == 2 << 20)
       #expect(!settings.compression && !settings.ioUring && settings.echo && settings.servesDemo)
       #expect(settings.drainMilliseconds == 0)
+      #expect(settings.presenceAnnounceMax == 40 && settings.presenceIntervalMilliseconds == 2000)
+      #expect(settings.leaveDebounceMilliseconds == 3000)
       #expect(settings.redis?.description == "rediss+sentinel://h:26379/m")
       #expect(settings.redisSentinelUser == "su" && settings.redisSentinelPassword == "sp")
       #expect(settings.jwtSecret == "s" && settings.apiKey == "a" && settings.webhookSecret == "w")
@@ -139,6 +143,9 @@ struct ServerSettingsTests {
       (["--ping-interval", "30"], ["--ping-interval", "\"30\"", "no unit", "ms, s, m or h"]),
       (["--ping-interval", "1x"], ["\"1x\"", "is not a duration"]),
       (["--ping-interval", "1ms"], ["out of range", "100ms"]),
+      (["--presence-announce-max", "100001"], ["--presence-announce-max", "out of range", "0 to 100000"]),
+      (["--presence-interval", "50ms"], ["--presence-interval", "out of range", "100ms to 1m"]),
+      (["--leave-debounce", "2h"], ["--leave-debounce", "out of range", "0 to 1h"]),
       (["--history-ttl", "9999999999999999h"], ["--history-ttl"]), (["--port", "65536"], ["--port", "0 to 65535"]),
       (["--port", "http"], ["not a whole number"]), (["--port", "+1"], ["not a whole number"]),
       (["--port"], ["--port needs a value"]), (["--host", "--port", "1"], ["--host needs a value"]),
