@@ -6,7 +6,9 @@ Needs no server. CHROMIUM names another browser than /usr/bin/chromium. The last
 status is 1 after a failure.
 """
 
+import re
 import sys
+from pathlib import Path
 
 from runner import run
 from scripted import Node, tests_of
@@ -237,6 +239,160 @@ def a_handler_that_throws_does_not_end_the_connection(new):
     node.push(type="message", room="r", user="u", offset=6, ts=1)
     node.push(type="message", room="r", user="u", offset=7, ts=1)
     node.until("seen.length === 2 && roost.state.name === 'open'")
+
+
+def presence_is_asked_after_the_join_and_pages(new):
+    node = new().open()
+    held = []
+    node.answer = lambda frame: held.append(frame) if frame["type"] == "join" else node.usual(frame)
+    node.run("window.asked = []; roost.join('r'); roost.presence('r', { limit: 2, after: 'b' }).then((a) => asked.push(a)); undefined")
+    node.eventually(lambda: held)
+    node.page.wait_for_timeout(50)
+    assert not node.frames("presence")
+    node.answer = lambda frame: node.push(
+        type="presence", id=frame["id"], room="r", members=[{"user": "c", "connections": 1, "since": 1, "state": 3}], count=9, more=True)
+    node.usual(held[0])
+    node.until("asked.length === 1")
+    frame = node.frames("presence")[0]
+    assert (frame["limit"], frame["after"]) == (2, "b"), frame
+    assert node.run("[asked[0].count, asked[0].more, asked[0].members[0].state]") == [9, True, 3]
+
+
+def presence_of_a_room_that_could_not_be_joined_is_refused_too(new):
+    node = new().open()
+    node.answer = lambda frame: node.push(type="error", id=frame["id"], code="forbidden", message="no")
+    assert node.run("""Promise.allSettled([roost.join('r'), roost.presence('r'), roost.setState('r', 1)])
+        .then((all) => all.map((each) => each.reason.code))""") == ["forbidden"] * 3
+
+
+def presence_notices_reach_the_handlers_of_their_room_and_all_listeners(new):
+    node = new().open()
+    node.run("""(async () => {
+      window.got = [];
+      for (const type of ['user_joined', 'user_left', 'user_state', 'presence_update']) roost.on(type, (m) => got.push(['on', m]));
+      const note = (m) => got.push(['room', m]);
+      await roost.join('r', { user_joined: note, user_left: note, user_state: note, presence_update: note });
+    })()""")
+    sent = [{"type": "user_joined", "room": "r", "user": "ann", "info": {"name": "Ann"}},
+            {"type": "user_state", "room": "r", "user": "ann", "state": {"away": True}},
+            {"type": "user_state", "room": "r", "user": "ann", "state": None},
+            {"type": "user_left", "room": "r", "user": "ann"},
+            {"type": "presence_update", "room": "r", "count": 700, "joined": ["b"], "left": ["c"], "more": True}]
+    for frame in sent:
+        node.push(**frame)
+    node.push(type="user_state", room="elsewhere", user="ann", state=1)
+    node.until("got.length === 11")
+    assert [m for where, m in node.run("got") if where == "room"] == sent
+
+
+def a_state_is_sent_and_acknowledged(new):
+    node = new().open()
+    node.answer = answer_states(node)
+    node.run("roost.join('r'); undefined")  # not awaited: a state needs the room joined, so it waits for that
+    assert node.run("roost.setState('r', { away: true })")["room"] == "r"
+    assert [frame["type"] for frame in node.connections[-1]] == ["join", "state"]
+    assert node.frames("state")[0]["state"] == {"away": True}
+    node.answer = lambda frame: node.push(type="error", id=frame["id"], code="too_large", message="state has 2000 bytes")
+    assert node.run("roost.setState('r', 'x').catch((error) => error.code)") == "too_large"
+
+
+def a_state_is_sent_again_after_a_reconnect(new):
+    node = new().open()
+    node.answer = answer_states(node)
+    node.run("(async () => { await roost.join('r'); await roost.setState('r', 1); })()")
+    node.reopened()
+    node.eventually(lambda: node.frames("state"))
+    assert [frame["state"] for frame in node.frames("state")] == [1]
+    # Another device of the user has published a newer one; another user's is none of our business.
+    node.push(type="user_state", room="r", user="guest-1", state=2)
+    node.push(type="user_state", room="r", user="ann", state=3)
+    node.reopened()
+    node.eventually(lambda: node.frames("state"))
+    assert [frame["state"] for frame in node.frames("state")] == [2]
+    # One that was taken back is not sent again.
+    node.run("roost.setState('r', null).then(() => {})")
+    node.reopened()
+    node.eventually(lambda: node.frames("join"))
+    node.page.wait_for_timeout(50)
+    assert not node.frames("state")
+
+
+def a_newer_state_that_waits_is_not_followed_by_the_old_one(new):
+    node = new().open()
+    node.answer = answer_states(node)
+    node.run("(async () => { await roost.join('r'); await roost.setState('r', 1); })()")
+    node.socket.close(code=1012)
+    node.until("roost.state.name === 'waiting'")
+    node.run("roost.setState('r', 2); undefined")
+    node.page.clock.run_for(node.run("roost.state.retryInMs") + 1)
+    node.eventually(lambda: len(node.connections) == 2 and node.frames("state"))
+    node.page.wait_for_timeout(50)
+    assert [frame["state"] for frame in node.frames("state")] == [2]
+
+
+def the_client_of_the_presence_page_follows_pages_and_every_notice(new):
+    node = new()
+    text = (Path(__file__).resolve().parents[2] / "docs/presence.md").read_text()
+    [script] = re.findall(r"^```js\n(.*?)^```$", text, re.M | re.S)
+    script = script.replace("(users) => console.log", "(users) => (window.users = users) && console.log")
+    node.page.route("**/example.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
+    pages = {None: (["ann", "bob"], True), "bob": (["cleo"], False)}
+
+    def answer(frame):
+        if frame["type"] == "state":
+            return node.push(type="ack", id=frame["id"], room=frame["room"])
+        if frame["type"] != "presence":
+            return node.usual(frame)
+        users, more = pages[frame.get("after")]
+        members = [{"user": user, "connections": 1, "since": 1} for user in users]
+        node.push(type="presence", id=frame["id"], room=frame["room"], members=members, count=3, **({"more": True} if more else {}))
+        return None
+    node.answer = answer
+    node.empty()
+    node.page.add_script_tag(url="/example.js", type="module")
+    names = "[...users?.keys() ?? []].sort().join()"
+
+    def known(text):
+        node.eventually(lambda: node.run(f"window.users && {names}") == text)
+    known("ann,bob,cleo")
+    node.push(type="user_joined", room="planning", user="dora", info={"n": 1})
+    node.push(type="user_left", room="planning", user="ann")
+    node.push(type="user_state", room="planning", user="dora", state="here")
+    known("bob,cleo,dora")
+    node.eventually(lambda: node.run("users.get('dora')") == {"user": "dora", "info": {"n": 1}, "state": "here"})
+    node.push(type="presence_update", room="planning", count=3, joined=["dora", "eve"], left=["bob"])
+    known("cleo,dora,eve")
+    assert node.run("users.get('dora').state") == "here"
+    # What an update does not name is read.
+    pages[None] = (["zoe"], False)
+    node.push(type="presence_update", room="planning", count=1, joined=[], left=[], more=True)
+    node.page.clock.run_for(2001)
+    known("zoe")
+    # And so is everything after a reconnect.
+    pages[None] = (["ann"], True)
+    pages["ann"] = ([], True)  # who was on this page has just left: it is asked for once more
+    asked = []
+
+    def answer_again(frame):
+        if frame["type"] == "presence":
+            asked.append(frame.get("after"))
+            if len(asked) == 3:
+                pages["ann"] = (["yan"], False)
+        answer(frame)
+    node.answer = answer_again
+    node.socket.close(code=1012)
+    node.page.clock.run_for(1000)
+    known("ann,yan")
+    assert asked == [None, "ann", "ann"], asked
+
+
+def answer_states(node):
+    def answer(frame):
+        if frame["type"] == "state":
+            node.push(type="ack", id=frame["id"], room=frame["room"])
+        else:
+            node.usual(frame)
+    return answer
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The JavaScript of README.md and docs/protocol.md in real Chromium against a real node, taken from their text.
+"""The JavaScript of README.md, docs/protocol.md and docs/presence.md in real Chromium against a real node, taken from their text.
 
     ROOST_URL_A=http://127.0.0.1:8080 python readme_test.py
 
@@ -85,6 +85,24 @@ class Suite:
         self._printed(page, printed, lambda line: "joined" in line)
         assert "welcome" in printed[0] and not any("uncaught" in line for line in printed), printed
         page.close()
+
+    def the_client_of_the_presence_page_knows_who_is_there(self):
+        page, printed = self._page(example("docs/presence.md"))
+        self._printed(page, printed, lambda line: line == "ada")
+        other, _ = self._page()
+        other.evaluate("""async () => {
+          const { Roost } = await import('/roost.js');
+          window.roosts = ['bob', 'cleo'].map((user) => new Roost('/ws', { user }));
+          for (const roost of roosts) await roost.join('planning');
+        }""")
+        self._printed(page, printed, lambda line: line == "ada, bob, cleo")
+        seen = other.evaluate("roosts[0].presence('planning')")
+        assert seen["members"][0]["state"] == {"away": False}, seen
+        other.evaluate("roosts[0].close()")
+        self._printed(page, printed, lambda line: line == "ada, cleo")
+        assert not any("uncaught" in line for line in printed), printed
+        page.close()
+        other.close()
 
     def _steps(self):
         return steps_of(self)

@@ -16,6 +16,7 @@ const ANSWER_WAIT_MS = 10_000; // for the welcome, and for a pong
 const PROBE_WAIT_MS = 3_000; // for a pong when the browser says that the network changed
 const RESEND_WINDOW_MS = 4 * 60_000; // the server remembers an id for 5 minutes; later it might publish twice
 const PENDING_MAX = 1_000; // calls kept while the server is out of reach
+const NEEDS_JOIN = new Set(['message', 'presence', 'state']); // while a room is being joined these wait until it is
 
 /** Why a call failed: the server's error code, or `closed`, `disconnected`, `expired`, `queue_full`, `unsupported`. */
 export class RoostError extends Error {
@@ -32,7 +33,8 @@ export class RoostError extends Error {
  * after `close`, or after the server closed it for good, `connect` opens it again.
  *
  * Events, by `on`: every server push under its own type (`welcome`, `message`, `direct`, `broadcast`, `user_joined`,
- * `user_left`, `gap`, `degraded`, `restored`, `token_expires`, `direct_dropped`, `auth_failed`, `error`), `joined` after
+ * `user_left`, `user_state`, `presence_update`, `gap`, `degraded`, `restored`, `token_expires`, `direct_dropped`,
+ * `auth_failed`, `error`), `joined` after
  * each join and rejoin (with `recovered: false` when the room's history no longer reached back), and `state` with one of
  * `{name: 'connecting'}`, `{name: 'open'}`, `{name: 'waiting', retryInMs, code}`, `{name: 'closed', code, reason}`.
  */
@@ -103,7 +105,8 @@ export class Roost {
    * A room that ends in `*` is a wildcard: its handlers get the messages of every room that begins as it does. What
    * those rooms said while the connection was lost is not replayed: the next `joined` has `recovered: false`.
    * @param {string} room
-   * @param {Object<string, function(Object)>} [handlers] by type: `message`, `joined`, `user_joined`, …
+   * @param {Object<string, function(Object)>} [handlers] by type: `message`, `joined`, `user_joined`, `user_left`,
+   *   `user_state`, `presence_update`, …
    */
   join(room, handlers = {}) {
     this.#use();
@@ -154,11 +157,26 @@ export class Roost {
   }
 
   /**
-   * Asks who is in a room: `{members: [{user, connections, since, info}], count}`, ascending by name. `more` is true when
-   * there are users behind the last one: ask on with its name as `after`. @param {{limit?: number, after?: string}} [page]
+   * Asks which users are in a room: `{members: [{user, connections, since, info, state}], count}`, ascending by name.
+   * `count` is the number of users in the whole room. `more` is true when there are users after the last one: ask again
+   * with its name as `after`. In a room that is being joined, it is asked after the `joined`, so that it and the
+   * notices that follow fit together. @param {{limit?: number, after?: string}} [page]
    */
   presence(room, page = {}) {
-    return this.#call({ type: 'presence', room, ...page }, true);
+    return this.#call({ ...page, type: 'presence', room }, true);
+  }
+
+  /**
+   * Publishes a state of this user in a room it has joined, one JSON value of at most 1 KiB; `null` removes it. All
+   * members receive it as `user_state`. It is sent again after each reconnect, since it ends with the user's last
+   * connection.
+   */
+  setState(room, state) {
+    return this.#call({ type: 'state', room, state: state ?? null }, true).then((ack) => {
+      const entry = this.#rooms.get(room);
+      if (entry) entry.userState = state ?? null;
+      return ack;
+    });
   }
 
   /** Asks for past messages, `{epoch, messages}`. @param {{limit?: number, since?: {epoch, offset}}} [range] */
@@ -301,6 +319,7 @@ export class Roost {
     } else if (m.type === 'message' && !this.#advance(m.room, m.offset)) return;
     else if (m.type === 'gap') this.#advance(m.room, m.to);
     else if (m.type === 'joined' && m.id === undefined) this.#renew(m);
+    else if (m.type === 'user_state') this.#adoptState(m);
     else if (m.type === 'reconnect') {
       // The node is draining: move at the moment it gave, before it closes, with no backoff.
       this.#drainTimer = setTimeout(() => this.#lost(1012, 'drain', true), m.after);
@@ -315,6 +334,12 @@ export class Roost {
     Object.assign(room, { epoch, offset });
     if (!recovered) room.own.clear();
     absorbOwn(room);
+  }
+
+  /** Another device of this user may have published a newer state: that one is sent again after a reconnect. */
+  #adoptState({ room: name, user, state }) {
+    const room = this.#rooms.get(name);
+    if (room?.userState !== undefined && user === this.welcome?.user) room.userState = state;
   }
 
   /** Moves a room's position forward; false for what was seen already or is of a room just left. */
@@ -343,8 +368,10 @@ export class Roost {
       if (PASSING_ERRORS.has(joined.code)) return this.#enterLater(room);
       this.#rooms.delete(room.name);
       room.reject(joined);
-      return this.#deliver({ type: 'error', room: room.name, code: joined.code, message: joined.message });
+      this.#deliver({ type: 'error', room: room.name, code: joined.code, message: joined.message });
+      return this.#flush(); // what waited for the room is refused as well
     }
+    const isBack = room.wasJoined && !room.joined;
     if (isWildcard(room) && room.wasJoined) joined.recovered = false;
     room.wasJoined = true;
     room.epoch = joined.epoch; // it may go on from the one that was asked with
@@ -356,6 +383,14 @@ export class Roost {
     room.resolve(joined);
     this.#deliver(joined, room);
     this.#flush();
+    if (isBack) this.#repeatState(room);
+  }
+
+  /** Publishes this user's state again after a reconnect, unless a newer one is on its way. */
+  #repeatState({ name, userState }) {
+    if ((userState ?? null) === null) return;
+    for (const { operation } of this.#pending.values()) if (operation.type === 'state' && operation.room === name) return;
+    this.setState(name, userState).catch(() => {});
   }
 
   #enterLater(room) {
@@ -384,7 +419,7 @@ export class Roost {
     if (this.state.name !== 'open') return;
     for (const [id, call] of this.#pending) {
       const { type, room } = call.operation;
-      if (call.sent || (type === 'message' && this.#rooms.get(room)?.joined === false)) continue;
+      if (call.sent || (NEEDS_JOIN.has(type) && this.#rooms.get(room)?.joined === false)) continue;
       call.firstSentAt ??= Date.now();
       if (Date.now() - call.firstSentAt > RESEND_WINDOW_MS) {
         this.#settle(id, new RoostError('expired', 'sent once, never acknowledged'));
