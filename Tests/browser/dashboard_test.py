@@ -14,6 +14,7 @@ import urllib.request
 from urllib.parse import quote, urlsplit
 
 from chat_test import ADMIN_TOKEN, ROOM, URL_A, URL_B, Person
+from crowd import Crowd
 from cut import Relay
 from runner import WAIT_MS, run_suite, steps_of
 from scripted import STANDING_AT_S
@@ -175,6 +176,46 @@ class Suite:
         page.locator("#rooms a:text-is('..')").click()
         page.locator("#detail-trouble", has_text="A browser cannot ask for this name").wait_for()
         assert page.is_hidden("#detail-body")
+
+    def a_large_room_is_shown_in_pages_with_users_who_are_leaving(self):
+        users = [f"user{n}" for n in range(1000, 1230)]
+        crowd = Crowd(URL_B, f"lasting{ROOM}", users)  # leave-debounce is long in this room
+        crowd.send(crowd.sockets["user1001"], type="state", room=f"lasting{ROOM}", state={"away": True})
+        crowd.sockets.pop("user1002").close()
+        board = Dashboard(self.browser).enter(f"#room=lasting{ROOM}")
+        page = board.page
+        shown = "[...document.querySelectorAll('#presence tbody th')].map((th) => th.firstChild.textContent)"
+        summary = page.locator("#detail-summary:text-is('230 users, 229 connections')")
+        summary.wait_for()
+        assert page.evaluate(shown) == users[:100], page.evaluate(shown)
+        assert page.text_content("#presence-page") == "Page 1 of 3" and page.is_disabled("#presence-previous")
+        assert '{"away":true}' in board.row("presence", "user1001").text_content()
+        leaving = board.row("presence", "user1002")
+        assert leaving.locator(".mark").text_content() == "leaving"
+        assert leaving.locator("td").all_text_contents() == ["–"] * 5
+        board.picture("dashboard-large-room")
+        seen = users[:100]
+        for number, count in ((2, 100), (3, 30)):
+            page.click("#presence-next")
+            page.locator(f"#presence-page:text-is('Page {number} of 3')").wait_for()
+            board.until(f"{shown}.length === {count}")
+            seen += page.evaluate(shown)
+        assert seen == users and page.is_disabled("#presence-next")
+        page.click("#presence-previous")
+        page.locator("#presence-page:text-is('Page 2 of 3')").wait_for()
+        # It stays on its page when it is refreshed, and another room begins with its first one.
+        self._asked(board, board.asked + 6)
+        assert page.text_content("#presence-page") == "Page 2 of 3"
+        page.evaluate("location.hash = '#room=nobody-is-here'")
+        page.locator("#presence-empty:text-is('No users.')").wait_for()
+        assert page.is_hidden("#presence-pages") and page.text_content("#detail-summary") == "0 users, 0 connections"
+        board.picture("dashboard-empty-room")
+        page.evaluate(f"location.hash = '#room=lasting{ROOM}'")
+        page.locator("#presence-page:text-is('Page 1 of 3')").wait_for()
+        page.emulate_media(color_scheme="dark")
+        board.picture("dashboard-large-room-dark")
+        crowd.close()
+        board.close()
 
     def a_user_is_found(self):
         page = self.board.page

@@ -57,6 +57,30 @@ def members_follow_who_comes_and_goes(new):
     assert notices(node) == ["zoe joined", "adam joined", "zoe left"]
 
 
+def users_of_a_crowd_are_counted_and_named_as_far_as_they_are_known(new):
+    node = new()
+    names = "[...document.querySelectorAll('#members .name')].map((e) => e.textContent).join()"
+    title = "document.querySelector('#members-title').textContent"
+    node.push(type="user_joined", room="r", user="zoe", info={"name": "Zoe"})
+    node.push(type="presence_update", room="r", count=700, joined=["adam"], left=["zoe"])
+    node.eventually(lambda: node.run(names) == "adam")
+    node.eventually(lambda: node.run(title) == "Users (700)")
+    asked = len(node.frames("presence"))
+    node.answer = lambda frame: node.push(
+        type="presence", id=frame["id"], room="r", count=701, more=True,
+        members=[{"user": "ann", "connections": 0, "since": 1, "state": 1}, {"user": "bob", "connections": 2, "since": 1}])
+    node.push(type="presence_update", room="r", count=701, joined=["x"], left=[], more=True)
+    node.eventually(lambda: node.run(names) == "ann,bob")
+    assert len(node.frames("presence")) == asked + 1
+    text = node.page.text_content("#members")
+    assert "leaving" in text and "2 connections" in text and "and 699 more" in text, text
+    node.push(type="user_state", room="r", user="bob", state={"away": True})
+    node.push(type="user_left", room="r", user="nobody-known")
+    node.eventually(lambda: node.run(title) == "Users (700)")
+    # Changes that are told in sum are not lines of the conversation.
+    assert notices(node) == ["zoe joined", "nobody-known left"]
+
+
 def messages_stand_in_the_order_of_their_offsets(new):
     node = new()
     node.answer = lambda frame: None

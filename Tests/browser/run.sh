@@ -56,10 +56,11 @@ processes+=($!)
 until_true redis-cli -p "$redis_port" ping
 
 export ROOST_ADMIN_TOKEN=browser-test-token
+echo '{"rooms":[{"match":"lasting*","leave-debounce":"5m"}]}' > "$work/roost.json"
 urls=()
 for node in a b; do
   port=$(free_port)
-  "$roost" serve --port "$port" --host 127.0.0.1 --node-id "$node" --workers 1 --drain 0s \
+  "$roost" serve --port "$port" --host 127.0.0.1 --node-id "$node" --workers 1 --drain 0s --config "$work/roost.json" \
     --redis "redis://127.0.0.1:$redis_port" > "$work/$node.log" 2>&1 &
   processes+=($!)
   url=http://127.0.0.1:$port

@@ -150,7 +150,7 @@ function roomButton(room) {
 function enter(name) {
   const known = rooms.get(name);
   if (known) return select(known);
-  const room = { name, byOffset: new Map(), members: new Map(), unread: 0, epoch: null };
+  const room = { name, byOffset: new Map(), members: new Map(), unlisted: 0, unread: 0, epoch: null };
   room.log = make('ol', 'log');
   room.log.tabIndex = 0;
   room.log.setAttribute('role', 'log');
@@ -172,6 +172,7 @@ function join(room) {
     message: (m) => onMessage(room, m),
     user_joined: (m) => onMember(room, m.user, true),
     user_left: (m) => onMember(room, m.user, false),
+    presence_update: (m) => onCrowd(room, m),
     gap: (m) => notice(room, `Messages ${m.from} to ${m.to} were lost.`),
   }).catch((error) => notice(room, `Could not join: ${error.message}`));
 }
@@ -233,23 +234,31 @@ function onMessage(room, m) {
   if (show(room, m) && room !== current) setUnread(room, room.unread + 1);
 }
 
-// --- Members ---
+// --- Users ---
 
+/** A room's `members` are its users by name, as far as they were read; `unlisted` is the number of the others. */
 function onMember(room, user, present) {
-  room.membersChanged = true;
   if (present) room.members.set(user, { user, connections: 1 });
-  else room.members.delete(user);
+  else if (!room.members.delete(user)) room.unlisted = Math.max(0, room.unlisted - 1);
   notice(room, `${user} ${present ? 'joined' : 'left'}`);
   if (room === current) renderMembers();
 }
 
-async function refreshMembers(room, again = true) {
-  room.membersChanged = false;
-  const { members } = await roost.presence(room.name).catch(() => ({ members: null }));
+/** A room with many users: changes come together, and not all of them by name. */
+function onCrowd(room, { count, joined, left, more }) {
+  for (const user of left) room.members.delete(user);
+  for (const user of joined) if (!room.members.has(user)) room.members.set(user, { user, connections: 1 });
+  room.unlisted = Math.max(0, count - room.members.size);
+  if (more) refreshMembers(room);
+  if (room === current) renderMembers();
+}
+
+/** Reads the room's users. The answer and the notices that follow it fit together. */
+async function refreshMembers(room) {
+  const { members, count } = await roost.presence(room.name).catch(() => ({ members: null }));
   if (!members) return;
-  // Somebody came or went while the answer was made: ask once more, not for as long as people come and go.
-  if (room.membersChanged && again) return refreshMembers(room, false);
   room.members = new Map(members.map((member) => [member.user, member]));
+  room.unlisted = Math.max(0, count - members.length);
   if (room === current) renderMembers();
 }
 
@@ -260,12 +269,13 @@ function renderMembers() {
     item.append(make('span', 'name', user));
     if (user === roost.welcome?.user) item.append(make('span', 'aside', 'you'));
     if (connections > 1) item.append(make('span', 'aside', `${connections} connections`));
+    if (connections === 0) item.append(make('span', 'aside', 'leaving'));
     return item;
   });
-  if (members.length > items.length) items.push(make('li', 'aside', `and ${members.length - items.length} more`));
+  const count = members.length + (current?.unlisted ?? 0);
+  if (count > items.length) items.push(make('li', 'aside', `and ${count - items.length} more`));
   $('members').replaceChildren(...items);
-  $('members-title').textContent = `Members (${members.length})`;
-  $('members-toggle').textContent = `Members (${members.length})`;
+  for (const id of ['members-title', 'members-toggle']) $(id).textContent = `Users (${count})`;
 }
 
 // --- Connection ---

@@ -8,7 +8,8 @@ const PERIOD_MAX_MS = 30_000;
 const WORK_SHARE = 4; // the pause is at least this many times what the answers took: looking must not be a load
 const LATE_MS = 4000; // an answer that takes longer is called late
 const ROOMS_ON_A_PAGE = 50;
-const CONNECTIONS_SHOWN_MAX = 500;
+const USERS_ON_A_PAGE = 100;
+const CONNECTIONS_SHOWN_MAX = 500; // of the users on a page
 const MESSAGES_SHOWN = 20;
 const TEXT_SHOWN_MAX = 500;
 const FILTER_PAUSE_MS = 250;
@@ -24,6 +25,7 @@ let again = false;
 let detail = null;
 let prefix = ''; // of the rooms that are shown
 let cursors = [null]; // of the pages of rooms up to the one that is shown
+let userCursors = [null]; // of the pages of users in the room that is shown
 
 // --- The state of it all ---
 
@@ -173,6 +175,7 @@ function chosenInAddress() {
 
 function choose() {
   detail = chosenInAddress();
+  userCursors = [null];
   setText($('detail-kind'), detail ? { room: 'Room', user: 'User' }[detail.kind] : 'Who is where');
   setText($('detail-name'), seen(detail?.name ?? ''));
   $('detail-hint').hidden = detail !== null;
@@ -184,6 +187,7 @@ function choose() {
 function clearDetail() {
   $('detail-body').hidden = true;
   setNote($('detail-trouble'), null);
+  $('presence-pages').hidden = true;
   for (const id of ['presence', 'history']) fill(body(id), [], () => '', () => []);
 }
 
@@ -199,11 +203,15 @@ async function refreshDetail() {
     note($('detail-trouble'), refusal);
     return;
   }
+  const page = userCursors;
+  const query = new URLSearchParams({ limit: USERS_ON_A_PAGE });
+  if (page.at(-1) !== null) query.set('cursor', page.at(-1));
   const [presence, messages] = await Promise.allSettled([
-    ask(`${isRoom ? 'presence' : 'users'}/${name}`),
+    ask(isRoom ? `presence/${name}?${query}` : `users/${name}`),
     isRoom ? newest(name) : null,
   ]);
-  if (asked !== detail || mine !== session) return;
+  // Somebody has chosen another one meanwhile, turned the page, or signed out.
+  if (asked !== detail || page !== userCursors || mine !== session) return;
   note($('detail-trouble'), presence.reason);
   note($('history-trouble'), messages.reason);
   $('detail-body').hidden = presence.reason !== undefined;
@@ -225,27 +233,58 @@ async function newest(name) {
 
 const shorten = (text) => (text.length > TEXT_SHOWN_MAX ? `${text.slice(0, TEXT_SHOWN_MAX)}…` : text);
 
+/** What a user has beside its name: the `info` of its token, and what it says about itself. */
+function asides({ info, state }) {
+  const texts = [];
+  if (info !== undefined) texts.push(shorten(JSON.stringify(info)));
+  if (state !== undefined) texts.push(`state ${shorten(JSON.stringify(state))}`);
+  return texts.length ? texts.join(' ') : undefined;
+}
+
+const counted = (n, noun) => `${format.count(n)} ${noun}${n === 1 ? '' : 's'}`;
+
 function showPresence({ kind, name }, answer) {
-  const members = kind === 'room' ? answer.members : [{ user: name, connections: answer.connections }];
-  const rows = members.flatMap(({ user, info, connections }) =>
-    connections.map((connection) => ({ ...connection, user, info })));
-  const connections = `${format.count(answer.count)} ${answer.count === 1 ? 'connection' : 'connections'}`;
-  const users = `${format.count(answer.users)} ${answer.users === 1 ? 'user' : 'users'}, `;
-  const isCut = rows.length > CONNECTIONS_SHOWN_MAX || answer.cursor;
-  const cut = isCut ? `; the first ${CONNECTIONS_SHOWN_MAX} are shown` : '';
-  setText($('detail-summary'), `${kind === 'room' ? users : ''}${connections}${cut}`);
+  const isRoom = kind === 'room';
+  const members = isRoom ? answer.members : [{ user: name, connections: answer.connections }];
+  // A user who has left and whose grace is not over has no connection, and a row all the same.
+  const rows = members.flatMap(({ connections, ...member }) => (isRoom && !connections.length
+    ? [{ ...member, id: `leaving ${member.user}`, isLeaving: true }]
+    : connections.map((connection) => ({ ...connection, ...member }))));
+  const shown = rows.slice(0, CONNECTIONS_SHOWN_MAX);
+  const summary = [counted(answer.count, 'connection')];
+  if (isRoom) summary.unshift(counted(answer.users, 'user'));
+  const cut = shown.length < rows.length ? `; the first ${shown.length} of ${rows.length} on this page are shown` : '';
+  setText($('detail-summary'), summary.join(', ') + cut);
   const now = Date.now();
-  fill(body('presence'), rows.slice(0, CONNECTIONS_SHOWN_MAX), (row) => row.id, (row) => [
+  fill(body('presence'), shown, (row) => row.id, (row) => [
     {
-      text: row.user, className: 'name', href: `#user=${escape(row.user)}`,
-      aside: row.info === undefined ? undefined : shorten(JSON.stringify(row.info)),
+      text: row.user, className: 'name', href: `#user=${escape(row.user)}`, aside: asides(row),
+      marks: row.isLeaving ? [{ text: 'leaving' }] : undefined,
     },
-    { text: row.id, className: 'exact' },
-    { text: row.node, className: 'name' },
-    { text: row.transport },
-    { text: row.address, className: 'exact' },
-    { text: format.duration((now - row.since) / 1000), className: 'number', title: format.moment(row.since) },
+    ...(row.isLeaving ? ['', '', '', '', ' number'].map((kind) => ({ text: '–', className: `aside${kind}` })) : [
+      { text: row.id, className: 'exact' },
+      { text: row.node, className: 'name' },
+      { text: row.transport },
+      { text: row.address, className: 'exact' },
+      { text: format.duration((now - row.since) / 1000), className: 'number', title: format.moment(row.since) },
+    ]),
   ]);
+  setNote($('presence-empty'), rows.length ? null : `No ${isRoom ? 'users' : 'connections'}${userCursors.length > 1 ? ' on this page' : ''}.`);
+  showUserPages(isRoom ? answer : { users: 0, cursor: null });
+}
+
+function showUserPages({ users, cursor }) {
+  const page = userCursors.length;
+  $('presence-pages').hidden = page === 1 && !cursor;
+  setText($('presence-page'), `Page ${page} of ${Math.max(page + (cursor ? 1 : 0), Math.ceil(users / USERS_ON_A_PAGE))}`);
+  $('presence-previous').disabled = page === 1;
+  $('presence-next').disabled = !cursor;
+  $('presence-next').cursor = cursor;
+}
+
+function turnUsersTo(pages) {
+  userCursors = pages;
+  poll();
 }
 
 function showHistory({ messages }) {
@@ -276,6 +315,8 @@ $('sign-in').addEventListener('submit', (event) => {
 $('sign-out').addEventListener('click', () => signOut(null));
 $('previous').addEventListener('click', () => turnTo(cursors.slice(0, -1)));
 $('next').addEventListener('click', () => turnTo([...cursors, $('next').cursor]));
+$('presence-previous').addEventListener('click', () => turnUsersTo(userCursors.slice(0, -1)));
+$('presence-next').addEventListener('click', () => turnUsersTo([...userCursors, $('presence-next').cursor]));
 $('filter-form').addEventListener('submit', (event) => event.preventDefault());
 let filterTimer = 0;
 $('filter').addEventListener('input', () => {
