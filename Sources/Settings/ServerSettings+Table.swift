@@ -119,17 +119,17 @@ extension ServerSettings {
       .duration(
         "leaveGrace", \.leaveGraceMilliseconds, 0...600_000,
         "time that users of a draining node have to be back on another before user_left is sent"),
-      // Above it a room's members are told in sum: each of N members told of each of N would be N times N.
+      // To announce each of N users to each of N members takes N times N notices.
       .integer(
         "presenceAnnounceMax", \.presenceAnnounceMax, 0...100_000,
-        "users in a room up to which each who comes or goes is announced; 0: all are announced in sum"),
-      // More often than ten times a second costs more than it tells; a minute is no presence any more.
+        "users in a room above which joins and leaves are announced together; 0: in every room"),
+      // More often than ten times a second costs more than it shows; after a minute it is no presence any more.
       .duration(
         "presenceInterval", \.presenceIntervalMilliseconds, 100...60_000,
-        "least time between two presence_update in a larger room"),
+        "least time between two presence_update of a room"),
       .duration(
         "leaveDebounce", \.leaveDebounceMilliseconds, 0...3_600_000,
-        "time that a user who has left a room stays in presence before user_left is sent"),
+        "time that a user stays in presence after its last connection has left a room"),
       .duration("drain", \.drainMilliseconds, 0...3_600_000, "time over which a stopping node sends its clients away"),
       .toggle("compression", \.compression, "permessage-deflate (RFC 7692) for clients that offer it"),
       .toggle("ioUring", \.ioUring, "send through io_uring where the kernel allows it (Linux 6.0 or later)"),
