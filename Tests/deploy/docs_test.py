@@ -169,7 +169,7 @@ class Suite:
     def every_example_of_the_commands_prints_what_the_page_shows(self):
         clients = Clients(self.port, ["ann", "bob"], "lobby")
         checked = 0
-        for command, expected in examples(ROOT / "docs/commands.md"):
+        for command, expected in [*examples(ROOT / "docs/commands.md"), *examples(ROOT / "docs/presence.md")]:
             if "roost tail" in command or "--watch" in command:
                 continue
             if command.startswith("roost user "):  # one connection of ann in the example, as here
@@ -180,7 +180,7 @@ class Suite:
             assert [*map(normal, said)] == [*map(normal, expected)] or self._rows_match(said, expected), (
                 command, [*map(normal, said)], [*map(normal, expected)])
             checked += 1
-        assert checked >= 7, checked
+        assert checked >= 8, checked
         clients.close()
 
     @staticmethod
@@ -297,6 +297,20 @@ class Suite:
             # A port that cannot be ends the start behind everything else on the line that could be wrong.
             outcome = self._shell(line.removeprefix("$ ").rstrip("& ") + " --port impossible")
             assert outcome.returncode == 64 and "port" in outcome.stderr and "impossible" in outcome.stderr, (line, outcome)
+
+    def every_example_of_room_rules_is_taken(self):
+        checked = 0
+        for page in PAGES:
+            for text in blocks(page, "json"):
+                if '"rooms": [' in text:
+                    file = self.processes.folder / "rooms.json"
+                    file.write_text(text)
+                    outcome = self._shell(f"roost serve --config {file} --port impossible")
+                    assert outcome.returncode == 64 and "impossible" in outcome.stderr, (page.name, outcome)
+                    file.write_text(text.replace('"match"', '"mtch"'))
+                    assert "rooms" in self._shell(f"roost serve --config {file} --port 0").stderr, page.name
+                    checked += 1
+        assert checked >= 2, checked
 
     # --- all pages ---
 
