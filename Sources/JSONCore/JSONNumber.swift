@@ -31,7 +31,7 @@ public enum JSONNumber {
       digits[start] = ASCII.zero + UInt8(truncatingIfNeeded: rest % 10)
       rest /= 10
     } while rest > 0
-    for index in start..<digits.count { output.append(digits[index]) }
+    output.append(copying: digits.span.extracting(start..<digits.count))
   }
 
   /// Appends `value` with a minus sign when it is negative.

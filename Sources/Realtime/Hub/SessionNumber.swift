@@ -1,3 +1,5 @@
+import JSONCore
+
 /// The text of a session's number in its connection's name: base 32, which takes three bytes less than hexadecimal in
 /// each of the names that a node keeps.
 enum SessionNumber {
@@ -9,12 +11,16 @@ enum SessionNumber {
 
   /// Appends a number without leading zeros.
   static func append(_ number: UInt64, to output: inout [UInt8]) {
-    var shift = (digits(of: number) - 1) * 5
-    while shift >= 0 {
-      let digit = UInt8(truncatingIfNeeded: number >> UInt64(shift)) & 31
-      output.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
-      shift -= 5
-    }
+    var digits = InlineArray<13, UInt8>(repeating: 0)
+    var start = digits.count
+    var rest = number
+    repeat {
+      start -= 1
+      let digit = UInt8(truncatingIfNeeded: rest & 31)
+      digits[start] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+      rest >>= 5
+    } while rest > 0
+    output.append(copying: digits.span.extracting(start..<digits.count))
   }
 
   /// Reads what `append` writes; nil for anything else, so that a number has one text.
