@@ -78,13 +78,29 @@ public struct Envelope: Equatable {
   public static func begin(
     _ kind: Kind, timestamp: UInt64, origin: [UInt8], userJSON: [UInt8], into output: inout [UInt8]
   ) {
+    begin(
+      kind, timestamp: timestamp, into: &output,
+      origin: { if origin.isEmpty { $0.append(Envelope.noOrigin) } else { $0.append(contentsOf: origin) } },
+      user: { $0.append(contentsOf: userJSON) })
+  }
+
+  /// What stands in the place of the sending connection's name when there is none.
+  static let noOrigin = UInt8(ascii: "-")
+
+  /// The same, for what is said too often to make an array of the origin and another of the user: each is appended by a
+  /// closure.
+  @inline(__always)
+  static func begin(
+    _ kind: Kind, timestamp: UInt64, into output: inout [UInt8], origin: (inout [UInt8]) -> Void,
+    user: (inout [UInt8]) -> Void
+  ) {
     output.append(kind.rawValue)
     output.append(0x20)
     JSONNumber.append(timestamp, to: &output)
     output.append(0x20)
-    if origin.isEmpty { output.append(0x2D) } else { output.append(contentsOf: origin) }
+    origin(&output)
     output.append(0x20)
-    output.append(contentsOf: userJSON)
+    user(&output)
     output.append(0x0A)
   }
 }

@@ -102,7 +102,7 @@ extension Hub {
     answer(id) { output in
       Answer.begin("auth_success", id: answerID, to: &output)
       output.append(",\"user\":")
-      output.append(contentsOf: user.nameJSON)
+      user.appendNameJSON(to: &output)
       output.append(UInt8(ascii: "}"))
     }
   }

@@ -20,8 +20,7 @@ extension Hub {
     var envelope: [UInt8] = []
     envelope.reserveCapacity(operation.passThrough.byteCount + 96)
     // Without an origin nobody is left out, so the sender hears it too.
-    let origin = operation.echo ? [] : connectionName(id)
-    Envelope.begin(.message, timestamp: clock(), origin: origin, userJSON: user.nameJSON, into: &envelope)
+    beginEnvelope(.message, of: user, from: operation.echo ? nil : id, into: &envelope)
     operation.passThrough.appendMembers(of: text, to: &envelope)
     let message = RoomMessage(
       room: room.name, envelope: envelope, dedupe: Hub.dedupeKey(user: user.name, id: operation.decodedID(in: text)),
@@ -44,8 +43,7 @@ extension Hub {
     _ answerID: [UInt8]?
   ) {
     var envelope: [UInt8] = []
-    let origin = operation.echo ? [] : connectionName(id)
-    Envelope.begin(.ephemeral, timestamp: clock(), origin: origin, userJSON: user.nameJSON, into: &envelope)
+    beginEnvelope(.ephemeral, of: user, from: operation.echo ? nil : id, into: &envelope)
     operation.passThrough.appendMembers(of: text, to: &envelope)
     let size = envelope.count
     if operation.echo { pauseUntilRoom(id) }
@@ -79,6 +77,14 @@ extension Hub {
       output.append(contentsOf: room.nameJSON)
       output.append(UInt8(ascii: "}"))
     }
+  }
+
+  /// Writes the line of facts of what a user says, by a session or, to be heard by that too, by none.
+  func beginEnvelope(_ kind: Envelope.Kind, of user: LocalUser, from id: SlabID?, into output: inout [UInt8]) {
+    Envelope.begin(
+      kind, timestamp: clock(), into: &output,
+      origin: { if let id { appendConnectionName(id, to: &$0) } else { $0.append(Envelope.noOrigin) } },
+      user: { user.appendNameJSON(to: &$0) })
   }
 
   /// What makes a retry recognisable: the user's name with its length, so that no two pairs look alike, and the id.
@@ -167,7 +173,8 @@ extension Hub {
     guard let user = sessions[id.index].user else { return nil }
     counters.messagesReceived += 1
     var envelope: [UInt8] = []
-    Envelope.begin(kind, timestamp: clock(), origin: connectionName(id), userJSON: user.nameJSON, into: &envelope)
+    envelope.reserveCapacity(operation.passThrough.byteCount + 96)
+    beginEnvelope(kind, of: user, from: id, into: &envelope)
     operation.passThrough.appendMembers(of: text, to: &envelope)
     return envelope
   }

@@ -81,7 +81,7 @@ extension Hub {
     counters.messagesReceived += 1
     var body: [UInt8] = []
     body.reserveCapacity(envelope.payload.count + 96)
-    Envelope.begin(.binary, timestamp: clock(), origin: connectionName(id), userJSON: user.nameJSON, into: &body)
+    beginEnvelope(.binary, of: user, from: id, into: &body)
     body.append(copying: bytes.extracting(envelope.payload))
     let size = body.count
     operationBegins(id, bytes: size)

@@ -55,7 +55,7 @@ extension Hub {
       JSONString.append(node.span, to: &output)
       output.append(",\"user\":")
       if let user = sessions[id.index].user {
-        output.append(contentsOf: user.nameJSON)
+        user.appendNameJSON(to: &output)
       } else {
         output.append("null")
       }
@@ -132,14 +132,17 @@ extension Hub {
   // MARK: Connection names: the node's id, a dash, the session's number
 
   func connectionName(_ id: SlabID) -> [UInt8] {
-    let node = configuration.nodeID
     // Of exactly that size: the broker keeps one for each connection.
     var name: [UInt8] = []
-    name.reserveCapacity(node.count + 1 + SessionNumber.digits(of: id.word))
-    name.append(contentsOf: node)
-    name.append(UInt8(ascii: "-"))
-    SessionNumber.append(id.word, to: &name)
+    name.reserveCapacity(configuration.nodeID.count + 1 + SessionNumber.digits(of: id.word))
+    appendConnectionName(id, to: &name)
     return name
+  }
+
+  func appendConnectionName(_ id: SlabID, to output: inout [UInt8]) {
+    output.append(contentsOf: configuration.nodeID)
+    output.append(UInt8(ascii: "-"))
+    SessionNumber.append(id.word, to: &output)
   }
 
   /// The session of this node that has that name, or nil.

@@ -88,12 +88,10 @@ final class LocalUser: Named {
 
   init(name: [UInt8]) { self.name = name }
 
-  /// The name as a JSON string, quotes included. Made when asked for: most users only listen.
-  var nameJSON: [UInt8] {
+  /// Appends the name as a JSON string, quotes included. Not kept: most users only listen.
+  func appendNameJSON(to output: inout [UInt8]) {
     let name = name
-    var json: [UInt8] = []
-    JSONString.append(name.span, to: &json)
-    return json
+    JSONString.append(name.span, to: &output)
   }
 }
 
