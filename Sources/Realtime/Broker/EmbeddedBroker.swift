@@ -92,8 +92,8 @@ public final class EmbeddedBroker: Broker {
   private func positionOfNothing() -> Position { Position(epoch: makeEpoch(), offset: 0) }
 
   /// Notes that a room was left, so that it goes when nobody comes back and nobody ever spoke in it.
-  private func noteLeft(_ name: [UInt8]) {
-    guard let room = rooms[name], room.isUnused, !room.isExpiring else { return }
+  private func noteLeft(_ name: [UInt8], _ room: EmbeddedRoom) {
+    guard room.isUnused, !room.isExpiring else { return }
     room.isExpiring = true
     unused.append((clock() + Limits.unusedRoomMilliseconds, name))
   }
@@ -105,7 +105,7 @@ public final class EmbeddedBroker: Broker {
       room.isExpiring = false
       guard room.isUnused else { continue }
       // Somebody may have come and gone meanwhile.
-      if room.isForgotten(at: now) { rooms[name] = nil } else { noteLeft(name) }
+      if room.isForgotten(at: now) { rooms[name] = nil } else { noteLeft(name, room) }
     }
     unused.removeFirst(due.count)
   }
@@ -141,8 +141,9 @@ public final class EmbeddedBroker: Broker {
   }
 
   public func unsubscribe(room: [UInt8]) {
-    rooms[room]?.isHeard = false
-    noteLeft(room)
+    guard let known = rooms[room] else { return }
+    known.isHeard = false
+    noteLeft(room, known)
   }
 
   public func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>) {
@@ -157,9 +158,9 @@ public final class EmbeddedBroker: Broker {
   }
 
   public func begin(room name: [UInt8], _ reply: @escaping BrokerReply<Position>) {
-    let position = room(name).position
-    noteLeft(name)
-    reply(.success(position))
+    let room = room(name)
+    noteLeft(name, room)
+    reply(.success(room.position))
   }
 
   public func history(
@@ -222,7 +223,7 @@ public final class EmbeddedBroker: Broker {
     connect(member)
     guard let connection = connections.find(member.name.span) else { return reply(.failure(.unavailable)) }
     if room.enter(connection, since: member.since, first: userConnections[member.user]) {
-      notify(name, .userJoined, member, body: member.info ?? [])
+      notify(name, room, .userJoined, member, body: member.info ?? [])
     }
     reply(.success(RoomEntry(position: room.position, userCount: room.userCount)))
   }
@@ -231,18 +232,18 @@ public final class EmbeddedBroker: Broker {
     guard let room = rooms[name], let connection = connections.find(member.name.span) else { return }
     switch room.leave(connection, at: clock(), first: userConnections[member.user], graceMilliseconds: grace) {
     case .none: break
-    case .left: notify(name, .userLeft, member)
-    case .inGrace: notify(name, .userLeaving, member, body: Array(String(grace).utf8))
+    case .left: notify(name, room, .userLeft, member)
+    case .inGrace: notify(name, room, .userLeaving, member, body: Array(String(grace).utf8))
     }
-    noteLeft(name)
+    noteLeft(name, room)
   }
 
   public func endGraces(room name: [UInt8], _ reply: @escaping BrokerReply<Int?>) {
     guard let room = rooms[name] else { return reply(.success(nil)) }
     let now = clock()
     let (over, next) = room.endGraces(at: now)
-    for member in over { notify(name, .userLeft, member) }
-    if !over.isEmpty { noteLeft(name) }
+    for member in over { notify(name, room, .userLeft, member) }
+    if !over.isEmpty { noteLeft(name, room) }
     reply(.success(next.map { Int(clamping: $0 - now) }))
   }
 
@@ -250,18 +251,21 @@ public final class EmbeddedBroker: Broker {
     room name: [UInt8], _ member: Member, _ state: [UInt8]?, isAssertion: Bool, _ reply: @escaping BrokerReply<Void>
   ) {
     let first = userConnections[member.user]
-    if rooms[name]?.setState(state, of: member.user, first: first, isAssertion: isAssertion) == true {
-      notify(name, .userState, member, body: state ?? Array("null".utf8))
+    if let room = rooms[name], room.setState(state, of: member.user, first: first, isAssertion: isAssertion) {
+      notify(name, room, .userState, member, body: state ?? Array("null".utf8))
     }
     reply(.success(()))
   }
 
-  private func notify(_ room: [UInt8], _ kind: Envelope.Kind, _ member: Member, body: [UInt8] = []) {
-    guard rooms[room]?.isHeard == true else { return }
+  private func notify(
+    _ name: [UInt8], _ room: EmbeddedRoom, _ kind: Envelope.Kind, _ member: Member, body: [UInt8] = []
+  ) {
+    guard room.isHeard else { return }
     var notice: [UInt8] = []
+    notice.reserveCapacity(member.name.count + member.user.count + body.count + 32)
     Envelope.begin(kind, timestamp: clock(), origin: member.name, userJSON: member.userJSON, into: &notice)
     notice += body
-    listener?.heard(room: room.span, notice: notice.span)
+    listener?.heard(room: name.span, notice: notice.span)
   }
 
   public func members(

@@ -46,6 +46,7 @@ extension Member {
   /// The user as a JSON string, quotes included.
   public var userJSON: [UInt8] {
     var json: [UInt8] = []
+    json.reserveCapacity(user.count + 2)
     JSONString.append(user.span, to: &json)
     return json
   }
