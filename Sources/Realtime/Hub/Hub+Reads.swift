@@ -4,11 +4,10 @@ import JSONCore
 // has read before is paid for; whatever it brings goes out as fast as the connection takes it.
 
 extension Hub {
-  func makeReadScheduler() -> ReadScheduler {
-    ReadScheduler(
-      flightsMax: Limits.readsMax, answeredAtOnceMax: Limits.readsAtOnceMax,
-      perform: { [weak self] key, reply in self?.perform(key, reply) ?? reply(.failure(.unavailable)) },
-      mayStart: { [weak self] owner, request in self?.mayStart(owner, request) ?? false })
+  /// Has the scheduler read from the broker.
+  func connectReads() {
+    reads.perform = { [weak self] key, reply in self?.perform(key, reply) ?? reply(.failure(.unavailable)) }
+    reads.mayStart = { [weak self] owner, request in self?.mayStart(owner, request) ?? false }
   }
 
   private func perform(_ key: ReadKey, _ reply: @escaping ReadScheduler.Reply) {

@@ -110,7 +110,7 @@ public final class Hub {
   /// Rounds of comparing positions under way, and rooms that are being mended: at zero the outage is over.
   var reconciling = 0
   /// Reads what may be large, a few at a time.
-  private(set) lazy var reads = makeReadScheduler()
+  let reads = ReadScheduler(flightsMax: Limits.readsMax, answeredAtOnceMax: Limits.readsAtOnceMax)
   /// Sessions whose connections have room again for what can wait.
   var roomy: [SlabID] = []
   /// Where the next session begins to go through its rooms, so that none of them is always the last.
@@ -167,6 +167,7 @@ public final class Hub {
     self.clock = clock
     self.steady = steady ?? clock
     broker.listener = self
+    connectReads()
   }
 }
 

@@ -69,8 +69,10 @@ final class ReadScheduler {
 
   private let flightsMax: Int
   private let answeredAtOnceMax: Int
-  private let perform: (ReadKey, @escaping Reply) -> Void
-  private let mayStart: (ReadOwner, Request) -> Bool
+  /// Reads, and answers at once or later, exactly once. Set before the first request.
+  var perform: (ReadKey, @escaping Reply) -> Void
+  /// Whether an owner's next read may begin now; when not, `unpark` must follow once it may. Set before the first request.
+  var mayStart: (ReadOwner, Request) -> Bool
   private var lines: [ReadOwner: Line] = [:]
   private var rotation: [ReadOwner] = []
   private var rotationHead = 0
@@ -84,11 +86,12 @@ final class ReadScheduler {
   /// - Parameters:
   ///   - flightsMax: reads under way at a time.
   ///   - answeredAtOnceMax: reads of one tick that are answered before their call returns.
-  ///   - perform: reads, and answers at once or later, exactly once.
-  ///   - mayStart: whether an owner's next read may begin now; when not, `unpark` must follow once it may.
+  ///   - perform: `perform`; it may also be set later.
+  ///   - mayStart: `mayStart`; it may also be set later.
   init(
-    flightsMax: Int, answeredAtOnceMax: Int, perform: @escaping (ReadKey, @escaping Reply) -> Void,
-    mayStart: @escaping (ReadOwner, Request) -> Bool
+    flightsMax: Int, answeredAtOnceMax: Int,
+    perform: @escaping (ReadKey, @escaping Reply) -> Void = { _, reply in reply(.failure(.unavailable)) },
+    mayStart: @escaping (ReadOwner, Request) -> Bool = { _, _ in true }
   ) {
     self.flightsMax = flightsMax
     self.answeredAtOnceMax = answeredAtOnceMax
