@@ -257,10 +257,11 @@ extension Hub {
     room.batch = nil
     if room.rule.conflatesFlushes { conflate(batch, of: room) }
     if let lag = room.lag { keepForLag(batch, lag, room.rule) }
+    batch.isForWildcards = !room.wildcards.isEmpty && room.rule.mayJoin && !batch.isForMembersOnly
     deliver(batch, of: room, to: room.rosters, sparing: room.rule.sparesSlowReaders)
     if !room.catchUps.isEmpty { forwardNotices(of: batch, in: room) }
     batch.isBacklog = false
-    if !room.wildcards.isEmpty, room.rule.mayJoin, !batch.isForMembersOnly { deliverToWildcards(batch, of: room) }
+    if batch.isForWildcards { deliverToWildcards(batch, of: room) }
     recycle(batch)
   }
 

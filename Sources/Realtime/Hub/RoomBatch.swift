@@ -31,6 +31,8 @@ public final class RoomBatch {
   public private(set) var revision: UInt64 = 0
   /// Whether it is for the room's own members only, and not for those who hear the room through a wildcard.
   var isForMembersOnly = false
+  /// Whether it goes to those who hear the room through a wildcard too, so that it is delivered several times.
+  public internal(set) var isForWildcards = false
   /// Whether it is a backlog, which members get as fast as they can take it: it does not count against their queue's limit.
   public internal(set) var isBacklog = false
   /// The offset before the first that it brings, or nil: it brings none yet.
@@ -112,6 +114,7 @@ public final class RoomBatch {
     entries.removeAll(keepingCapacity: true)
     hasOrigins = false
     revision &+= 1
+    isForWildcards = false
     isBacklog = false
     deliveredBefore = nil
     firstAcceptedAt = 0

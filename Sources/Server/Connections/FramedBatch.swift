@@ -62,7 +62,7 @@ struct FramedBatch {
 struct OriginIndex {
   /// The first entry of each session, plus one; 0 for sessions without any.
   private var first: [UInt32] = []
-  /// The next entry of the same session, plus one; 0 at the last.
+  /// The next entry of the same session, plus one; 0 at the last. Means something for entries of a session only.
   private var next: [UInt32] = []
 
   /// The places of one session's entries in the batch, ascending.
@@ -80,10 +80,10 @@ struct OriginIndex {
 
   /// Notes who sent what in a batch that has origins.
   mutating func fill(from batch: RoomBatch) {
-    next.removeAll(keepingCapacity: true)
-    next.append(contentsOf: repeatElement(0, count: batch.entries.count))
-    for entry in batch.entries.indices.reversed() {
-      guard let origin = batch.entries[entry].origin else { continue }
+    let entries = batch.entries
+    while next.count < entries.count { next.append(0) }
+    for entry in entries.indices.reversed() {
+      guard let origin = entries[entry].origin else { continue }
       let session = Int(origin.index)
       let missing = session + 1 - first.count
       if missing > 0 { first.append(contentsOf: repeatElement(0, count: Swift.max(missing, first.count))) }
@@ -119,9 +119,11 @@ struct FramingCache {
   private var plain: Known?
   private var deflated: Known?
 
-  /// Returns the frames of a batch in one form; makes them when its contents are not those of the last call.
+  /// Returns the frames of a batch in one form; makes them when its contents are not those of the last call. A batch that
+  /// is delivered once is not kept.
   mutating func frames(of batch: RoomBatch, _ form: DeliveryForm, _ compression: MessageCompression) -> FramedBatch {
     let isDeflated = form == .deflated
+    guard batch.isForWildcards else { return FramedBatch(batch, deflatedBy: isDeflated ? compression : nil) }
     if let known = isDeflated ? deflated : plain, known.batch === batch, known.revision == batch.revision {
       return known.framed
     }
