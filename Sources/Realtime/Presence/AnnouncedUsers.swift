@@ -9,11 +9,14 @@ struct AnnouncedUsers {
   private var names: [UInt8] = []
   /// Open addressing: where a name begins, plus 1. Zero: free. Empty while `count` is small enough for a walk.
   private var slots: [UInt32] = []
+  // Half words, because every room with Redis has one of these.
   /// Slots in use, those of removed names among them.
-  private var usedSlots = 0
-  private(set) var count = 0
+  private var usedSlots: UInt32 = 0
+  private var userCount: UInt32 = 0
   /// Bytes of `names` that belong to names which were removed.
-  private var deadBytes = 0
+  private var deadBytes: UInt32 = 0
+
+  var count: Int { Int(userCount) }
 
   /// One seed for all, drawn once: no client can choose names that collide.
   private static let seed = UInt64.random(in: 1 ... .max)
@@ -33,12 +36,13 @@ struct AnnouncedUsers {
     // A user's name has at most 200 bytes; what is no name is nobody.
     guard name.count > 0, name.count < 0x7FFF, find(name) == nil else { return false }
     let start = names.count
+    reserve(2 + name.count)
     names.append(UInt8(name.count >> 8))
     names.append(UInt8(name.count & 0xFF))
     names.append(copying: name)
-    count += 1
+    userCount += 1
     // Removed names use slots as well: whatever the count, a table must keep free ones, or a search would never end.
-    if slots.isEmpty ? count > AnnouncedUsers.walkedMax : (usedSlots + 1) * 4 > slots.count * 3 {
+    if slots.isEmpty ? count > AnnouncedUsers.walkedMax : (Int(usedSlots) + 1) * 4 > slots.count * 3 {
       rebuild()
     } else if !slots.isEmpty {
       place(start)
@@ -51,10 +55,16 @@ struct AnnouncedUsers {
   mutating func remove(_ name: Span<UInt8>) -> Bool {
     guard let start = find(name) else { return false }
     names[start] |= AnnouncedUsers.removedBit
-    deadBytes += 2 + name.count
-    count -= 1
-    if deadBytes > 256, deadBytes * 2 > names.count { rebuild() }
+    deadBytes += UInt32(2 + name.count)
+    userCount -= 1
+    if deadBytes > 256, Int(deadBytes) * 2 > names.count { rebuild() }
     return true
+  }
+
+  /// Makes room for more bytes of names: for a quarter more than there are, not for as much again, as an array does.
+  private mutating func reserve(_ byteCount: Int) {
+    let needed = names.count + byteCount
+    if needed > names.capacity { names.reserveCapacity(needed + needed / 4) }
   }
 
   /// Calls `body` with every user, in the order in which they came.
@@ -112,10 +122,11 @@ struct AnnouncedUsers {
     usedSlots += 1
   }
 
-  /// Writes the names that are left into arrays of their size.
+  /// Writes the names that are left into arrays of their size and a quarter.
   private mutating func rebuild() {
     var kept: [UInt8] = []
-    kept.reserveCapacity(names.count - deadBytes)
+    let keptBytes = names.count - Int(deadBytes)
+    kept.reserveCapacity(keptBytes + keptBytes / 4)
     walk { start, isPresent in if isPresent { kept += names[start..<(start + 2 + length(at: start))] } }
     names = kept
     deadBytes = 0

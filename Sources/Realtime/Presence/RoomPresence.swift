@@ -7,30 +7,29 @@ import JSONCore
 /// who is there whenever the room is at rest. So everything that a client gets of a room's users is made from
 /// `announced`, in the order in which it was announced.
 final class RoomPresence {
+  // In this order the small members fill what others leave of a word: every room with Redis has one of these.
   /// Whom the members were told to be there; nil until it was read, and where the broker knows at once.
   private(set) var announced: AnnouncedUsers?
-  /// What the members were told that users say about themselves, as hashes: to find what they have missed.
-  private var announcedStates: [[UInt8]: UInt64] = [:]
   /// Whether the users are being read. Notices of that time are held: what the pages say about them is not known.
   private(set) var isReading = false
-  private var held: [[UInt8]] = []
-  private var heldBytes = 0
   /// Whether notices of the time of reading were dropped: the users must be read once more.
   private(set) var hasOverflowed = false
-
   /// Whether comings and goings are told in sum.
   private(set) var isCrowd = false
-  private var changes = CrowdChanges()
-  /// Milliseconds of the hub's steady clock before which no `presence_update` is sent.
-  private(set) var nextUpdateAt: UInt64 = 0
   /// Whether the time of the next update is being waited for.
   var isUpdateScheduled = false
-
+  private var heldBytes: UInt32 = 0
+  /// Pages of members being read, and what users said meanwhile: a page may be older.
+  private var readsUnderWay: UInt32 = 0
+  private var statesSinceRead: [[UInt8]: [UInt8]] = [:]
+  private var held: [[UInt8]] = []
+  /// What the members were told that users say about themselves, as hashes: to find what they have missed.
+  private var announcedStates: [[UInt8]: UInt64] = [:]
   /// What users say about themselves whose sessions here said it, to be asserted when the broker has forgotten it.
   private var ownStates: [[UInt8]: [UInt8]] = [:]
-  /// Pages of members being read, and what users said meanwhile: a page may be older.
-  private var readsUnderWay = 0
-  private var statesSinceRead: [[UInt8]: [UInt8]] = [:]
+  /// Milliseconds of the hub's steady clock before which no `presence_update` is sent.
+  private(set) var nextUpdateAt: UInt64 = 0
+  private var changes = CrowdChanges()
 
   // MARK: Announced users
 
@@ -61,7 +60,7 @@ final class RoomPresence {
 
   /// Keeps a notice until the reading ends, within `Limits.heldNoticesBytesMax`.
   func hold(_ notice: Span<UInt8>) {
-    heldBytes += notice.count
+    heldBytes = UInt32(clamping: Int(heldBytes) + notice.count)
     guard heldBytes <= Limits.heldNoticesBytesMax else {
       (held, hasOverflowed) = ([], true)
       return
