@@ -23,6 +23,11 @@ public enum JSONNumber {
 
   /// Appends the decimal digits of `value`.
   public static func append(_ value: UInt64, to output: inout [UInt8]) {
+    // Most lengths and counts have one or two digits.
+    if value < 100 {
+      if value >= 10 { output.append(ASCII.zero + UInt8(truncatingIfNeeded: value / 10)) }
+      return output.append(ASCII.zero + UInt8(truncatingIfNeeded: value % 10))
+    }
     var digits = InlineArray<20, UInt8>(repeating: ASCII.zero)
     var start = digits.count
     var rest = value

@@ -58,6 +58,11 @@ struct CommandWriter {
   }
 
   mutating func bulk(_ number: Int) {
+    if (0..<10).contains(number) {
+      begin(1)
+      bytes.append(0x30 + UInt8(number))
+      return endLine()
+    }
     var digits: [UInt8] = []
     if number < 0 { digits.append(0x2D) }
     JSONNumber.append(UInt64(number.magnitude), to: &digits)
