@@ -120,9 +120,9 @@ public enum Limits {
   /// longer than nodes take to notice that it has forgotten them, so that nobody is said to have left for that.
   public static let presenceCompareMilliseconds: UInt64 = 3000
 
-  /// The same after a broker has forgotten who is there: as long as a node has to assert its members before it counts
-  /// as dead.
-  public static let presenceAssertMilliseconds: UInt64 = 6000
+  /// The same after a broker has forgotten who is there: twice as long as nodes take to notice, which renew their leases
+  /// every two seconds, so that the members of all of them are asserted again, and the list is right within ten seconds.
+  public static let presenceAssertMilliseconds: UInt64 = 5000
 
   /// Bytes of a room's recent messages kept for clients that resume or catch up. Beyond it the oldest are dropped, and read
   /// from history by those who still need them.

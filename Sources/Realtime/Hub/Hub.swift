@@ -127,8 +127,8 @@ public final class Hub {
   var recoveringRooms = 0
   /// Rooms in which a grace runs, and the moment at which the broker is asked whether it is over.
   var graceChecks: [[UInt8]: UInt64] = [:]
-  /// Milliseconds at which presence is compared with the broker; 0: not at all.
-  var presenceDueAt: UInt64 = 0
+  /// When presence is compared with the broker.
+  var comparisons = ComparisonSchedule()
   var spareBatches: [RoomBatch] = []
   /// Bytes that rooms keep for members who are behind.
   public internal(set) var lagBytes = 0

@@ -208,14 +208,12 @@ extension Hub {
 
   /// Compares, after so many milliseconds, what members were told with what the broker knows.
   func comparePresence(in milliseconds: UInt64) {
-    presenceDueAt = max(presenceDueAt, steady() + milliseconds)
+    comparisons.add(steady() + milliseconds)
   }
 
   /// Compares all rooms when it is time. Called by `expire`.
   func comparePresence(at now: UInt64) {
-    guard presenceDueAt > 0, presenceDueAt <= now else { return }
-    presenceDueAt = 0
-    guard broker.losesNotices else { return }
+    guard comparisons.isDue(at: now), broker.losesNotices else { return }
     rooms.forEach { room in
       guard let presence = room.presence, presence.announced != nil, !presence.isReading else { return }
       readUsers(of: room) { [weak self] users in

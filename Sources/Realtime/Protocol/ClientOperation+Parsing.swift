@@ -147,7 +147,7 @@ extension ClientOperation {
   private static func checkedLimit(_ member: JSONMember?, in text: Span<UInt8>) throws(ProtocolError) -> Int? {
     guard let member, member.kind != .null else { return nil }
     guard member.kind == .number, let limit = JSONNumber.integer(text.extracting(member.value)), limit > 0 else {
-      throw ProtocolError(.badRequest, "limit must be a whole number from 1 to \(Int.max)")
+      throw ProtocolError(.badRequest, "limit must be a whole number, 1 or more")
     }
     return limit
   }

@@ -103,4 +103,17 @@ struct CrowdTests {
       #expect(texts[0].int("members") == 50 && texts[1].int("count") == 50)
     }
   }
+
+  @Test("compares at the moments that were asked for, however often it is asked meanwhile")
+  func comparisons() {
+    var schedule = ComparisonSchedule()
+    #expect(!schedule.isDue(at: 0))
+    for moment in stride(from: UInt64(5000), through: 9000, by: 500) { schedule.add(moment) }
+    schedule.add(4000)
+    #expect(!schedule.isDue(at: 3999) && schedule.isDue(at: 4000) && !schedule.isDue(at: 8999))
+    #expect(schedule.isDue(at: 9000) && !schedule.isDue(at: 99_000))
+    schedule.add(100)
+    schedule.add(200)
+    #expect(schedule.isDue(at: 300) && !schedule.isDue(at: 400))
+  }
 }
