@@ -83,6 +83,9 @@ public enum Limits {
   /// Members in one page that a broker reads: what Redis takes some 0.5 ms for. A longer answer takes several.
   public static let memberPageMax = 500
 
+  /// Members in a page at least, however few users are asked for: some have several connections.
+  static let memberPageMin = 16
+
   /// Bytes of what a user says about itself in a room.
   public static let stateBytesMax = 1024
 
@@ -97,6 +100,9 @@ public enum Limits {
   /// Bytes that a member who is read counts for with its reader, however short the answer: reading, parsing and sorting
   /// one takes some 2.5 µs, as long as 280 bytes of history. Less than that, as all pages of a room are read by the same client.
   static let memberCostBytes = 64
+
+  /// Announced users that a page of members is compared with and that cost as much as a byte: some 10 ns each.
+  static let announcedPerCostByte = 4
 
   /// Milliseconds after which a message counts as a backlog: the node, its link or Redis stood still. Members that cannot
   /// take a backlog as fast as the node has it read it from history instead of being closed.

@@ -25,7 +25,8 @@ extension Hub {
           announce(state: user.state, of: user.user, in: room)
         }
       }
-      answerRead(id, costBytes: list.costBytes) { output in
+      let announced = rooms.find(room.span)?.presence?.announced?.count ?? 0
+      answerRead(id, costBytes: list.costBytes + announced / Limits.announcedPerCostByte) { output in
         var writer = Hub.beginAnswer("presence", id: answerID, room: room, appendingTo: output)
         page.write(to: &writer)
         writer.endObject()

@@ -31,7 +31,7 @@ extension Hub {
   private func readMembers(
     _ room: [UInt8], from cursor: MemberCursor?, into list: MemberList, _ reply: @escaping BrokerReply<MemberList>
   ) {
-    broker.members(room: room, after: cursor, limit: Limits.memberPageMax) { [weak self] result in
+    broker.members(room: room, after: cursor, limit: list.pageSize) { [weak self] result in
       guard case .success(let page) = result else { return reply(.failure(result.fault)) }
       guard let self, let next = list.add(page) else { return reply(.success(list)) }
       readMembers(room, from: next, into: list, reply)

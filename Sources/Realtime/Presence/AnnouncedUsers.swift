@@ -72,6 +72,24 @@ struct AnnouncedUsers {
     walk { start, isPresent in if isPresent { body(Array(names[(start + 2)..<(start + 2 + length(at: start))])) } }
   }
 
+  /// The users between two names, in the order in which they came; nil: without that end. Looks at every name, and makes
+  /// arrays of those alone which it returns.
+  func users(after first: [UInt8]?, before last: [UInt8]?) -> [[UInt8]] {
+    var found: [[UInt8]] = []
+    walk { start, isPresent in
+      guard isPresent else { return }
+      let name = names[(start + 2)..<(start + 2 + length(at: start))]
+      if let first, !AnnouncedUsers.precedes(first[...], name) { return }
+      if let last, !AnnouncedUsers.precedes(name, last[...]) { return }
+      found.append(Array(name))
+    }
+    return found
+  }
+
+  private static func precedes(_ a: ArraySlice<UInt8>, _ b: ArraySlice<UInt8>) -> Bool {
+    a.lexicographicallyPrecedes(b)
+  }
+
   // MARK: Table
 
   private func find(_ name: Span<UInt8>) -> Int? {

@@ -95,10 +95,7 @@ struct PresencePage {
     users.removeAll { !announced.contains($0.user.span) }
     // Of a page that is the whole room the numbers tell whether somebody is missing.
     if hasMore || after != nil || users.count < dropped || count != announced.count {
-      announced.forEach { user in
-        guard after.map({ $0.lexicographicallyPrecedes(user) }) ?? true,
-          last.map({ user.lexicographicallyPrecedes($0) }) ?? true, !listed.contains(user.span)
-        else { return }
+      for user in announced.users(after: after, before: last) where !listed.contains(user.span) {
         users.append(PresentUser(user: user, since: now))
       }
       users.sort { $0.user.lexicographicallyPrecedes($1.user) }

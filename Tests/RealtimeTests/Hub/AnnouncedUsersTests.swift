@@ -35,6 +35,18 @@ struct AnnouncedUsersTests {
     }
   }
 
+  @Test("finds the users between two names, removed ones excepted", arguments: [6, 200])
+  func between(count: Int) {
+    var announced = AnnouncedUsers((0..<count).map(name))
+    announced.remove(name(2).span)
+    let all = (0..<count).filter { $0 != 2 }.map(name).sorted { $0.lexicographicallyPrecedes($1) }
+    #expect(Set(announced.users(after: nil, before: nil)) == Set(all))
+    #expect(Set(announced.users(after: all[1], before: nil)) == Set(all[2...]))
+    #expect(Set(announced.users(after: nil, before: all[3])) == Set(all[..<3]))
+    #expect(announced.users(after: all[1], before: all[3]) == [all[2]])
+    #expect(announced.users(after: all[1], before: all[2]) == [])
+  }
+
   @Test("finds an end of its search when few users come and go for ever after there were more")
   func comingAndGoing() {
     var announced = AnnouncedUsers((0..<10).map(name))
