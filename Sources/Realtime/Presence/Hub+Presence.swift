@@ -30,7 +30,7 @@ extension Hub {
       }
       announce(userJSON, isPresent: false, in: room)
     case .userLeaving: if let grace = JSONNumber.unsigned(body) { graceBegins(in: room.name, Int(clamping: grace)) }
-    case .userState: announceState(of: userJSON, body, in: room)
+    case .userState: announceState(of: userJSON, body, isSaid: true, in: room)
     case .message, .binary, .ephemeral, .direct, .broadcast, .disconnect, .revoke: break
     }
   }

@@ -23,18 +23,21 @@ extension Hub {
       if case .failure(let error) = result {
         return refuse(id, failure: error, "Redis is out of reach; nothing was kept: say it again in a moment", answerID)
       }
-      // Where the user has gone meanwhile, nobody says it any more.
-      if sessions.contains(id), isKnown(room) { presence(of: room).keep(text, of: user.name) }
+      // A session that has left meanwhile says it no more, even if it is about to come back.
+      if sessions.contains(id), joinedIndex(id, room) != nil { presence(of: room).keep(text, of: user.name) }
       if let answerID { acknowledge(id, room, answerID) }
     }
   }
 
   static let roomWithoutPresence = "the room's rule keeps no presence, so nobody can have a state in it"
 
-  func announceState(of userJSON: Span<UInt8>, _ state: Span<UInt8>, in room: Room) {
+  /// Tells the members what a user says about itself.
+  ///
+  /// - Parameter isSaid: whether the user has just said so. Else it corrects what the members know.
+  func announceState(of userJSON: Span<UInt8>, _ state: Span<UInt8>, isSaid: Bool, in room: Room) {
     let presence = presence(of: room)
     if let user = Hub.name(in: userJSON) {
-      presence.noteState(state, of: user)
+      presence.noteState(state, of: user, isSaid: isSaid)
       guard !presence.keepForUpdate(state, of: user) else { return }
     }
     let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
@@ -45,19 +48,20 @@ extension Hub {
     capBatch(of: room)
   }
 
+  /// Corrects what the members know of a user's state.
   func announce(state: [UInt8]?, of user: [UInt8], in room: Room) {
     var json: [UInt8] = []
     JSONString.append(user.span, to: &json)
     let state = state ?? Array("null".utf8)
-    announceState(of: json.span, state.span, in: room)
+    announceState(of: json.span, state.span, isSaid: false, in: room)
   }
 
   /// Forgets what a user said in a room when its last session here has left.
   func forgetOwnState(of user: LocalUser, in room: Room) {
-    guard let presence = room.presence, presence.ownState(of: user.name) != nil else { return }
+    guard let presence = room.presence, presence.keepsState(of: user.name) else { return }
     var isHere = false
     user.sessions.forEach { if sessions[$0].subscriptionIndex(room) != nil { isHere = true } }
-    if !isHere { presence.keep(nil, of: user.name) }
+    if !isHere { presence.forgetOwnState(of: user.name) }
   }
 
   // MARK: Grace

@@ -25,7 +25,8 @@ final class RoomPresence {
   private var held: [[UInt8]] = []
   /// What the members were told that users say about themselves, as hashes: to find what they have missed.
   private var announcedStates: [[UInt8]: UInt64] = [:]
-  /// What users say about themselves whose sessions here said it, to be asserted when the broker has forgotten it.
+  /// What users say about themselves whose sessions here said it, to be asserted when the broker has forgotten it; empty
+  /// when it was taken back.
   private var ownStates: [[UInt8]: [UInt8]] = [:]
   /// Milliseconds of the hub's steady clock before which no `presence_update` is sent.
   private(set) var nextUpdateAt: UInt64 = 0
@@ -104,17 +105,26 @@ final class RoomPresence {
 
   // MARK: States
 
-  /// What own users say, to be asserted again.
-  func ownState(of user: [UInt8]) -> [UInt8]? { ownStates[user] }
+  /// What an own user says, to be asserted again; nil: nothing.
+  func ownState(of user: [UInt8]) -> [UInt8]? { ownStates[user].flatMap { $0.isEmpty ? nil : $0 } }
 
-  func keep(_ state: [UInt8]?, of user: [UInt8]) { ownStates[user] = state }
+  /// Keeps what an own user says from now on, nil when it was taken back.
+  func keep(_ state: [UInt8]?, of user: [UInt8]) { ownStates[user] = state ?? [] }
 
-  /// Notes what a user says, `null` when it was taken back.
-  func noteState(_ state: Span<UInt8>, of user: [UInt8]) {
+  func keepsState(of user: [UInt8]) -> Bool { ownStates[user] != nil }
+
+  /// Forgets an own user.
+  func forgetOwnState(of user: [UInt8]) { ownStates[user] = nil }
+
+  /// Notes what the members are told that a user says, `null` when it was taken back.
+  ///
+  /// - Parameter isSaid: whether the user has just said so. Else a read showed it, of a broker that may have forgotten what
+  ///   this node has still to assert.
+  func noteState(_ state: Span<UInt8>, of user: [UInt8], isSaid: Bool) {
     let isNull = JSONString.equals(state, "null")
     announcedStates[user] = isNull ? nil : RoomPresence.hash(state)
     let state = [UInt8](copying: state)
-    if ownStates[user] != nil { ownStates[user] = isNull ? nil : state }
+    if isSaid, ownStates[user] != nil { keep(isNull ? nil : state, of: user) }
     if readsUnderWay > 0 { statesSinceRead[user] = state }
   }
 
