@@ -39,7 +39,7 @@ struct PresenceBatchTests {
     var entered = 0
     for i in 0..<256 { node.broker.enter(room: bytes("r\(i % 4)"), node.member("u\(i)")) { _ in entered += 1 } }
     #expect(drive([node]) { entered == 256 })
-    let runs = 3
+    let runs = 5
     #expect(256 <= runs * (RedisLimits.presenceWeightMax - 4 * RedisLimits.presenceRoomWeight))
     // A renewal of the lease and a probe may fall into it.
     #expect(calls(of: "evalsha") - scripts <= runs + 2)
