@@ -11,15 +11,17 @@
 #   make bench       beside nchan, node ws and a plain send loop; rewrites docs/benchmarks.md (25 minutes, two idle cores)
 #   make fuzz        libFuzzer over everything that reads bytes from outside; FUZZ_SECONDS=60 in all
 #   make faults      real clusters, sentinels, clocks under seeded faults; FAULT_SECONDS=1800 in all, SEED=7 to repeat
+#   make presence    300 real clients on three nodes: whatever breaks, each knows who is there; CLIENTS=300 (two minutes)
 #   make sanitize    the Swift tests but for the clusters' under AddressSanitizer, then under ThreadSanitizer
 #   make conformance the Autobahn test suite, 517 cases in 10 minutes; CASES=fast for half a minute (needs Python 2.7)
 #   make flat        counts instructions: a cost that grows with members, rooms or connections fails (needs valgrind)
 #   make release     the optimised program, .build/release/roost
 
-.PHONY: help run test test-swift test-browser test-deploy lint build fuzz faults sanitize conformance flat release bench check deps
+.PHONY: help run test test-swift test-browser test-deploy lint build fuzz faults presence sanitize conformance flat release bench check deps
 
 FILTER ?= .
 FAULT_SECONDS ?= 1800
+CLIENTS ?= 300
 SWIFT_FILES = Package.swift Sources Tests
 
 # What the build and the tests need of Debian, and a program or header of each, by which to tell that it is there.
@@ -57,6 +59,9 @@ fuzz: check
 
 faults: check
 	FAULT_SECONDS=$(FAULT_SECONDS) $(if $(SEED),SEED=$(SEED)) swift test --filter FaultTests
+
+presence: check
+	PRESENCE_CLIENTS=$(CLIENTS) swift test --filter PresenceLawTests
 
 sanitize: check
 	@bash Tests/sanitize.sh

@@ -106,7 +106,8 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "ClusterTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore"], swiftSettings: strict),
+      name: "ClusterTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore", "Randomness"],
+      swiftSettings: strict),
     .testTarget(
       name: "FaultTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore", "Randomness"],
       swiftSettings: strict),

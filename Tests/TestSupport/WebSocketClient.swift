@@ -78,6 +78,13 @@ package final class WebSocketClient {
     return unread
   }
 
+  /// Takes everything that has arrived, without waiting for more.
+  package func takeArrived() throws -> [WebSocketEvent] {
+    let passed = Deadline(within: 0)
+    while try readMore(until: passed) {}
+    return takeUnread()
+  }
+
   private var transcript: String { unread.map(\.description).joined(separator: "\n") }
 
   /// Reads once. Returns false when nothing came by the deadline, or nothing can come any more.
