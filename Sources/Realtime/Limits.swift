@@ -80,6 +80,12 @@ public enum Limits {
   /// The highest `limit` of `presence`; more is told by `"more":true`.
   public static let presenceLimitMax = 10_000
 
+  /// Joins and leaves of one user that are announced one by one in a room in a `presence-interval`; the first so many of all
+  /// users are not counted. The next `presence_update` tells the rest: no person reloads a page 25 times a second.
+  public static let presenceUserNoticesMax = 50
+  /// The same of all users of a room, or twice its `presence-announce-max` where that is more.
+  public static let presenceNoticesMax = 1000
+
   /// Members in one page that a broker reads: what Redis takes some 0.5 ms for. A longer answer takes several.
   public static let memberPageMax = 500
 

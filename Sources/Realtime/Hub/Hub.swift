@@ -36,6 +36,9 @@ public struct HubConfiguration: Sendable {
   public var presenceAnnounceMax = 500
   /// Milliseconds between two tellings in sum.
   public var presenceIntervalMilliseconds = 1000
+  /// Comings and goings in a room, of all users and of one user, that are announced one by one in that time.
+  public var presenceNoticesMax = Limits.presenceNoticesMax
+  public var presenceUserNoticesMax = Limits.presenceUserNoticesMax
   /// Milliseconds for which a user who has left a room is still there.
   public var leaveDebounceMilliseconds = 0
   /// Milliseconds within which a connection must have authenticated, when tokens are asked for.

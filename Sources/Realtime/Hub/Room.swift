@@ -90,6 +90,8 @@ final class Room: Named {
   var catchUps = CatchUps()
   /// What is known of who is there; nil until it is needed.
   var presence: RoomPresence?
+  /// What was announced of users one by one lately.
+  var notices = NoticeWindow()
   /// Joins that came before the subscription stood.
   var joinsWaiting: [() -> Void] = []
   /// What may still be published here by way of this node; nil until it counts.

@@ -44,12 +44,12 @@ extension Hub {
   private func announce(
     _ userJSON: Span<UInt8>, isPresent: Bool, info: Span<UInt8> = Span(), except origin: SlabID? = nil, in room: Room
   ) {
-    let isCrowd = measureCrowd(of: room)
-    if !isPresent { forgetState(of: userJSON, in: room, isCrowd: isCrowd) }
-    if isCrowd || room.presence?.hasChanges == true {
+    let isSummed = measureCrowd(of: room) || isStorm(of: userJSON, in: room)
+    if !isPresent { forgetState(of: userJSON, in: room, isSummed: isSummed) }
+    if isSummed || room.presence?.hasChanges == true {
       if let user = Hub.name(in: userJSON) { presence(of: room).note(user, isPresent: isPresent) }
       // A room that is a crowd no more is told once more in sum.
-      return isCrowd ? scheduleUpdate(of: room) : announceChanges(in: room)
+      return isSummed ? scheduleUpdate(of: room) : announceChanges(in: room)
     }
     let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
     batch.append(.text, offset: 0, origin: origin, acceptedAt: 0) {
@@ -59,8 +59,8 @@ extension Hub {
   }
 
   /// What a user said goes with it. In a crowd the members may never learn that it was away, so they are told.
-  private func forgetState(of userJSON: Span<UInt8>, in room: Room, isCrowd: Bool) {
-    guard let presence = room.presence, let user = Hub.name(in: userJSON), presence.forgetState(of: user.span), isCrowd
+  private func forgetState(of userJSON: Span<UInt8>, in room: Room, isSummed: Bool) {
+    guard let presence = room.presence, let user = Hub.name(in: userJSON), presence.forgetState(of: user.span), isSummed
     else { return }
     announce(state: nil, of: user, in: room)
   }
@@ -87,14 +87,36 @@ extension Hub {
 
   // MARK: Crowds
 
-  /// Whether the next change in a room is told in sum.
+  /// Whether a room is so large that changes are told in sum.
   private func measureCrowd(of room: Room) -> Bool {
-    let announceMax = room.rule.announceMax ?? configuration.presenceAnnounceMax
+    let announceMax = announceMax(of: room)
     let count = userCount(of: room)
     guard room.presence != nil || count > announceMax else { return false }
     let presence = presence(of: room)
     presence.measure(userCount: count, announceMax: announceMax)
     return presence.isCrowd
+  }
+
+  private func announceMax(of room: Room) -> Int { room.rule.announceMax ?? configuration.presenceAnnounceMax }
+
+  private func updateInterval(of room: Room) -> Int {
+    room.rule.presenceIntervalMilliseconds ?? configuration.presenceIntervalMilliseconds
+  }
+
+  /// Whether so much was announced one by one in this interval that a change waits for an update: a client that joins and
+  /// leaves as fast as it can must not cost every member a notice each time. Counts the change when it does not wait.
+  private func isStorm(of userJSON: Span<UInt8>, in room: Room) -> Bool {
+    let interval = UInt32(truncatingIfNeeded: steady() / UInt64(max(1, updateInterval(of: room))))
+    let announced = room.notices.count(in: interval)
+    // A room in which all are announced may be left by all and joined by all.
+    guard announced < max(configuration.presenceNoticesMax, announceMax(of: room) * 2) else { return true }
+    if announced >= configuration.presenceUserNoticesMax {
+      guard let user = Hub.name(in: userJSON),
+        presence(of: room).countNotice(of: user, in: interval) <= configuration.presenceUserNoticesMax
+      else { return true }
+    }
+    room.notices.add(in: interval)
+    return false
   }
 
   /// Tells the changes now, or when the interval since the last update has passed.
@@ -112,8 +134,7 @@ extension Hub {
   }
 
   private func announceChanges(in room: Room) {
-    let interval = room.rule.presenceIntervalMilliseconds ?? configuration.presenceIntervalMilliseconds
-    let changes = presence(of: room).takeChanges(now: steady(), interval: interval)
+    let changes = presence(of: room).takeChanges(now: steady(), interval: updateInterval(of: room))
     let count = userCount(of: room)
     let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
     batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {

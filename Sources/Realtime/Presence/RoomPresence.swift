@@ -21,6 +21,9 @@ final class RoomPresence {
   private var heldBytes: UInt32 = 0
   /// Pages of members being read, and what users said meanwhile: a page may be older.
   private var readsUnderWay: UInt32 = 0
+  /// How often users were announced by themselves in an interval in which there was much to announce.
+  private var noticesInterval: UInt32 = 0
+  private var noticesOfUsers: [[UInt8]: Int] = [:]
   private var statesSinceRead: [[UInt8]: [UInt8]] = [:]
   private var held: [[UInt8]] = []
   /// What the members were told that users say about themselves, as hashes: to find what they have missed.
@@ -93,6 +96,13 @@ final class RoomPresence {
 
   func keepForUpdate(_ state: Span<UInt8>, of user: [UInt8]) -> Bool {
     hasChanges && changes.keep([UInt8](copying: state), of: user)
+  }
+
+  /// Counts an announcement of a user. Returns how many there were in the interval.
+  func countNotice(of user: [UInt8], in interval: UInt32) -> Int {
+    if interval != noticesInterval { (noticesInterval, noticesOfUsers) = (interval, [:]) }
+    noticesOfUsers[user, default: 0] += 1
+    return noticesOfUsers[user, default: 0]
   }
 
   var hasChanges: Bool { !changes.isEmpty }

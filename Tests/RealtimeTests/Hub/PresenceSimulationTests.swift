@@ -110,6 +110,7 @@ struct PresenceSimulationTests {
     var announceMax = 500
     var hasGrace = false
     var areSlow = false
+    var userNoticesMax = Limits.presenceUserNoticesMax
   }
 
   /// One life of a room: who comes, goes and says something, what breaks, and which channel goes on next is drawn from
@@ -119,6 +120,7 @@ struct PresenceSimulationTests {
     let bench = HubBench { configuration in
       configuration.presenceAnnounceMax = way.announceMax
       configuration.presenceIntervalMilliseconds = 500
+      configuration.presenceUserNoticesMax = way.userNoticesMax
       configuration.leaveDebounceMilliseconds = way.hasGrace ? 700 : 0
     }
     bench.broker.losesNotices = way.losesNotices
@@ -214,6 +216,11 @@ struct PresenceSimulationTests {
 
   @Test("does so for connections that stop to take what they are given (500 seeds)")
   func slowConnections() throws { try simulate(Way(announceMax: 3, areSlow: true), 500) }
+
+  @Test("does so for users who come and go more often than is told one by one (500 seeds)")
+  func storms() throws {
+    for seed in seeds(500) { try simulate(seed: seed, Way(userNoticesMax: seed % 2 == 0 ? 2 : 0)) }
+  }
 
   @Test("does so with a broker within the process (500 seeds)")
   func withinTheProcess() throws {
