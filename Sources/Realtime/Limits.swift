@@ -134,7 +134,7 @@ public enum Limits {
 
   /// The same after a broker has forgotten who is there: twice as long as nodes take to notice, which renew their leases
   /// every two seconds, so that the members of all of them are asserted again, and the list is right within ten seconds.
-  public static let presenceAssertMilliseconds: UInt64 = 5000
+  public static let presenceAssertMilliseconds: UInt64 = 4500
 
   /// Bytes of a room's recent messages kept for clients that resume or catch up. Beyond it the oldest are dropped, and read
   /// from history by those who still need them.

@@ -58,8 +58,12 @@ extension Hub {
     if !staysPresent, room.rule.hasPresence, let member = member(session) {
       reads.seal(room: room.name)
       let grace = grace(of: room)
-      if grace > 0 { graceBegins(in: room.name, grace) }
-      if let user = sessions[session].user { forgetOwnState(of: user, in: room) }
+      // A user whose grace runs says what it said: it is forgotten with `userLeft`.
+      if grace > 0 {
+        graceBegins(in: room.name, grace)
+      } else if let user = sessions[session].user {
+        forgetOwnState(of: user, in: room)
+      }
       broker.leave(room: room.name, member, graceMilliseconds: grace)
     }
     room.subscriberCount -= 1

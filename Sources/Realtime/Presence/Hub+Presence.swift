@@ -162,6 +162,8 @@ extension Hub {
       guard let name = sessions[session].user?.name, sessions[session].subscriptionIndex(room) != nil,
         presence.insert(name.span)
       else { continue }
+      // What it said in an earlier stay went with that.
+      presence.forgetOwnState(of: name)
       announce(
         name, isPresent: true, info: sessions[session].identity?.info, except: arrival.session, in: room)
     }
@@ -270,7 +272,7 @@ extension Hub {
   }
 
   /// Whether a session of the user has joined the room on this node.
-  private func isMember(_ name: [UInt8], of room: Room) -> Bool {
+  func isMember(_ name: [UInt8], of room: Room) -> Bool {
     var isFound = false
     users.find(name.span)?.sessions.forEach { session in
       guard let index = sessions[session].subscriptionIndex(room) else { return }

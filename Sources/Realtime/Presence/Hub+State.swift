@@ -37,7 +37,7 @@ extension Hub {
   func announceState(of userJSON: Span<UInt8>, _ state: Span<UInt8>, isSaid: Bool, in room: Room) {
     let presence = presence(of: room)
     if let user = Hub.name(in: userJSON) {
-      presence.noteState(state, of: user, isSaid: isSaid)
+      presence.noteState(state, of: user, isSaid: isSaid, isOwn: isSaid && isMember(user, of: room))
       guard !presence.keepForUpdate(state, of: user) else { return }
     }
     let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)

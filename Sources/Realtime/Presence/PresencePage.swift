@@ -89,20 +89,20 @@ struct PresencePage {
   ///   - now: milliseconds since 1970, for users of whom the broker did not tell.
   mutating func agree(with presence: RoomPresence, after: [UInt8]?, limit: Int, now: UInt64) {
     guard let announced = presence.announced else { return setStates(presence) }
-    let last = hasMore ? users.last?.user : nil
+    let end = hasMore ? users.last?.user : nil
     let listed = AnnouncedUsers(users.map(\.user))
     let dropped = users.count
     users.removeAll { !announced.contains($0.user.span) }
+    // A client asks on behind the last user: where all of the page have left, it gets those who follow.
+    let last = users.isEmpty ? nil : end
     // Of a page that is the whole room the numbers tell whether somebody is missing.
     if hasMore || after != nil || users.count < dropped || count != announced.count {
       for user in announced.users(after: after, before: last) where !listed.contains(user.span) {
         users.append(PresentUser(user: user, since: now))
       }
       users.sort { $0.user.lexicographicallyPrecedes($1.user) }
-      if users.count > limit {
-        users.removeLast(users.count - limit)
-        hasMore = true
-      }
+      hasMore = last != nil || users.count > limit
+      if users.count > limit { users.removeLast(users.count - limit) }
     }
     count = announced.count
     setStates(presence)

@@ -130,11 +130,12 @@ final class RoomPresence {
   ///
   /// - Parameter isSaid: whether the user has just said so. Else a read showed it, of a broker that may have forgotten what
   ///   this node has still to assert.
-  func noteState(_ state: Span<UInt8>, of user: [UInt8], isSaid: Bool) {
+  /// - Parameter isOwn: whether the user has a session here, which is to assert it should the one that said it be gone.
+  func noteState(_ state: Span<UInt8>, of user: [UInt8], isSaid: Bool, isOwn: Bool) {
     let isNull = JSONString.equals(state, "null")
     announcedStates[user] = isNull ? nil : RoomPresence.hash(state)
     let state = [UInt8](copying: state)
-    if isSaid, ownStates[user] != nil { keep(isNull ? nil : state, of: user) }
+    if isSaid, isOwn || ownStates[user] != nil { keep(isNull ? nil : state, of: user) }
     if readsUnderWay > 0 { statesSinceRead[user] = state }
   }
 
@@ -145,8 +146,9 @@ final class RoomPresence {
 
   /// Forgets what a user said who has left. Returns whether it said anything.
   func forgetState(of user: Span<UInt8>) -> Bool {
-    guard !announcedStates.isEmpty || readsUnderWay > 0 else { return false }
+    guard !announcedStates.isEmpty || !ownStates.isEmpty || readsUnderWay > 0 else { return false }
     let user = [UInt8](copying: user)
+    ownStates[user] = nil
     if readsUnderWay > 0 { statesSinceRead[user] = Array("null".utf8) }
     return announcedStates.removeValue(forKey: user) != nil
   }

@@ -8,7 +8,7 @@ struct PresenceStateTests {
   private let presence = RoomPresence()
 
   private func note(_ state: String, isSaid: Bool) {
-    presence.noteState(Array(state.utf8).span, of: ann, isSaid: isSaid)
+    presence.noteState(Array(state.utf8).span, of: ann, isSaid: isSaid, isOwn: false)
   }
 
   private var own: String? { presence.ownState(of: ann).map { String(decoding: $0, as: UTF8.self) } }
