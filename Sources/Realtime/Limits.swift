@@ -118,9 +118,9 @@ public enum Limits {
   /// under way reads them from history.
   public static let heldBytesMax = 4 * 1024 * 1024
 
-  /// Bytes of a room's notices that are held while its users are read. Beyond it all are dropped, and the users are read
-  /// again.
-  public static let heldNoticesBytesMax = 1024 * 1024
+  /// Bytes of a room's notices that are held while its users are read: some 40,000 joins. Beyond it all are dropped, and the
+  /// users are read again within a second.
+  public static let heldNoticesBytesMax = 4 * 1024 * 1024
 
   /// Milliseconds from one look to the next for users whose grace is over, where several end one behind the other.
   static let graceCheckMilliseconds = 20

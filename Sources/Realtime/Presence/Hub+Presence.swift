@@ -213,7 +213,7 @@ extension Hub {
 
   private func takeHeldNotices(in room: Room) {
     guard let presence = room.presence else { return }
-    if presence.hasOverflowed { comparePresence(in: Limits.presenceCompareMilliseconds) }
+    if presence.hasOverflowed { comparePresence(in: 0) }
     for notice in presence.takeHeld() { take(notice.span, in: room) }
   }
 
