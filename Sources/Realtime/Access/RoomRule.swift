@@ -42,9 +42,9 @@ public final class RoomRule: Sendable {
   public let throttleMilliseconds: Int
   /// Bytes that the room keeps for members who are behind. Beyond it the oldest go.
   public let lagBytesMax: Int
-  /// Users up to which each who comes or goes is told of; nil: as for all rooms.
+  /// Users up to which each join and leave is announced; nil: as for all rooms.
   public let announceMax: Int?
-  /// Milliseconds between two tellings in sum; nil: as for all rooms.
+  /// Milliseconds between two summaries; nil: as for all rooms.
   public let presenceIntervalMilliseconds: Int?
   /// Milliseconds for which a user who has left is still there; nil: as for all rooms.
   public let leaveDebounceMilliseconds: Int?

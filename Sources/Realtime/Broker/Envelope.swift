@@ -19,7 +19,7 @@ public struct Envelope: Equatable {
     /// A user's last connection left the room. Published by the script that saw it.
     case userLeft = 0x6C  // l
     /// A user's last connection left the room, and the user has a grace to come back; the body is the grace in
-    /// milliseconds. No client is told.
+    /// milliseconds. Clients do not receive it.
     case userLeaving = 0x67  // g
     /// A user says something about itself in the room; the body is JSON, `null` when it is taken back.
     case userState = 0x73  // s

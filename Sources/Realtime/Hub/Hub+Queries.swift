@@ -20,7 +20,7 @@ extension Hub {
       var page = PresencePage(list)
       if let room = rooms.find(room.span), let presence = room.presence {
         page.agree(with: presence, after: after, limit: limit, now: clock())
-        // A notice of it was lost, or is still on its way: everybody is told what this client is.
+        // A notice of it was lost, or is still on its way: everybody receives what this client does.
         for user in page.users where !presence.hasAnnounced(user.state, of: user.user) {
           announce(state: user.state, of: user.user, in: room)
         }

@@ -32,9 +32,9 @@ public struct HubConfiguration: Sendable {
   public var historySize = 100
   /// How rooms of some names behave.
   public var rules = RoomRules()
-  /// Users in a room up to which each who comes or goes is told of; beyond it they are told of in sum.
+  /// Users in a room up to which each join and leave is announced; beyond it members receive summaries.
   public var presenceAnnounceMax = 500
-  /// Milliseconds between two tellings in sum.
+  /// Milliseconds between two summaries.
   public var presenceIntervalMilliseconds = 1000
   /// Comings and goings in a room, of all users and of one user, that are announced one by one in that time.
   public var presenceNoticesMax = Limits.presenceNoticesMax

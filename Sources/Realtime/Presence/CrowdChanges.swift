@@ -28,7 +28,7 @@ struct CrowdChanges {
     return true
   }
 
-  /// What is told at a time.
+  /// One summary.
   struct Summary {
     /// Those who are there now, ascending.
     var joined: [[UInt8]] = []

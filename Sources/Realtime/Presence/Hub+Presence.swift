@@ -48,7 +48,7 @@ extension Hub {
     if !isPresent { forgetState(of: userJSON, in: room, isSummed: isSummed) }
     if isSummed || room.presence?.hasChanges == true {
       if let user = Hub.name(in: userJSON) { presence(of: room).note(user, isPresent: isPresent) }
-      // A room that is a crowd no more is told once more in sum.
+      // A room that is no longer a crowd gets one last summary.
       return isSummed ? scheduleUpdate(of: room) : announceChanges(in: room)
     }
     let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
@@ -58,7 +58,7 @@ extension Hub {
     capBatch(of: room)
   }
 
-  /// What a user said goes with it. In a crowd the members may never learn that it was away, so they are told.
+  /// What a user said goes with it. In a crowd the members may never learn that it was away, so they receive `null`.
   private func forgetState(of userJSON: Span<UInt8>, in room: Room, isSummed: Bool) {
     guard let presence = room.presence, let user = Hub.name(in: userJSON), presence.forgetState(of: user.span), isSummed
     else { return }
@@ -87,7 +87,7 @@ extension Hub {
 
   // MARK: Crowds
 
-  /// Whether a room is so large that changes are told in sum.
+  /// Whether a room is so large that changes are summarised.
   private func measureCrowd(of room: Room) -> Bool {
     let announceMax = announceMax(of: room)
     let count = userCount(of: room)
@@ -153,7 +153,7 @@ extension Hub {
   func knowsUsers(of room: Room) -> Bool { !keepsAnnounced(room) || room.presence?.announced != nil }
 
   /// Announces the users of those who are about to be let in, whose own notices may not have come yet: so that the number
-  /// of members that they are told, and the notices that follow, fit together. Called before the room's batch is
+  /// of members that they receive, and the notices that follow, fit together. Called before the room's batch is
   /// delivered, of which they get nothing.
   func announceArrivals(to room: Room) {
     guard keepsAnnounced(room), let presence = room.presence, presence.announced != nil else { return }
@@ -169,7 +169,7 @@ extension Hub {
     }
   }
 
-  /// Reads who is in a room, before its first local member is let in: from then on every change is told.
+  /// Reads who is in a room, before its first local member is let in: from then on every change is announced.
   /// Asked for right behind the entering, so that it costs no round trip of its own.
   func readUsers(of room: Room) {
     guard keepsAnnounced(room), room.presence?.announced == nil, room.presence?.isReading != true else { return }

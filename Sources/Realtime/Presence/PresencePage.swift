@@ -65,7 +65,7 @@ public struct PresentUser {
   }
 }
 
-/// A part of who is in a room, as a client is told.
+/// A part of who is in a room, as a client receives it.
 struct PresencePage {
   /// Ascending by name.
   private(set) var users: [PresentUser]

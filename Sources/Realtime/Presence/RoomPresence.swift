@@ -14,7 +14,7 @@ final class RoomPresence {
   private(set) var isReading = false
   /// Whether notices of the time of reading were dropped: the users must be read once more.
   private(set) var hasOverflowed = false
-  /// Whether comings and goings are told in sum.
+  /// Whether joins and leaves are summarised.
   private(set) var isCrowd = false
   /// Whether the time of the next update is being waited for.
   var isUpdateScheduled = false
@@ -86,7 +86,7 @@ final class RoomPresence {
 
   // MARK: Crowds
 
-  /// Decides how a change is told in a room of so many users. A room that has become a crowd stays one until it is
+  /// Decides how a change is announced in a room of so many users. A room that has become a crowd stays one until it is
   /// smaller than four fifths of the limit, so that one user who comes and goes does not change the way of telling.
   func measure(userCount: Int, announceMax: Int) {
     isCrowd = isCrowd ? userCount * 5 >= announceMax * 4 : userCount > announceMax
@@ -126,7 +126,7 @@ final class RoomPresence {
   /// Forgets an own user.
   func forgetOwnState(of user: [UInt8]) { ownStates[user] = nil }
 
-  /// Notes what the members are told that a user says, `null` when it was taken back.
+  /// Notes what the members receive as the state of a user, `null` when it was taken back.
   ///
   /// - Parameter isSaid: whether the user has just said so. Else a read showed it, of a broker that may have forgotten what
   ///   this node has still to assert.

@@ -236,8 +236,8 @@ local function update(k, a, last)
   leaving = leaving - #returned + #deadlines / 2
   if #notices > 0 then call('PUBLISH', args[a], '-' .. args[1] .. ' ' .. table.concat(notices, '\30')) end
 
-  -- The lives of the keys. The counter bears a mark while users may be in grace, so that most who enter need not look; whoever
-  -- begins a counter does not know, and sets it.
+  -- The lives of the keys. The counter bears a mark while users may be in grace, so that most who enter need not look; a script
+  -- that begins a counter does not know, and sets it.
   local meta = keys[k]
   if hasEntered then keep(k, a, epoch, isNew, isNew or (isEmpty and offset == '0')) end
   if leaving > 0 then
