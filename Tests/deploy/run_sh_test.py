@@ -12,13 +12,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from load import Load
 from processes import DEPLOY, ROOST, Processes, free_port, http_status, until
-from restart_test import judge, settled
+from restart_test import End, judge, settled
 from runner import run
 
 
@@ -100,22 +101,26 @@ class Suite:
             await settled([load])
             assert not load.failed, load.failed[:5]
             load.returns.clear()
+            ends = []
             for n in (1, 2, 3):
-                await asyncio.to_thread(self._restart, n)
+                ends.append(await asyncio.to_thread(self._restart, n))
                 await settled([load])
         finally:
             await load.stop()
-        judge([load], failed_max=0, posts_max=3)
+        judge([load], ends, posts_only=True)
 
     def _restart(self, n):
         process = self.shared.node(n)
         command = _command_line(Path(f"/proc/{process}")).decode().split("\0")[:-1]
         environment = dict(pair.split("=", 1) for pair in
                            Path(f"/proc/{process}/environ").read_text().split("\0") if "=" in pair)
+        begin = time.monotonic()
         os.kill(process, signal.SIGTERM)
         until("the node has ended", lambda: f"node-{n} has ended" in self.shared.output())
+        end = End(begin, time.monotonic())
         self.processes.start(f"again-{n}", command, env=environment)
         until("the node is back", lambda: http_status(self.shared.port + n) == 200)
+        return end
 
     def ctrl_c_ends_all_of_it(self):
         run = Run(self.processes).started()
