@@ -62,11 +62,9 @@ extension Hub {
   func deliver(ephemeral bytes: Span<UInt8>, in room: Room) {
     guard let envelope = Envelope(bytes) else { return }
     let origin = envelope.origin.count > 1 ? localSession(named: bytes.extracting(envelope.origin)) : nil
-    let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
-    batch.append(.text, offset: 0, origin: origin, acceptedAt: 0, isEphemeral: true) {
+    appendNotice(to: room, except: origin, isEphemeral: true) {
       Push.ephemeral(envelope, in: bytes, room: room, to: &$0)
     }
-    capBatch(of: room)
   }
 
   /// Acknowledges what has no position.

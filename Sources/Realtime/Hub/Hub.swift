@@ -246,6 +246,15 @@ extension Hub {
     return batch
   }
 
+  /// Appends what has no offset to a room's batch, for its own members: a notice, or an ephemeral message.
+  func appendNotice(
+    to room: Room, except origin: SlabID? = nil, isEphemeral: Bool = false, _ write: (inout [UInt8]) -> Void
+  ) {
+    let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
+    batch.append(.text, offset: 0, origin: origin, acceptedAt: 0, isEphemeral: isEphemeral, write)
+    capBatch(of: room)
+  }
+
   /// Delivers early when the batch has grown to its limit.
   func capBatch(of room: Room) {
     guard let batch = room.batch, batch.bytes.count >= Limits.batchBytesMax else { return }

@@ -51,11 +51,9 @@ extension Hub {
       // A room that is no longer a crowd gets one last summary.
       return isSummed ? scheduleUpdate(of: room) : announceChanges(in: room)
     }
-    let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
-    batch.append(.text, offset: 0, origin: origin, acceptedAt: 0) {
+    appendNotice(to: room, except: origin) {
       Push.presenceChange(joined: isPresent, roomJSON: room.nameJSON, userJSON: userJSON, info: info, to: &$0)
     }
-    capBatch(of: room)
   }
 
   /// What a user said goes with it. In a crowd the members may never learn that it was away, so they receive `null`.
@@ -136,11 +134,9 @@ extension Hub {
   private func announceChanges(in room: Room) {
     let changes = presence(of: room).takeChanges(now: steady(), interval: updateInterval(of: room))
     let count = userCount(of: room)
-    let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
-    batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
+    appendNotice(to: room) {
       Push.presenceUpdate(roomJSON: room.nameJSON, userCount: count, changes, to: &$0)
     }
-    capBatch(of: room)
     for (user, state) in changes.states { announce(state: state, of: user, in: room) }
   }
 

@@ -40,12 +40,8 @@ extension Hub {
       presence.noteState(state, of: user, isSaid: isSaid, isOwn: isSaid && isMember(user, of: room))
       guard !presence.keepForUpdate(state, of: user) else { return }
     }
-    let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
     // To the session that said it, too: what another one of the user said meanwhile may come before or after.
-    batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
-      Push.userState(roomJSON: room.nameJSON, userJSON: userJSON, state, to: &$0)
-    }
-    capBatch(of: room)
+    appendNotice(to: room) { Push.userState(roomJSON: room.nameJSON, userJSON: userJSON, state, to: &$0) }
   }
 
   /// Corrects what the members know of a user's state.
