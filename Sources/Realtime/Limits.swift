@@ -87,7 +87,7 @@ public enum Limits {
   public static let presenceNoticesMax = 1000
 
   /// Members in one page that a broker reads: what Redis takes some 0.5 ms for. A longer answer takes several.
-  public static let memberPageMax = 500
+  public static let memberPageMax = 250
 
   /// Members in a page at least, however few users are asked for: some have several connections.
   static let memberPageMin = 16

@@ -9,8 +9,8 @@ import Realtime
 final class PresenceBatch {
   /// What came of an operation.
   enum Outcome {
-    /// Where the room was and how many users were in it, for one that entered.
-    case done(Position?, userCount: Int)
+    /// Where the room was, for one that entered.
+    case done(Position?)
     /// A key of the room has another type.
     case refused
     /// There was no useful answer.
@@ -28,6 +28,8 @@ final class PresenceBatch {
     var writer = CommandWriter()
     /// One for each operation, and whether it enters.
     var handlers: [(isEnter: Bool, handler: Handler)] = []
+    /// Those who want to know who is in the room afterwards: the first page of it.
+    var readers: [ScriptRunner.Handler] = []
   }
 
   private let road: CommandRouter
@@ -87,6 +89,16 @@ final class PresenceBatch {
 
   /// Has the script look at a room without changing its members: whether everybody has left it.
   func touch(_ room: [UInt8]) { _ = index(of: room, epoch: []) }
+
+  /// Has the first of a room's users read behind the changes of the room that are gathered. The reply is what users.lua
+  /// answers, or nil.
+  ///
+  /// - Returns: false when no change of the room is gathered: nothing will be read then.
+  func readUsers(of room: [UInt8], _ handler: @escaping ScriptRunner.Handler) -> Bool {
+    guard let index = indices[room] else { return false }
+    rooms[index].readers.append(handler)
+    return true
+  }
 
   private func index(of room: [UInt8], epoch: [UInt8]) -> Int {
     if let index = indices[room] { return index }
@@ -151,6 +163,7 @@ final class PresenceBatch {
         writer.bulk(keys.room, room.name, "}:ch")
         writer.bulk(room.epoch)
         writer.bulk(room.isMetaDue)
+        writer.bulk(room.readers.isEmpty ? 0 : RedisLimits.scanChunk)
         writer.bulk(room.handlers.count)
         writer.bytes.append(contentsOf: room.writer.bytes)
       }
@@ -159,6 +172,7 @@ final class PresenceBatch {
 
   private static func answer(_ room: Room, with outcome: Outcome) {
     for (_, handler) in room.handlers { handler(outcome) }
+    for reader in room.readers { reader(nil) }
   }
 
   /// Gives every operation of a room its part of the answer.
@@ -166,19 +180,11 @@ final class PresenceBatch {
     guard let reply, !reply.isError else {
       return answer(room, with: reply?.isWrongType == true ? .refused : .failed)
     }
-    var next = 1
+    let position = reply.count > 0 ? reply[0].position : nil
     for (isEnter, handler) in room.handlers {
-      guard isEnter else {
-        handler(.done(nil, userCount: 0))
-        continue
-      }
-      guard next < reply.count, let position = reply[0].position else {
-        handler(.failed)
-        continue
-      }
-      handler(.done(position, userCount: reply[next].integer))
-      next += 1
+      handler(!isEnter ? .done(nil) : position == nil ? .failed : .done(position))
     }
+    for reader in room.readers { reader(reply.count > 1 ? reply[1] : nil) }
   }
 
   private func change(list rooms: [[UInt8]], isListed: Bool) {

@@ -11,7 +11,7 @@ enum PresenceOperation {
   /// Keys that the script takes for each room.
   static let keyCount = 7
   /// Arguments before those of the first room, of each room, and of each operation.
-  static let (headerCount, roomCount, operationCount) = (5, 4, 4)
+  static let (headerCount, roomCount, operationCount) = (5, 5, 4)
 
   /// What it costs Redis, an entering being 1.
   var weight: Int {
@@ -75,6 +75,7 @@ extension ScriptRunner {
       writer.bulk(keys.room, room, "}:ch")
       writer.bulk([UInt8]())
       writer.bulk(false)
+      writer.bulk(0)
       writer.bulk(operations.count)
       for operation in operations { operation.write(to: &writer) }
     }

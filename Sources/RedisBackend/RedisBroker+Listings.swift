@@ -55,7 +55,7 @@ extension RedisBroker {
     return found
   }
 
-  /// The cursor is the one of HSCAN.
+  /// The cursor is the one of HSCAN. The first page is read with the changes of the room that this tick has gathered.
   public func users(room: [UInt8], from cursor: [UInt8]?, _ reply: @escaping BrokerReply<UserPage>) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     let answer: ScriptRunner.Handler = { answer in
@@ -65,6 +65,7 @@ extension RedisBroker {
       let states = RedisBroker.states(answer[2], answer[3])
       reply(.success(UserPage(users: users, states: states, next: next == [0x30] ? nil : next)))
     }
+    if cursor == nil, presence.readUsers(of: room, answer) { return }
     scripts.run(.users, keys: 2, parts: 4, answer) { [keys] writer in
       writer.bulk(keys.room, room, "}:users")
       writer.bulk(keys.room, room, "}:extras")

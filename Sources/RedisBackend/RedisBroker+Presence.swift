@@ -1,7 +1,7 @@
 import Realtime
 
 extension RedisBroker {
-  public func enter(room: [UInt8], _ member: Member, _ reply: @escaping BrokerReply<RoomEntry>) {
+  public func enter(room: [UInt8], _ member: Member, _ reply: @escaping BrokerReply<Position>) {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     enterings.enter(room: room, member.name)
     let isDue = ledger.isMetaDue(room, now: loop.now)
@@ -10,9 +10,9 @@ extension RedisBroker {
       let hasLeft = self?.enterings.answered(room: room, member.name) == true
       if hasLeft, let self { leave(room: room, member) }
       switch outcome {
-      case .done(let position?, let userCount):
+      case .done(let position?):
         self?.learn(position, of: room)
-        reply(.success(RoomEntry(position: position, userCount: userCount)))
+        reply(.success(position))
       case .refused: reply(.failure(.refused))
       case .done, .failed:
         self?.undoEntry(room: room, member)

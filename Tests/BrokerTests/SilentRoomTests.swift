@@ -22,11 +22,11 @@ struct SilentRoomTests {
   func entered(kind: BrokerKind) throws {
     let node = try Bench(kind).node
     let member = node.member("ann")
-    let before = try node.enter(member).position
+    let before = try node.enter(member)
     #expect(before.offset == 0)
     #expect(try node.position() == before)
     node.broker.leave(room: bytes("r"), member, graceMilliseconds: 0)
-    #expect(try node.enter(member).position == before)
+    #expect(try node.enter(member) == before)
     #expect(try node.publish("m") == Position(epoch: before.epoch, offset: 1))
   }
 

@@ -149,8 +149,12 @@ extension TestNode {
   func history(_ query: HistoryQuery, _ room: String = "r") throws -> HistoryPage {
     try ask([self]) { broker.history(room: bytes(room), query, bytesMax: .max, $0) }
   }
-  func enter(_ member: Member, _ room: String = "r") throws -> RoomEntry {
+  func enter(_ member: Member, _ room: String = "r") throws -> Position {
     try ask([self]) { broker.enter(room: bytes(room), member, $0) }
+  }
+  func countAfterEntering(_ member: Member, _ room: String = "r") throws -> Int {
+    _ = try enter(member, room)
+    return try page(room: room).userCount
   }
   func leave(_ member: Member, _ room: String = "r", grace: Int) {
     broker.leave(room: bytes(room), member, graceMilliseconds: grace)

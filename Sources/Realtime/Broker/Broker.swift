@@ -67,19 +67,6 @@ public struct StreamEnd: Equatable, Sendable {
   }
 }
 
-/// What entering a room came to.
-public struct RoomEntry: Equatable, Sendable {
-  /// The room's position at the moment of entering, atomically with it.
-  public var position: Position
-  /// Users in the room, the entering one included.
-  public var userCount: Int
-
-  public init(position: Position, userCount: Int) {
-    self.position = position
-    self.userCount = userCount
-  }
-}
-
 /// A place in a room's members, which are in the order of their users, then of their names.
 public struct MemberCursor: Hashable, Sendable {
   public var user: [UInt8]
@@ -247,7 +234,7 @@ public protocol Broker: AnyObject {
 
   /// Puts a connection into a room's members; idempotent. When it is its user's first there, every node of the room
   /// receives a `userJoined` notice; a user who is back within its grace has never left.
-  func enter(room: [UInt8], _ member: Member, _ reply: @escaping BrokerReply<RoomEntry>)
+  func enter(room: [UInt8], _ member: Member, _ reply: @escaping BrokerReply<Position>)
   /// Takes a connection out of a room's members. When it was its user's last there, every node of the room receives
   /// `userLeft`; with a grace the user stays, every node receives `userLeaving`, and `userLeft` follows once `endGraces`
   /// finds that the grace has passed.

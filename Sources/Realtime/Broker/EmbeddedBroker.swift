@@ -218,14 +218,14 @@ public final class EmbeddedBroker: Broker {
 
   // MARK: Presence
 
-  public func enter(room name: [UInt8], _ member: Member, _ reply: @escaping BrokerReply<RoomEntry>) {
+  public func enter(room name: [UInt8], _ member: Member, _ reply: @escaping BrokerReply<Position>) {
     let room = room(name)
     connect(member)
     guard let connection = connections.find(member.name.span) else { return reply(.failure(.unavailable)) }
     if room.enter(connection, since: member.since, first: userConnections[member.user]) {
       notify(name, room, .userJoined, member, body: member.info ?? [])
     }
-    reply(.success(RoomEntry(position: room.position, userCount: room.userCount)))
+    reply(.success(room.position))
   }
 
   public func leave(room name: [UInt8], _ member: Member, graceMilliseconds grace: Int) {

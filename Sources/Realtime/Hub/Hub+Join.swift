@@ -105,11 +105,11 @@ extension Hub {
       self?.operationEnds(id, bytes: room.name.count)
       guard let self, self.sessions.contains(id) else { return }
       guard self.sessions[id.index].subscriptionIndex(room) != nil else { return self.refuseRevised(id, answerID) }
-      guard case .success(let entry) = result else { return self.abandonJoin(id, room, answerID, result.fault) }
-      self.startStream(of: room, at: entry.position)
+      guard case .success(let entered) = result else { return self.abandonJoin(id, room, answerID, result.fault) }
+      self.startStream(of: room, at: entered)
       // Not heard yet, perhaps: should another master lack it, the join must not wait for it for ever.
-      room.note(acknowledged: entry.position)
-      room.arrivals.append(Room.Arrival(session: id, id: answerID, entered: entry.position, since: since))
+      room.note(acknowledged: entered)
+      room.arrivals.append(Room.Arrival(session: id, id: answerID, entered: entered, since: since))
       self.markDirty(room)
       // A read that failed while this one was entering has abandoned only those who had entered.
       self.readUsers(of: room)
@@ -118,10 +118,10 @@ extension Hub {
   }
 
   /// Enters the room's presence, or where the rule keeps none, asks where the room is.
-  private func enterBroker(_ room: Room, _ member: Member, _ reply: @escaping BrokerReply<RoomEntry>) {
+  private func enterBroker(_ room: Room, _ member: Member, _ reply: @escaping BrokerReply<Position>) {
     reads.seal(room: room.name)
     if room.rule.hasPresence { return broker.enter(room: room.name, member, reply) }
-    broker.begin(room: room.name) { result in reply(result.map { RoomEntry(position: $0, userCount: 0) }) }
+    broker.begin(room: room.name, reply)
   }
 
   private func startStream(of room: Room, at position: Position) {

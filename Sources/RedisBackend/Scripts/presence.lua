@@ -5,13 +5,13 @@
 -- ARGV  1 term  2 life of a room's counter, ms  3 life of the counter of a room that everybody has left and nobody has
 --       published in, ms  4 key of the reign, or empty  5 how long the keys of a room outlive its last grace, ms
 --       then for each room: channel; epoch as the node knows it, or empty; whether to refresh the counter's life: 0 or 1;
---       number of operations; and for each of them four:
+--       users to read afterwards, about so many, or 0; number of operations; and for each of them four:
 --         e connection user MEMBER       enters, without info; MEMBER is JSON; eINFO the same with info, as JSON
 --         l connection user GRACE        leaves; user is empty when it is not known; GRACE in ms
 --         s connection user STATE        says something: JSON, or empty to take it back
 --         a connection user STATE        says again what may have been forgotten
--- Reply for each room an array: EPOCH:OFFSET when somebody entered, else empty, then the number of users after each enter; or
---       an error when a key of the room has another type: nothing of the room was changed then
+-- Reply for each room an array: EPOCH:OFFSET when somebody entered, else empty; and when users were to be read, the reply of
+--       users.lua for the first of them. Or an error when a key of the room has another type: nothing of the room was changed then
 local keys, args, call, try = KEYS, ARGV, redis.call, redis.pcall
 local byte, find, format, sub = string.byte, string.find, string.format, string.sub
 local time = call('TIME')
@@ -49,30 +49,43 @@ local function keep(k, a, epoch, isNew, isUnused)
   if isUnused or args[a + 2] == '1' then call('PEXPIRE', meta, args[2]) end
 end
 
+-- Reads the first of a room's users, in no order, and what they say about themselves.
+local function read(k, count)
+  local scan = call('HSCAN', keys[k + 3], '0', 'COUNT', count)
+  local users, fields, talkers, states = {}, {}, {}, {}
+  for i = 1, #scan[2], 2 do users[#users + 1] = scan[2][i] end
+  if #users > 0 and call('HLEN', keys[k + 5]) > 0 then
+    for i = 1, #users do fields[i] = 's' .. users[i] end
+    for i, state in ipairs(call('HMGET', keys[k + 5], unpack(fields))) do
+      if state then talkers[#talkers + 1], states[#states + 1] = users[i], state end
+    end
+  end
+  return { scan[1], users, talkers, states }
+end
+
 -- One connection enters. Reply nil for a room that must be looked at more closely.
 local function enter(k, a)
-  local users = try('HLEN', keys[k + 3])
-  if type(users) == 'table' then return users end
+  local members, users = keys[k + 2], keys[k + 3]
   local epoch, offset, isNew, isGraced = locate(k, args[a + 1])
   if not offset then return epoch end
-  if users > 0 and isGraced then return nil end
-  local name, user = args[a + 5], args[a + 6]
-  local added = try('HSETNX', keys[k + 2], name, args[a + 7])
-  if added == 1 then
-    local placed = try('ZADD', keys[k + 4], '0', user .. '\0' .. name)
-    if type(placed) == 'table' then
-      call('HDEL', keys[k + 2], name)
-      return placed
-    end
-    if call('HINCRBY', keys[k + 3], user, '1') == 1 then
-      users = users + 1
-      call('PUBLISH', args[a], '-' .. args[1] .. ' j' .. stamp .. name .. ' ' .. quoted(user) .. '\n' .. sub(args[a + 4], 2))
-    end
-  elseif added ~= 0 then
-    return added
+  if isGraced and (not isNew or try('HLEN', users) ~= 0) then return nil end
+  local name, user = args[a + 6], args[a + 7]
+  local connections = try('HINCRBY', users, user, '1')
+  if type(connections) == 'table' then return connections end
+  local added = try('HSETNX', members, name, args[a + 8])
+  local placed = added == 1 and try('ZADD', keys[k + 4], '0', user .. '\0' .. name)
+  if type(placed) == 'table' or added ~= 1 then
+    if added == 1 then call('HDEL', members, name) end
+    connections = call('HINCRBY', users, user, '-1')
+    if connections == 0 then call('HDEL', users, user) end
+    if added ~= 0 then return added == 1 and placed or added end
+  elseif connections == 1 then
+    call('PUBLISH', args[a], '-' .. args[1] .. ' j' .. stamp .. name .. ' ' .. quoted(user) .. '\n' .. sub(args[a + 5], 2))
   end
-  keep(k, a, epoch, isNew, isNew or (offset == '0' and users == 1))
-  return { epoch .. ':' .. offset, users }
+  local reads = args[a + 3] ~= '0'
+  local isFirst = connections == 1 and (reads or offset == '0') and call('HLEN', users) == 1
+  keep(k, a, epoch, isNew, isNew or (isFirst and offset == '0'))
+  return { epoch .. ':' .. offset, reads and (isFirst and { '0', { user }, {}, {} } or read(k, args[a + 3])) or nil }
 end
 
 local function update(k, a, last)
@@ -81,7 +94,7 @@ local function update(k, a, last)
   -- What is there, by connection and by user. Asked before anything is changed: a key of another type ends the room here.
   local names, whom, value, count = {}, {}, {}, {}
   local hasEntered, hasMore = false, false
-  for i = a + 4, last, 4 do
+  for i = a + 5, last, 4 do
     local kind, name, user = args[i], args[i + 1], args[i + 2]
     local isEnter = kind == 'e' or byte(kind) == 101
     if isEnter then hasEntered = true else hasMore = true end
@@ -121,7 +134,7 @@ local function update(k, a, last)
   -- What comes of it.
   local reply, notices, owner, changed = { offset and epoch .. ':' .. offset or '' }, {}, {}, {}
   local graced, states
-  for i = a + 4, last, 4 do
+  for i = a + 5, last, 4 do
     local kind, name, user, datum = args[i], args[i + 1], args[i + 2], args[i + 3]
     local n = count[user]
     if kind == 'e' or byte(kind) == 101 then
@@ -136,7 +149,6 @@ local function update(k, a, last)
         end
         count[user], changed[user] = n + 1, true
       end
-      reply[#reply + 1] = total
     elseif kind == 'l' then
       local member = value[name]
       if member then
@@ -257,13 +269,14 @@ local function update(k, a, last)
     local life = format('%.0f', math.max(0, longest - now) + args[5])
     for i = k + 3, k + 6 do call('PEXPIRE', keys[i], life) end
   end
+  if args[a + 3] ~= '0' then reply[2] = read(k, args[a + 3]) end
   return reply
 end
 
 local replies, k, a = {}, 1, 6
 while a <= #args do
-  local last = a + 3 + 4 * args[a + 3]
-  replies[#replies + 1] = last == a + 7 and byte(args[a + 4]) == 101 and enter(k, a) or update(k, a, last)
+  local last = a + 4 + 4 * args[a + 4]
+  replies[#replies + 1] = last == a + 8 and byte(args[a + 5]) == 101 and enter(k, a) or update(k, a, last)
   k, a = k + 7, last + 1
 end
 return replies

@@ -287,10 +287,10 @@ final class FaultyBroker: Broker, BrokerListener {
   ) {
     answer(reply) { inner.send(envelope, to: audience, dedupe: dedupe, $0) }
   }
-  func enter(room: [UInt8], _ member: Member, _ reply: @escaping BrokerReply<RoomEntry>) {
+  func enter(room: [UInt8], _ member: Member, _ reply: @escaping BrokerReply<Position>) {
     answer(reply) { reply in
       inner.enter(room: room, member) { [self] result in
-        reply(result.map { RoomEntry(position: named($0.position, room), userCount: $0.userCount) })
+        reply(result.map { named($0, room) })
       }
     }
   }
