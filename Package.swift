@@ -29,41 +29,46 @@ let package = Package(
     .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"]), .brew(["curl"])]),
     .systemLibrary(name: "CSystem"),
 
-    // Pure code, most of it of protocols: no sockets, no clocks, no imports.
+    // Pure code, most of it of protocols: no sockets, no clocks, no imports but of each other.
     .target(name: "AddressCore", swiftSettings: strict),
     .target(name: "JSONCore", swiftSettings: strict),
     .target(name: "HTTPCore", swiftSettings: strict),
     .target(name: "WebSocketCore", swiftSettings: strict),
     .target(name: "TimeCore", swiftSettings: strict),
+    .target(name: "ClientProtocol", dependencies: ["JSONCore"], swiftSettings: strict),
 
     .target(name: "LoopCore", dependencies: ["TimeCore", "CSystem", "COpenSSL"], swiftSettings: strict),
     .target(name: "Compression", dependencies: ["CZlib"], swiftSettings: strict),
     .target(name: "Transfers", dependencies: ["CCurl"], swiftSettings: strict),
-    .target(name: "Realtime", dependencies: ["AddressCore", "JSONCore", "TimeCore"], swiftSettings: strict),
     .target(
-      name: "Tokens", dependencies: ["Realtime", "LoopCore", "JSONCore", "Transfers", "CCurl"], swiftSettings: strict),
+      name: "Realtime", dependencies: ["ClientProtocol", "AddressCore", "JSONCore", "TimeCore"], swiftSettings: strict),
+    .target(
+      name: "Tokens", dependencies: ["ClientProtocol", "Realtime", "LoopCore", "JSONCore", "Transfers", "CCurl"],
+      swiftSettings: strict),
     .target(name: "Settings", dependencies: ["AddressCore", "JSONCore"], swiftSettings: strict),
     .target(
-      name: "RedisBackend", dependencies: ["Realtime", "LoopCore", "JSONCore", "CHiredis"],
+      name: "RedisBackend", dependencies: ["ClientProtocol", "Realtime", "LoopCore", "JSONCore", "CHiredis"],
       resources: [.embedInCode("Scripts")], swiftSettings: strict),
     .target(
       name: "Server",
       dependencies: [
-        "Realtime", "RedisBackend", "LoopCore", "HTTPCore", "WebSocketCore", "JSONCore", "Settings", "Compression",
-        "AddressCore", "Tokens", "CSystem",
+        "ClientProtocol", "Realtime", "RedisBackend", "LoopCore", "HTTPCore", "WebSocketCore", "JSONCore", "Settings",
+        "Compression", "AddressCore", "Tokens", "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
     .target(name: "ClientCore", dependencies: ["HTTPCore", "JSONCore", "LoopCore"], swiftSettings: strict),
     .target(
       name: "Commands",
       dependencies: [
-        "ClientCore", "Settings", "JSONCore", "LoopCore", "WebSocketCore", "HTTPCore", "Transfers", "CCurl",
+        "ClientProtocol", "ClientCore", "Settings", "JSONCore", "LoopCore", "WebSocketCore", "HTTPCore", "Transfers",
+        "CCurl",
       ],
       swiftSettings: strict),
     .target(
       name: "Bench",
       dependencies: [
-        "ClientCore", "WebSocketCore", "Compression", "LoopCore", "HTTPCore", "JSONCore", "Settings", "Transfers",
+        "ClientProtocol", "ClientCore", "WebSocketCore", "Compression", "LoopCore", "HTTPCore", "JSONCore", "Settings",
+        "Transfers",
         "CCurl", "CSystem",
       ],
       swiftSettings: strict),
@@ -79,30 +84,38 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "AddressCore", "HTTPCore", "WebSocketCore", "Compression", "JSONCore", "Realtime", "RedisBackend", "Settings",
-        "Server", "Tokens",
+        "AddressCore", "HTTPCore", "WebSocketCore", "Compression", "JSONCore", "ClientProtocol", "Realtime",
+        "RedisBackend", "Settings", "Server", "Tokens",
       ], path: "Tests/FuzzTargets", swiftSettings: strict),
     // Seeds and what is drawn from them, for tests of every level: pure.
     .target(name: "Randomness", path: "Tests/Randomness", swiftSettings: strict),
     // Counted by `make flat`: the hub without sockets.
     .executableTarget(
-      name: "flatcost", dependencies: ["Realtime"], path: "Tests/flat/driver", swiftSettings: strict),
+      name: "flatcost", dependencies: ["ClientProtocol", "Realtime"], path: "Tests/flat/driver", swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets", "Randomness"], swiftSettings: strict),
     .testTarget(name: "AddressCoreTests", dependencies: ["AddressCore"], swiftSettings: strict),
     .testTarget(name: "JSONCoreTests", dependencies: ["JSONCore", "Randomness"], swiftSettings: strict),
     .testTarget(name: "SettingsTests", dependencies: ["Settings", "JSONCore", "Randomness"], swiftSettings: strict),
-    .testTarget(name: "RealtimeTests", dependencies: ["Realtime", "JSONCore", "Randomness"], swiftSettings: strict),
     .testTarget(
-      name: "BrokerTests", dependencies: ["Realtime", "RedisBackend", "LoopCore", "TestSupport", "Randomness"],
+      name: "ClientProtocolTests", dependencies: ["ClientProtocol", "JSONCore", "Randomness", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "TokensTests", dependencies: ["Tokens", "Realtime", "LoopCore", "JSONCore", "TestSupport", "Randomness"],
+      name: "RealtimeTests", dependencies: ["ClientProtocol", "Realtime", "JSONCore", "Randomness"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "BrokerTests",
+      dependencies: ["ClientProtocol", "Realtime", "RedisBackend", "LoopCore", "TestSupport", "Randomness"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "TokensTests",
+      dependencies: ["ClientProtocol", "Tokens", "Realtime", "LoopCore", "JSONCore", "TestSupport", "Randomness"],
       swiftSettings: strict),
     .testTarget(name: "LoopCoreTests", dependencies: ["LoopCore", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "ServerTests",
       dependencies: [
-        "roost", "Server", "Realtime", "Compression", "TestSupport", "JSONCore", "WebSocketCore", "Randomness",
+        "ClientProtocol", "roost", "Server", "Realtime", "Compression", "TestSupport", "JSONCore", "WebSocketCore",
+        "Randomness",
       ],
       swiftSettings: strict),
     .testTarget(

@@ -1,4 +1,5 @@
 import ClientCore
+import ClientProtocol
 import Compression
 import LoopCore
 import WebSocketCore
@@ -159,12 +160,12 @@ final class Generator: EventHandler, TickParticipant {
     // The server closes first (RFC 6455 section 7.1.1): the end of the bytes is awaited.
     guard clients[index].stage != .closing else { return }
     let what = "the server closed connection \(index) with \(code.map { "\($0.rawValue)" } ?? "no code")"
-    switch code {
-    case .notAuthenticated?, .forbidden?:
+    switch code?.rawValue {
+    case CloseReason.notAuthenticated.code?, CloseReason.forbidden.code?:
       fail(
         CommandFailure(
           ExitStatus.noPermission, "\(what); give a token in the query of --url, as ws://HOST/ws?token=JWT"))
-    case .tryAgainLater?, .rateLimited?, .slowConsumer?:
+    case CloseReason.full.code?, CloseReason.rateLimited.code?, CloseReason.slowConsumer.code?:
       fail("\(what): one of its limits was reached; roost serve --help lists them")
     default: fail(what)
     }

@@ -80,6 +80,13 @@ public enum JSONString {
     output.append(ASCII.quote)
   }
 
+  /// The string with its quotes.
+  public static func quoting(_ value: [UInt8]) -> [UInt8] {
+    var json: [UInt8] = []
+    append(value.span, to: &json)
+    return json
+  }
+
   private static func simpleEscape(_ letter: UInt8) -> UInt8 {
     switch letter {
     case UInt8(ascii: "b"): 0x08

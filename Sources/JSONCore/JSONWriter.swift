@@ -19,6 +19,12 @@ public struct JSONWriter: Sendable {
     bytes = prefix
   }
 
+  /// Continues an object whose bytes, at least one member among them, are in `prefix`.
+  public init(continuing prefix: consuming [UInt8]) {
+    bytes = prefix
+    needsComma = true
+  }
+
   /// Ends the writing and hands over the bytes without a copy.
   public consuming func finish() -> [UInt8] { bytes }
 

@@ -92,9 +92,6 @@ public enum Limits {
   /// Members in a page at least, however few users are asked for: some have several connections.
   static let memberPageMin = 16
 
-  /// Bytes of what a user says about itself in a room.
-  public static let stateBytesMax = 1024
-
   /// Large reads of a node that are under way at the broker at a time: histories, presences, recoveries. Redis serves
   /// others between them, and what they bring at once stays below 8 MiB. More wait for their turn.
   public static let readsMax = 8

@@ -1,3 +1,4 @@
+import ClientProtocol
 import Realtime
 
 /// What was heard with the term of no master that this node knows: of one that was replaced, or of one that it does not

@@ -1,3 +1,4 @@
+import ClientProtocol
 import Realtime
 
 /// Gathers what a tick changes in rooms' members into one run of the script: to begin a script, and to call a command in it,

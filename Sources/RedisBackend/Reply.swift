@@ -1,4 +1,5 @@
 import CHiredis
+import ClientProtocol
 import Realtime
 
 /// One answer of Redis, or a part of one. Points into the parser's memory: valid during the call that it is given to.

@@ -1,3 +1,4 @@
+import ClientProtocol
 import Realtime
 
 /// Remembers of the rooms that a node uses what spares Redis work: their epochs, and when their keys' lives are due to be

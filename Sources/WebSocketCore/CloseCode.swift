@@ -27,21 +27,6 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable {
   /// Ends a connection beyond the node's capacity.
   public static let tryAgainLater = CloseCode(rawValue: 1013)
 
-  // Private use (RFC 6455 section 7.4.2), Roost's own.
-  public static let notAuthenticated = CloseCode(rawValue: 4401)
-  public static let forbidden = CloseCode(rawValue: 4403)
-  public static let slowConsumer = CloseCode(rawValue: 4408)
-  public static let closedByAdmin = CloseCode(rawValue: 4409)
-  public static let rateLimited = CloseCode(rawValue: 4429)
-
-  /// Tells whether a client may connect again by itself; after 4429 it should wait longer than after the others.
-  public var mayReconnect: Bool {
-    switch rawValue {
-    case 1001, 1006, 1011, 1012, 1013, 4408, 4429: true
-    default: false
-    }
-  }
-
   /// Tells whether the code may stand in a close frame (RFC 6455 sections 7.4.1 and 7.4.2, IANA for 1012 to 1014).
   ///
   /// 1004, 1005, 1006 and 1015 are reserved, other codes below 3000 are undefined, and nothing exists above 4999.

@@ -1,3 +1,4 @@
+import ClientProtocol
 import LoopCore
 import Realtime
 import Testing

@@ -1,3 +1,4 @@
+import ClientProtocol
 import Realtime
 
 /// Reads the two envelopes: a client's binary message, and what travels through a broker.

@@ -1,3 +1,4 @@
+import ClientProtocol
 import HTTPCore
 import JSONCore
 import Realtime
@@ -36,7 +37,7 @@ final class OperationsTarget: Delivery {
     configuration.roomsPerConnectionMax = 8
     configuration.wildcardsMax = 4
     hub = Hub(configuration, broker: broker, clock: { clock.milliseconds })
-    hub.delivery = self
+    for form in DeliveryForm.allCases { hub.transports[form] = self }
     hub.after = { [weak self] _, action in self?.timers.append(action) }
   }
 
@@ -169,10 +170,10 @@ final class OperationsTarget: Delivery {
 
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool) {}
   func rostersChanged(of target: UInt32, by change: Int32) {}
-  func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {
-    if kind == .text { sent[target, default: []].append([UInt8](copying: message)) }
+  func send(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32) {
+    if kind != .binaryMessage { sent[target, default: []].append([UInt8](copying: message)) }
   }
   func pauseReading(_ target: UInt32) {}
   func resumeReading(_ target: UInt32) {}
-  func close(_ target: UInt32, code: UInt16, reason: StaticString) {}
+  func close(_ target: UInt32, because reason: CloseReason) {}
 }

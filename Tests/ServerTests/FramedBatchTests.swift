@@ -10,7 +10,7 @@ struct FramedBatchTests {
     let batch = RoomBatch()
     for (n, session) in origins.enumerated() {
       let origin = session.map { SlabID(index: $0, generation: 1) }
-      batch.append(.text, offset: UInt64(n) + 1, origin: origin, acceptedAt: 0) { bytes in
+      batch.append(.message, offset: UInt64(n) + 1, origin: origin, acceptedAt: 0) { bytes in
         bytes.append(contentsOf: "{\"n\":\(n),\"text\":\"\(String(repeating: "word \(n) ", count: 60))\"}".utf8)
       }
     }
@@ -46,7 +46,7 @@ struct FramedBatchTests {
         let others = origins.indices.filter { origins[$0] != session }.flatMap { entry in
           let alone = RoomBatch()
           let start = entry == 0 ? 0 : batch.entries[entry - 1].end
-          alone.append(.text, offset: 1, origin: nil, acceptedAt: 0) {
+          alone.append(.message, offset: 1, origin: nil, acceptedAt: 0) {
             $0.append(contentsOf: batch.bytes[start..<batch.entries[entry].end])
           }
           return FramedBatch(alone, deflatedBy: compression).block
@@ -70,8 +70,8 @@ struct FramedBatchTests {
     #expect(plain.count > first[0].count)
     batch.removeAll()
     batch.isForWildcards = true
-    batch.append(.text, offset: 3, origin: nil, acceptedAt: 0) { $0.append(contentsOf: "{\"n\":3}".utf8) }
-    batch.append(.text, offset: 4, origin: nil, acceptedAt: 0) { $0.append(contentsOf: "{\"n\":4}".utf8) }
+    batch.append(.message, offset: 3, origin: nil, acceptedAt: 0) { $0.append(contentsOf: "{\"n\":3}".utf8) }
+    batch.append(.message, offset: 4, origin: nil, acceptedAt: 0) { $0.append(contentsOf: "{\"n\":4}".utf8) }
     #expect(cache.frames(of: batch, .deflated, compression).block != first[0])
     let other = Self.batch([nil, nil])
     #expect(cache.frames(of: other, .plain, compression).block == plain)

@@ -129,14 +129,4 @@ struct MessageReaderRuleTests {
         .message(.text, compressed: false, [0xE4, 0xB8, 0x96])
       ])
   }
-
-  @Test("says which codes may reconnect")
-  func reconnect() {
-    for code in [1001, 1006, 1011, 1012, 1013, 4408, 4429] as [UInt16] {
-      #expect(CloseCode(rawValue: code).mayReconnect)
-    }
-    for code in [1000, 1002, 1003, 1007, 1008, 1009, 4401, 4403, 4409] as [UInt16] {
-      #expect(!CloseCode(rawValue: code).mayReconnect)
-    }
-  }
 }

@@ -1,4 +1,5 @@
 import ClientCore
+import ClientProtocol
 import Glibc
 import HTTPCore
 import LoopCore
@@ -188,10 +189,12 @@ final class TailCommand {
     send(.close, closeBody(code == .noStatus ? nil : code))
     phase = .waiting
     let text = "\(handshake.tried) closed the connection: \(code.rawValue) \(reason)"
-    if code.mayReconnect {
-      return reconnect(after: text, extraWait: code == .rateLimited ? Self.rateLimitedWait : 0)
+    switch CloseReason.reconnect(after: code.rawValue) {
+    case .soon: return reconnect(after: text, extraWait: 0)
+    case .later: return reconnect(after: text, extraWait: Self.rateLimitedWait)
+    case .never: break
     }
-    let isIdentity = code == .notAuthenticated || code == .forbidden
+    let isIdentity = [CloseReason.notAuthenticated.code, CloseReason.forbidden.code].contains(code.rawValue)
     finish(CommandFailure(isIdentity ? ExitStatus.noPermission : ExitStatus.unavailable, text))
   }
 

@@ -1,3 +1,5 @@
+import ClientProtocol
+
 /// Why a broker could not do what was asked.
 public enum BrokerError: Error, Equatable, Sendable {
   /// The broker is out of reach, or refused: nothing was done.

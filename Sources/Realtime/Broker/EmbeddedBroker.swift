@@ -1,3 +1,5 @@
+import ClientProtocol
+
 /// The broker of a node without Redis: the same offsets, history and presence, within one process.
 ///
 /// Everything is answered before the call returns. Confined to the thread that created it.

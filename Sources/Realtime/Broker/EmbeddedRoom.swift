@@ -1,3 +1,5 @@
+import ClientProtocol
+
 /// A connection of the embedded broker, one object however many rooms it is in. There are as many as connections, so what
 /// few have costs the others one word, and the object fits a block of 64 bytes.
 final class EmbeddedConnection: Named {
@@ -142,7 +144,7 @@ final class EmbeddedRoom {
   }
 
   func append(_ envelope: [UInt8], at now: UInt64, _ retention: Retention) {
-    position.offset += 1
+    position = position.at(position.offset + 1)
     lastUse = now
     guard retention.messagesMax > 0 else { return }
     kept.append(Kept(at: now, offset: position.offset, envelope: envelope))

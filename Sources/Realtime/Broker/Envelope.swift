@@ -86,6 +86,8 @@ public struct Envelope: Equatable {
 
   /// What stands in the place of the sending connection's name when there is none.
   static let noOrigin = UInt8(ascii: "-")
+  /// The same of a client that has no connection: what it sends outside of rooms counts as a client's.
+  static let requestOrigin = UInt8(ascii: "?")
 
   /// The same, for what is said too often to make an array of the origin and another of the user: each is appended by a
   /// closure.

@@ -1,3 +1,5 @@
+import ClientProtocol
+
 /// A piece of a room's history.
 public struct HistoryPage {
   /// One message: its offset and its encoded `Envelope`.

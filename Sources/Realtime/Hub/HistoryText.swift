@@ -1,13 +1,21 @@
+import ClientProtocol
 import JSONCore
 
-/// Writes a page of history as its readers receive it.
-public enum HistoryText {
-  /// Appends `epoch`, `offset` and `messages` to an object that is open, and `more` when the room has later messages than
-  /// these: those that are left out beyond `bytesMax` bytes, for example. One message fits always. A binary message has its payload as `binary`,
-  /// in base64: JSON can carry it no other way.
-  public static func write(
-    _ page: HistoryPage, of room: [UInt8], bytesMax: Int = Limits.historyAnswerBytesMax, to writer: inout JSONWriter
-  ) {
+/// A page of history as its readers receive it: `epoch`, `offset`, `messages`, and `more` when the room has later messages
+/// than these: those that are left out beyond `bytesMax` bytes, for example. One message always fits. A binary message has
+/// its payload as `binary`, in base64: JSON can carry it no other way.
+public struct HistoryText: EventBody {
+  private let page: HistoryPage
+  private let room: [UInt8]
+  private let bytesMax: Int
+
+  public init(_ page: HistoryPage, of room: [UInt8], bytesMax: Int = Limits.historyAnswerBytesMax) {
+    self.page = page
+    self.room = room
+    self.bytesMax = bytesMax
+  }
+
+  public func write(to writer: inout JSONWriter) {
     var epoch: [UInt8] = []
     page.position.epoch.append(to: &epoch)
     writer.key("epoch")
@@ -22,7 +30,7 @@ public enum HistoryText {
     for entry in page.entries {
       guard let envelope = Envelope(entry.envelope.span) else { continue }
       var text: [UInt8] = []
-      Push.text(envelope, in: entry.envelope.span, offset: entry.offset, room: room, to: &text)
+      MessageEncoder.text(envelope, in: entry.envelope.span, offset: entry.offset, room: room, to: &text)
       if bytes > 0, bytes + text.count > bytesMax {
         hasMore = true
         break

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 // What a session may do, by what its token grants. Everything that asks is answered here. Sessions without an identity
@@ -17,8 +18,8 @@ extension Hub {
     sessions[session].identity?.rooms?.mayPublish(room) ?? true
   }
 
-  /// Whether a session may send to everyone.
-  func mayBroadcast(_ session: UInt32) -> Bool { sessions[session].identity?.mayBroadcast ?? true }
+  /// Whether a caller may send to everyone.
+  func mayBroadcast(_ caller: Caller) -> Bool { identity(of: caller)?.mayBroadcast ?? true }
 
   /// Whether a session may be told about a room. When it may not, it is refused.
   func mayRead(_ id: SlabID, _ room: Span<UInt8>, _ answerID: [UInt8]?) -> Bool {
@@ -30,7 +31,7 @@ extension Hub {
       refuse(id, .forbidden, Hub.roomForbidden, answerID)
       return false
     }
-    return true
+    return isAuthorised(.read(room: [UInt8](copying: room)), .session(id), answerID)
   }
 
   static let roomForbidden = "the token does not allow this room: its rooms must name it"

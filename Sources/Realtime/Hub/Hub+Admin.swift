@@ -1,11 +1,7 @@
+import ClientProtocol
 import JSONCore
 
 // What operators and backends ask, by way of the admin endpoint. Nothing here belongs to a session.
-
-/// Why an administrative message was refused before it reached the broker.
-public enum AdminFault: Error, Equatable {
-  case refused(ErrorCode, String)
-}
 
 extension Hub {
   /// Publishes the members of `data`, a JSON object, into a room.
@@ -16,17 +12,14 @@ extension Hub {
   public func publish(
     room: [UInt8], data: Span<UInt8>, user: [UInt8]? = nil, idempotencyKey: [UInt8]?,
     _ reply: @escaping BrokerReply<Position>
-  ) throws(AdminFault) {
-    if let problem = RoomName.problem(room.span) { throw .refused(.badRoom, problem) }
+  ) throws(ProtocolError) {
+    if let problem = RoomName.problem(room.span) { throw ProtocolError(.badRoom, problem) }
     let envelope = try AdminMessage.envelope(.message, data: data, user: user, at: clock())
     // No user has an empty name, so no client's retry can look like this one.
     let dedupe = Hub.dedupeKey(user: [], id: idempotencyKey)
     let rule = configuration.rules.rule(for: room.span)
     let message = RoomMessage(room: room, envelope: envelope, dedupe: dedupe, retention: rule.retention)
-    broker.publish(message) { [weak self] result in
-      if case .success(let position) = result { self?.rooms.find(room.span)?.note(acknowledged: position) }
-      reply(result)
-    }
+    publish(message, in: rooms.find(room.span), for: .backend(reply), nil)
   }
 
   /// Sends the members of `data` to one user or to everyone.
@@ -37,7 +30,7 @@ extension Hub {
   public func send(
     data: Span<UInt8>, user: [UInt8]? = nil, to audience: Audience, idempotencyKey: [UInt8]?,
     _ reply: @escaping BrokerReply<Int>
-  ) throws(AdminFault) {
+  ) throws(ProtocolError) {
     let kind: Envelope.Kind = audience == .everyone ? .broadcast : .direct
     let envelope = try AdminMessage.envelope(kind, data: data, user: user, at: clock())
     // One key may stand for a broadcast and for a direct message: they are two things.

@@ -29,7 +29,7 @@ extension Hub {
 
   private func isPatienceAtEnd(with id: SlabID, _ allowance: SendAllowance, at now: UInt64) -> Bool {
     guard allowance.exceedsPatience(at: now) else { return false }
-    delivery?.close(sessions[id.index].target, code: Hub.rateLimited, reason: "too many operations: reconnect later")
+    close(id, because: .rateLimited)
     return true
   }
 
@@ -71,16 +71,18 @@ extension Hub {
     allowance.limit(to: left, at: now)
   }
 
-  /// Charges a publish to its room. Returns whether it may go on; else it was refused with `rate_limited`.
-  func chargePublish(in room: Room, _ id: SlabID, _ answerID: [UInt8]?) -> Bool {
-    let perSecond = configuration.roomPublishesPerSecond.value(isLocal: sessions[id.index].isLocal)
+  /// Charges a publish to its room, where this node has it. Returns whether it may go on; else it was refused with
+  /// `rate_limited`.
+  func chargePublish(in room: Room?, _ caller: Caller, _ answerID: [UInt8]?) -> Bool {
+    guard let room else { return true }
+    let perSecond = configuration.roomPublishesPerSecond.value(isLocal: isLocal(caller))
     guard perSecond > 0 else { return true }
     let now = steady()
     let allowance = room.allowance ?? PublishAllowance(perSecond: perSecond, now: now)
     room.allowance = allowance
     guard !allowance.take(at: now) else { return true }
     counters.refusals.add(.roomPublishes)
-    refuse(id, .rateLimited, "the room takes \(perSecond) messages a second on this node: send it later", answerID)
+    refuse(caller, .rateLimited, "the room takes \(perSecond) messages a second on this node: send it later", answerID)
     return false
   }
 
@@ -89,11 +91,7 @@ extension Hub {
     let max = configuration.connectionsPerUser.value(isLocal: sessions[id.index].isLocal)
     guard max > 0, user.sessions.count >= Int(max) else { return true }
     counters.refusals.add(.connectionsPerUser)
-    delivery?.close(
-      sessions[id.index].target, code: Hub.rateLimited, reason: "too many connections of this user: reconnect later")
+    close(id, because: .tooManyConnections)
     return false
   }
-
-  /// The close code for clients that ask too much; they may come back later.
-  private static var rateLimited: UInt16 { 4429 }
 }

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 // Members who are not where their room is yet: they resume, or could not take a backlog. Each of them is given what it has
@@ -75,7 +76,7 @@ extension Hub {
 
   /// Takes the members out of the roster who could not take more of a backlog: they read it from history, if there is any.
   func shed(_ batch: RoomBatch, of room: Room) {
-    guard let delivery, historySize(of: room) > 0 else { return }
+    guard historySize(of: room) > 0 else { return }
     batch.isBacklog = true
     // Who stays is told of the epoch by the batch itself.
     guard !batch.beginsEpoch else { return }
@@ -85,7 +86,9 @@ extension Hub {
       while place > 0 {
         place -= 1
         let entry = room.rosters[form: form][place]
-        guard delivery.isNearLimit(entry.target), let index = sessions[entry.session].subscriptionIndex(room) else {
+        guard transports[form]?.isNearLimit(entry.target) == true,
+          let index = sessions[entry.session].subscriptionIndex(room)
+        else {
           continue
         }
         _ = beginCatchUp(entry.session, index, from: offset)
@@ -105,7 +108,7 @@ extension Hub {
       start = entry.end
       guard !entry.isOfStream else { continue }
       for member in room.catchUps.all where sessions.contains(member.session) && entry.origin != member.session {
-        delivery?.send(payload, entry.kind, to: sessions[member.session.index].target)
+        transport(of: member.session.index)?.send(payload, entry.kind, to: sessions[member.session.index].target)
       }
     }
   }
@@ -135,17 +138,16 @@ extension Hub {
     member.transition = nil
     member.offset = transition.offset
     let position = Position(epoch: stream.position.epoch, offset: transition.offset)
-    answer(member.session) {
-      Push.joined(
-        id: nil, roomJSON: member.room.nameJSON, position: position, userCount: userCount(of: member.room),
-        recovered: transition.isWhole, to: &$0)
-    }
+    answer(
+      member.session,
+      .joined(
+        roomJSON: member.room.nameJSON, position, userCount: userCount(of: member.room), recovered: transition.isWhole))
   }
 
   private func tellGap(_ lost: ClosedRange<UInt64>, _ member: CatchUp) {
     counters.gapLost += UInt64(lost.count)
     member.offset = lost.upperBound
-    answer(member.session) { Push.gap(roomJSON: member.room.nameJSON, lost: lost, to: &$0) }
+    answer(member.session, .gap(roomJSON: member.room.nameJSON, lost: lost))
   }
 
   // MARK: Going on
@@ -154,14 +156,15 @@ extension Hub {
 
   /// Gives a member what it can take now.
   func advance(_ member: CatchUp) {
-    guard let index = index(of: member), member.room.phase == .live, let stream = member.room.stream, let delivery
+    guard let index = index(of: member), member.room.phase == .live, let stream = member.room.stream,
+      let transport = transport(of: member.session.index)
     else { return }
     let (room, session) = (member.room, member.session.index)
     let target = sessions[session].target
     while true {
       if let transition = member.transition, member.offset >= transition.offset { tellEpoch(transition, member) }
       if member.offset >= stream.position.offset { return enterRoster(member, session, index) }
-      guard delivery.hasRoom(target) else { return delivery.awaitRoom(target) }
+      guard transport.hasRoom(target) else { return transport.awaitRoom(target) }
       guard let messages = room.recall?.messages(after: member.offset), !messages.isEmpty else {
         return readOn(member)
       }
@@ -173,13 +176,13 @@ extension Hub {
   private func give(
     _ messages: ArraySlice<Recall.Message>, to member: CatchUp, _ target: UInt32, through last: UInt64
   ) {
-    guard let delivery else { return }
+    guard let transport = transport(of: member.session.index) else { return }
     var bytes = 0
     for message in messages {
-      guard message.offset <= last, delivery.hasRoom(target) else { break }
+      guard message.offset <= last, transport.hasRoom(target) else { break }
       member.offset = message.offset
       if message.origin == member.session { continue }
-      delivery.answer(message.payload.span, message.kind, to: target)
+      transport.answer(message.payload.span, message.kind, to: target)
       bytes += message.payload.count
     }
     chargeRead(member.session, bytes: bytes)
@@ -246,7 +249,7 @@ extension Hub {
       // An epoch that begins here takes the member back to its beginning.
       member.offset = message.offset
       if message.origin == member.session { continue }
-      delivery?.answer(message.payload.span, message.kind, to: target)
+      transport(of: member.session.index)?.answer(message.payload.span, message.kind, to: target)
       bytes += message.payload.count
     }
     if !hasMore { pass(to: last, member) }
@@ -276,11 +279,12 @@ extension Hub {
   private func message(_ entry: HistoryPage.Entry, in room: Room) -> Recall.Message? {
     guard let envelope = Envelope(entry.envelope.span) else { return nil }
     var payload: [UInt8] = []
-    Push.message(envelope, in: entry.envelope.span, offset: entry.offset, room: room, to: &payload)
+    MessageEncoder.message(envelope, in: entry.envelope.span, offset: entry.offset, room: room, to: &payload)
     var origin: SlabID?
     if envelope.origin.count > 1 { origin = localSession(named: entry.envelope.span.extracting(envelope.origin)) }
     return Recall.Message(
-      offset: entry.offset, kind: envelope.kind == .binary ? .binary : .text, payload: payload, origin: origin)
+      offset: entry.offset, kind: envelope.kind == .binary ? .binaryMessage : .message, payload: payload, origin: origin
+    )
   }
 
   // MARK: Trouble

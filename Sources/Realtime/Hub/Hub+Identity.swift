@@ -68,7 +68,7 @@ extension Hub {
       performPostponed(of: [id])
     case .refused(let reason): endUnauthenticated(id, reason: reason, answerID: answerID)
     case .unavailable(let reason):
-      trace?(.tokenUnjudged(connection: connectionName(id), reason: reason))
+      observers.report(.sessions, .tokenUnjudged(connection: connectionName(id), reason: reason))
       // Who is known stays: its token is good until it expires.
       guard sessions[id.index].user == nil else {
         authenticating.noteUnjudged(id)
@@ -82,7 +82,7 @@ extension Hub {
   private func endUnjudged(_ id: SlabID, reason: String, answerID: [UInt8]?) {
     forgetPostponed(id)
     refuse(id, .unavailable, reason, answerID)
-    delivery?.close(sessions[id.index].target, code: 1013, reason: "tokens cannot be judged: connect again later")
+    close(id, because: .tokensUnjudged)
   }
 
   /// Gives a session its identity, or another one of the same user: grants and expiry are the new one's from now on.
@@ -99,32 +99,22 @@ extension Hub {
 
   private func confirm(_ id: SlabID, answerID: [UInt8]?) {
     guard let user = sessions[id.index].user else { return }
-    answer(id) { output in
-      Answer.begin("auth_success", id: answerID, to: &output)
-      output.append(",\"user\":")
-      user.appendNameJSON(to: &output)
-      output.append(UInt8(ascii: "}"))
-    }
+    answer(id, .authSuccess(user: user.name), id: answerID)
   }
 
   /// Tells a client why it is not, or no longer, authenticated, and closes its connection with 4401.
   func endUnauthenticated(_ id: SlabID, reason: String, answerID: [UInt8]?) {
     counters.authenticationFailures += 1
-    trace?(.notAuthenticated(connection: connectionName(id), reason: reason))
+    observers.report(.sessions, .notAuthenticated(connection: connectionName(id), reason: reason))
     forgetPostponed(id)
-    answer(id) { output in
-      Answer.begin("auth_failed", id: answerID, to: &output)
-      output.append(",\"reason\":")
-      JSONString.append(Array(reason.utf8).span, to: &output)
-      output.append(UInt8(ascii: "}"))
-    }
-    delivery?.close(sessions[id.index].target, code: 4401, reason: "not authenticated")
+    answer(id, .authFailed(reason: reason), id: answerID)
+    close(id, because: .notAuthenticated)
   }
 
   /// Keeps an operation that came while its connection's first token is being judged.
-  func postponeUntilJudged(_ kind: PayloadKind, _ bytes: Span<UInt8>, of id: SlabID, answerID: [UInt8]?) {
+  func postponeUntilJudged(_ form: Postponed.Form, _ bytes: Span<UInt8>, of id: SlabID, answerID: [UInt8]?) {
     switch authenticating.keep(bytes.count, of: id) {
-    case .kept: postpone(kind, bytes, of: id, answerID: answerID)
+    case .kept: postpone(form, bytes, of: id, answerID: answerID)
     case .tooMuchOfSession:
       refuse(id, .unauthenticated, "too much was sent before auth_success: wait for it", answerID)
     case .tooMuchOfNode:
@@ -145,12 +135,7 @@ extension Hub {
       let expiresAt = sessions[id.index].identity?.expiresAt, Hub.noticeMoment(for: expiresAt) <= clock()
     else { return }
     sessions[id.index].isExpiryTold = true
-    answer(id) { output in
-      Answer.begin("token_expires", id: nil, to: &output)
-      output.append(",\"at\":")
-      JSONNumber.append(expiresAt, to: &output)
-      output.append(UInt8(ascii: "}"))
-    }
+    answer(id, .tokenExpires(at: expiresAt))
   }
 
   /// Makes sure that the session is looked at when `moment` has come. An earlier entry stays: whoever finds it looks again.

@@ -25,25 +25,32 @@ struct InFlight {
 extension Hub {
   /// Notes that an operation waits for the broker. `operationEnds` must follow once, however it ends.
   func operationBegins(_ id: SlabID, bytes: Int) {
-    bytesInFlight += bytes
-    if bytesInFlight >= Limits.nodeInFlightBytesMax { isCongested = true }
+    noteInFlight(bytes)
     sessions[id.index].inFlight.begin(bytes)
     guard isCongested || sessions[id.index].inFlight.isFull, paused.insert(id).inserted else { return }
     counters.readsPaused += 1
-    delivery?.pauseReading(sessions[id.index].target)
+    transport(of: id.index)?.pauseReading(sessions[id.index].target)
   }
 
   /// Notes that an operation was answered, or given up.
   func operationEnds(_ id: SlabID, bytes: Int) {
-    bytesInFlight -= bytes
     if sessions.contains(id) { sessions[id.index].inFlight.end(bytes) }
-    guard !paused.isEmpty else { return }
-    if isCongested, bytesInFlight <= Limits.nodeInFlightBytesMax / 2 {
-      isCongested = false
-      for id in paused { resumeIfPossible(id) }
-    } else if paused.contains(id) {
-      resumeIfPossible(id)
-    }
+    noteLanded(bytes)
+    if !paused.isEmpty, paused.contains(id) { resumeIfPossible(id) }
+  }
+
+  /// Counts bytes that wait for the broker.
+  func noteInFlight(_ bytes: Int) {
+    bytesInFlight += bytes
+    if bytesInFlight >= Limits.nodeInFlightBytesMax { isCongested = true }
+  }
+
+  /// Counts bytes that wait no more. When few enough wait, all are read again.
+  func noteLanded(_ bytes: Int) {
+    bytesInFlight -= bytes
+    guard isCongested, bytesInFlight <= Limits.nodeInFlightBytesMax / 2 else { return }
+    isCongested = false
+    for id in paused { resumeIfPossible(id) }
   }
 
   /// Gives up what has waited for a join or for a token to be judged.
@@ -58,6 +65,6 @@ extension Hub {
     }
     guard !isCongested, sessions[id.index].inFlight.hasRoom else { return }
     paused.remove(id)
-    delivery?.resumeReading(sessions[id.index].target)
+    transport(of: id.index)?.resumeReading(sessions[id.index].target)
   }
 }

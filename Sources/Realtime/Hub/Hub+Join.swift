@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 // How a connection comes into a room and out of it. A join is: subscribe (first local member only), enter the room's
@@ -17,7 +18,9 @@ extension Hub {
         counters.refusals.add(.rooms)
         return refuse(id, .tooManyRooms, "a connection is in at most \(limit) rooms: leave one first", answerID)
       }
-      guard ruleLetsIn(id, roomName, answerID) else { return }
+      guard ruleLetsIn(id, roomName, answerID),
+        isAuthorised(.read(room: [UInt8](copying: roomName)), .session(id), answerID)
+      else { return }
       if let known = rooms.find(roomName) {
         room = known
       } else {
@@ -76,7 +79,7 @@ extension Hub {
     let room = Room(name: [UInt8](copying: name), rule: configuration.rules.rule(for: name))
     rooms.insert(room)
     counters.rooms = rooms.count
-    trace?(.roomCreated(room.name))
+    observers.report(.rooms, .roomCreated(room.name))
     return room
   }
 
@@ -178,11 +181,9 @@ extension Hub {
     }
     if recovered != true { skipCatchUp(session, index) }
     skipLag(session, index, isResuming: recovered == true)
-    answer(arrival.session) {
-      Push.joined(
-        id: arrival.id, roomJSON: room.nameJSON, position: position, userCount: userCount, recovered: recovered,
-        to: &$0)
-    }
+    answer(
+      arrival.session, .joined(roomJSON: room.nameJSON, position, userCount: userCount, recovered: recovered),
+      id: arrival.id)
     if postponed[arrival.session] != nil { settled.append(arrival.session) }
     if recovered == true, let since = arrival.since, since.offset < position.offset {
       return resume(session, index, since: since.offset, firstPage: arrival.page)
@@ -259,13 +260,13 @@ extension Hub {
     let form = sessions[session].form
     let target = sessions[session].target
     room.rosters[form: form].append(RosterEntry(target: target, session: session))
-    delivery?.rostersChanged(of: target, by: 1)
+    transports[form]?.rostersChanged(of: target, by: 1)
     return UInt32(room.rosters[form: form].count - 1)
   }
 
   /// Fills the hole with the last entry: constant time however many members there are.
   func removeFromRoster(_ room: Room, form: DeliveryForm, place: UInt32) {
-    delivery?.rostersChanged(of: room.rosters[form: form][Int(place)].target, by: -1)
+    transports[form]?.rostersChanged(of: room.rosters[form: form][Int(place)].target, by: -1)
     let last = room.rosters[form: form].removeLast()
     guard Int(place) < room.rosters[form: form].count else { return }
     room.rosters[form: form][Int(place)] = last

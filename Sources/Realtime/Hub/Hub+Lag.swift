@@ -1,3 +1,5 @@
+import ClientProtocol
+
 // Slow readers in rooms that spare them. A connection that takes no more leaves the rosters of these rooms; each of the
 // rooms keeps its newest messages, or the newest of each key, for all who are behind, and gives them to each as soon as
 // its socket takes them.
@@ -87,9 +89,8 @@ extension Hub {
     let missed = lag.members[Int(place)].offset
     if !isResuming, offset > missed {
       counters.slowDropped += offset - missed
-      answer(sessions.id(at: session)) {
-        Push.gap(roomJSON: subscription.room.nameJSON, lost: (missed + 1)...offset, to: &$0)
-      }
+      let lost = (missed + 1)...offset
+      answer(sessions.id(at: session), .gap(roomJSON: subscription.room.nameJSON, lost: lost))
     }
     lag.members[Int(place)].next = lag.buffer.nextSequence
     lag.members[Int(place)].offset = offset
@@ -109,7 +110,7 @@ extension Hub {
     while lag.members[Int(place)].next < lag.buffer.nextSequence, !sessions[session].isBlocked {
       let batch = spareBatches.popLast() ?? RoomBatch()
       fill(batch, for: &lag.members[Int(place)], room, lag)
-      if !batch.isEmpty { delivery?.deliver(batch, of: room.name, to: roster, form: form, sparing: true) }
+      if !batch.isEmpty { transports[form]?.deliver(batch, of: room.name, to: roster, form: form, sparing: true) }
       recycle(batch)
     }
     guard !sessions[session].isBlocked else { return }
@@ -151,22 +152,16 @@ extension Hub {
   ) {
     let through = lag.buffer.droppedThrough
     if member.isOfEarlierEpoch {
-      batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
-        Push.joined(
-          id: nil, roomJSON: room.nameJSON, position: Position(epoch: epoch, offset: max(member.offset, through)),
-          userCount: userCount(of: room), recovered: false, to: &$0)
-      }
+      let position = Position(epoch: epoch, offset: max(member.offset, through))
+      batch.append(
+        .joined(roomJSON: room.nameJSON, position, userCount: userCount(of: room), recovered: false))
     } else if through > member.offset {
       counters.slowDropped += through - member.offset
-      batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
-        Push.gap(roomJSON: room.nameJSON, lost: (member.offset + 1)...through, to: &$0)
-      }
+      batch.append(.gap(roomJSON: room.nameJSON, lost: (member.offset + 1)...through))
     }
     member.offset = max(member.offset, through)
     guard member.next < lag.buffer.noticesKeptFrom, room.rule.hasPresence else { return }
-    batch.append(.text, offset: 0, origin: nil, acceptedAt: 0) {
-      Push.presenceUpdate(
-        roomJSON: room.nameJSON, userCount: userCount(of: room), CrowdChanges.Summary(hasMore: true), to: &$0)
-    }
+    batch.append(
+      .presenceUpdate(roomJSON: room.nameJSON, userCount: userCount(of: room), joined: [], left: [], hasMore: true))
   }
 }

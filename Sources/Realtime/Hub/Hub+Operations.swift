@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 // What a client asks, in the form it arrives in: a JSON text or a binary envelope.
@@ -24,7 +25,7 @@ extension Hub {
       return postpone(.text, text, of: id, answerID: copyID(operation, text))
     }
     switch operation.kind {
-    case .message: publish(operation, text, from: id)
+    case .message: publish(operation, text, from: .session(id))
     case .join:
       withRoom(operation, text) { name in
         let answerID = copyID(operation, text)
@@ -35,8 +36,8 @@ extension Hub {
         }
       }
     case .leave: withRoom(operation, text) { answerLeave(id, roomName: $0, answerID: copyID(operation, text)) }
-    case .direct: direct(operation, text, from: id)
-    case .broadcast: broadcast(operation, text, from: id)
+    case .direct: direct(operation, text, from: .session(id))
+    case .broadcast: broadcast(operation, text, from: .session(id))
     case .presence:
       withRoom(operation, text) { presence(id, roomName: $0, operation, text, answerID: copyID(operation, text)) }
     case .state:
@@ -65,34 +66,6 @@ extension Hub {
     publish(envelope, bytes, from: id)
   }
 
-  private func publish(_ envelope: BinaryEnvelope, _ bytes: Span<UInt8>, from id: SlabID) {
-    let name = bytes.extracting(envelope.room)
-    guard let room = rooms.find(name), let user = sessions[id.index].user,
-      let index = sessions[id.index].subscriptionIndex(room)
-    else { return refuseUnjoined(id, name, nil) }
-    guard sessions[id.index].subscriptions[index].isJoined else {
-      return postpone(.binary, bytes, of: id, answerID: nil)
-    }
-    guard sessions[id.index].subscriptions[index].mayPublish else {
-      return refuse(id, .forbidden, Hub.publishForbidden, nil)
-    }
-    guard room.rule.mayPublish else { return refuse(id, .forbidden, Hub.readOnlyRoom, nil) }
-    guard chargePublish(in: room, id, nil) else { return }
-    counters.messagesReceived += 1
-    var body: [UInt8] = []
-    body.reserveCapacity(envelope.payload.count + 96)
-    beginEnvelope(.binary, of: user, from: id, into: &body)
-    body.append(copying: bytes.extracting(envelope.payload))
-    let size = body.count
-    operationBegins(id, bytes: size)
-    let message = RoomMessage(room: room.name, envelope: body, dedupe: nil, retention: room.rule.retention)
-    broker.publish(message) { [weak self] result in
-      self?.operationEnds(id, bytes: size)
-      guard case .failure(let error) = result else { return }
-      self?.refuse(id, failure: error, Hub.outOfReach(error, hasDedupe: false), nil)
-    }
-  }
-
   // MARK: Operations on a room that is still being joined
 
   /// Whether the operation is about a room that its session has asked to join and is not in yet: a client need not wait
@@ -111,11 +84,11 @@ extension Hub {
     return isJoining
   }
 
-  func postpone(_ kind: PayloadKind, _ bytes: Span<UInt8>, of id: SlabID, answerID: [UInt8]?) {
+  func postpone(_ form: Postponed.Form, _ bytes: Span<UInt8>, of id: SlabID, answerID: [UInt8]?) {
     guard postponed[id, default: []].count < Limits.postponedOperationsMax else {
       return refuse(id, .unavailable, "too many operations wait for a join: wait for its answer", answerID)
     }
-    postponed[id, default: []].append(Postponed(kind: kind, bytes: [UInt8](copying: bytes)))
+    postponed[id, default: []].append(Postponed(form: form, bytes: [UInt8](copying: bytes)))
     operationBegins(id, bytes: bytes.count)
   }
 
@@ -126,7 +99,7 @@ extension Hub {
       for operation in operations {
         operationEnds(id, bytes: operation.bytes.count)
         guard sessions.contains(id) else { continue }
-        switch operation.kind {
+        switch operation.form {
         case .text:
           // It was parsed before, when it came.
           guard let parsed = try? ClientOperation(parsing: operation.bytes.span) else { continue }
@@ -162,12 +135,11 @@ extension Hub {
   ///
   /// - Parameter whenAway: what to say when the broker is out of reach.
   func refuse(_ id: SlabID, failure error: BrokerError, _ whenAway: @autoclosure () -> String, _ answerID: [UInt8]?) {
-    if error == .refused { return refuse(id, .internal, Hub.damaged, answerID) }
-    refuse(id, .unavailable, Hub.saying(broker.refusal, in: whenAway()), answerID)
+    refuse(.session(id), failure: error, whenAway(), answerID)
   }
 
   /// Puts what a broker refused that is there in the place of its being out of reach, in a text that begins with that.
-  private static func saying(_ refusal: BrokerRefusal?, in text: String) -> String {
+  static func saying(_ refusal: BrokerRefusal?, in text: String) -> String {
     let beginnings = ["Redis is out of reach", "Redis went out of reach before it answered"]
     guard let refusal, let beginning = beginnings.first(where: { text.hasPrefix($0) }) else { return text }
     return refusal.what + text.dropFirst(beginning.count)
@@ -178,7 +150,7 @@ extension Hub {
     "what the server holds for this is damaged; nothing was done: tell its operator that the node's log names the key"
 
   private func isAllowed(
-    _ kind: ClientOperation.Kind, _ form: PayloadKind, _ id: SlabID, _ text: Span<UInt8>, _ answerID: Range<Int>?
+    _ kind: ClientOperation.Kind, _ form: Postponed.Form, _ id: SlabID, _ text: Span<UInt8>, _ answerID: Range<Int>?
   ) -> Bool {
     guard charge(id, bytes: text.count, text, answerID) else { return false }
     if sessions[id.index].user == nil, kind != .auth {
@@ -220,20 +192,10 @@ extension Hub {
   func answerLeft(_ id: SlabID, _ roomName: Span<UInt8>, _ answerID: [UInt8]?) {
     var roomJSON: [UInt8] = []
     JSONString.append(roomName, to: &roomJSON)
-    answer(id) { output in
-      Answer.begin("left", id: answerID, to: &output)
-      output.append(",\"room\":")
-      output.append(contentsOf: roomJSON)
-      output.append(UInt8(ascii: "}"))
-    }
+    answer(id, .left(roomJSON: roomJSON), id: answerID)
   }
 
   private func pong(_ id: SlabID, answerID: [UInt8]?) {
-    answer(id) { output in
-      Answer.begin("pong", id: answerID, to: &output)
-      output.append(",\"ts\":")
-      JSONNumber.append(clock(), to: &output)
-      output.append(UInt8(ascii: "}"))
-    }
+    answer(id, .pong(at: clock()), id: answerID)
   }
 }

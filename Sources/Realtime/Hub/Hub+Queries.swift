@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 // Questions about rooms, and what arrives for users rather than rooms.
@@ -26,12 +27,9 @@ extension Hub {
         }
       }
       let announced = rooms.find(room.span)?.presence?.announced?.count ?? 0
-      answerRead(id, costBytes: list.costBytes + announced / Limits.announcedPerCostByte) { output in
-        var writer = Hub.beginAnswer("presence", id: answerID, room: room, appendingTo: output)
-        page.write(to: &writer)
-        writer.endObject()
-        output = writer.finish()
-      }
+      answerRead(
+        id, .presence(room: room, page), id: answerID,
+        costBytes: list.costBytes + announced / Limits.announcedPerCostByte)
     }
   }
 
@@ -74,104 +72,10 @@ extension Hub {
   ) {
     operationEnds(id, bytes: room.count)
     guard case .success(let page) = result else { return refuse(id, failure: result.fault, Hub.cannotRead, answerID) }
-    answerRead(id) { output in
-      var writer = Hub.beginAnswer("history", id: answerID, room: room, appendingTo: output)
-      HistoryText.write(page, of: room, to: &writer)
-      writer.endObject()
-      output = writer.finish()
-    }
+    answerRead(id, .history(room: room, HistoryText(page, of: room)), id: answerID)
   }
 
   private static let cannotRead = "Redis is out of reach: ask again in a moment"
-
-  static func beginAnswer(
-    _ type: StaticString, id: [UInt8]?, room: [UInt8], appendingTo output: [UInt8]
-  ) -> JSONWriter {
-    var writer = JSONWriter(appendingTo: output)
-    writer.beginObject()
-    writer.key("type")
-    writer.string(type)
-    if let id {
-      writer.key("id")
-      writer.raw(id)
-    }
-    writer.key("room")
-    writer.string(room)
-    return writer
-  }
-
-  // MARK: Requests
-
-  func request(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
-    let answerID = operation.id.map { [UInt8](copying: text.extracting($0)) }
-    answer(id) { output in
-      var writer = JSONWriter(appendingTo: output)
-      writer.beginObject()
-      if let answerID {
-        writer.key("id")
-        writer.raw(answerID)
-      }
-      writer.key("type")
-      writer.string("response")
-      writeResponse(operation, text, id, to: &writer)
-      writer.endObject()
-      output = writer.finish()
-    }
-  }
-
-  private func writeResponse(
-    _ operation: ClientOperation, _ text: Span<UInt8>, _ id: SlabID, to writer: inout JSONWriter
-  ) {
-    guard let action = operation.action else { return }
-    if action.equals("time", in: text) {
-      Hub.beginPayload(&writer)
-      writer.key("ts")
-      writer.unsigned(clock())
-      writer.endObject()
-    } else if action.equals("whoami", in: text) {
-      Hub.beginPayload(&writer)
-      writer.key("user")
-      if let user = sessions[id.index].user { writer.string(user.name) } else { writer.null() }
-      writer.key("connection")
-      writer.string(connectionName(id))
-      writer.key("node")
-      writer.string(configuration.nodeID)
-      if let info = sessions[id.index].identity?.info {
-        writer.key("info")
-        writer.raw(info)
-      }
-      writer.endObject()
-    } else if action.equals("rooms", in: text) {
-      Hub.beginPayload(&writer)
-      writer.key("rooms")
-      writer.beginArray()
-      for subscription in sessions[id.index].subscriptions where subscription.isJoined {
-        writer.raw(subscription.room.nameJSON)
-      }
-      for membership in wildcards.memberships[id.index] ?? [] where membership.place != nil {
-        writer.raw(membership.wildcard.nameJSON)
-      }
-      writer.endArray()
-      writer.endObject()
-    } else {
-      writer.key("ok")
-      writer.bool(false)
-      writer.key("error")
-      writer.beginObject()
-      writer.key("code")
-      writer.string(ErrorCode.notFound.wireName)
-      writer.key("message")
-      writer.string("no such action; built in are time, whoami and rooms" as StaticString)
-      writer.endObject()
-    }
-  }
-
-  private static func beginPayload(_ writer: inout JSONWriter) {
-    writer.key("ok")
-    writer.bool(true)
-    writer.key("payload")
-    writer.beginObject()
-  }
 
   // MARK: For users rather than rooms
 
@@ -182,10 +86,10 @@ extension Hub {
       return user.sessions.count
     }
     var text: [UInt8] = []
-    Push.personal(envelope, in: bytes, to: &text)
+    MessageEncoder.personal(envelope, in: bytes, to: &text)
     var receivers: [UInt32] = []
     user.sessions.forEach { receivers.append($0) }
-    return offer(text.span, envelope.allotment(in: bytes), toEach: receivers)
+    return offer(text.span, envelope.eventKind, envelope.allotment(in: bytes), toEach: receivers)
   }
 
   public func heardByEveryone(envelope bytes: Span<UInt8>) {
@@ -194,22 +98,22 @@ extension Hub {
     if envelope.kind == .revoke { return obeyRevocation(bytes.extracting(envelope.body)) }
     let origin = localSession(named: bytes.extracting(envelope.origin))
     var text: [UInt8] = []
-    Push.personal(envelope, in: bytes, to: &text)
+    MessageEncoder.personal(envelope, in: bytes, to: &text)
     // A session that has not authenticated yet gets nothing from others.
     let receivers = (0..<sessions.end).filter {
       sessions.isOccupied($0) && $0 != origin?.index && sessions[$0].user != nil
     }
-    offer(text.span, envelope.allotment(in: bytes), toEach: receivers)
+    offer(text.span, envelope.eventKind, envelope.allotment(in: bytes), toEach: receivers)
   }
 
   /// Closes what an administrator named: a user's connections, or one connection, as far as they are here.
   private func obeyDisconnect(_ body: Span<UInt8>) {
     guard let order = try? JSONValue.parse(body) else { return }
     if let name = order["user"]?.asBytes, let user = users.find(name.span) {
-      user.sessions.forEach { delivery?.close(sessions[$0].target, code: 4409, reason: "closed by an admin") }
+      user.sessions.forEach { close(sessions.id(at: $0), because: .closedByAdmin) }
     }
     if let name = order["connection"]?.asBytes, let id = localSession(named: name.span) {
-      delivery?.close(sessions[id.index].target, code: 4409, reason: "closed by an admin")
+      close(id, because: .closedByAdmin)
     }
   }
 }

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 // What sessions ask to read. A large read begins when the session's connection has room for its answer, and when what it
@@ -39,10 +40,12 @@ extension Hub {
   }
 
   private func mayStart(_ owner: ReadOwner, _ request: ReadScheduler.Request) -> Bool {
-    guard case .session(let id) = owner, sessions.contains(id), let delivery else { return true }
+    guard case .session(let id) = owner, sessions.contains(id), let transport = transport(of: id.index) else {
+      return true
+    }
     let target = sessions[id.index].target
-    guard delivery.hasRoom(target) else {
-      delivery.awaitRoom(target)
+    guard transport.hasRoom(target) else {
+      transport.awaitRoom(target)
       return false
     }
     guard request.isDelayedByDebt, let allowance = sessions[id.index].allowance else { return true }
@@ -83,12 +86,8 @@ extension Hub {
   /// Answers a read and charges it to the session.
   ///
   /// - Parameter costBytes: what the read cost, when that is more than the answer's bytes: a short answer may take a long look.
-  func answerRead(_ id: SlabID, costBytes: Int = 0, _ write: (inout [UInt8]) -> Void) {
-    var bytes = 0
-    answer(id) { output in
-      write(&output)
-      bytes = output.count
-    }
+  func answerRead(_ id: SlabID, _ event: ServerEvent, id answerID: [UInt8]?, costBytes: Int = 0) {
+    let bytes = answer(id, event, id: answerID)
     chargeRead(id, bytes: max(bytes, costBytes))
   }
 
@@ -118,8 +117,9 @@ extension Hub {
 
   /// Reads no more from a session that does not take what it makes for itself.
   func pauseUntilRoom(_ id: SlabID) {
-    guard let delivery, !delivery.hasRoom(sessions[id.index].target) else { return }
-    delivery.pauseUntilRoom(sessions[id.index].target)
+    let target = sessions[id.index].target
+    guard let transport = transport(of: id.index), !transport.hasRoom(target) else { return }
+    transport.pauseUntilRoom(target)
   }
 
   // MARK: Recent messages

@@ -54,6 +54,11 @@ extension Hub {
   /// Whether what was opened under an identity is to be refused now.
   func isRevoked(_ identity: Identity) -> Bool { !revocations.isEmpty && revocations.covers(identity, at: clock()) }
 
+  /// Why a user whose name is believed may do nothing now; nil: it may.
+  public func refusal(ofUser name: [UInt8]) -> String? {
+    isRevoked(Identity(user: name)) ? Hub.revokedReason : nil
+  }
+
   /// What a client whose token or user was revoked is told.
   static let revokedReason = "revoked"
 

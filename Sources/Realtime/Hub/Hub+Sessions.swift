@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 // Sessions: how they begin, who they are, how they end.
@@ -44,26 +45,15 @@ extension Hub {
     let id = sessions.insert(session)
     newest = id
     let name = connectionName(id)
-    trace?(.connected(connection: name, transport: arriving.transport, address: arriving.address))
+    observers.report(
+      .sessions, .connected(connection: name, transport: arriving.transport, address: arriving.address))
     let verdict = recognize(id, arriving)
-    let node = configuration.nodeID
-    answer(id) { output in
-      Answer.begin("welcome", id: nil, to: &output)
-      output.append(",\"connection\":")
-      JSONString.append(name.span, to: &output)
-      output.append(",\"node\":")
-      JSONString.append(node.span, to: &output)
-      output.append(",\"user\":")
-      if let user = sessions[id.index].user {
-        user.appendNameJSON(to: &output)
-      } else {
-        output.append("null")
-      }
-      output.append(",\"pingInterval\":")
-      JSONNumber.append(UInt64(configuration.pingIntervalMilliseconds), to: &output)
-      output.append(UInt8(ascii: "}"))
-    }
-    if isDegraded { answer(id) { Push.plain("degraded", to: &$0) } }
+    answer(
+      id,
+      .welcome(
+        connection: name, node: configuration.nodeID, user: sessions[id.index].user?.name,
+        pingIntervalMilliseconds: configuration.pingIntervalMilliseconds))
+    if isDegraded { answer(id, .degraded) }
     if let verdict { conclude(id, verdict, answerID: nil) } else { announceExpiry(of: id) }
     return id
   }
@@ -71,6 +61,8 @@ extension Hub {
   /// Ends a session: it leaves its rooms, and nothing is sent to it any more. Idempotent.
   public func close(_ id: SlabID) {
     guard sessions.contains(id) else { return }
+    observers.report(
+      .sessions, .disconnected(connection: connectionName(id), user: sessions[id.index].user?.name))
     forgetPostponed(id)
     paused.remove(id)
     authenticating.forget(id)
@@ -95,12 +87,7 @@ extension Hub {
 
   /// Tells a client when to come back, because this node is about to close its connection.
   public func announceReconnect(_ id: SlabID, afterMilliseconds milliseconds: Int) {
-    answer(id) { output in
-      Answer.begin("reconnect", id: nil, to: &output)
-      output.append(",\"after\":")
-      JSONNumber.append(UInt64(max(0, milliseconds)), to: &output)
-      output.append(UInt8(ascii: "}"))
-    }
+    answer(id, .reconnect(afterMilliseconds: milliseconds))
   }
 
   func identify(_ id: SlabID, as name: [UInt8]) {
@@ -115,7 +102,7 @@ extension Hub {
     }
     user.sessions.append(id.index)
     sessions[id.index].user = user
-    trace?(.identified(connection: connectionName(id), user: name))
+    observers.report(.sessions, .identified(connection: connectionName(id), user: name))
     if let member = member(id.index) { broker.connect(member) }
   }
 
@@ -157,37 +144,57 @@ extension Hub {
 
   // MARK: Answers
 
-  /// Sends one text to a session, if it is still there.
-  func answer(_ id: SlabID, _ write: (inout [UInt8]) -> Void) {
-    guard sessions.contains(id) else { return }
+  /// Sends one event to a session, if it is still there.
+  ///
+  /// - Parameter answerID: the `id` of the operation that it answers, with its quotes; nil: it had none, or nobody asked.
+  /// - Returns: the bytes of its JSON.
+  @discardableResult
+  func answer(_ id: SlabID, _ event: ServerEvent, id answerID: [UInt8]? = nil) -> Int {
+    guard sessions.contains(id) else { return 0 }
     var text: [UInt8] = []
     swap(&text, &scratch)
     text.removeAll(keepingCapacity: true)
-    write(&text)
-    delivery?.answer(text.span, .text, to: sessions[id.index].target)
+    event.appendJSON(id: answerID, to: &text)
+    transport(of: id.index)?.answer(text.span, event.kind, to: sessions[id.index].target)
+    let byteCount = text.count
     swap(&text, &scratch)
+    return byteCount
   }
 
   /// Sends an `error` to a session.
   func refuse(_ id: SlabID, _ code: ErrorCode, _ message: String, _ answerID: [UInt8]?) {
-    answer(id) { output in
-      Answer.begin("error", id: answerID, to: &output)
-      output.append(",\"code\":\"")
-      output.append(code.wireName)
-      output.append("\",\"message\":")
-      JSONString.append(Array(message.utf8).span, to: &output)
-      output.append(UInt8(ascii: "}"))
+    answer(id, .error(code, message), id: answerID)
+  }
+
+  /// Sends one event to every session, encoded once.
+  func sendToEverySession(_ event: ServerEvent) {
+    var targets = TargetsByFormat()
+    for index in 0..<sessions.end where sessions.isOccupied(index) {
+      targets[sessions[index].form].append(sessions[index].target)
+    }
+    send(event, toEach: targets)
+  }
+
+  /// Sends one event to all members of rosters, encoded once.
+  func send(_ event: ServerEvent, toEach rosters: Rosters) {
+    var targets = TargetsByFormat()
+    for form in DeliveryForm.allCases { targets[form] = rosters[form: form].map(\.target) }
+    send(event, toEach: targets)
+  }
+
+  private func send(_ event: ServerEvent, toEach targets: TargetsByFormat) {
+    var text: [UInt8] = []
+    event.appendJSON(to: &text)
+    for form in DeliveryForm.allCases where !targets[form].isEmpty {
+      transports[form]?.send(text.span, event.kind, toEach: targets[form])
     }
   }
 
-  func sendToEverySession(except origin: SlabID? = nil, _ write: (inout [UInt8]) -> Void) {
-    var text: [UInt8] = []
-    write(&text)
-    var targets: [UInt32] = []
-    targets.reserveCapacity(sessions.count)
-    for index in 0..<sessions.end where sessions.isOccupied(index) && index != origin?.index {
-      targets.append(sessions[index].target)
-    }
-    delivery?.send(text.span, .text, toEach: targets)
+  /// Closes a session's connection after what it was given. The session's end comes back as ``close(_:)``.
+  func close(_ id: SlabID, because reason: CloseReason) {
+    transport(of: id.index)?.close(sessions[id.index].target, because: reason)
   }
+
+  /// The transport that holds a session's connection.
+  func transport(of session: UInt32) -> (any Delivery)? { transports[sessions[session].form] }
 }

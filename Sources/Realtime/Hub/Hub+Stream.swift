@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 // What arrives from the broker, and how holes in it are mended. One road for a live message, a message read from
@@ -27,12 +28,12 @@ extension Hub: BrokerListener {
     let batch = openBatch(of: room)
     if batch.epoch == nil { batch.epoch = room.stream?.position.epoch }
     let origin = parsed.origin.count > 1 ? localSession(named: envelope.extracting(parsed.origin)) : nil
-    let kind: PayloadKind = parsed.kind == .binary ? .binary : .text
+    let kind: EventKind = parsed.kind == .binary ? .binaryMessage : .message
     let start = batch.bytes.count
     room.lastTimestamp = JSONNumber.unsigned(envelope.extracting(parsed.timestamp)) ?? 0
     batch.append(
       kind, offset: offset, origin: origin, acceptedAt: room.lastTimestamp
-    ) { Push.message(parsed, in: envelope, offset: offset, room: room, to: &$0) }
+    ) { MessageEncoder.message(parsed, in: envelope, offset: offset, room: room, to: &$0) }
     if room.recall != nil {
       let payload = Array(batch.bytes[start...])
       changeRecall(of: room) {
@@ -104,9 +105,7 @@ extension Hub: BrokerListener {
     counters.gapLost += UInt64(lost.count)
     room.lastTimestamp = 0
     dropRecall(of: room)
-    openBatch(of: room).append(gap: lost) {
-      Push.gap(roomJSON: room.nameJSON, lost: lost, to: &$0)
-    }
+    openBatch(of: room).append(gap: lost, roomJSON: room.nameJSON)
   }
 
   /// Another master has begun another epoch, or the counter was lost. What it has of this epoch is delivered first.
@@ -157,10 +156,8 @@ extension Hub: BrokerListener {
     beginLagEpoch(room, at: start.offset, isWhole: isWhole)
     if !isWhole { dropRecall(of: room) }
     beginCatchUpEpoch(room, at: start.offset, isWhole: isWhole, isShared: isShared)
-    openBatch(of: room).append {
-      Push.joined(
-        id: nil, roomJSON: room.nameJSON, position: start, userCount: userCount, recovered: isWhole, to: &$0)
-    }
+    openBatch(of: room).append(
+      epoch: .joined(roomJSON: room.nameJSON, start, userCount: userCount, recovered: isWhole))
     recover(room)
   }
 
@@ -207,7 +204,7 @@ extension Hub: BrokerListener {
   public func brokerLost() {
     guard !isDegraded else { return }
     isDegraded = true
-    sendToEverySession { Push.plain("degraded", to: &$0) }
+    sendToEverySession(.degraded)
   }
 
   /// What comes next in these rooms is held: after a failover it may be another stream than the one known here.
@@ -242,7 +239,7 @@ extension Hub: BrokerListener {
     guard isRestorationDue else { return }
     isRestorationDue = false
     isDegraded = false
-    sendToEverySession { Push.plain("restored", to: &$0) }
+    sendToEverySession(.restored)
   }
 
   /// Compares the positions of rooms in one pipelined round; those that are behind recover.

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 // Joins of a name that ends in `*`. A wildcard is one subscription of the node, whatever it matches. A room that nobody
@@ -112,7 +113,7 @@ extension Hub {
       let entry = RosterEntry(target: sessions[session].target, session: session)
       wildcards.memberships[session]?[index].place = UInt32(wildcard.rosters[form: form].count)
       wildcard.rosters[form: form].append(entry)
-      delivery?.rostersChanged(of: entry.target, by: Hub.rostersOfWildcard)
+      transport(of: entry.session)?.rostersChanged(of: entry.target, by: Hub.rostersOfWildcard)
       answerJoined(arrival, wildcard)
       if postponed[arrival.session] != nil { settled.append(arrival.session) }
     }
@@ -135,21 +136,16 @@ extension Hub {
   }
 
   private func answerJoined(_ arrival: Wildcard.Arrival, _ wildcard: Wildcard) {
-    answer(arrival.session) { output in
-      Answer.begin("joined", id: arrival.id, to: &output)
-      output.append(",\"room\":")
-      output.append(contentsOf: wildcard.nameJSON)
-      output.append(",\"members\":0")
-      if arrival.asksToResume { output.append(",\"recovered\":false") }
-      output.append(UInt8(ascii: "}"))
-    }
+    let recovered = arrival.asksToResume ? false : nil
+    answer(
+      arrival.session, .joined(roomJSON: wildcard.nameJSON, nil, userCount: 0, recovered: recovered), id: arrival.id)
   }
 
   private func depart(_ session: UInt32, from membership: WildcardTable.Membership) {
     let wildcard = membership.wildcard
     if let place = membership.place {
       let form = sessions[session].form
-      delivery?.rostersChanged(of: sessions[session].target, by: -Hub.rostersOfWildcard)
+      transport(of: session)?.rostersChanged(of: sessions[session].target, by: -Hub.rostersOfWildcard)
       let last = wildcard.rosters[form: form].removeLast()
       if Int(place) < wildcard.rosters[form: form].count {
         wildcard.rosters[form: form][Int(place)] = last
@@ -298,13 +294,7 @@ extension Hub {
   func announceUnheard() {
     wildcards.byName.forEach { wildcard in
       guard wildcard.phase == .live else { return }
-      var text: [UInt8] = []
-      text.append("{\"type\":\"gap\",\"room\":")
-      text.append(contentsOf: wildcard.nameJSON)
-      text.append(UInt8(ascii: "}"))
-      for form in DeliveryForm.allCases {
-        delivery?.send(text.span, .text, toEach: wildcard.rosters[form: form].map(\.target))
-      }
+      send(.gap(roomJSON: wildcard.nameJSON, lost: nil), toEach: wildcard.rosters)
     }
   }
 }

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 /// What operators may change about a hub.
@@ -69,13 +70,13 @@ public struct HubCounters: Sendable {
 /// The meeting point of a node: sessions, rooms, and what the broker brings.
 ///
 /// One road for every message: a client's operation goes to the broker, and everyone, the sender's own node included,
-/// hears it from there. The hub touches no socket and no clock; time comes in, bytes go out through `Delivery`.
+/// hears it from there. The hub touches no socket and no clock; time comes in, bytes go out through its transports.
 /// Confined to the loop that created it.
 public final class Hub {
   public let configuration: HubConfiguration
   let broker: any Broker
-  /// Where bytes go. Set once, before the first session; not owned.
-  public weak var delivery: (any Delivery)?
+  /// Where bytes go, by wire format. Set once, before the first session; not owned.
+  public var transports = Transports()
   /// Milliseconds since 1970. A closure so that tests own time.
   let clock: () -> UInt64
   let steady: () -> UInt64
@@ -151,12 +152,17 @@ public final class Hub {
   public var isHandingOver = false
   /// Sessions that have ended so.
   public internal(set) var handedOver = 0
-  /// Takes what the hub tells of; nil: nothing is told. Set once, before the first session.
-  public var trace: ((HubEvent) -> Void)?
+  /// Those who are informed of what happens here. Changed before the first session only.
+  public var observers = Observers()
+  /// Those who may forbid what clients do. Changed before the first session only.
+  public var authorisers = Authorisers()
   /// Makes the node's report for its lease; the node sets it.
   public var makeReport: () -> [UInt8] = { Array("{}".utf8) }
   /// Judges tokens, at once or later; the node sets it. Nil: no tokens are asked for, names are believed.
   public var judgeToken: ((_ token: [UInt8], _ conclude: @escaping (TokenVerdict) -> Void) -> Void)?
+
+  /// The actions that clients may request. Changed before the first session only.
+  public var actions = ActionHandlers()
 
   /// - Parameters:
   ///   - clock: milliseconds since 1970, for time stamps and the expiry of tokens and revocations.
@@ -171,6 +177,7 @@ public final class Hub {
     self.steady = steady ?? clock
     broker.listener = self
     connectReads()
+    registerBuiltInActions()
   }
 }
 
@@ -246,12 +253,9 @@ extension Hub {
     return batch
   }
 
-  /// Appends what has no offset to a room's batch, for its own members: a notice, or an ephemeral message.
-  func appendNotice(
-    to room: Room, except origin: SlabID? = nil, isEphemeral: Bool = false, _ write: (inout [UInt8]) -> Void
-  ) {
-    let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
-    batch.append(.text, offset: 0, origin: origin, acceptedAt: 0, isEphemeral: isEphemeral, write)
+  /// Appends what has no offset to a room's batch, for its own members.
+  func appendNotice(_ event: ServerEvent, to room: Room, except origin: SlabID? = nil) {
+    openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty).append(event, origin: origin)
     capBatch(of: room)
   }
 
@@ -285,7 +289,7 @@ extension Hub {
   func deliver(_ batch: RoomBatch, of room: Room, to rosters: Rosters, sparing: Bool = false) {
     for form in DeliveryForm.allCases {
       let roster = rosters[form: form]
-      if !roster.isEmpty { delivery?.deliver(batch, of: room.name, to: roster, form: form, sparing: sparing) }
+      if !roster.isEmpty { transports[form]?.deliver(batch, of: room.name, to: roster, form: form, sparing: sparing) }
     }
   }
 
@@ -293,7 +297,7 @@ extension Hub {
   func end(_ room: Room) {
     deliverBatch(of: room)
     rooms.remove(room.name)
-    trace?(.roomEnded(room.name))
+    observers.report(.rooms, .roomEnded(room.name))
     if room.phase == .recovering { recoveringRooms -= 1 }
     broker.unsubscribe(room: room.name)
     room.isSubscribed = false

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 /// What a room's members who are behind have still to get: one buffer however many they are; pure.
@@ -7,7 +8,7 @@ import JSONCore
 struct LagBuffer {
   struct Entry {
     let sequence: UInt64
-    let kind: PayloadKind
+    let kind: EventKind
     /// The message's offset, 0 for notices.
     let offset: UInt64
     let origin: SlabID?
@@ -42,7 +43,7 @@ struct LagBuffer {
 
   /// Adds an entry. One with a key replaces the one before it of that key.
   mutating func append(
-    _ kind: PayloadKind, offset: UInt64, origin: SlabID?, key: [UInt8]?, payload: [UInt8]
+    _ kind: EventKind, offset: UInt64, origin: SlabID?, key: [UInt8]?, payload: [UInt8]
   ) {
     if let key {
       if let old = newest[key] { replace(old) }
@@ -123,8 +124,8 @@ struct LagBuffer {
 /// Finds what a message is about.
 enum ConflationKey {
   /// The value of the member `name` of a message, as it is written; empty when it has none, or is no JSON.
-  static func value(of name: [UInt8]?, in payload: Span<UInt8>, _ kind: PayloadKind) -> [UInt8] {
-    guard let name, kind == .text else { return [] }
+  static func value(of name: [UInt8]?, in payload: Span<UInt8>, _ kind: EventKind) -> [UInt8] {
+    guard let name, kind != .binaryMessage else { return [] }
     var scanner = JSONScanner(payload)
     while true {
       let next: JSONMember?

@@ -1,10 +1,12 @@
+import ClientProtocol
+
 /// A room's recent messages, kept while clients resume or catch up: ten thousand of them cost one read of history.
 ///
 /// Covers every offset above `after` up to the room's position, without holes; pure.
 struct Recall {
   struct Message {
     let offset: UInt64
-    let kind: PayloadKind
+    let kind: EventKind
     let payload: [UInt8]
     /// The session that shall not receive it, or nil.
     var origin: SlabID?

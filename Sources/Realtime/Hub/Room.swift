@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 /// A room as this node sees it: its local members, its stream, and what this tick has gathered for it.

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 /// What a room gathers during one tick: encoded once, delivered once per form at the end of the tick.
@@ -8,7 +9,7 @@ public final class RoomBatch {
   public struct Entry: Sendable {
     /// The end of the message in `bytes`; it begins where the one before ends.
     public let end: Int
-    public let kind: PayloadKind
+    public let kind: EventKind
     /// The message's offset, 0 for notices, which have none.
     public let offset: UInt64
     /// The session that shall not receive it, or nil.
@@ -50,7 +51,7 @@ public final class RoomBatch {
 
   /// Appends one message, whose payload `write` appends to the bytes it is given.
   func append(
-    _ kind: PayloadKind, offset: UInt64, origin: SlabID?, acceptedAt: UInt64, isOfStream: Bool = false,
+    _ kind: EventKind, offset: UInt64, origin: SlabID?, acceptedAt: UInt64, isOfStream: Bool = false,
     isEphemeral: Bool = false, _ write: (inout [UInt8]) -> Void
   ) {
     write(&bytes)
@@ -65,15 +66,20 @@ public final class RoomBatch {
     if firstAcceptedAt == 0 { firstAcceptedAt = acceptedAt }
   }
 
+  /// Appends an event without an offset.
+  func append(_ event: ServerEvent, origin: SlabID? = nil, isOfStream: Bool = false) {
+    append(event.kind, offset: 0, origin: origin, acceptedAt: 0, isOfStream: isOfStream) { event.appendJSON(to: &$0) }
+  }
+
   /// Appends the notice of messages that cannot be had any more.
-  func append(gap lost: ClosedRange<UInt64>, _ write: (inout [UInt8]) -> Void) {
-    append(.text, offset: 0, origin: nil, acceptedAt: 0, isOfStream: true, write)
+  func append(gap lost: ClosedRange<UInt64>, roomJSON: [UInt8]) {
+    append(.gap(roomJSON: roomJSON, lost: lost), isOfStream: true)
     if deliveredBefore == nil { deliveredBefore = lost.lowerBound - 1 }
   }
 
   /// Appends the notice of an epoch that has begun.
-  func append(epoch write: (inout [UInt8]) -> Void) {
-    append(.text, offset: 0, origin: nil, acceptedAt: 0, isOfStream: true, write)
+  func append(epoch event: ServerEvent) {
+    append(event, isOfStream: true)
     beginsEpoch = true
   }
 

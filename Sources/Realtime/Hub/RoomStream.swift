@@ -1,3 +1,5 @@
+import ClientProtocol
+
 /// Follows a room's position and says what an arriving message means: pure, a table of inputs and verdicts.
 struct RoomStream {
   enum Verdict: Equatable {
@@ -21,14 +23,14 @@ struct RoomStream {
     guard arrived.epoch == position.epoch else { return .newEpoch }
     if arrived.offset <= position.offset { return .repeated }
     guard arrived.offset == position.offset + 1 else { return .skipped }
-    position.offset = arrived.offset
+    position = arrived
     return .next
   }
 
   /// Moves forward over messages that cannot be had any more. Returns their offsets, or nil when there are none.
   mutating func skip(to offset: UInt64) -> ClosedRange<UInt64>? {
     guard offset > position.offset else { return nil }
-    defer { position.offset = offset }
+    defer { position = position.at(offset) }
     return (position.offset + 1)...offset
   }
 

@@ -77,7 +77,15 @@ struct Session: ~Copyable {
 
 /// An operation that came before its room was joined.
 struct Postponed {
-  let kind: PayloadKind
+  /// In which form a client's operation comes.
+  enum Form {
+    /// A JSON text.
+    case text
+    /// A binary envelope.
+    case binary
+  }
+
+  let form: Form
   let bytes: [UInt8]
 }
 

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 /// A name that ends in `*`, and the connections of this node that hear every room whose name begins with the rest.

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 // Who comes and goes, told to a room's local members: each change once, whatever was lost or came twice on the way.
@@ -46,14 +47,19 @@ extension Hub {
   ) {
     let isSummed = measureCrowd(of: room) || isStorm(of: userJSON, in: room)
     if !isPresent { forgetState(of: userJSON, in: room, isSummed: isSummed) }
+    observers.report(
+      .presence, .userChanged(room: room.name, userJSON: [UInt8](copying: userJSON), isPresent: isPresent))
     if isSummed || room.presence?.hasChanges == true {
       if let user = Hub.name(in: userJSON) { presence(of: room).note(user, isPresent: isPresent) }
       // A room that is no longer a crowd gets one last summary.
       return isSummed ? scheduleUpdate(of: room) : announceChanges(in: room)
     }
-    appendNotice(to: room, except: origin) {
-      Push.presenceChange(joined: isPresent, roomJSON: room.nameJSON, userJSON: userJSON, info: info, to: &$0)
-    }
+    let user = [UInt8](copying: userJSON)
+    let event: ServerEvent =
+      isPresent
+      ? .userJoined(roomJSON: room.nameJSON, userJSON: user, info: [UInt8](copying: info))
+      : .userLeft(roomJSON: room.nameJSON, userJSON: user)
+    appendNotice(event, to: room, except: origin)
   }
 
   /// What a user said goes with it. In a crowd the members may never learn that it was away, so they receive `null`.
@@ -134,9 +140,10 @@ extension Hub {
   private func announceChanges(in room: Room) {
     let changes = presence(of: room).takeChanges(now: steady(), interval: updateInterval(of: room))
     let count = userCount(of: room)
-    appendNotice(to: room) {
-      Push.presenceUpdate(roomJSON: room.nameJSON, userCount: count, changes, to: &$0)
-    }
+    appendNotice(
+      .presenceUpdate(
+        roomJSON: room.nameJSON, userCount: count, joined: changes.joined, left: changes.left, hasMore: changes.hasMore),
+      to: room)
     for (user, state) in changes.states { announce(state: state, of: user, in: room) }
   }
 

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 // What users say about themselves in a room, and how long they stay in it after they have left.
@@ -12,7 +13,7 @@ extension Hub {
     guard sessions[id.index].subscriptions[index].mayPublish, room.rule.mayPublish else {
       return refuse(id, .forbidden, room.rule.mayPublish ? Hub.publishForbidden : Hub.readOnlyRoom, answerID)
     }
-    guard chargePublish(in: room, id, answerID) else { return }
+    guard chargePublish(in: room, .session(id), answerID) else { return }
     let text = JSONString.equals(state, "null") ? nil : [UInt8](copying: state)
     let size = state.count + room.name.count
     operationBegins(id, bytes: size)
@@ -25,7 +26,7 @@ extension Hub {
       }
       // A session that has left meanwhile says it no more, even if it is about to come back.
       if sessions.contains(id), joinedIndex(id, room) != nil { presence(of: room).keep(text, of: user.name) }
-      if let answerID { acknowledge(id, room, answerID) }
+      if let answerID { answer(id, .ack(roomJSON: room.nameJSON, nil), id: answerID) }
     }
   }
 
@@ -41,7 +42,8 @@ extension Hub {
       guard !presence.keepForUpdate(state, of: user) else { return }
     }
     // To the session that said it, too: what another one of the user said meanwhile may come before or after.
-    appendNotice(to: room) { Push.userState(roomJSON: room.nameJSON, userJSON: userJSON, state, to: &$0) }
+    let (user, state) = ([UInt8](copying: userJSON), [UInt8](copying: state))
+    appendNotice(.userState(roomJSON: room.nameJSON, userJSON: user, state: state), to: room)
   }
 
   /// Corrects what the members know of a user's state.

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 /// A user in a room: all its connections there as one line.
@@ -66,7 +67,7 @@ public struct PresentUser {
 }
 
 /// A part of who is in a room, as a client receives it.
-struct PresencePage {
+struct PresencePage: EventBody {
   /// Ascending by name.
   private(set) var users: [PresentUser]
   /// Users in the whole room.
@@ -114,6 +115,7 @@ struct PresencePage {
     }
   }
 
+  /// Writes `members`, `count` and, when there are more users, `more`.
   func write(to writer: inout JSONWriter) {
     writer.key("members")
     writer.beginArray()

@@ -1,3 +1,4 @@
+import ClientProtocol
 import HTTPCore
 import JSONCore
 import Realtime
@@ -137,7 +138,7 @@ extension AdminEndpoint {
     finish(request, result) { page, writer in
       writer.key("room")
       writer.string(room)
-      HistoryText.write(page, of: room, to: &writer)
+      HistoryText(page, of: room).write(to: &writer)
     }
   }
 }

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 import LoopCore
 import Realtime
@@ -6,7 +7,7 @@ import Settings
 extension AdminEndpoint {
   /// `POST /admin/revoke`: refuses a user's tokens issued so far, or one token, for a time.
   func revoke(_ request: Request, _ body: AdminBody) {
-    attempt(request) { () throws(AdminFault) in
+    attempt(request) { () throws(ProtocolError) in
       try body.check(["user", "token", "for"])
       let subject = try AdminEndpoint.subject(body)
       let milliseconds = try AdminEndpoint.duration(body)
@@ -34,23 +35,23 @@ extension AdminEndpoint {
   /// Longer names of tokens than this are refused: they stand in the memory of every node.
   private static let subjectBytesMax = 256
 
-  private static func subject(_ body: AdminBody) throws(AdminFault) -> Revocation.Subject {
+  private static func subject(_ body: AdminBody) throws(ProtocolError) -> Revocation.Subject {
     guard body.has("user") != body.has("token") else {
-      throw .refused(.badRequest, "the body needs user or token, a string, and not both")
+      throw ProtocolError(.badRequest, "the body needs user or token, a string, and not both")
     }
     guard !body.has("user") else { return .user(try body.user("user"), issuedUntil: Clock.wallMilliseconds()) }
     let name = try body.string("token")
     guard (1...subjectBytesMax).contains(name.count) else {
-      throw .refused(.badRequest, "token has 1 to \(subjectBytesMax) bytes: it is the jti, not the token")
+      throw ProtocolError(.badRequest, "token has 1 to \(subjectBytesMax) bytes: it is the jti, not the token")
     }
     return .token(name)
   }
 
-  private static func duration(_ body: AdminBody) throws(AdminFault) -> UInt64 {
+  private static func duration(_ body: AdminBody) throws(ProtocolError) -> UInt64 {
     guard body.has("for") else { return Limits.revocationMillisecondsDefault }
     let text = String(decoding: try body.string("for"), as: UTF8.self)
     guard let value = Quantity.milliseconds(text), value >= 1, value <= Limits.revocationMillisecondsMax else {
-      throw .refused(.badRequest, "for must be a duration such as 30s, 5m or 24h, at most a year")
+      throw ProtocolError(.badRequest, "for must be a duration such as 30s, 5m or 24h, at most a year")
     }
     return UInt64(value)
   }

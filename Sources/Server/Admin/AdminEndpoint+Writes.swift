@@ -1,10 +1,11 @@
+import ClientProtocol
 import HTTPCore
 import JSONCore
 import Realtime
 
 extension AdminEndpoint {
   func publish(_ request: Request, _ body: AdminBody) {
-    attempt(request) { () throws(AdminFault) in
+    attempt(request) { () throws(ProtocolError) in
       try body.check(["room", "data", "user"])
       let room = try body.string("room")
       let user = try body.optionalString("user")
@@ -26,7 +27,7 @@ extension AdminEndpoint {
   }
 
   func broadcast(_ request: Request, _ body: AdminBody) {
-    attempt(request) { () throws(AdminFault) in
+    attempt(request) { () throws(ProtocolError) in
       try body.check(["data", "user"])
       let user = try body.optionalString("user")
       let data = try body.object("data", bytesMax: messageBytesMax)
@@ -41,7 +42,7 @@ extension AdminEndpoint {
   }
 
   func direct(_ request: Request, _ body: AdminBody) {
-    attempt(request) { () throws(AdminFault) in
+    attempt(request) { () throws(ProtocolError) in
       try body.check(["to", "data", "user"])
       let user = try body.optionalString("user")
       let receiver = try body.user("to")
@@ -54,10 +55,10 @@ extension AdminEndpoint {
   }
 
   func disconnect(_ request: Request, _ body: AdminBody) {
-    attempt(request) { () throws(AdminFault) in
+    attempt(request) { () throws(ProtocolError) in
       try body.check(["user", "connection"])
       if body.has("user"), body.has("connection") {
-        throw .refused(.badRequest, "the body needs user or connection, not both")
+        throw ProtocolError(.badRequest, "the body needs user or connection, not both")
       } else if body.has("user") {
         let user = try body.user("user")
         hub.disconnect(user: user) { [self] result in finish(request, result, writeDisconnected) }
@@ -65,7 +66,7 @@ extension AdminEndpoint {
         let name = try body.string("connection")
         disconnect(request, connection: name)
       } else {
-        throw .refused(.badRequest, "the body needs user or connection, a string")
+        throw ProtocolError(.badRequest, "the body needs user or connection, a string")
       }
     }
   }
@@ -91,7 +92,7 @@ extension AdminEndpoint {
     writer.integer(count)
   }
 
-  func attempt(_ request: Request, _ body: () throws(AdminFault) -> Void) {
+  func attempt(_ request: Request, _ body: () throws(ProtocolError) -> Void) {
     do {
       try body()
     } catch {
@@ -102,10 +103,10 @@ extension AdminEndpoint {
   /// Longer keys than this are refused: they stand in Redis for minutes.
   private static let idempotencyKeyBytesMax = 255
 
-  private static func idempotencyKey(_ head: RequestHead) throws(AdminFault) -> [UInt8]? {
+  private static func idempotencyKey(_ head: RequestHead) throws(ProtocolError) -> [UInt8]? {
     guard let value = head.value(.idempotencyKey) else { return nil }
     guard (1...idempotencyKeyBytesMax).contains(value.count) else {
-      throw .refused(.badRequest, "Idempotency-Key has 1 to \(idempotencyKeyBytesMax) bytes")
+      throw ProtocolError(.badRequest, "Idempotency-Key has 1 to \(idempotencyKeyBytesMax) bytes")
     }
     return [UInt8](copying: value)
   }

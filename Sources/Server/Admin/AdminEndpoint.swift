@@ -1,3 +1,4 @@
+import ClientProtocol
 import HTTPCore
 import JSONCore
 import LoopCore
@@ -129,7 +130,7 @@ package final class AdminEndpoint {
       return respond(request.connection, ErrorResponse.methodNotAllowed("POST"))
     }
     if let problem = AdminEndpoint.queryProblem(request.head, []) { return refuse(request, .badRequest, problem) }
-    do throws(AdminFault) {
+    do throws(ProtocolError) {
       answer(request, try AdminBody(request.body))
     } catch {
       refuse(request, error)
@@ -142,10 +143,7 @@ package final class AdminEndpoint {
     respond(request.connection, ErrorResponse.make(code, message))
   }
 
-  func refuse(_ request: Request, _ fault: AdminFault) {
-    guard case .refused(let code, let message) = fault else { return }
-    refuse(request, code, message)
-  }
+  func refuse(_ request: Request, _ error: ProtocolError) { refuse(request, error.code, error.message) }
 
   /// Answers with what the broker said, or that it is out of reach.
   func finish<Value>(

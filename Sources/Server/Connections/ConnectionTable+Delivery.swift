@@ -1,3 +1,4 @@
+import ClientProtocol
 import HTTPCore
 import LoopCore
 import Realtime
@@ -82,14 +83,14 @@ extension ConnectionTable: Delivery {
     if connections.isOccupied(target) { connections[target].rosterCount += change }
   }
 
-  func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {
+  func send(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32) {
     guard connections.isOccupied(target), connections[target].stage == .websocket else { return }
-    appendMessage(kind == .text ? .text : .binary, message, to: target)
+    appendMessage(kind.opcode, message, to: target)
     limitQueue(target)
   }
 
-  func send(_ message: Span<UInt8>, _ kind: PayloadKind, toEach targets: [UInt32]) {
-    var frames = SharedFrames(kind == .text ? .text : .binary)
+  func send(_ message: Span<UInt8>, _ kind: EventKind, toEach targets: [UInt32]) {
+    var frames = SharedFrames(kind.opcode)
     for target in targets where connections.isOccupied(target) && connections[target].stage == .websocket {
       settle(target)
       connections[target].outbox.push(frames.block(message, windowBits: connections[target].deflateBits, compression))
@@ -98,12 +99,13 @@ extension ConnectionTable: Delivery {
     }
   }
 
-  func close(_ target: UInt32, code: UInt16, reason: StaticString) {
+  func close(_ target: UInt32, because reason: CloseReason) {
     guard connections.isOccupied(target) else { return }
     guard connections[target].stage == .websocket || connections[target].stage == .echo else { return }
-    traceEnd(target, "closing a connection", CloseCode(rawValue: code), trace == nil ? "" : "\(reason)")
+    let code = CloseCode(rawValue: reason.code)
+    traceEnd(target, "closing a connection", code, trace == nil ? "" : "\(reason.text)")
     endSession(target)
-    append(to: target) { FrameWriter.appendClose(CloseCode(rawValue: code), reason: reason, to: &$0) }
+    append(to: target) { FrameWriter.appendClose(code, reason: reason.text, to: &$0) }
     enter(.closing, target)
   }
 }

@@ -1,3 +1,4 @@
+import ClientProtocol
 import Realtime
 import WebSocketCore
 
@@ -6,9 +7,9 @@ import WebSocketCore
 
 extension ConnectionTable {
   func offer(
-    _ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, toEach targets: [UInt32]
+    _ message: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach targets: [UInt32]
   ) -> [UInt32] {
-    var frames = SharedFrames(kind == .text ? .text : .binary)
+    var frames = SharedFrames(kind.opcode)
     var refused: [UInt32] = []
     for target in targets {
       guard mayOffer(message.count, allotment, to: target) else {

@@ -1,3 +1,4 @@
+import ClientProtocol
 import LoopCore
 import Realtime
 import WebSocketCore
@@ -79,12 +80,12 @@ extension ConnectionTable {
     pause(target, .queue)
   }
 
-  func answer(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {
+  func answer(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32) {
     guard connections.isOccupied(target), connections[target].stage == .websocket else { return }
     // A send that is in the ring leaves the queue before the answer is added, not while.
     settle(target)
     let before = connections[target].outbox.byteCount
-    appendMessage(kind == .text ? .text : .binary, message, to: target)
+    appendMessage(kind.opcode, message, to: target)
     noteAnswer(target, before: before)
   }
 
@@ -125,7 +126,7 @@ extension ConnectionTable {
   func closeStopped(_ index: UInt32) {
     metrics.slowConsumers += 1
     connections[index].outbox.dropUnsent()
-    close(index, code: CloseCode.slowConsumer.rawValue, reason: "nothing was read for too long: reconnect and resume")
+    close(index, because: .nothingRead)
   }
 
   // MARK: Fast senders

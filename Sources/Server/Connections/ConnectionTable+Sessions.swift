@@ -1,3 +1,4 @@
+import ClientProtocol
 import LoopCore
 import Realtime
 import WebSocketCore
@@ -13,7 +14,7 @@ extension ConnectionTable {
     if let max = limits.connectionsMax, webSocketCount > max {
       metrics.connectionsRefused += 1
       metrics.refusals.add(.connections)
-      return close(id.index, code: CloseCode.tryAgainLater.rawValue, reason: "this node is full: connect again later")
+      return close(id.index, because: .full)
     }
     let sharesCompression = connections[id.index].deflateBits == MessageCompression.sharedWindowBits
     let session = hub.open(
@@ -53,7 +54,7 @@ extension ConnectionTable {
       hub.announceReconnect(session, afterMilliseconds: moment)
       loop.after(milliseconds: moment) { [weak self] in
         guard let self, self.connections.contains(id) else { return }
-        self.close(index, code: CloseCode.serviceRestart.rawValue, reason: "this node is draining: reconnect")
+        self.close(index, because: .draining)
       }
     }
   }

@@ -1,3 +1,4 @@
+import ClientProtocol
 import Compression
 import LoopCore
 import Realtime
@@ -56,8 +57,10 @@ extension ConnectionTable {
   /// code lets an honest client on a dying line come back.
   func failUnfinished(_ index: UInt32) {
     metrics.refusals.add(.messageTime)
-    traceEnd(index, "closing a connection", .slowConsumer, "a message took too long to come")
-    append(to: index) { FrameWriter.appendClose(.slowConsumer, reason: "a message took too long to come", to: &$0) }
+    let reason = CloseReason.messageUnfinished
+    let code = CloseCode(rawValue: reason.code)
+    traceEnd(index, "closing a connection", code, "\(reason.text)")
+    append(to: index) { FrameWriter.appendClose(code, reason: reason.text, to: &$0) }
     endSession(index)
     // In the middle of a frame the peer cannot answer: nothing is waited for.
     finish(index)
@@ -164,6 +167,6 @@ extension ConnectionTable {
     else { return }
     metrics.slowConsumers += 1
     connections[index].outbox.dropUnsent()
-    close(index, code: CloseCode.slowConsumer.rawValue, reason: "slow consumer: reconnect and resume")
+    close(index, because: .slowConsumer)
   }
 }

@@ -108,7 +108,7 @@ final class ConnectionTable: EventHandler, TickParticipant {
     scratch = .allocate(byteCount: ConnectionTable.readBytes, alignment: 16)
     handler = loop.attach(self)
     loop.attach(tick: self)
-    hub.delivery = self
+    for form in [DeliveryForm.plain, .deflated] { hub.transports[form] = self }
     hub.after = { [weak loop] milliseconds, action in loop?.after(milliseconds: milliseconds, action) }
   }
 

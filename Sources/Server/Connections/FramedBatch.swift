@@ -1,3 +1,4 @@
+import ClientProtocol
 import Realtime
 import WebSocketCore
 
@@ -23,7 +24,7 @@ struct FramedBatch {
     for entry in batch.entries {
       let payload = bytes.span.extracting(start..<entry.end)
       start = entry.end
-      let opcode: Opcode = entry.kind == .text ? .text : .binary
+      let opcode: Opcode = entry.kind.opcode
       if let small = compression?.deflate(payload, windowBits: MessageCompression.sharedWindowBits) {
         FrameWriter.appendFrame(opcode, rsv1: true, payload: small.span, to: &block)
       } else {

@@ -1,3 +1,4 @@
+import ClientProtocol
 import HTTPCore
 import JSONCore
 import Realtime

@@ -8,11 +8,13 @@ final class Routes: RequestRouter {
   private let table: ConnectionTable
   private let node: Node
   private let admin: AdminEndpoint
+  private let send: SendEndpoint
 
-  init(table: ConnectionTable, node: Node, admin: AdminEndpoint) {
+  init(table: ConnectionTable, node: Node, admin: AdminEndpoint, send: SendEndpoint) {
     self.table = table
     self.node = node
     self.admin = admin
+    self.send = send
     table.router = self
   }
 
@@ -20,7 +22,8 @@ final class Routes: RequestRouter {
   private static let ignoredBodyBytesMax = 64 * 1024
 
   func bodyBytesMax(_ head: RequestHead) -> Int {
-    Routes.isAdmin(head.path) ? AdminEndpoint.bodyBytesMax : Routes.ignoredBodyBytesMax
+    if Routes.isAdmin(head.path) { return AdminEndpoint.bodyBytesMax }
+    return head.path.elementsEqual(Routes.sendPath) ? send.bodyBytesMax : Routes.ignoredBodyBytesMax
   }
 
   /// A page of a listed origin may read the answers (the Fetch standard, section 3.2: CORS protocol). With a list no
@@ -53,6 +56,7 @@ final class Routes: RequestRouter {
     // Some clients and proxies add the slash.
     case "/ws", "/ws/": openWebSocket(request, echo: false)
     case "/echo" where table.limits.isEchoEnabled: openWebSocket(request, echo: true)
+    case "/send": send.answer(request)
     case "/healthz": get(request) { .text("ok\n") }
     case "/readyz": get(request) { readiness() }
     case "/metrics":
@@ -84,6 +88,8 @@ final class Routes: RequestRouter {
     if let origin = request.head.value(.origin) { node.lastRefusedOrigin = RefusedOrigin.text(origin) }
     return ErrorResponse.make(.forbidden, message)
   }
+
+  private static let sendPath = Array("/send".utf8)
 
   private static func isAdmin(_ path: [UInt8]) -> Bool {
     path.starts(with: Array("/admin/".utf8)) || path.elementsEqual("/admin".utf8)

@@ -22,6 +22,8 @@ extension Log {
       debug("cannot judge a token", ("connection", Log.text(connection)), ("reason", reason))
     case .roomCreated(let room): debug("room created", ("room", Log.text(room)))
     case .roomEnded(let room): debug("room ended", ("room", Log.text(room)))
+    // The table says more of the end of a connection. The others happen too often for a log.
+    case .disconnected, .published, .userChanged: break
     }
   }
 

@@ -178,4 +178,12 @@ extension Node {
     case .cluster(let nodes): .cluster(nodes.map(endpoint))
     }
   }
+
+  func makeSendEndpoint() -> SendEndpoint {
+    SendEndpoint(
+      hub: hub, messageBytesMax: settings.maxMessageBytes, believesNames: settings.authentication != .jwt,
+      userName: { [weak self] in self?.userName(asked: $0) },
+      isLocal: { [weak table] in table?.number(of: $0).isLocal ?? false },
+      respond: { [weak table] in table?.respond($0, $1) })
+  }
 }

@@ -108,7 +108,7 @@ public final class Node {
     self.sends = sends
     if log.isWritten(.debug) {
       table.trace = log
-      hub.trace = { [log] event in log.trace(event) }
+      hub.observers.add([.sessions, .rooms]) { [log] event in log.trace(event) }
     }
     let keys = AdminEndpoint.Keys(adminToken: Array(adminToken.utf8), apiKey: settings.apiKey.map { Array($0.utf8) })
     let guesses = AdminGuesses(perMinute: settings.adminGuessesPerMinute, now: loop.now / 1_000_000)
@@ -117,7 +117,7 @@ public final class Node {
     ) { [weak table] in table?.respond($0, $1) }
     hub.makeReport = { [weak self] in self?.report() ?? Array("{}".utf8) }
     admin.node = self
-    routes = Routes(table: table, node: self, admin: admin)
+    routes = Routes(table: table, node: self, admin: admin, send: makeSendEndpoint())
   }
 
   /// Listens and serves until a signal ends it.

@@ -1,3 +1,4 @@
+import ClientProtocol
 import Realtime
 
 /// What may be a user's name: the same as a room's, so that both fit into keys and binary envelopes.

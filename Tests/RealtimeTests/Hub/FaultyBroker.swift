@@ -1,3 +1,5 @@
+import ClientProtocol
+
 @testable import Realtime
 
 /// A broker with faults on demand: it loses publications, answers late, goes away, forgets everything.

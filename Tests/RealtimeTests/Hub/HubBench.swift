@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 import Testing
 
@@ -46,7 +47,7 @@ final class HubBench: Delivery {
     let clock = clock
     broker = FaultyBroker(historySize: historySize, rules: configuration.rules) { clock.milliseconds }
     hub = Hub(configuration, broker: broker, clock: { clock.wall }, steady: { clock.milliseconds })
-    hub.delivery = self
+    for form in DeliveryForm.allCases { hub.transports[form] = self }
     hub.after = { [weak self] milliseconds, action in
       guard let self else { return }
       timers.append((clock.milliseconds + UInt64(milliseconds), action))
@@ -163,7 +164,7 @@ final class HubBench: Delivery {
   }
 
   func offer(
-    _ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, toEach targets: [UInt32]
+    _ message: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach targets: [UInt32]
   ) -> [UInt32] {
     for target in targets where !full.contains(target) { send(message, kind, to: target) }
     return targets.filter(full.contains)
@@ -175,15 +176,15 @@ final class HubBench: Delivery {
   func pauseReading(_ target: UInt32) { paused.insert(target) }
   func resumeReading(_ target: UInt32) { paused.remove(target) }
 
-  func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {
+  func send(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32) {
     remember(message.withUnsafeBufferPointer { Array($0) }, kind, target)
   }
 
-  func close(_ target: UInt32, code: UInt16, reason: StaticString) { closes[target] = code }
+  func close(_ target: UInt32, because reason: CloseReason) { closes[target] = reason.code }
 
-  private func remember(_ payload: [UInt8], _ kind: PayloadKind, _ target: UInt32) {
+  private func remember(_ payload: [UInt8], _ kind: EventKind, _ target: UInt32) {
     queue(payload.count, for: target)
-    if kind == .text {
+    if kind != .binaryMessage {
       received[target, default: []].append(Text(payload))
     } else {
       binaries[target, default: []].append(payload)

@@ -12,7 +12,7 @@ struct LagBufferTests {
 
   private func append(_ buffer: inout LagBuffer, _ offset: UInt64, key: String? = nil, bytes: Int = 10) {
     buffer.append(
-      .text, offset: offset, origin: nil, key: key.map { Array($0.utf8) },
+      .message, offset: offset, origin: nil, key: key.map { Array($0.utf8) },
       payload: [UInt8](repeating: 0x78, count: bytes))
   }
 

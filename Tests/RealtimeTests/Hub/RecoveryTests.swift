@@ -1,3 +1,4 @@
+import ClientProtocol
 import Testing
 
 @testable import Realtime

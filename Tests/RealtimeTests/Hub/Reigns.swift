@@ -1,3 +1,5 @@
+import ClientProtocol
+
 @testable import Realtime
 
 /// Gives a room's epochs their names: after a failover the first message, or the first that is missing, begins another one.

@@ -1,3 +1,4 @@
+import ClientProtocol
 import Testing
 
 @testable import Realtime
@@ -82,7 +83,7 @@ struct WildcardTests {
     #expect(ann.join("*").first?.string("code") == "bad_room")
     ann.join("a*b")
     #expect(ann.publish(#""echo":true"#, in: "a*b").first?.string("room") == "a*b")
-    #expect(throws: AdminFault.self) {
+    #expect(throws: ProtocolError.self) {
       let (room, data) = (Array("news:*".utf8), Array("{}".utf8))
       try bench.hub.publish(room: room, data: data.span, idempotencyKey: nil) { _ in }
     }

@@ -1,3 +1,4 @@
+import ClientProtocol
 import Randomness
 import Testing
 
@@ -32,7 +33,7 @@ struct StoreTests {
 
   @Test("gives back exactly what came after an offset, and nil where it would leave a hole")
   func recall() {
-    func message(_ offset: UInt64) -> Recall.Message { Recall.Message(offset: offset, kind: .text, payload: [1]) }
+    func message(_ offset: UInt64) -> Recall.Message { Recall.Message(offset: offset, kind: .message, payload: [1]) }
     var recall = Recall(after: 5, expiresAt: 0)
     #expect(recall.messages(after: 5)?.isEmpty == true)
     #expect(recall.messages(after: 4) == nil)
@@ -50,7 +51,8 @@ struct StoreTests {
     #expect(recall.messages(after: 1) == nil)
     #expect(recall.byteCount == 6)
     // Beyond its bytes the oldest go, and what is left is still without a hole.
-    let big = Recall.Message(offset: 9, kind: .text, payload: [UInt8](repeating: 0, count: Limits.recallBytesMax - 2))
+    let big = Recall.Message(
+      offset: 9, kind: .message, payload: [UInt8](repeating: 0, count: Limits.recallBytesMax - 2))
     recall.append(big)
     #expect(recall.after == 6 && recall.byteCount == Limits.recallBytesMax)
     #expect(recall.messages(after: 5) == nil)

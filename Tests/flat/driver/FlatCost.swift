@@ -1,3 +1,4 @@
+import ClientProtocol
 import Realtime
 
 /// Drives a hub over the embedded broker, without sockets, so that a profiler can count what an operation costs.
@@ -43,7 +44,7 @@ private final class Bench: Delivery {
     broker = EmbeddedBroker(
       nodeID: node, historySize: 100, historyMilliseconds: 300_000, epochSeed: 1, clock: { clock.milliseconds })
     hub = Hub(HubConfiguration(nodeID: node), broker: broker, clock: { clock.milliseconds })
-    hub.delivery = self
+    for form in DeliveryForm.allCases { hub.transports[form] = self }
   }
 
   func fanOut(members: Int, times: Int) {
@@ -141,11 +142,11 @@ private final class Bench: Delivery {
     for member in roster where batch.entries.first?.origin?.index != member.session { deliveredCount += 1 }
   }
 
-  func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) { sentCount += 1 }
+  func send(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32) { sentCount += 1 }
 
   func pauseReading(_ target: UInt32) {}
   func resumeReading(_ target: UInt32) {}
-  func close(_ target: UInt32, code: UInt16, reason: StaticString) {}
+  func close(_ target: UInt32, because reason: CloseReason) {}
 }
 
 /// Moves only when it is moved, so that no run depends on how long it takes.

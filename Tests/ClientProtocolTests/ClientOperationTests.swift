@@ -1,7 +1,7 @@
 import JSONCore
 import Testing
 
-@testable import Realtime
+@testable import ClientProtocol
 
 @Suite("Client operation")
 struct ClientOperationTests {

@@ -2,7 +2,7 @@ import JSONCore
 import Randomness
 import Testing
 
-@testable import Realtime
+@testable import ClientProtocol
 
 @Suite("Protocol fuzz")
 struct ProtocolFuzzTests {

@@ -51,11 +51,12 @@ public struct Position: Hashable, Sendable {
   public var epoch: Epoch
   /// Counts 1, 2, 3 … within the epoch; 0 stands before the first message. Never above ``offsetMax``, so that adding 1 to
   /// it cannot overflow, whoever sent it.
-  public internal(set) var offset: UInt64
+  public let offset: UInt64
 
   /// The highest offset: the highest whole number that JavaScript, Lua and every other reader of doubles tells from its
   /// neighbours (2^53 - 1). A room that takes a million messages a second reaches it after 285 years.
-  public static let offsetMax: UInt64 = 1 << 53 - 1
+  @inlinable
+  public static var offsetMax: UInt64 { 1 << 53 - 1 }
   /// What an offset must be, for the messages of errors.
   public static let offsetRule = "a whole number from 0 to \(offsetMax)"
 
@@ -65,10 +66,15 @@ public struct Position: Hashable, Sendable {
 
   /// Joins an epoch and an offset; one above ``offsetMax`` is taken for ``offsetMax``. What comes from outside is refused
   /// before: by ``init(text:)``, and by the parser of client operations.
+  @inlinable
   public init(epoch: Epoch, offset: UInt64) {
     self.epoch = epoch
     self.offset = min(offset, Position.offsetMax)
   }
+
+  /// The position at another offset of the same epoch.
+  @inlinable
+  public func at(_ offset: UInt64) -> Position { Position(epoch: epoch, offset: offset) }
 
   /// Reads an offset in decimal; nil for anything that is not ``offsetRule``.
   public static func offset(parsing digits: Span<UInt8>) -> UInt64? {

@@ -1,7 +1,7 @@
 import Randomness
 import Testing
 
-@testable import Realtime
+@testable import ClientProtocol
 
 @Suite("Protocol values: rooms, positions, binary envelopes, error codes")
 struct ProtocolValueTests {

@@ -1,3 +1,5 @@
+import ClientProtocol
+
 /// The shape in which a connection receives a room's messages. Members of one form share one encoding.
 public enum DeliveryForm: UInt8, CaseIterable, Sendable {
   /// WebSocket frames.
@@ -10,17 +12,9 @@ public enum DeliveryForm: UInt8, CaseIterable, Sendable {
   case poll
 }
 
-/// What kind of message bytes are.
-public enum PayloadKind: UInt8, Sendable {
-  /// A JSON text.
-  case text
-  /// A binary envelope.
-  case binary
-}
-
 /// A member of a room on this node: where its bytes go, and whose they are.
 public struct RosterEntry: Sendable {
-  /// The connection, in the numbering of `Delivery`.
+  /// The connection, in the numbering of its transport.
   public let target: UInt32
   /// The session's place in the hub's slab.
   public let session: UInt32
@@ -34,7 +28,31 @@ public enum Allotment: Sendable {
   case operators
 }
 
-/// Writes to connections: the hub decides what, its delivery does it.
+/// The transports of a node, by wire format. Not owned.
+public struct Transports {
+  private struct Entry { weak var transport: (any Delivery)? }
+
+  private var entries = [Entry](repeating: Entry(), count: DeliveryForm.allCases.count)
+
+  public init() {}
+
+  public subscript(form: DeliveryForm) -> (any Delivery)? {
+    get { entries[Int(form.rawValue)].transport }
+    set { entries[Int(form.rawValue)].transport = newValue }
+  }
+}
+
+/// Connections of many sessions, by wire format.
+struct TargetsByFormat {
+  private var targets = [[UInt32]](repeating: [], count: DeliveryForm.allCases.count)
+
+  subscript(form: DeliveryForm) -> [UInt32] {
+    get { targets[Int(form.rawValue)] }
+    _modify { yield &targets[Int(form.rawValue)] }
+  }
+}
+
+/// Writes to the connections of one wire format, or of several: the hub decides what, its transports do it.
 ///
 /// Nothing is sent before the end of the tick, so every call may be made from inside any other.
 public protocol Delivery: AnyObject {
@@ -46,16 +64,16 @@ public protocol Delivery: AnyObject {
   /// tick, so that its batch need not wait for the tick's end.
   func rostersChanged(of target: UInt32, by change: Int32)
   /// Gives one message that others cause to one connection, behind everything it was given before.
-  func send(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32)
+  func send(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32)
   /// Gives one message that nobody has asked for to many connections, behind everything they were given before, encoded
   /// once for all of them. Returns those for which more waits than the allotment: each of them gets nothing, stays open,
   /// and `Hub.canTakeMore` is called as soon as it takes more.
-  func offer(_ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, toEach targets: [UInt32]) -> [UInt32]
+  func offer(_ message: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach targets: [UInt32]) -> [UInt32]
   /// Gives the same message to many connections, behind everything they were given before: encoded once for all of them.
-  func send(_ message: Span<UInt8>, _ kind: PayloadKind, toEach targets: [UInt32])
+  func send(_ message: Span<UInt8>, _ kind: EventKind, toEach targets: [UInt32])
   /// Gives one message that the connection itself has asked for: it never counts against the queue's limit. A connection
   /// that does not take its answers is read no further instead.
-  func answer(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32)
+  func answer(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32)
   /// Whether a connection's queue is short enough for more of what can wait: pages of history, say.
   func hasRoom(_ target: UInt32) -> Bool
   /// Calls `Hub.hasRoom` once when a connection's queue, which has no room now, has room again. Not inside this call.
@@ -69,21 +87,21 @@ public protocol Delivery: AnyObject {
   /// Reads again, not inside this call.
   func resumeReading(_ target: UInt32)
   /// Closes a connection after what it was given. The session's end comes back as `Hub.close`, not inside this call.
-  func close(_ target: UInt32, code: UInt16, reason: StaticString)
+  func close(_ target: UInt32, because reason: CloseReason)
 }
 
 /// For deliveries whose connections take everything at once.
 extension Delivery {
-  public func send(_ message: Span<UInt8>, _ kind: PayloadKind, toEach targets: [UInt32]) {
+  public func send(_ message: Span<UInt8>, _ kind: EventKind, toEach targets: [UInt32]) {
     for target in targets { send(message, kind, to: target) }
   }
   public func offer(
-    _ message: Span<UInt8>, _ kind: PayloadKind, _ allotment: Allotment, toEach targets: [UInt32]
+    _ message: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach targets: [UInt32]
   ) -> [UInt32] {
     send(message, kind, toEach: targets)
     return []
   }
-  public func answer(_ message: Span<UInt8>, _ kind: PayloadKind, to target: UInt32) {
+  public func answer(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32) {
     send(message, kind, to: target)
   }
   public func hasRoom(_ target: UInt32) -> Bool { true }

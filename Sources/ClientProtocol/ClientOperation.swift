@@ -22,6 +22,8 @@ public struct ClientOperation: Sendable {
 
   /// The longest `id` in bytes, escapes resolved.
   public static let idBytesMax = 64
+  /// The longest `state` in bytes, as JSON.
+  public static let stateBytesMax = 1024
 
   /// What is asked for.
   public let kind: Kind

@@ -121,9 +121,9 @@ extension ClientOperation {
     guard let member else {
       throw ProtocolError(.badRequest, "state needs state, one JSON value; null takes it back")
     }
-    guard member.value.count <= Limits.stateBytesMax else {
+    guard member.value.count <= ClientOperation.stateBytesMax else {
       let count = member.value.count
-      throw ProtocolError(.tooLarge, "state has \(count) bytes; it may have \(Limits.stateBytesMax)")
+      throw ProtocolError(.tooLarge, "state has \(count) bytes; it may have \(ClientOperation.stateBytesMax)")
     }
     return member.value
   }

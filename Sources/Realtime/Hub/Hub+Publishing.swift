@@ -1,0 +1,229 @@
+import ClientProtocol
+import JSONCore
+
+// One road into a room: text and binary messages of sessions, operations over HTTP, and what backends publish all end in
+// `publish(_:in:for:_:)`. Direct and broadcast messages go outside of rooms.
+
+extension Hub {
+  /// Publishes a client's message: a session's in a room that it has joined, a request's in any room that its user may
+  /// publish in.
+  func publish(_ operation: ClientOperation, _ text: Span<UInt8>, from caller: Caller) {
+    counters.messagesReceived += 1
+    let answerID = copyID(operation, text)
+    var target: PublishTarget?
+    withRoom(operation, text) { target = self.target($0, for: caller, answerID) }
+    guard let target, let user = userName(of: caller), chargePublish(in: target.room, caller, answerID) else { return }
+    var envelope: [UInt8] = []
+    envelope.reserveCapacity(operation.passThrough.byteCount + 96)
+    // Without an origin nobody is left out, so the sender receives it too.
+    beginEnvelope(
+      operation.isEphemeral ? .ephemeral : .message, of: caller, hasOrigin: !operation.echo, into: &envelope)
+    operation.passThrough.appendMembers(of: text, to: &envelope)
+    // What it publishes comes back to it: a session that does not read it is read no further.
+    if operation.echo, case .session(let id) = caller { pauseUntilRoom(id) }
+    let message = RoomMessage(
+      room: target.name, envelope: envelope, dedupe: Hub.dedupeKey(user: user, id: operation.decodedID(in: text)),
+      retention: target.rule.retention)
+    publish(message, in: target.room, isEphemeral: operation.isEphemeral, for: caller, answerID)
+  }
+
+  /// Publishes a session's binary message.
+  func publish(_ binary: BinaryEnvelope, _ bytes: Span<UInt8>, from id: SlabID) {
+    let caller = Caller.session(id)
+    let name = bytes.extracting(binary.room)
+    if let room = rooms.find(name), let index = sessions[id.index].subscriptionIndex(room),
+      !sessions[id.index].subscriptions[index].isJoined
+    {
+      return postpone(.binary, bytes, of: id, answerID: nil)
+    }
+    guard let target = target(name, for: caller, nil), chargePublish(in: target.room, caller, nil) else { return }
+    counters.messagesReceived += 1
+    var envelope: [UInt8] = []
+    envelope.reserveCapacity(binary.payload.count + 96)
+    beginEnvelope(.binary, of: caller, into: &envelope)
+    envelope.append(copying: bytes.extracting(binary.payload))
+    let message = RoomMessage(room: target.name, envelope: envelope, dedupe: nil, retention: target.rule.retention)
+    publish(message, in: target.room, for: caller, nil)
+  }
+
+  /// Has the broker publish a message, and answers the caller.
+  ///
+  /// - Parameter room: the room, where this node has it.
+  func publish(
+    _ message: RoomMessage, in room: Room?, isEphemeral: Bool = false, for caller: Caller, _ answerID: [UInt8]?
+  ) {
+    let size = message.envelope.count
+    reads.seal(room: message.room)
+    operationBegins(caller, bytes: size)
+    if isEphemeral {
+      return broker.publish(ephemeral: message.envelope, in: message.room) { [weak self] result in
+        self?.operationEnds(caller, bytes: size)
+        self?.conclude(result.map { nil }, message, room, for: caller, answerID)
+      }
+    }
+    broker.publish(message) { [weak self] result in
+      self?.operationEnds(caller, bytes: size)
+      if case .success(let position) = result { room?.note(acknowledged: position) }
+      self?.conclude(result.map { $0 }, message, room, for: caller, answerID)
+    }
+  }
+
+  private func conclude(
+    _ result: Result<Position?, BrokerError>, _ message: RoomMessage, _ room: Room?, for caller: Caller,
+    _ answerID: [UInt8]?
+  ) {
+    switch result {
+    case .success(let position):
+      if let position {
+        observers.report(.messages, .published(room: message.room, position, envelope: message.envelope))
+      }
+      if case .backend(let reply) = caller { return reply(position.map { .success($0) } ?? .failure(.uncertain)) }
+      if answerID == nil, case .session = caller { return }
+      let roomJSON = room?.nameJSON ?? JSONString.quoting(message.room)
+      acknowledge(caller, .ack(roomJSON: roomJSON, position), id: answerID)
+    case .failure(let error):
+      if case .backend(let reply) = caller { return reply(.failure(error)) }
+      let hasDedupe = message.dedupe != nil
+      refuse(caller, failure: error, Hub.outOfReach(error, hasDedupe: hasDedupe), answerID)
+    }
+  }
+
+  // MARK: Where a message may go
+
+  /// A room that a caller may publish in.
+  private struct PublishTarget {
+    let name: [UInt8]
+    /// The room, where this node has it.
+    let room: Room?
+    let rule: RoomRule
+  }
+
+  /// The room of that name, when the caller may publish in it; else the caller was refused.
+  private func target(_ name: Span<UInt8>, for caller: Caller, _ answerID: [UInt8]?) -> PublishTarget? {
+    let room = rooms.find(name)
+    let mayPublish: Bool
+    switch caller {
+    case .session(let id):
+      guard let room, let index = joinedIndex(id, room) else {
+        refuseUnjoined(id, name, answerID)
+        return nil
+      }
+      mayPublish = sessions[id.index].subscriptions[index].mayPublish
+    case .request(let request):
+      guard !RoomName.isWildcard(name) else {
+        refuse(caller, .badRoom, RoomName.wildcardRule, answerID)
+        return nil
+      }
+      mayPublish = request.identity?.rooms?.mayPublish(name) ?? true
+    case .backend: mayPublish = true
+    }
+    let rule = room?.rule ?? configuration.rules.rule(for: name)
+    guard mayPublish, rule.mayPublish else {
+      refuse(caller, .forbidden, mayPublish ? Hub.readOnlyRoom : Hub.publishForbidden, answerID)
+      return nil
+    }
+    guard isAuthorised(.publish(room: [UInt8](copying: name)), caller, answerID) else { return nil }
+    return PublishTarget(name: room?.name ?? [UInt8](copying: name), room: room, rule: rule)
+  }
+
+  // MARK: Envelopes
+
+  /// Writes the line of facts of what a user says.
+  ///
+  /// - Parameter hasOrigin: whether the connection that it comes from is to receive no copy.
+  private func beginEnvelope(
+    _ kind: Envelope.Kind, of caller: Caller, hasOrigin: Bool = true, into output: inout [UInt8]
+  ) {
+    Envelope.begin(
+      kind, timestamp: clock(), into: &output,
+      origin: { output in
+        switch caller {
+        case .session(let id) where hasOrigin: appendConnectionName(id, to: &output)
+        case .session, .backend: output.append(Envelope.noOrigin)
+        case .request: output.append(Envelope.requestOrigin)
+        }
+      },
+      user: { appendUserJSON(of: caller, to: &$0) })
+  }
+
+  /// What makes a retry recognisable: the user's name with its length, so that no two pairs look alike, and the id.
+  static func dedupeKey(user: [UInt8], id: [UInt8]?) -> [UInt8]? {
+    guard let id else { return nil }
+    var key: [UInt8] = []
+    key.reserveCapacity(user.count + id.count + 5)
+    JSONNumber.append(UInt64(user.count), to: &key)
+    key.append(UInt8(ascii: ":"))
+    key.append(contentsOf: user)
+    key.append(UInt8(ascii: ":"))
+    key.append(contentsOf: id)
+    return key
+  }
+
+  // MARK: Ephemeral messages
+
+  /// Delivers it to the members in the order of the room's channel.
+  func deliver(ephemeral bytes: Span<UInt8>, in room: Room) {
+    guard let envelope = Envelope(bytes) else { return }
+    let origin = envelope.origin.count > 1 ? localSession(named: bytes.extracting(envelope.origin)) : nil
+    let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
+    batch.append(.message, offset: 0, origin: origin, acceptedAt: 0, isEphemeral: true) {
+      MessageEncoder.ephemeral(envelope, in: bytes, room: room, to: &$0)
+    }
+    capBatch(of: room)
+  }
+
+  // MARK: Outside of rooms
+
+  func direct(_ operation: ClientOperation, _ text: Span<UInt8>, from caller: Caller) {
+    let answerID = copyID(operation, text)
+    guard let name = operation.to?.decoded(in: text) else {
+      return refuse(caller, .badRequest, "direct needs to, the name of a user", answerID)
+    }
+    guard (1...Limits.userNameBytesMax).contains(name.count) else {
+      return refuse(caller, .badRequest, "to is the name of a user: 1 to \(Limits.userNameBytesMax) bytes", answerID)
+    }
+    guard mayDirect(caller, to: name, answerID), let envelope = personal(.direct, operation, text, from: caller) else {
+      return
+    }
+    operationBegins(caller, bytes: envelope.count)
+    broker.send(envelope, to: .user(name)) { [weak self] result in
+      self?.operationEnds(caller, bytes: envelope.count)
+      let count: Int
+      switch result {
+      case .success(let sent): count = sent
+      case .failure(let error):
+        self?.refuse(caller, failure: error, Hub.outOfReach(error, hasDedupe: false), answerID)
+        return
+      }
+      self?.acknowledge(caller, .ackDelivered(count), id: answerID)
+    }
+  }
+
+  func broadcast(_ operation: ClientOperation, _ text: Span<UInt8>, from caller: Caller) {
+    let answerID = copyID(operation, text)
+    guard mayBroadcast(caller) else { return refuse(caller, .forbidden, Hub.broadcastForbidden, answerID) }
+    guard isAuthorised(.broadcast, caller, answerID) else { return }
+    guard let envelope = personal(.broadcast, operation, text, from: caller) else { return }
+    operationBegins(caller, bytes: envelope.count)
+    broker.send(envelope, to: .everyone) { [weak self] result in
+      self?.operationEnds(caller, bytes: envelope.count)
+      if case .failure(let error) = result {
+        self?.refuse(caller, failure: error, Hub.outOfReach(error, hasDedupe: false), answerID)
+        return
+      }
+      self?.acknowledge(caller, .ackSent, id: answerID)
+    }
+  }
+
+  private func personal(
+    _ kind: Envelope.Kind, _ operation: ClientOperation, _ text: Span<UInt8>, from caller: Caller
+  ) -> [UInt8]? {
+    guard userName(of: caller) != nil else { return nil }
+    counters.messagesReceived += 1
+    var envelope: [UInt8] = []
+    envelope.reserveCapacity(operation.passThrough.byteCount + 96)
+    beginEnvelope(kind, of: caller, into: &envelope)
+    operation.passThrough.appendMembers(of: text, to: &envelope)
+    return envelope
+  }
+}

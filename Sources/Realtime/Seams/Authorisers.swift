@@ -1,0 +1,49 @@
+import ClientProtocol
+
+/// What a client is about to do, for those who may forbid it.
+public enum ClientAction {
+  /// Joining a room, or reading its presence or history. The name of a wildcard ends in a star.
+  case read(room: [UInt8])
+  case publish(room: [UInt8])
+  case direct(to: [UInt8])
+  case broadcast
+}
+
+/// The client who is about to do something.
+public struct Principal {
+  public let user: [UInt8]
+  /// The user's `info`, one JSON value, or nil.
+  public let info: [UInt8]?
+  /// The connection's name, or nil for a request without one.
+  public let connection: [UInt8]?
+}
+
+/// Those who may forbid what clients do, beyond what tokens and room rules forbid. They decide at once, on the loop's thread.
+public struct Authorisers {
+  /// Returns why it is forbidden, for the client to read; nil: it may be done.
+  public typealias Authoriser = (ClientAction, Principal) -> String?
+
+  private var authorisers: [Authoriser] = []
+
+  var isEmpty: Bool { authorisers.isEmpty }
+
+  /// Adds one. What one of them forbids is forbidden.
+  public mutating func add(_ authoriser: @escaping Authoriser) { authorisers.append(authoriser) }
+
+  func refusal(of action: ClientAction, by principal: Principal) -> String? {
+    authorisers.lazy.compactMap { $0(action, principal) }.first
+  }
+}
+
+extension Hub {
+  /// Whether the authorisers let a caller do something; if not, the caller was refused.
+  func isAuthorised(_ action: @autoclosure () -> ClientAction, _ caller: Caller, _ answerID: [UInt8]?) -> Bool {
+    guard !authorisers.isEmpty, let user = userName(of: caller) else { return true }
+    var connection: [UInt8]?
+    if case .session(let id) = caller { connection = connectionName(id) }
+    let principal = Principal(user: user, info: identity(of: caller)?.info, connection: connection)
+    guard let reason = authorisers.refusal(of: action(), by: principal) else { return true }
+    refuse(caller, .forbidden, reason, answerID)
+    return false
+  }
+}
