@@ -11,7 +11,7 @@ struct GuardValueTests {
 
   @Test("counts connections for each IPv4 address and each IPv6 /64, and forgets who has gone")
   func tally() throws {
-    var tally = AddressTally(max: 2)
+    var tally = ConnectionLimiter(max: 2)
     let (a, b) = (try address("203.0.113.1"), try address("203.0.113.2"))
     let four = [tally.admit(a), tally.admit(a), tally.admit(a), tally.admit(b)]
     #expect(four == [true, true, false, true])
@@ -32,7 +32,7 @@ struct GuardValueTests {
 
   @Test("gives back the guesses of the admin token one by one, and shares one count among those beyond its memory")
   func guesses() throws {
-    var guesses = AdminGuesses(perMinute: 3, now: 0)
+    var guesses = AuthFailureLimiter(perMinute: 3, now: 0)
     let (a, b) = (try address("203.0.113.1"), try address("203.0.113.2"))
     for _ in 0..<3 {
       #expect(guesses.wait(a, at: 0) == 0)
@@ -52,14 +52,14 @@ struct GuardValueTests {
     #expect(guesses.wait(IPAddress(v4: 20_000), at: 3_600_000) == 0)
     guesses.note(IPAddress(v4: 20_000), at: 3_600_000)
     #expect(guesses.wait(IPAddress(v4: 20_001), at: 3_600_000) == 0)
-    var unlimited = AdminGuesses(perMinute: 0, now: 0)
+    var unlimited = AuthFailureLimiter(perMinute: 0, now: 0)
     for _ in 0..<1000 { unlimited.note(a, at: 0) }
     #expect(unlimited.wait(a, at: 0) == 0)
   }
 
   @Test("lets a burst of one second's worth of handshakes through, then as many as time brings")
   func gate() {
-    var gate = HandshakeGate(Ceiling(10, sparesLocal: true), now: 0)
+    var gate = HandshakeRateLimiter(Ceiling(10, sparesLocal: true), now: 0)
     let atOnce = (0..<20).count { _ in gate.admit(isLocal: false, at: 0) }
     let later = (0..<20).count { _ in gate.admit(isLocal: false, at: 500) }
     let local = (0..<20).count { _ in gate.admit(isLocal: true, at: 500) }
@@ -86,21 +86,21 @@ struct GuardValueTests {
   @Test("says what about the settings is not fit for the internet, and nothing about those that are")
   func exposure() {
     var settings = ServerSettings()
-    #expect(Exposure.warnings(settings).contains { $0.contains("auth=none") })
-    #expect(Exposure.warnings(settings).contains { $0.contains("no TLS") })
+    #expect(SecurityWarnings.warnings(settings).contains { $0.contains("auth=none") })
+    #expect(SecurityWarnings.warnings(settings).contains { $0.contains("no TLS") })
     settings.host = "127.0.0.1"
-    #expect(Exposure.warnings(settings).count == 1)
+    #expect(SecurityWarnings.warnings(settings).count == 1)
     settings.host = "0.0.0.0"
     settings.authentication = .jwt
     settings.adminToken = "short"
     settings.apiKey = "0123456789abcdef0123456789abcdef"
     settings.trustedProxies = ["10.0.0.0/8"]
     settings.echo = true
-    let warnings = Exposure.warnings(settings)
+    let warnings = SecurityWarnings.warnings(settings)
     #expect(warnings.count == 2 && warnings.contains { $0.contains("admin-token") }, "\(warnings)")
     #expect(!warnings.contains { $0.contains("short") })
     settings.adminToken = nil
     settings.echo = false
-    #expect(Exposure.warnings(settings).isEmpty)
+    #expect(SecurityWarnings.warnings(settings).isEmpty)
   }
 }

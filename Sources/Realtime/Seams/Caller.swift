@@ -1,3 +1,4 @@
+import AddressCore
 import ClientProtocol
 import JSONCore
 
@@ -25,13 +26,13 @@ public final class RequestCaller {
 
   /// - Parameter reply: takes the answer, one JSON object, and the code when it is an error. Called once.
   public init(
-    user: [UInt8], identity: Identity?, address: [UInt8], isLocal: Bool,
+    user: [UInt8], identity: Identity?, address: [UInt8],
     reply: @escaping (_ text: [UInt8], ErrorCode?) -> Void
   ) {
     self.user = user
     self.identity = identity
     self.address = address
-    self.isLocal = isLocal
+    isLocal = IPAddress(text: address.span)?.isLocal ?? false
     self.reply = reply
   }
 

@@ -29,12 +29,12 @@ package final class AdminEndpoint {
   let messageBytesMax: Int
   private let keys: Keys
   private let respond: (SlabID, Response) -> Void
-  private var guesses: AdminGuesses
+  private var guesses: AuthFailureLimiter
   /// The node it belongs to. Set once, before the first request; without one nobody's guesses are counted.
   weak var node: Node?
 
   package init(
-    hub: Hub, broker: any Broker, keys: Keys, messageBytesMax: Int, guesses: AdminGuesses,
+    hub: Hub, broker: any Broker, keys: Keys, messageBytesMax: Int, guesses: AuthFailureLimiter,
     respond: @escaping (SlabID, Response) -> Void
   ) {
     self.hub = hub
@@ -81,7 +81,7 @@ package final class AdminEndpoint {
   /// Refuses whoever has tried too many tokens, before the next one is looked at. Returns whether it may be.
   private func mayGuess(_ request: Request) -> Bool {
     guard let node else { return true }
-    let wait = guesses.wait(ConnectionTable.Peer(text: request.address).address, at: node.loop.now / 1_000_000)
+    let wait = guesses.wait(Peer(text: request.address).address, at: node.loop.now / 1_000_000)
     guard wait > 0 else { return true }
     node.metrics.refusals.add(.adminGuesses)
     var response = ErrorResponse.make(.rateLimited, "too many wrong tokens from this address: wait before the next")
@@ -98,7 +98,7 @@ package final class AdminEndpoint {
     let opens = isAdmin || (acceptsAPIKey && isAPI)
     // A right key at the wrong path is no guess.
     if !opens, !isAPI, let node {
-      guesses.note(ConnectionTable.Peer(text: request.address).address, at: node.loop.now / 1_000_000)
+      guesses.note(Peer(text: request.address).address, at: node.loop.now / 1_000_000)
     }
     return opens
   }

@@ -3,12 +3,12 @@ import LoopCore
 import Realtime
 import WebSocketCore
 
-/// One socket and where its bytes stand. What they mean is its session's business.
+/// One socket and the state of its bytes. What messages mean is its session's business.
 ///
-/// Lives in the table's slab, not on the heap: an idle WebSocket owns no buffer, only this record and its address.
+/// Lives in a slab, not on the heap: an idle WebSocket owns no buffer, only this record and its address.
 struct Connection: ~Copyable {
   enum Stage: UInt8 {
-    /// Reading the header by which a trusted proxy says whom the connection is for.
+    /// Reading the header in which a trusted proxy names the client.
     case preamble
     /// Agreeing on TLS.
     case handshake
@@ -23,7 +23,7 @@ struct Connection: ~Copyable {
     case echo
     /// A close frame was sent: waiting for the peer's.
     case closing
-    /// Everything is said: what is queued is sent.
+    /// Nothing more is queued: what is queued is sent.
     case finishing
     /// Everything is sent: the peer's end is awaited, because closing on unread bytes would reset the connection and
     /// could destroy the answer on its way (RFC 9112 section 9.6).
@@ -34,19 +34,21 @@ struct Connection: ~Copyable {
   /// The peer's numeric address; of a WebSocket behind a trusted proxy its client's.
   var address: [UInt8]
   let socket: Int32
-  /// Which door it came through, and so what it may ask for.
-  var entrance: Entrance
+  /// The listener that it came through, and so what it may ask for.
+  var role: ListenerRole
   var stage: Stage
   // What a fan-out looks at stands here, beside the queue, so that a delivery touches few lines of the cache.
   var isDirty = false
-  /// Whether a send of it is in the table's ring, so that nothing may be sent or queued before it is known what came of it.
+  /// Whether a send of it is in the ring: nothing may be sent or queued before its result is known.
   var isSending = false
   var wantsWrite = false
-  /// Whether the hub was told that the socket takes no more, and not yet that all is sent.
-  var isBehind = false
-  /// Why nothing is read for now; what was read already waits in the table.
+  /// Whether the hub knows that the socket takes no more, and not yet that all is sent.
+  var isUnwritable = false
+  /// Why nothing is read for now; what was read already waits in `HeldInput`.
   var pauses: Pauses = []
   var isPaused: Bool { !pauses.isEmpty }
+  /// Whether requests wait for their turn, and the last answer is not in the way any more.
+  var hasWaitingRequests: Bool { stage == .idle && exchange?.waiting.isEmpty == false }
   /// Whether the hub waits for its queue to have room again.
   var awaitsRoom = false
   /// Rosters of rooms that it stands in.
@@ -57,10 +59,10 @@ struct Connection: ~Copyable {
   var reader = MessageReader(role: .server, messageBytesMax: 0, deflate: false)
   /// The request at hand; nil once it is a WebSocket.
   var exchange: Exchange?
-  /// The TLS layer, or nil for a plain connection.
-  var tls: TLSSession?
+  /// What carries its bytes: the socket, or TLS over it.
+  var wire: Wire
   private var storedSession = SlabID(index: .max, generation: 0)
-  /// The wheel's tick at which the peer was last heard.
+  /// The wheel's tick at which the peer last sent anything.
   var lastHeard: UInt32
   /// The tick at which the stage began, for its deadline.
   var stageSince: UInt32
@@ -74,25 +76,46 @@ struct Connection: ~Copyable {
   var isSniffed = false
   /// The window to compress with, 9 to 15 bits; 0: permessage-deflate was not agreed on.
   var deflateBits: UInt8 = 0
-  /// Whether the peer said goodbye first: it sends nothing more, so nothing needs to be awaited after our answer.
+  /// Whether the peer closed first: it sends nothing more, so nothing needs to be awaited after the answer.
   var isPeerDone = false
-  /// Whether a message that nobody asked for was refused because too much waits, and the hub was not told that there is space.
+  /// Whether an offered message was refused because too much waits, and space was not reported to the hub since.
   var hasRefusedOffers = false
   var isWebSocket = false
-  /// Whether it stands in the tally of its address.
+  /// Whether the connection limiter counts it.
   var isCounted = false
   /// Whether it has a place among the connections that may be idle for long.
   var isKeptLong = false
 
-  init(socket: Int32, address: [UInt8], entrance: Entrance, tls: TLSSession?, tick: UInt32) {
+  init(socket: Int32, address: [UInt8], role: ListenerRole, wire: Wire, tick: UInt32) {
     self.socket = socket
-    self.tls = tls
-    stage = tls == nil ? .request : .handshake
+    self.wire = wire
+    stage = wire.tls == nil ? .request : .handshake
     self.address = address
-    self.entrance = entrance
+    self.role = role
     lastHeard = tick
     stageSince = tick
     exchange = Exchange()
+  }
+
+  /// How a member of a room gets a block that goes to all.
+  enum Way {
+    /// Not at all: the connection is closing.
+    case none
+    /// To be asked again when its send in the ring has been made.
+    case unsettled
+    /// By a send of its own.
+    case direct
+    case queued
+  }
+
+  /// How a fan-out gives it a block.
+  ///
+  /// - Parameter isAlone: whether nothing else of this tick can be for it.
+  @inline(__always)
+  func way(isAlone: Bool) -> Way {
+    guard stage == .websocket else { return .none }
+    guard !isSending else { return .unsettled }
+    return (isAlone || rosterCount == 1) && outbox.isEmpty ? .direct : .queued
   }
 
   /// Whether a frame or a message has begun that is not complete. Asked through the connection, which is borrowed: asked of
@@ -133,8 +156,8 @@ struct Pauses: OptionSet {
   static let resuming = Pauses(rawValue: 4)
 }
 
-/// The listener that a connection came through.
-enum Entrance: UInt8 {
+/// What a listener is for, and so what its connections may ask for.
+enum ListenerRole: UInt8 {
   /// The public port.
   case main
   /// The admin port, when it is another one.

@@ -1,12 +1,12 @@
 import LoopCore
 
-/// What a connection has still to send: shared blocks and its own small frames, in order; pure but for the one send.
+/// The bytes that a connection has still to send: shared blocks and its own small frames, in order; pure but for the one send.
 ///
 /// The usual case, one shared block, allocates nothing: the first slot is inline. An empty outbox owns no memory.
 struct Outbox: ~Copyable {
   private var first: [UInt8]?
   private var rest: [[UInt8]] = []
-  /// Small frames of this connection alone, gathered behind the blocks.
+  /// Small frames of this connection alone, gathered after the blocks.
   private var tail: [UInt8] = []
   // Four bytes each: every idle connection owns this record, and no queue comes near 4 GiB.
   private var headOffset32: UInt32 = 0
@@ -94,11 +94,11 @@ struct Outbox: ~Copyable {
     }
   }
 
-  /// What a flush came to.
+  /// The result of a flush.
   enum Flush {
     case done(sent: Int)
     /// The kernel took a part: wait until it can take more.
-    case blocked(sent: Int)
+    case unwritable(sent: Int)
     case failed
   }
 
@@ -114,7 +114,7 @@ struct Outbox: ~Copyable {
       case .bytes(let count):
         sent += count
         consume(count)
-      case .wouldBlock: return .blocked(sent: sent)
+      case .wouldBlock: return .unwritable(sent: sent)
       case .end, .failed: return .failed
       }
     }

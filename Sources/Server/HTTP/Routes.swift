@@ -46,7 +46,7 @@ final class Routes: RequestRouter {
   }
 
   func route(_ request: Request) {
-    if request.entrance == .redirect { return answer(request, redirection(request)) }
+    if request.role == .redirect { return answer(request, redirection(request)) }
     if let refusal = refusalByOrigin(request) { return answer(request, refusal) }
     if request.head.method == .options, node.origins.isList, request.head.value(.origin) != nil {
       return answer(request, preflight())
@@ -64,7 +64,7 @@ final class Routes: RequestRouter {
         Response(status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: node.metricsText())
       }
     default:
-      if Routes.isAdmin(request.head.path), !node.hasOwnAdminPort || request.entrance == .admin {
+      if Routes.isAdmin(request.head.path), !node.hasOwnAdminPort || request.role == .admin {
         routeAdmin(request, path)
       } else if Page.isDemo(path), !node.settings.servesDemo {
         answer(request, ErrorResponse.make(.notFound, "the chat page is off: start the node with --demo on"))
@@ -196,11 +196,10 @@ final class Routes: RequestRouter {
   /// Sends a handshake away that comes faster than the node takes them, before it costs anything. Others come at their
   /// own moment: told the same one, they would be back together.
   private func passesGate(_ request: Request) -> Bool {
-    let isLocal = table.number(of: request.address).isLocal
-    guard !table.gate.admit(isLocal: isLocal, at: node.loop.now / 1_000_000) else { return true }
+    guard !table.admitsHandshake(from: request.address) else { return true }
     node.metrics.refusals.add(.handshakes)
     var response = ErrorResponse.make(.unavailable, "too many handshakes at once: connect again in a moment")
-    response.addHeader("Retry-After", Array(String(Int.random(in: HandshakeGate.retrySeconds)).utf8).span)
+    response.addHeader("Retry-After", Array(String(Int.random(in: HandshakeRateLimiter.retrySeconds)).utf8).span)
     answer(request, response)
     return false
   }

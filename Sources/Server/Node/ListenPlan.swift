@@ -4,7 +4,7 @@ import Settings
 /// The ports that the settings ask for.
 struct ListenPlan {
   /// What the connections of a port may do, its number, and the flag that sets it.
-  typealias Entry = (entrance: Entrance, port: Int, flag: String)
+  typealias Entry = (role: ListenerRole, port: Int, flag: String)
 
   let host: String
   let all: [Entry]

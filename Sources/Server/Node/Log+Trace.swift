@@ -27,39 +27,38 @@ extension Log {
     }
   }
 
-  /// Names are valid UTF-8; whatever is not shows as replacement characters.
+  /// Names are valid UTF-8; other bytes show as replacement characters.
   static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 }
 
-extension ConnectionTable {
+extension Log {
   /// Bytes of a request's path that a line holds.
   private static let tracedPathBytesMax = 200
 
   /// Notes how a WebSocket ends.
   ///
   /// - Parameters:
-  ///   - what: which end begins, and how.
+  ///   - event: what ends it.
   ///   - code: of the close frame; nil without one.
-  func traceEnd(_ index: UInt32, _ what: String, _ code: CloseCode?, _ reason: String = "") {
-    guard let trace else { return }
-    let name = (connections[index].session.map { hub.name(of: $0) } ?? hub.nameOfNewest(index)).map(Log.text) ?? "none"
-    let address = Log.text(connections[index].address)
+  func traceEnd(_ event: String, connection: String, address: [UInt8], _ code: CloseCode?, reason: String) {
+    let address = Log.text(address)
     if let code, !reason.isEmpty {
-      trace.debug(what, ("connection", name), ("address", address), ("code", Int(code.rawValue)), ("reason", reason))
+      debug(
+        event, ("connection", connection), ("address", address), ("code", Int(code.rawValue)), ("reason", reason))
     } else if let code {
-      trace.debug(what, ("connection", name), ("address", address), ("code", Int(code.rawValue)))
+      debug(event, ("connection", connection), ("address", address), ("code", Int(code.rawValue)))
     } else {
-      trace.debug(what, ("connection", name), ("address", address))
+      debug(event, ("connection", connection), ("address", address))
     }
   }
 
   /// Notes that a request was refused, a handshake among them. The query, which may hold a token, is left out.
-  func traceRefusal(_ index: UInt32, _ head: RequestHead, _ response: Response) {
-    guard let trace, response.status >= 400 else { return }
+  func traceRefusal(of head: RequestHead, _ response: Response, address: [UInt8]) {
+    guard response.status >= 400 else { return }
     let words = (try? JSONValue.parse(response.body.span))?["error"]?["message"]?.asString
-    trace.debug(
-      "request refused", ("address", Log.text(connections[index].address)),
-      ("path", Log.text(Array(head.path.prefix(ConnectionTable.tracedPathBytesMax)))), ("status", response.status),
+    debug(
+      "request refused", ("address", Log.text(address)),
+      ("path", Log.text(Array(head.path.prefix(Log.tracedPathBytesMax)))), ("status", response.status),
       ("reason", words ?? ""))
   }
 }

@@ -183,7 +183,6 @@ extension Node {
     SendEndpoint(
       hub: hub, messageBytesMax: settings.maxMessageBytes, believesNames: settings.authentication != .jwt,
       userName: { [weak self] in self?.userName(asked: $0) },
-      isLocal: { [weak table] in table?.number(of: $0).isLocal ?? false },
       respond: { [weak table] in table?.respond($0, $1) })
   }
 }

@@ -104,14 +104,13 @@ public final class Node {
       Node.hubConfiguration(settings, id), broker: broker, clock: Clock.wallMilliseconds,
       steady: Clock.steadyMilliseconds)
     let (ring, sends) = Node.makeRing(settings)
-    table = ConnectionTable(loop, hub: hub, limits: Node.limits(settings), metrics: metrics, ring: ring)
+    table = ConnectionTable(
+      loop, hub: hub, limits: Node.limits(settings), metrics: metrics, ring: ring,
+      trace: log.isWritten(.debug) ? log : nil)
     self.sends = sends
-    if log.isWritten(.debug) {
-      table.trace = log
-      hub.observers.add([.sessions, .rooms]) { [log] event in log.trace(event) }
-    }
+    if log.isWritten(.debug) { hub.observers.add([.sessions, .rooms]) { [log] event in log.trace(event) } }
     let keys = AdminEndpoint.Keys(adminToken: Array(adminToken.utf8), apiKey: settings.apiKey.map { Array($0.utf8) })
-    let guesses = AdminGuesses(perMinute: settings.adminGuessesPerMinute, now: loop.now / 1_000_000)
+    let guesses = AuthFailureLimiter(perMinute: settings.adminGuessesPerMinute, now: loop.now / 1_000_000)
     let admin = AdminEndpoint(
       hub: hub, broker: broker, keys: keys, messageBytesMax: settings.maxMessageBytes, guesses: guesses
     ) { [weak table] in table?.respond($0, $1) }
@@ -220,8 +219,8 @@ public final class Node {
     let all = ListenPlan(settings)
     var sockets: [(entry: ListenPlan.Entry, socket: BoundSocket)] = []
     if let worker {
-      for (entrance, socket) in worker.sockets {
-        if let entry = all.all.first(where: { $0.entrance == entrance }) { sockets.append((entry, socket)) }
+      for (role, socket) in worker.sockets {
+        if let entry = all.all.first(where: { $0.role == role }) { sockets.append((entry, socket)) }
       }
     } else {
       do throws(ListenFault) { sockets = try all.open() } catch { throw .cannotListen(error) }
@@ -233,7 +232,7 @@ public final class Node {
       entries.append(entry)
       listeners.append(
         Listener(loop, on: socket, refusal: refusal) { [weak self] socket, peer in
-          self?.table.accept(socket, peer, entrance: entry.entrance)
+          self?.table.accept(socket, peer, role: entry.role)
         })
     }
   }
@@ -252,7 +251,7 @@ public final class Node {
   /// After most connections have left, what they took goes back to the system: once per crowd, not once per leaver, and
   /// once more when their rooms have ended.
   private func shrinkAfterCrowd() {
-    let count = table.connections.count
+    let count = table.count
     mostConnections = max(mostConnections, count)
     guard mostConnections > 256, count < mostConnections / 4 else { return }
     mostConnections = count
@@ -284,12 +283,13 @@ public final class Node {
 
   /// What about this node is not fit for the internet, each as a sentence.
   var warnings: [String] {
-    Exposure.warnings(settings) + (hasUnnamedProxy ? [Node.unnamedProxy] : []) + (idleLimitsWarning.map { [$0] } ?? [])
+    SecurityWarnings.warnings(settings) + (hasUnnamedProxy ? [Node.unnamedProxy] : [])
+      + (idleLimitsWarning.map { [$0] } ?? [])
   }
 
   /// Set while limits that spare private addresses have applied to nobody.
   private var idleLimitsWarning: String? {
-    table.clientOrigins.areAllLocal ? Exposure.idleLimits(settings, table.clientOrigins) : nil
+    table.clientOrigins.areAllLocal ? SecurityWarnings.idleLimits(settings, table.clientOrigins) : nil
   }
 
   /// Said once.

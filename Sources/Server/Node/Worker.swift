@@ -15,7 +15,7 @@ public struct Worker {
   }
 
   let page: WorkerPage
-  let sockets: [(entrance: Entrance, socket: BoundSocket)]
+  let sockets: [(role: ListenerRole, socket: BoundSocket)]
   /// The reading end of a pipe whose other end only the supervisor has.
   let parent: Int32
 
@@ -31,19 +31,19 @@ public struct Worker {
     return Worker(page: page, sockets: sockets, parent: parent)
   }
 
-  /// Writes sockets as `ENTRANCE:DESCRIPTOR,…`.
-  static func text(_ sockets: [(entrance: Entrance, socket: BoundSocket)]) -> String {
-    sockets.map { "\($0.entrance.rawValue):\($0.socket.descriptor)" }.joined(separator: ",")
+  /// Writes sockets as `ROLE:DESCRIPTOR,…`.
+  static func text(_ sockets: [(role: ListenerRole, socket: BoundSocket)]) -> String {
+    sockets.map { "\($0.role.rawValue):\($0.socket.descriptor)" }.joined(separator: ",")
   }
 
-  private static func parse(_ text: String) -> [(entrance: Entrance, socket: BoundSocket)]? {
-    var sockets: [(entrance: Entrance, socket: BoundSocket)] = []
+  private static func parse(_ text: String) -> [(role: ListenerRole, socket: BoundSocket)]? {
+    var sockets: [(role: ListenerRole, socket: BoundSocket)] = []
     for part in text.split(separator: ",") {
       let numbers = part.split(separator: ":")
-      guard numbers.count == 2, let entrance = UInt8(numbers[0]).flatMap(Entrance.init(rawValue:)),
+      guard numbers.count == 2, let role = UInt8(numbers[0]).flatMap(ListenerRole.init(rawValue:)),
         let descriptor = Int32(numbers[1])
       else { return nil }
-      sockets.append((entrance, BoundSocket(adopting: descriptor)))
+      sockets.append((role, BoundSocket(adopting: descriptor)))
     }
     return sockets
   }

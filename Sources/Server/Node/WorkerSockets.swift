@@ -9,7 +9,7 @@ import Settings
 /// least one socket of each port listens from then on, so that a port which is bound unshared, as every start does,
 /// is refused. Confined to the thread that created it.
 final class WorkerSockets {
-  private var sockets: [[(entrance: Entrance, socket: BoundSocket)]]
+  private var sockets: [[(role: ListenerRole, socket: BoundSocket)]]
 
   /// Takes the ports. Throws when one is taken already.
   init(_ plan: ListenPlan, workers: Int) throws(ListenFault) {
@@ -18,19 +18,19 @@ final class WorkerSockets {
       do throws(SystemError) {
         try first.listen()
         first.share()
-        sockets[0].append((entry.entrance, first))
-        for worker in 1..<max(1, workers) { sockets[worker].append((entry.entrance, try first.twin())) }
+        sockets[0].append((entry.role, first))
+        for worker in 1..<max(1, workers) { sockets[worker].append((entry.role, try first.twin())) }
       } catch {
         throw plan.fault(error, entry, port: first.port)
       }
     }
   }
 
-  /// The port of an entrance; nil when there is none.
-  func port(_ entrance: Entrance) -> UInt16? { sockets[0].first { $0.entrance == entrance }?.socket.port }
+  /// The port of a role; nil when there is none.
+  func port(_ role: ListenerRole) -> UInt16? { sockets[0].first { $0.role == role }?.socket.port }
 
   /// What one worker inherits.
-  func inherited(by worker: Int) -> [(entrance: Entrance, socket: BoundSocket)] { sockets[worker] }
+  func inherited(by worker: Int) -> [(role: ListenerRole, socket: BoundSocket)] { sockets[worker] }
 
   /// Ends the sockets of a worker that has ended, and makes others for the next in its place: what waited for it is reset, and
   /// nothing waits for it until it is there. Only when no other worker listens do connections wait, so that the port stays

@@ -11,21 +11,17 @@ final class SendEndpoint {
   /// Whether names are believed; else a token is needed.
   private let believesNames: Bool
   private let userName: (_ asked: [UInt8]?) -> [UInt8]?
-  private let isLocal: (_ address: [UInt8]) -> Bool
   private let respond: (SlabID, Response) -> Void
 
-  /// - Parameters:
-  ///   - userName: the user for the name that a request asks for, or for none; nil: the name is not valid.
-  ///   - isLocal: whether an address is loopback or private.
+  /// - Parameter userName: the user for the name that a request asks for, or for none; nil: the name is not valid.
   init(
     hub: Hub, messageBytesMax: Int, believesNames: Bool, userName: @escaping ([UInt8]?) -> [UInt8]?,
-    isLocal: @escaping ([UInt8]) -> Bool, respond: @escaping (SlabID, Response) -> Void
+    respond: @escaping (SlabID, Response) -> Void
   ) {
     self.hub = hub
     self.messageBytesMax = messageBytesMax
     self.believesNames = believesNames
     self.userName = userName
-    self.isLocal = isLocal
     self.respond = respond
   }
 
@@ -66,7 +62,7 @@ final class SendEndpoint {
 
   private func perform(_ request: Request, user: [UInt8], _ identity: Identity?) {
     let caller = RequestCaller(
-      user: user, identity: identity, address: request.address, isLocal: isLocal(request.address)
+      user: user, identity: identity, address: request.address
     ) { [respond] text, code in
       var response = Response.json(status: code?.httpStatus ?? 200, text)
       response.forbidStoring()

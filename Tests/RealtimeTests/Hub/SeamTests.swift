@@ -13,7 +13,7 @@ struct SeamTests {
   private func caller(_ user: String, _ answers: Answers, rooms: [String]? = nil) -> RequestCaller {
     let identity = rooms.map { Identity(user: Array(user.utf8), rooms: RoomGrants($0.map { Array($0.utf8) })) }
     return RequestCaller(
-      user: Array(user.utf8), identity: identity, address: Array("127.0.0.1".utf8), isLocal: true
+      user: Array(user.utf8), identity: identity, address: Array("127.0.0.1".utf8)
     ) { answers.list.append((String(decoding: $0, as: UTF8.self), $1)) }
   }
 

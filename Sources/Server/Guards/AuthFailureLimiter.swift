@@ -1,13 +1,13 @@
 import AddressCore
 import Realtime
 
-/// Slows down whoever guesses the admin token: so many wrong ones a minute from each subscriber's address; pure.
-package struct AdminGuesses {
+/// Limits wrong admin tokens: so many a minute from each subscriber's address. Pure.
+package struct AuthFailureLimiter {
   /// Addresses that are remembered. Beyond it those that have not guessed yet share one count, so that a guesser with a
   /// network full of addresses wins nothing.
   static let addressesMax = 4096
 
-  /// What is left of one address's guesses.
+  /// The guesses that one address has left.
   private struct Account {
     var left: Double
     var last: UInt64
@@ -38,7 +38,9 @@ package struct AdminGuesses {
   /// Counts a wrong token.
   mutating func note(_ address: IPAddress, at now: UInt64) {
     guard perMinute > 0 else { return }
-    if accounts[address.subscriber] == nil, isFull, now >= prunedAt + AdminGuesses.pruneMilliseconds { prune(at: now) }
+    if accounts[address.subscriber] == nil, isFull, now >= prunedAt + AuthFailureLimiter.pruneMilliseconds {
+      prune(at: now)
+    }
     var account = settled(accounts[address.subscriber] ?? unknown, at: now)
     account.left = max(0, account.left - 1)
     if accounts[address.subscriber] != nil || !isFull {
@@ -48,7 +50,7 @@ package struct AdminGuesses {
     }
   }
 
-  private var isFull: Bool { accounts.count >= AdminGuesses.addressesMax }
+  private var isFull: Bool { accounts.count >= AuthFailureLimiter.addressesMax }
   private var unknown: Account { isFull ? others : Account(left: Double(perMinute), last: 0) }
 
   private func settled(_ account: Account, at now: UInt64) -> Account {

@@ -1,11 +1,11 @@
 import Realtime
 
-/// Lets so many handshakes a second through and sends the others away before they cost anything; pure.
+/// Limits handshakes a second, and refuses the others before they cost anything. Pure.
 ///
-/// After a node or a network comes back, everyone reconnects at once: a node that answers what it can and tells the rest
-/// when to come is back sooner than one that tries to answer all.
-struct HandshakeGate {
-  /// Seconds after which those who were sent away shall come back, each at its own random moment.
+/// After a node or a network comes back, everyone reconnects at once: a node that answers what it can and asks the rest
+/// to return later recovers sooner than one that tries to answer all.
+struct HandshakeRateLimiter {
+  /// Seconds after which refused clients return, each at its own random moment.
   static let retrySeconds = 1...10
 
   private let ceiling: Ceiling

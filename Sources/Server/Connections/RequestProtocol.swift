@@ -12,16 +12,16 @@ package struct Request {
   let body: [UInt8]
   /// The client's numeric address.
   let address: [UInt8]
-  let entrance: Entrance
+  let role: ListenerRole
   /// Whether it came by TLS, to the node or to a proxy that says so in X-Forwarded-Proto. A client that invents the
   /// header only makes its own origin be judged more strictly.
   let isSecure: Bool
 }
 
 extension Request {
-  /// A request that came on no listener's socket: for what drives an endpoint by itself.
+  /// A request that came on no listener's socket: for a caller that drives an endpoint by itself.
   package init(connection: SlabID, head: RequestHead, body: [UInt8], address: [UInt8]) {
-    self.init(connection: connection, head: head, body: body, address: address, entrance: .main, isSecure: false)
+    self.init(connection: connection, head: head, body: body, address: address, role: .main, isSecure: false)
   }
 }
 
@@ -34,9 +34,42 @@ protocol RequestRouter: AnyObject {
   func bodyBytesMax(_ head: RequestHead) -> Int
 }
 
-extension ConnectionTable {
-  func readRequest(_ id: SlabID, _ bytes: UnsafeMutableRawBufferPointer, _ cursor: inout Int) {
-    guard let exchange = connections[id.index].exchange else { return drop(id.index) }
+/// The HTTP side of connections: requests are read, given to the router, and answered.
+final class RequestProtocol {
+  /// Bytes of a body that are copied after its head; a longer one is sent from where it is.
+  private static let copiedBodyBytesMax = 4096
+
+  private let connections: ConnectionStore
+  private let timers: ConnectionTimers
+  private let queues: SendQueues
+  private let webSockets: WebSocketProtocol
+  private let peers: PeerGuard
+  private let metrics: Metrics
+  /// The log, when it takes what happens to connections.
+  private let trace: Log?
+  /// Answers requests. Set once, before the first connection.
+  weak var router: (any RequestRouter)?
+  weak var host: (any ConnectionHost)?
+
+  init(
+    _ connections: ConnectionStore, timers: ConnectionTimers, queues: SendQueues, webSockets: WebSocketProtocol,
+    peers: PeerGuard, metrics: Metrics, trace: Log?
+  ) {
+    self.connections = connections
+    self.timers = timers
+    self.queues = queues
+    self.webSockets = webSockets
+    self.peers = peers
+    self.metrics = metrics
+    self.trace = trace
+  }
+
+  /// Takes the requests in `bytes` until they are used up or the connection leaves its stage.
+  func read(_ id: SlabID, _ bytes: UnsafeMutableRawBufferPointer, _ cursor: inout Int) {
+    guard let exchange = connections[id.index].exchange else {
+      host?.drop(id.index)
+      return
+    }
     // Safe because nobody writes to the buffer while the parsers look at it.
     let span = UnsafeRawBufferPointer(bytes).assumingMemoryBound(to: UInt8.self).span
     if exchange.head == nil {
@@ -52,16 +85,16 @@ extension ConnectionTable {
     case .failed(let status, let reason): refuse(id, status: status, reason)
     case .complete(let body):
       exchange.bodyReader = nil
-      enter(.answering, id.index)
+      timers.enter(.answering, id.index)
       router?.route(
         Request(
-          connection: id, head: head, body: body, address: client(of: head, on: id.index),
-          entrance: connections[id.index].entrance,
-          isSecure: connections[id.index].tls != nil || ConnectionTable.cameByTLS(head)))
+          connection: id, head: head, body: body, address: peers.client(of: head, on: connections[id.index]),
+          role: connections[id.index].role,
+          isSecure: connections[id.index].wire.tls != nil || RequestProtocol.cameByTLS(head)))
     }
   }
 
-  /// Whether the first proxy says that the client came by TLS: each proxy adds its element behind.
+  /// Whether the first proxy says that the client came by TLS: each proxy appends its element.
   private static func cameByTLS(_ head: RequestHead) -> Bool {
     guard let schemes = head.list(.forwardedProtocol) else { return false }
     let first = schemes.prefix { $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: " ") }
@@ -71,7 +104,7 @@ extension ConnectionTable {
   private func begin(_ head: RequestHead, _ exchange: Exchange, _ id: SlabID) {
     exchange.head = head
     exchange.bodyReader = BodyReader(head.framing, bodyBytesMax: router?.bodyBytesMax(head) ?? 0)
-    if head.expectsContinue { append(to: id.index) { Response.appendContinue(to: &$0) } }
+    if head.expectsContinue { queues.append(to: id.index) { Response.appendContinue(to: &$0) } }
   }
 
   /// Answers what could not be understood, and closes: where the next request begins is unknown.
@@ -80,10 +113,10 @@ extension ConnectionTable {
     trace?.debug(
       "request refused", ("address", Log.text(connections[id.index].address)), ("status", status),
       ("reason", "\(reason)"))
-    append(to: id.index) {
+    queues.append(to: id.index) {
       ErrorResponse.make(status: status, String(describing: reason)).append(to: &$0, connection: .close)
     }
-    finish(id.index)
+    queues.finish(id.index)
   }
 
   /// Answers the request at hand, if its connection is still there.
@@ -91,54 +124,31 @@ extension ConnectionTable {
     guard connections.contains(id), connections[id.index].stage == .answering,
       let exchange = connections[id.index].exchange, let head = exchange.head
     else { return }
-    traceRefusal(id.index, head, response)
+    trace?.traceRefusal(of: head, response, address: connections[id.index].address)
     var response = response
     router?.decorate(&response, for: head)
-    // RFC 6797 section 7.1: whoever came by TLS shall keep to it, for half a year.
-    if connections[id.index].tls != nil { response.addHeader("Strict-Transport-Security", "max-age=15768000") }
-    append(to: id.index) { response.appendHead(to: &$0, connection: ConnectionOption(answering: head)) }
+    // RFC 6797 section 7.1: a client that came by TLS shall keep to it, for half a year.
+    if connections[id.index].wire.tls != nil { response.addHeader("Strict-Transport-Security", "max-age=15768000") }
+    queues.append(to: id.index) { response.appendHead(to: &$0, connection: ConnectionOption(answering: head)) }
     let content = response.content(answering: head.method)
-    if content.count > ConnectionTable.copiedBodyBytesMax {
+    if content.count > RequestProtocol.copiedBodyBytesMax {
       // A page is one block that all its readers share.
-      connections[id.index].outbox.push(content)
+      queues.push(content, to: id.index)
     } else {
-      append(to: id.index) { $0.append(contentsOf: content) }
+      queues.append(to: id.index) { $0.append(contentsOf: content) }
     }
     exchange.head = nil
-    if head.keepAlive { enter(.idle, id.index) } else { finish(id.index) }
+    if head.keepAlive { timers.enter(.idle, id.index) } else { queues.finish(id.index) }
   }
 
-  /// Bytes of a body that are copied behind its head; a longer one is sent from where it is.
-  private static let copiedBodyBytesMax = 4096
-
-  /// Goes on with the requests that came before the last answer was sent. A connection that still has something to send
-  /// parses no further one, so what is queued for it is bounded by one answer, and one tick answers one.
-  func continueRequests() {
-    guard !continuing.isEmpty else { return }
-    var ids: [SlabID] = []
-    swap(&ids, &continuing)
-    for id in ids where connections.contains(id) && connections[id.index].stage == .idle {
-      guard let exchange = connections[id.index].exchange, connections[id.index].outbox.isEmpty else { continue }
-      // Taken out, because the request may be answered, and more kept, in the middle of it.
-      var waiting = ReadAhead()
-      swap(&waiting, &exchange.waiting)
-      waiting.take { consume(id, $0) }
-      guard connections.contains(id) else { continue }
-      connections[id.index].exchange?.waiting = waiting
-      updateInterest(id.index)
-      // What OpenSSL holds already is no event of the socket.
-      if connections[id.index].tls?.holdsBytes == true { read(id.index) }
-    }
-  }
-
-  /// Answers a handshake that was judged good: from here on the connection is a WebSocket, and its client's alone. A
-  /// client with too many of them is refused.
+  /// Answers a valid handshake: from here on the connection is a WebSocket, and its client's alone. A client with too
+  /// many of them is refused.
   func upgrade(_ request: Request, _ acceptance: Handshake.Acceptance, echo: Bool) {
     let id = request.connection
     guard connections.contains(id), connections[id.index].stage == .answering else { return }
-    guard claim(request) else { return respond(id, ConnectionTable.makeAddressRefusal()) }
+    guard peers.claim(request, &connections[id.index]) else { return respond(id, PeerGuard.makeAddressRefusal()) }
     let accept = Base64.encode(Digest.sha1(acceptance.challenge).span)
-    append(to: id.index) { Handshake.appendResponse(acceptance, accept: accept.span, to: &$0) }
-    becomeWebSocket(id.index, deflate: acceptance.deflate, echo: echo)
+    queues.append(to: id.index) { Handshake.appendResponse(acceptance, accept: accept.span, to: &$0) }
+    webSockets.begin(id.index, deflate: acceptance.deflate, echo: echo)
   }
 }

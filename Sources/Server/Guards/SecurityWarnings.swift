@@ -1,8 +1,8 @@
 import AddressCore
 import Settings
 
-/// Says what about a node's settings is not fit for the internet: in the log at the start, and in `/admin/nodes`.
-enum Exposure {
+/// Warns of settings that are not safe on the internet: in the log at the start, and in `/admin/nodes`.
+enum SecurityWarnings {
   /// Bytes of a secret under which it can be guessed: 128 bits in hexadecimal have twice as many.
   static let secretBytesMin = 16
 

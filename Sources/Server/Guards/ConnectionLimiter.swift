@@ -1,10 +1,10 @@
 import AddressCore
 import Realtime
 
-/// Counts the sockets of each subscriber (an IPv4 address, an IPv6 /64) and says when there are too many; pure.
+/// Limits the connections of each subscriber (an IPv4 address, an IPv6 /64). Pure.
 ///
 /// One entry of 24 bytes for each subscriber that is connected, and none for the others.
-struct AddressTally {
+struct ConnectionLimiter {
   private var counts: [IPAddress: UInt32] = [:]
   private let max: Ceiling
 
@@ -14,7 +14,7 @@ struct AddressTally {
   mutating func admit(_ address: IPAddress) -> Bool {
     let limit = max.value(isLocal: address.isLocal)
     // No entry is made for one that is refused: it has some already.
-    return AddressTally.add(to: &counts[address.subscriber, default: 0], limit)
+    return ConnectionLimiter.add(to: &counts[address.subscriber, default: 0], limit)
   }
 
   private static func add(to held: inout UInt32, _ limit: UInt32) -> Bool {

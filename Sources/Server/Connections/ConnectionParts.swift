@@ -1,0 +1,103 @@
+import LoopCore
+import Realtime
+
+/// The parts of a connection table that need neither sockets nor a loop. Each owns its state.
+///
+/// A part knows the parts that stand before it here, and the host; no part knows the table.
+struct ConnectionParts {
+  let connections = ConnectionStore()
+  let timers: ConnectionTimers
+  let heartbeats: Heartbeats
+  let input: HeldInput
+  let queues: SendQueues
+  let sessions: ConnectionSessions
+  let delivery: WebSocketDelivery
+  let webSockets: WebSocketProtocol
+  let requests: RequestProtocol
+  let protocols: ConnectionProtocol
+  let peers: PeerGuard
+
+  /// - Parameters:
+  ///   - ring: through which the sends of a tick's end are made together; nil: each is made at once.
+  ///   - trace: the log, when it takes what happens to connections.
+  ///   - now: milliseconds of the steady clock.
+  init(hub: Hub, limits: ConnectionLimits, metrics: Metrics, ring: SendRing?, trace: Log?, now: UInt64) {
+    let compression = MessageCompression()
+    timers = ConnectionTimers(connections, limits)
+    input = HeldInput(connections)
+    peers = PeerGuard(limits, metrics: metrics, now: now)
+    queues = SendQueues(
+      connections, hub: hub, timers: timers, input: input, queueBytesMax: limits.queueBytesMax, metrics: metrics,
+      ring: ring)
+    sessions = ConnectionSessions(connections, hub: hub, timers: timers, input: input, queues: queues, trace: trace)
+    webSockets = WebSocketProtocol(
+      connections, hub: hub, timers: timers, input: input, queues: queues, sessions: sessions, compression: compression,
+      limits: limits, metrics: metrics)
+    requests = RequestProtocol(
+      connections, timers: timers, queues: queues, webSockets: webSockets, peers: peers, metrics: metrics, trace: trace)
+    protocols = ConnectionProtocol(
+      connections, timers: timers, input: input, requests: requests, webSockets: webSockets)
+    heartbeats = Heartbeats(
+      connections, timers: timers, queues: queues, sessions: sessions, webSockets: webSockets, limits: limits,
+      metrics: metrics)
+    delivery = WebSocketDelivery(
+      connections, hub: hub, queues: queues, input: input, sessions: sessions, webSockets: webSockets,
+      compression: compression, queueBytesMax: limits.queueBytesMax, metrics: metrics)
+    for form in [DeliveryForm.plain, .deflated] { hub.transports[form] = delivery }
+  }
+
+  /// Names the object that has the sockets and the loop. Called once, before the first connection; it is not owned.
+  func attach(to host: any ConnectionHost) {
+    timers.host = host
+    timers.visit = { [weak heartbeats] in heartbeats?.visit($0) }
+    input.host = host
+    queues.host = host
+    requests.host = host
+    protocols.host = host
+    heartbeats.host = host
+  }
+
+  /// Does what waits for the end of a tick. Returns whether more of it waits for another tick.
+  func endTick(_ hub: Hub) -> Bool {
+    // First, so that nothing is framed after a close frame or for a connection that is gone.
+    endSessions()
+    protocols.resumeReaders()
+    protocols.continueRequests()
+    queues.beginTickEnd()
+    hub.flush()
+    queues.endTick()
+    endSessions()
+    return hub.hasWork || queues.hasWork || sessions.hasWork
+  }
+
+  private func endSessions() {
+    sessions.endDue()
+    queues.dropFailed()
+  }
+
+  /// Ends the session of a connection and forgets the connection.
+  ///
+  /// - Parameter close: closes the socket, which nothing uses any more.
+  func remove(_ index: UInt32, close: (Int32) -> Void = { _ in }) {
+    let id = connections.id(at: index)
+    sessions.dropped(index)
+    // The hub may have sent to other connections meanwhile, never to this one: it is still in its place.
+    guard connections.contains(id) else { return }
+    // The descriptor's number may soon be another connection's.
+    queues.settle(index)
+    peers.release(&connections[index])
+    timers.releasePlace(index)
+    close(connections[index].socket)
+    input.forget(index)
+    connections.remove(index)
+  }
+
+  /// Gives memory back after a crowd has left.
+  func shrink() {
+    connections.shrink()
+    timers.shrink()
+    peers.shrink()
+    delivery.shrink()
+    queues.shrink()
+  }
+}

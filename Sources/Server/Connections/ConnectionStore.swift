@@ -1,0 +1,47 @@
+import Realtime
+
+/// The connections of a table, each at its place. Confined to the table's loop.
+final class ConnectionStore {
+  private var slab = Slab<Connection>(capacity: 1024)
+
+  /// The connection at an occupied place.
+  subscript(index: UInt32) -> Connection {
+    @inline(__always) _read { yield slab[index] }
+    @inline(__always) _modify { yield &slab[index] }
+  }
+
+  /// Connections in the table.
+  var count: Int { slab.count }
+  /// All indices are below it.
+  var end: UInt32 { slab.end }
+
+  @inline(__always)
+  func contains(_ id: SlabID) -> Bool { slab.contains(id) }
+  @inline(__always)
+  func isOccupied(_ index: UInt32) -> Bool { slab.isOccupied(index) }
+  @inline(__always)
+  func id(at index: UInt32) -> SlabID { slab.id(at: index) }
+
+  /// Adds a connection and returns its name.
+  func insert(_ connection: consuming Connection) -> SlabID { slab.insert(connection) }
+
+  /// Removes the connection at an occupied place.
+  func remove(_ index: UInt32) { slab.remove(index) }
+
+  /// Gives memory back after a crowd has left.
+  func shrink() { slab.shrink() }
+}
+
+/// What the parts of a connection table ask of the part that has the sockets and the loop. A test may take its place.
+protocol ConnectionHost: AnyObject {
+  /// Closes a connection at once and forgets it. Not to be called from inside the hub.
+  func drop(_ index: UInt32)
+  /// Called when what a connection waits for has changed: input, or room for output.
+  func updateInterest(_ index: UInt32)
+  /// Called when a connection that was not read is read again.
+  func resumeInput(_ index: UInt32)
+  /// Asks for another tick right after this one.
+  func tickAgain()
+  /// Runs an action once, after `milliseconds`.
+  func after(milliseconds: Int, _ action: @escaping () -> Void)
+}

@@ -1,0 +1,106 @@
+import LoopCore
+
+/// Deadlines that are not settings, each with its reason.
+enum Deadlines {
+  /// A request head must be complete by then: a slow sender would hold a descriptor for nothing (slowloris).
+  static let requestHeadMilliseconds = 10_000
+  /// The peer's close frame must come by then (RFC 6455 section 7.1.1 lets a server wait, and does not make it wait longer).
+  static let closeMilliseconds = 5000
+  /// What is queued after the last answer must be taken by then.
+  static let finishMilliseconds = 10_000
+  /// An answer on a connection that goes on must be taken by then, however long the connection may be idle afterwards: 1 MiB
+  /// in that time is what the slowest mobile line takes.
+  static let answerMilliseconds = 60_000
+  /// What a connection has asked for is sent as slowly as it takes it; one that takes nothing at all for this long is closed
+  /// with 4408. Long enough for a train in a tunnel, short enough not to hold what waits for a peer that is gone.
+  static let unreadMilliseconds = 30_000
+  /// After the server's end of the connection the peer's must come by then.
+  static let lingerMilliseconds = 2000
+}
+
+/// The timer wheel of a table: when each connection is looked at next, and the deadlines of its stages.
+final class ConnectionTimers {
+  /// Milliseconds between two ticks of the wheel: the precision of timeouts.
+  static let tickMilliseconds = 250
+
+  private let connections: ConnectionStore
+  private let pingIntervalMilliseconds: Int
+  private let messageMilliseconds: Int
+  private var wheel = TimerWheel()
+  private var isTurning = false
+  private var keepAlive = KeepAlive()
+  weak var host: (any ConnectionHost)?
+  /// Looks at a connection whose time has come. Set once.
+  var visit: (UInt32) -> Void = { _ in }
+
+  init(_ connections: ConnectionStore, _ limits: ConnectionLimits) {
+    self.connections = connections
+    pingIntervalMilliseconds = limits.pingIntervalMilliseconds
+    messageMilliseconds = limits.messageMilliseconds
+  }
+
+  /// The current tick of the wheel.
+  var tick: UInt32 { wheel.tick }
+
+  func milliseconds(since tick: UInt32) -> Int { Int(wheel.tick &- tick) * ConnectionTimers.tickMilliseconds }
+
+  /// Schedules the next look at a connection.
+  func schedule(_ index: UInt32, inMilliseconds milliseconds: Int) {
+    let ticks = milliseconds / ConnectionTimers.tickMilliseconds + 1
+    connections[index].due = wheel.schedule(index, in: ticks)
+  }
+
+  /// Keeps the wheel turning while there is anything in it: an empty node sleeps.
+  func start() {
+    guard !isTurning else { return }
+    isTurning = true
+    host?.after(milliseconds: ConnectionTimers.tickMilliseconds) { [weak self] in self?.advance() }
+  }
+
+  private func advance() {
+    isTurning = false
+    for index in wheel.advance() where connections.isOccupied(index) && connections[index].due == wheel.tick {
+      visit(index)
+    }
+    if wheel.count > 0 { start() }
+  }
+
+  /// Begins a stage, whose deadline runs from now.
+  func enter(_ stage: Connection.Stage, _ index: UInt32) {
+    releasePlace(index)
+    connections[index].stage = stage
+    connections[index].stageSince = wheel.tick
+    switch stage {
+    case .preamble, .request, .handshake: schedule(index, inMilliseconds: Deadlines.requestHeadMilliseconds)
+    case .idle:
+      connections[index].isKeptLong = keepAlive.take()
+      schedule(index, inMilliseconds: KeepAlive.shortMilliseconds)
+    case .closing: schedule(index, inMilliseconds: Deadlines.closeMilliseconds)
+    case .finishing: schedule(index, inMilliseconds: Deadlines.finishMilliseconds)
+    // It has no deadline, and the visit that its request has scheduled looks again.
+    case .answering: break
+    case .lingering: schedule(index, inMilliseconds: Deadlines.lingerMilliseconds)
+    case .websocket, .echo: schedule(index, inMilliseconds: pingIntervalMilliseconds)
+    }
+  }
+
+  /// Gives back the place of a connection among those that may be idle for long.
+  func releasePlace(_ index: UInt32) {
+    guard connections[index].isKeptLong else { return }
+    keepAlive.release()
+    connections[index].isKeptLong = false
+  }
+
+  /// Remembers that a message is not complete, since now or since before, and looks again when it must be.
+  func noteUnfinished(_ index: UInt32, isNew: Bool) {
+    guard isNew || connections[index].unfinishedSince == nil else { return }
+    connections[index].unfinishedSince = wheel.tick
+    let dueIn = Int32(bitPattern: connections[index].due &- wheel.tick)
+    // With the usual settings the next heartbeat comes sooner: no entry is added for a message in two reads.
+    guard dueIn > Int32(messageMilliseconds / ConnectionTimers.tickMilliseconds + 1) else { return }
+    schedule(index, inMilliseconds: messageMilliseconds)
+  }
+
+  /// Gives memory back after a crowd has left.
+  func shrink() { wheel.shrink() }
+}

@@ -1,0 +1,120 @@
+import ClientProtocol
+import LoopCore
+import WebSocketCore
+
+/// What happens to a connection whose time has come: its stage expires, or its peer is pinged.
+final class Heartbeats {
+  private let connections: ConnectionStore
+  private let timers: ConnectionTimers
+  private let queues: SendQueues
+  private let sessions: ConnectionSessions
+  private let webSockets: WebSocketProtocol
+  private let limits: ConnectionLimits
+  private let metrics: Metrics
+  weak var host: (any ConnectionHost)?
+
+  init(
+    _ connections: ConnectionStore, timers: ConnectionTimers, queues: SendQueues, sessions: ConnectionSessions,
+    webSockets: WebSocketProtocol, limits: ConnectionLimits, metrics: Metrics
+  ) {
+    self.connections = connections
+    self.timers = timers
+    self.queues = queues
+    self.sessions = sessions
+    self.webSockets = webSockets
+    self.limits = limits
+    self.metrics = metrics
+  }
+
+  /// Looks at a connection whose time has come.
+  func visit(_ index: UInt32) {
+    let inStage = timers.milliseconds(since: connections[index].stageSince)
+    switch connections[index].stage {
+    case .preamble, .request, .handshake: expire(index, after: Deadlines.requestHeadMilliseconds, inStage)
+    case .idle: expireIdle(index, inStage)
+    case .closing: expire(index, after: Deadlines.closeMilliseconds, inStage)
+    case .finishing: expire(index, after: Deadlines.finishMilliseconds, inStage)
+    case .lingering: expire(index, after: Deadlines.lingerMilliseconds, inStage)
+    case .answering: timers.schedule(index, inMilliseconds: Deadlines.finishMilliseconds)
+    case .websocket, .echo: heartbeat(index)
+    }
+  }
+
+  private func expireIdle(_ index: UInt32, _ inStage: Int) {
+    guard connections[index].outbox.isEmpty else { return expire(index, after: Deadlines.answerMilliseconds, inStage) }
+    let limit = connections[index].isKeptLong ? KeepAlive.longMilliseconds : KeepAlive.shortMilliseconds
+    expire(index, after: limit, inStage)
+  }
+
+  private func expire(_ index: UInt32, after limit: Int, _ inStage: Int) {
+    if inStage >= limit {
+      host?.drop(index)
+    } else {
+      timers.schedule(index, inMilliseconds: limit - inStage)
+    }
+  }
+
+  /// Pings a silent peer, and drops one that answers nothing, because its machine is gone.
+  ///
+  /// Neither what it sends nor what it answers moves the deadline of a message that is not complete.
+  private func heartbeat(_ index: UInt32) {
+    if hasStopped(index) {
+      metrics.slowConsumers += 1
+      return sessions.closeSlow(index, because: .nothingRead)
+    }
+    // Its pong may wait unread.
+    if connections[index].isPaused { return timers.schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds) }
+    if let since = connections[index].unfinishedSince, timers.milliseconds(since: since) >= limits.messageMilliseconds {
+      return webSockets.failUnfinished(index)
+    }
+    if let pingedAt = connections[index].pingedAt {
+      let waited = timers.milliseconds(since: pingedAt)
+      guard waited >= limits.pingTimeoutMilliseconds else {
+        return scheduleHeartbeat(index, inMilliseconds: limits.pingTimeoutMilliseconds - waited)
+      }
+      // The ping may wait after what a slow line has still to carry.
+      if hasAcknowledged(index), connections[index].wantsWrite || Socket.holdsUnacknowledged(connections[index].socket)
+      {
+        return timers.schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds)
+      }
+      metrics.ghosts += 1
+      sessions.traceEnd(index, "no answer to a ping", nil)
+      host?.drop(index)
+      return
+    }
+    let silent = timers.milliseconds(since: connections[index].lastHeard)
+    guard silent >= limits.pingIntervalMilliseconds else {
+      return scheduleHeartbeat(index, inMilliseconds: limits.pingIntervalMilliseconds - silent)
+    }
+    // RFC 6455 section 5.5.2: an unsolicited ping; the peer must answer.
+    queues.append(to: index) { FrameWriter.appendHeader(.ping, payloadBytes: 0, to: &$0) }
+    connections[index].pingedAt = timers.tick
+    _ = hasAcknowledged(index)
+    scheduleHeartbeat(index, inMilliseconds: limits.pingTimeoutMilliseconds)
+  }
+
+  /// Schedules the next look at a WebSocket, sooner when a message must be complete before.
+  private func scheduleHeartbeat(_ index: UInt32, inMilliseconds milliseconds: Int) {
+    let left = connections[index].unfinishedSince.map { limits.messageMilliseconds - timers.milliseconds(since: $0) }
+    timers.schedule(index, inMilliseconds: min(milliseconds, max(0, left ?? milliseconds)))
+  }
+
+  // MARK: Readers that have stopped
+
+  /// Whether a connection takes nothing of what it has asked for: not for a time, neither into its kernel nor out of ours.
+  private func hasStopped(_ index: UInt32) -> Bool {
+    guard connections[index].wantsWrite, connections[index].outbox.solicitedBytes > 0,
+      timers.milliseconds(since: connections[index].takenAt) >= Deadlines.unreadMilliseconds
+    else { return false }
+    guard hasAcknowledged(index) else { return true }
+    connections[index].takenAt = timers.tick
+    return false
+  }
+
+  /// Whether the peer's kernel has acknowledged anything since this was last asked.
+  private func hasAcknowledged(_ index: UInt32) -> Bool {
+    let acknowledged = UInt32(truncatingIfNeeded: Socket.acknowledgedBytes(connections[index].socket) ?? 0)
+    defer { connections[index].acknowledged = acknowledged }
+    return acknowledged != connections[index].acknowledged
+  }
+}
