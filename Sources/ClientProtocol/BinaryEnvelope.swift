@@ -43,3 +43,22 @@ public struct BinaryEnvelope: Equatable, Sendable {
     return true
   }
 }
+
+/// The envelope of a binary message to a client, read again: for transports that carry text only.
+public struct DeliveredBinaryEnvelope {
+  public let room: Range<Int>
+  /// The sender's name; empty for a backend's message.
+  public let user: Range<Int>
+  public let payload: Range<Int>
+
+  /// Reads what ``BinaryEnvelope/appendHeader(room:user:to:)`` wrote, with its payload; nil for anything else.
+  public init?(_ message: Span<UInt8>) {
+    guard message.count > 2, message[0] == BinaryEnvelope.marker else { return nil }
+    room = 2..<(2 + Int(message[1]))
+    guard message.count > room.upperBound else { return nil }
+    let start = room.upperBound + 1
+    user = start..<(start + Int(message[room.upperBound]))
+    guard message.count >= user.upperBound else { return nil }
+    payload = user.upperBound..<message.count
+  }
+}

@@ -1,3 +1,5 @@
+import ClientProtocol
+
 /// A member of a room that is not where the room is yet: it resumes, or could not take a backlog as fast as the node had it.
 ///
 /// It stands in no roster. It reads the room's history, or the recent messages that the node keeps, as fast as its socket
@@ -22,6 +24,8 @@ final class CatchUp {
   var place = 0
   /// The last message that it was given or that it does not get. In the room's epoch, once `transition` is told.
   var offset: UInt64
+  /// Where it is in the room's stream; nil: the room has none.
+  var position: Position? { room.stream.map { $0.position.at(offset) } }
   /// The epoch that it has not been told of yet.
   var transition: Transition?
   /// Whether a page of history was asked for.

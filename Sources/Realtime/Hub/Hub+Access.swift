@@ -34,6 +34,13 @@ extension Hub {
     return isAuthorised(.read(room: [UInt8](copying: room)), .session(id), answerID)
   }
 
+  /// Why nobody with that identity may join a room; nil: it may be joined. For transports that must know before they begin.
+  public func refusal(ofJoining room: [UInt8], by identity: Identity?) -> ProtocolError? {
+    if !RoomName.isValid(room.span) { return ProtocolError(.badRoom, RoomName.rule) }
+    if identity?.rooms?.mayJoin(room.span) == false { return ProtocolError(.forbidden, Hub.roomForbidden) }
+    return configuration.rules.rule(for: room.span).mayJoin ? nil : ProtocolError(.forbidden, Hub.closedRoom)
+  }
+
   static let roomForbidden = "the token does not allow this room: its rooms must name it"
   static let publishForbidden = "the token allows to read this room, not to publish in it"
   static let broadcastForbidden = "the token does not allow broadcasts: its permissions must list broadcast"

@@ -182,7 +182,7 @@ extension Hub {
       guard message.offset <= last, transport.hasRoom(target) else { break }
       member.offset = message.offset
       if message.origin == member.session { continue }
-      transport.answer(message.payload.span, message.kind, to: target)
+      transport.answer(message.payload.span, message.kind, at: member.position, to: target)
       bytes += message.payload.count
     }
     chargeRead(member.session, bytes: bytes)
@@ -249,7 +249,8 @@ extension Hub {
       // An epoch that begins here takes the member back to its beginning.
       member.offset = message.offset
       if message.origin == member.session { continue }
-      transport(of: member.session.index)?.answer(message.payload.span, message.kind, to: target)
+      transport(of: member.session.index)?.answer(
+        message.payload.span, message.kind, at: member.position, to: target)
       bytes += message.payload.count
     }
     if !hasMore { pass(to: last, member) }

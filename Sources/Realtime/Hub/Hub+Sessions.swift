@@ -155,7 +155,8 @@ extension Hub {
     swap(&text, &scratch)
     text.removeAll(keepingCapacity: true)
     event.appendJSON(id: answerID, to: &text)
-    transport(of: id.index)?.answer(text.span, event.kind, to: sessions[id.index].target)
+    transport(of: id.index)?.answer(
+      text.span, event.kind, at: event.position, to: sessions[id.index].target)
     let byteCount = text.count
     swap(&text, &scratch)
     return byteCount

@@ -72,8 +72,8 @@ public protocol Delivery: AnyObject {
   /// Gives the same message to many connections, behind everything they were given before: encoded once for all of them.
   func send(_ message: Span<UInt8>, _ kind: EventKind, toEach targets: [UInt32])
   /// Gives one message that the connection itself has asked for: it never counts against the queue's limit. A connection
-  /// that does not take its answers is read no further instead.
-  func answer(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32)
+  /// that does not take its answers is read no further instead. `position`: where a client that has received it resumes; nil: where it would have resumed before.
+  func answer(_ message: Span<UInt8>, _ kind: EventKind, at position: Position?, to target: UInt32)
   /// Whether a connection's queue is short enough for more of what can wait: pages of history, say.
   func hasRoom(_ target: UInt32) -> Bool
   /// Calls `Hub.hasRoom` once when a connection's queue, which has no room now, has room again. Not inside this call.
@@ -101,7 +101,7 @@ extension Delivery {
     send(message, kind, toEach: targets)
     return []
   }
-  public func answer(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32) {
+  public func answer(_ message: Span<UInt8>, _ kind: EventKind, at position: Position?, to target: UInt32) {
     send(message, kind, to: target)
   }
   public func hasRoom(_ target: UInt32) -> Bool { true }

@@ -19,6 +19,8 @@ struct Connection: ~Copyable {
     /// A request is being answered; further bytes wait in the exchange.
     case answering
     case websocket
+    /// An event stream: nothing that comes means anything.
+    case eventStream
     /// A raw echo, for conformance tests.
     case echo
     /// A close frame was sent: waiting for the peer's.
@@ -80,7 +82,8 @@ struct Connection: ~Copyable {
   var isPeerDone = false
   /// Whether an offered message was refused because too much waits, and space was not reported to the hub since.
   var hasRefusedOffers = false
-  var isWebSocket = false
+  /// What it is counted as while it has a session, or may have one.
+  var transport: Transport?
   /// Whether the connection limiter counts it.
   var isCounted = false
   /// Whether it has a place among the connections that may be idle for long.
@@ -96,6 +99,9 @@ struct Connection: ~Copyable {
     stageSince = tick
     exchange = Exchange()
   }
+
+  /// Whether a session may be given something.
+  var isOpen: Bool { stage == .websocket || stage == .eventStream }
 
   /// How a member of a room gets a block that goes to all.
   enum Way {

@@ -12,6 +12,7 @@ struct ConnectionParts {
   let queues: SendQueues
   let sessions: ConnectionSessions
   let delivery: WebSocketDelivery
+  let eventStreams: EventStreamTransport
   let webSockets: WebSocketProtocol
   let requests: RequestProtocol
   let protocols: ConnectionProtocol
@@ -44,6 +45,10 @@ struct ConnectionParts {
       connections, hub: hub, queues: queues, input: input, sessions: sessions, webSockets: webSockets,
       compression: compression, queueBytesMax: limits.queueBytesMax, metrics: metrics)
     for form in [DeliveryForm.plain, .deflated] { hub.transports[form] = delivery }
+    eventStreams = EventStreamTransport(
+      connections, hub: hub, timers: timers, queues: queues, input: input, sessions: sessions, requests: requests,
+      peers: peers, limits: limits, metrics: metrics)
+    hub.transports[.events] = eventStreams
   }
 
   /// Names the object that has the sockets and the loop. Called once, before the first connection; it is not owned.
@@ -91,6 +96,9 @@ struct ConnectionParts {
     input.forget(index)
     connections.remove(index)
   }
+
+  /// Makes a connection its client's alone. Returns false when the client has too many already.
+  func claim(_ request: Request) -> Bool { peers.claim(request, &connections[request.connection.index]) }
 
   /// Gives memory back after a crowd has left.
   func shrink() {

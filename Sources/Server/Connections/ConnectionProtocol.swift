@@ -48,7 +48,7 @@ final class ConnectionProtocol {
         timers.enter(.request, id.index)
       case .websocket, .echo, .closing: webSockets.readFrames(id, bytes, &cursor)
       case .answering: return cursor
-      case .preamble, .handshake, .finishing, .lingering: return bytes.count
+      case .preamble, .handshake, .eventStream, .finishing, .lingering: return bytes.count
       }
     }
     return bytes.count

@@ -12,8 +12,8 @@ final class ConnectionSessions {
   private let queues: SendQueues
   /// Sessions whose connection is closing: ended at the end of the tick.
   private var ending: [SlabID] = []
-  /// Open WebSockets.
-  private(set) var count = 0
+  /// Open connections by transport.
+  private var counts = [Int](repeating: 0, count: Transport.allCases.count)
   /// The log, when it takes what happens to connections.
   private let trace: Log?
 
@@ -29,20 +29,33 @@ final class ConnectionSessions {
     self.trace = trace
   }
 
-  /// Counts a connection that has become a WebSocket.
-  func noteOpened(_ index: UInt32) {
-    connections[index].isWebSocket = true
-    count += 1
+  /// Connections that have a session, or are about to have one.
+  var count: Int { counts.reduce(0, +) }
+
+  func count(of transport: Transport) -> Int { counts[Int(transport.rawValue)] }
+
+  /// Counts a connection that has become one of a transport.
+  func noteOpened(_ index: UInt32, _ transport: Transport) {
+    connections[index].transport = transport
+    counts[Int(transport.rawValue)] += 1
   }
 
-  /// Closes a WebSocket after what it was given.
+  /// Closes a connection after what it was given.
   func close(_ index: UInt32, because reason: CloseReason) {
+    if connections[index].stage == .eventStream { return closeStream(index, because: reason) }
     guard connections[index].stage == .websocket || connections[index].stage == .echo else { return }
     let code = CloseCode(rawValue: reason.code)
     traceEnd(index, "closing a connection", code, "\(reason.text)")
     end(index)
     queues.append(to: index) { FrameWriter.appendClose(code, reason: reason.text, to: &$0) }
     timers.enter(.closing, index)
+  }
+
+  private func closeStream(_ index: UInt32, because reason: CloseReason) {
+    traceEnd(index, "closing a connection", CloseCode(rawValue: reason.code), "\(reason.text)")
+    end(index)
+    queues.append(to: index) { EventStreamEncoder.appendClose(reason, to: &$0) }
+    queues.finish(index)
   }
 
   /// Drops what is queued for a slow reader and closes it with 4408: what it has not read it can ask for when it returns.
@@ -64,8 +77,8 @@ final class ConnectionSessions {
 
   /// Ends the session of a connection that is dropped.
   func dropped(_ index: UInt32) {
-    if connections[index].isWebSocket { count -= 1 }
-    if connections[index].stage == .websocket { traceEnd(index, "connection lost", nil) }
+    if let transport = connections[index].transport { counts[Int(transport.rawValue)] -= 1 }
+    if connections[index].isOpen { traceEnd(index, "connection lost", nil) }
     if let session = connections[index].session { hub.close(session) }
   }
 

@@ -67,7 +67,11 @@ final class ConnectionTable: TickParticipant {
   /// Connections of any kind.
   var count: Int { parts.connections.count }
   /// Open WebSockets.
-  var webSocketCount: Int { parts.sessions.count }
+  var webSocketCount: Int { parts.sessions.count(of: .websocket) }
+  /// Open event streams.
+  var eventStreamCount: Int { parts.sessions.count(of: .sse) }
+  /// Open connections that have a session.
+  var sessionCount: Int { parts.sessions.count }
   /// Bytes that wait in all queues, and in rooms for slow readers.
   var queuedBytes: Int { hub.lagBytes + parts.queues.queuedBytes }
   /// A local peer that sent `X-Forwarded-For` without being trusted: probably a proxy that nobody has named.
@@ -109,14 +113,14 @@ final class ConnectionTable: TickParticipant {
 
   func tickEnds() { if parts.endTick(hub) { loop.tickAgain() } }
 
-  /// Asks every WebSocket to reconnect elsewhere, each at its own random moment within `milliseconds`, and closes it
+  /// Asks every client to reconnect elsewhere, each at its own random moment within `milliseconds`, and closes it
   /// then with 1012: the other nodes get their clients one by one.
   func drain(within milliseconds: Int) {
     let schedule = DrainSchedule(drainMilliseconds: milliseconds)
     var generator = SystemRandomNumberGenerator()
     for index in 0..<parts.connections.end where parts.connections.isOccupied(index) {
       let id = parts.connections.id(at: index)
-      guard parts.connections[index].stage == .websocket, let session = parts.connections[index].session else {
+      guard parts.connections[index].isOpen, let session = parts.connections[index].session else {
         if parts.connections[index].stage == .request || parts.connections[index].stage == .idle {
           parts.queues.finish(index)
         }
@@ -150,6 +154,13 @@ final class ConnectionTable: TickParticipant {
     guard parts.connections.contains(id) else { return }
     let isLocal = parts.peers.number(of: parts.connections[id.index].address).isLocal
     parts.webSockets.openSession(id, user: user, token: token, isLocal: isLocal)
+  }
+
+  /// Begins an event stream of one room as the answer to a request, and opens its session.
+  func openEventStream(_ request: Request, _ opening: EventStreamTransport.Opening) {
+    guard parts.connections.contains(request.connection) else { return }
+    guard parts.claim(request) else { return respond(request.connection, PeerGuard.makeAddressRefusal()) }
+    parts.eventStreams.open(request.connection, opening)
   }
 
   /// Whether a handshake of an address is within the rate of this node.

@@ -80,7 +80,7 @@ final class ConnectionTimers {
     // It has no deadline, and the visit that its request has scheduled looks again.
     case .answering: break
     case .lingering: schedule(index, inMilliseconds: Deadlines.lingerMilliseconds)
-    case .websocket, .echo: schedule(index, inMilliseconds: pingIntervalMilliseconds)
+    case .websocket, .echo, .eventStream: schedule(index, inMilliseconds: pingIntervalMilliseconds)
     }
   }
 

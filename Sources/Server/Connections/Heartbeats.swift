@@ -1,4 +1,5 @@
 import ClientProtocol
+import HTTPCore
 import LoopCore
 import WebSocketCore
 
@@ -36,7 +37,7 @@ final class Heartbeats {
     case .finishing: expire(index, after: Deadlines.finishMilliseconds, inStage)
     case .lingering: expire(index, after: Deadlines.lingerMilliseconds, inStage)
     case .answering: timers.schedule(index, inMilliseconds: Deadlines.finishMilliseconds)
-    case .websocket, .echo: heartbeat(index)
+    case .websocket, .echo, .eventStream: heartbeat(index)
     }
   }
 
@@ -67,6 +68,7 @@ final class Heartbeats {
     if let since = connections[index].unfinishedSince, timers.milliseconds(since: since) >= limits.messageMilliseconds {
       return webSockets.failUnfinished(index)
     }
+    if connections[index].stage == .eventStream { return streamHeartbeat(index) }
     if let pingedAt = connections[index].pingedAt {
       let waited = timers.milliseconds(since: pingedAt)
       guard waited >= limits.pingTimeoutMilliseconds else {
@@ -86,11 +88,41 @@ final class Heartbeats {
     guard silent >= limits.pingIntervalMilliseconds else {
       return scheduleHeartbeat(index, inMilliseconds: limits.pingIntervalMilliseconds - silent)
     }
-    // RFC 6455 section 5.5.2: an unsolicited ping; the peer must answer.
-    queues.append(to: index) { FrameWriter.appendHeader(.ping, payloadBytes: 0, to: &$0) }
+    sendHeartbeat(index)
     connections[index].pingedAt = timers.tick
-    _ = hasAcknowledged(index)
     scheduleHeartbeat(index, inMilliseconds: limits.pingTimeoutMilliseconds)
+  }
+
+  /// Sends a comment down an event stream, and drops one whose peer's kernel has not acknowledged the last one: nobody
+  /// answers there.
+  private func streamHeartbeat(_ index: UInt32) {
+    if connections[index].pingedAt != nil {
+      connections[index].pingedAt = nil
+      guard hasAcknowledged(index) || !Socket.holdsUnacknowledged(connections[index].socket) else {
+        metrics.ghosts += 1
+        sessions.traceEnd(index, "nothing acknowledged", nil)
+        host?.drop(index)
+        return
+      }
+      let rest = limits.pingIntervalMilliseconds - limits.pingTimeoutMilliseconds
+      return timers.schedule(index, inMilliseconds: max(0, rest))
+    }
+    sendHeartbeat(index)
+    connections[index].pingedAt = timers.tick
+    timers.schedule(index, inMilliseconds: min(limits.pingTimeoutMilliseconds, limits.pingIntervalMilliseconds))
+  }
+
+  private func sendHeartbeat(_ index: UInt32) {
+    _ = hasAcknowledged(index)
+    queues.append(to: index) { [stage = connections[index].stage] output in
+      if stage == .eventStream {
+        // WHATWG HTML section 9.2.7: a comment keeps proxies from closing a quiet stream.
+        ServerSentEvents.appendComment(to: &output)
+      } else {
+        // RFC 6455 section 5.5.2: an unsolicited ping; the peer must answer.
+        FrameWriter.appendHeader(.ping, payloadBytes: 0, to: &output)
+      }
+    }
   }
 
   /// Schedules the next look at a WebSocket, sooner when a message must be complete before.

@@ -125,10 +125,7 @@ final class RequestProtocol {
       let exchange = connections[id.index].exchange, let head = exchange.head
     else { return }
     trace?.traceRefusal(of: head, response, address: connections[id.index].address)
-    var response = response
-    router?.decorate(&response, for: head)
-    // RFC 6797 section 7.1: a client that came by TLS shall keep to it, for half a year.
-    if connections[id.index].wire.tls != nil { response.addHeader("Strict-Transport-Security", "max-age=15768000") }
+    let response = decorated(response, for: head, on: id.index)
     queues.append(to: id.index) { response.appendHead(to: &$0, connection: ConnectionOption(answering: head)) }
     let content = response.content(answering: head.method)
     if content.count > RequestProtocol.copiedBodyBytesMax {
@@ -139,6 +136,26 @@ final class RequestProtocol {
     }
     exchange.head = nil
     if head.keepAlive { timers.enter(.idle, id.index) } else { queues.finish(id.index) }
+  }
+
+  /// Answers the request at hand with the head of a response whose body follows piece by piece. Returns false when the
+  /// connection is gone.
+  func beginStream(_ id: SlabID, _ response: Response) -> Bool {
+    guard connections.contains(id), connections[id.index].stage == .answering,
+      let head = connections[id.index].exchange?.head
+    else { return false }
+    let response = decorated(response, for: head, on: id.index)
+    queues.append(to: id.index) { response.appendHead(to: &$0, connection: .close) }
+    return true
+  }
+
+  /// Adds what does not depend on the path.
+  private func decorated(_ response: Response, for head: RequestHead, on index: UInt32) -> Response {
+    var response = response
+    router?.decorate(&response, for: head)
+    // RFC 6797 section 7.1: a client that came by TLS shall keep to it, for half a year.
+    if connections[index].wire.tls != nil { response.addHeader("Strict-Transport-Security", "max-age=15768000") }
+    return response
   }
 
   /// Answers a valid handshake: from here on the connection is a WebSocket, and its client's alone. A client with too

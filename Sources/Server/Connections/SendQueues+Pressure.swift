@@ -16,7 +16,7 @@ extension SendQueues {
 
   /// Reports to the hub, once, that a connection takes no more.
   func becomeUnwritable(_ index: UInt32) {
-    guard hub.sparesSlowReaders, !connections[index].isUnwritable, connections[index].stage == .websocket,
+    guard hub.sparesSlowReaders, !connections[index].isUnwritable, connections[index].isOpen,
       let session = connections[index].session
     else { return }
     connections[index].isUnwritable = true
@@ -26,7 +26,7 @@ extension SendQueues {
   /// Reports to the hub that all is sent: more may come, which is sent at once or at the end of the tick.
   func becomeWritable(_ index: UInt32) {
     connections[index].isUnwritable = false
-    if connections[index].stage == .websocket, let session = connections[index].session { hub.drained(session) }
+    if connections[index].isOpen, let session = connections[index].session { hub.drained(session) }
   }
 
   // MARK: Answers and their pace
@@ -82,7 +82,7 @@ extension SendQueues {
 
   /// A connection that has refused something takes more again when three quarters of its queue are free.
   private func reportOffers(_ index: UInt32) {
-    guard connections[index].outbox.unsolicitedBytes <= queueBytesMax / 4, connections[index].stage == .websocket,
+    guard connections[index].outbox.unsolicitedBytes <= queueBytesMax / 4, connections[index].isOpen,
       let session = connections[index].session
     else { return }
     connections[index].hasRefusedOffers = false
@@ -93,6 +93,6 @@ extension SendQueues {
     guard hasRoom(index) else { return }
     connections[index].awaitsRoom = false
     input.resume(index, .queue)
-    if connections[index].stage == .websocket, let session = connections[index].session { hub.hasRoom(session) }
+    if connections[index].isOpen, let session = connections[index].session { hub.hasRoom(session) }
   }
 }

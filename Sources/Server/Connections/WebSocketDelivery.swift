@@ -6,13 +6,13 @@ import WebSocketCore
 
 /// Gives WebSockets what the hub sends them. In a fan-out each batch is framed once per form; a member costs one send and
 /// nothing else.
-final class WebSocketDelivery: Delivery {
+final class WebSocketDelivery: QueueTransport {
   /// Bytes that a room that spares slow readers may queue before the socket is tried.
   private static let queuedBeforeSend = 64 * 1024
 
-  private let connections: ConnectionStore
+  let connections: ConnectionStore
   private let hub: Hub
-  private let queues: SendQueues
+  let queues: SendQueues
   private let input: HeldInput
   private let sessions: ConnectionSessions
   private let webSockets: WebSocketProtocol
@@ -77,7 +77,7 @@ final class WebSocketDelivery: Delivery {
     }
     if batch.hasOrigins { origins.empty(of: batch) }
     queues.endFanOut(sparing: sparing)
-    count(batch, members: roster.count)
+    metrics.count(batch, members: roster.count)
   }
 
   private func queue(_ block: [UInt8], for index: UInt32, sparing: Bool, isBacklog: Bool) {
@@ -95,18 +95,6 @@ final class WebSocketDelivery: Delivery {
     else { return }
     metrics.slowConsumers += 1
     sessions.closeSlow(index, because: .slowConsumer)
-  }
-
-  private func count(_ batch: RoomBatch, members: Int) {
-    metrics.messagesDelivered += UInt64(members * batch.entries.count)
-    let now = Clock.wallMilliseconds()
-    for entry in batch.entries where entry.acceptedAt > 0 {
-      metrics.deliverySeconds.observe(milliseconds: now > entry.acceptedAt ? now - entry.acceptedAt : 0)
-    }
-  }
-
-  func rostersChanged(of target: UInt32, by change: Int32) {
-    if connections.isOccupied(target) { connections[target].rosterCount += change }
   }
 
   func send(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32) {
@@ -129,21 +117,9 @@ final class WebSocketDelivery: Delivery {
 
   // MARK: Answers and their pace
 
-  func answer(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32) {
+  func answer(_ message: Span<UInt8>, _ kind: EventKind, at position: Position?, to target: UInt32) {
     guard connections.isOccupied(target), connections[target].stage == .websocket else { return }
     queues.answer(target) { webSockets.appendMessage(kind.opcode, message, to: target) }
-  }
-
-  func hasRoom(_ target: UInt32) -> Bool { !connections.isOccupied(target) || queues.hasRoom(target) }
-
-  func awaitRoom(_ target: UInt32) {
-    if connections.isOccupied(target) { connections[target].awaitsRoom = true }
-  }
-
-  func isNearLimit(_ target: UInt32) -> Bool {
-    guard connections.isOccupied(target) else { return false }
-    queues.settle(target)
-    return connections[target].outbox.byteCount > queueBytesMax / 2
   }
 
   func pauseUntilRoom(_ target: UInt32) {

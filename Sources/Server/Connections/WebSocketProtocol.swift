@@ -43,7 +43,7 @@ final class WebSocketProtocol {
     connections[index].reader = MessageReader(
       role: .server, messageBytesMax: messageBytesMax(echo: echo), deflate: deflate != nil)
     timers.enter(echo ? .echo : .websocket, index)
-    sessions.noteOpened(index)
+    sessions.noteOpened(index, .websocket)
   }
 
   /// Opens the session of a connection that has just become a WebSocket. Over the limit the client is asked to return later.
@@ -123,7 +123,7 @@ final class WebSocketProtocol {
       queues.flush(id.index)
       // A peer that does not read its echoes is not read either.
       if connections.contains(id), !connections[id.index].outbox.isEmpty { input.pause(id.index, .broker) }
-    case .preamble, .handshake, .request, .idle, .answering, .closing, .finishing, .lingering: break
+    case .preamble, .handshake, .request, .idle, .answering, .eventStream, .closing, .finishing, .lingering: break
     }
   }
 

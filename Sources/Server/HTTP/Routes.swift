@@ -9,12 +9,16 @@ final class Routes: RequestRouter {
   private let node: Node
   private let admin: AdminEndpoint
   private let send: SendEndpoint
+  private let eventStreams: EventStreamEndpoint
 
-  init(table: ConnectionTable, node: Node, admin: AdminEndpoint, send: SendEndpoint) {
+  init(
+    table: ConnectionTable, node: Node, admin: AdminEndpoint, send: SendEndpoint, eventStreams: EventStreamEndpoint
+  ) {
     self.table = table
     self.node = node
     self.admin = admin
     self.send = send
+    self.eventStreams = eventStreams
     table.router = self
   }
 
@@ -56,6 +60,7 @@ final class Routes: RequestRouter {
     // Some clients and proxies add the slash.
     case "/ws", "/ws/": openWebSocket(request, echo: false)
     case "/echo" where table.limits.isEchoEnabled: openWebSocket(request, echo: true)
+    case "/sse": if admitsConnection(request) { eventStreams.answer(request) }
     case "/send": send.answer(request)
     case "/healthz": get(request) { .text("ok\n") }
     case "/readyz": get(request) { readiness() }
@@ -174,11 +179,7 @@ final class Routes: RequestRouter {
       return answer(request, response)
     case .accepted(let accepted): acceptance = accepted
     }
-    if node.isDraining {
-      var response = ErrorResponse.make(.unavailable, "this node is draining: connect again, to another one")
-      response.addHeader("Retry-After", "1")
-      return answer(request, response)
-    }
+    guard !refusesDraining(request) else { return }
     if echo { return table.upgrade(request, acceptance, echo: true) }
     if node.settings.authentication == .jwt {
       // A browser cannot read a refused handshake: whatever the token is, the WebSocket opens and tells.
@@ -191,6 +192,18 @@ final class Routes: RequestRouter {
     }
     table.upgrade(request, acceptance, echo: false)
     table.openSession(request.connection, user: user, token: nil)
+  }
+
+  /// Whether a connection that stays may begin now; if not, the request was answered.
+  private func admitsConnection(_ request: Request) -> Bool { passesGate(request) && !refusesDraining(request) }
+
+  /// Refuses what would stay while the node drains. Returns whether it did.
+  private func refusesDraining(_ request: Request) -> Bool {
+    guard node.isDraining else { return false }
+    var response = ErrorResponse.make(.unavailable, "this node is draining: connect again, to another one")
+    response.addHeader("Retry-After", "1")
+    answer(request, response)
+    return true
   }
 
   /// Sends a handshake away that comes faster than the node takes them, before it costs anything. Others come at their

@@ -1,3 +1,4 @@
+import LoopCore
 import Realtime
 
 /// A node's counts since its start. Plain numbers: everything happens on one thread.
@@ -13,6 +14,15 @@ final class Metrics {
   /// What the limits of connections have refused; those of sessions are counted by the hub.
   var refusals = LimitRefusals()
   var deliverySeconds = Histogram()
+
+  /// Counts a batch that was delivered to so many members, and how long its messages took from their acceptance.
+  func count(_ batch: RoomBatch, members: Int) {
+    messagesDelivered += UInt64(members * batch.entries.count)
+    let now = Clock.wallMilliseconds()
+    for entry in batch.entries where entry.acceptedAt > 0 {
+      deliverySeconds.observe(milliseconds: now > entry.acceptedAt ? now - entry.acceptedAt : 0)
+    }
+  }
 }
 
 /// Counts durations in the buckets that a Prometheus histogram shows.

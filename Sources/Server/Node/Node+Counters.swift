@@ -9,6 +9,7 @@ extension Node {
     var words = [UInt64](repeating: 0, count: Count.words)
     func set(_ count: Count, _ value: UInt64) { words[count.rawValue] = value }
     set(.webSockets, UInt64(table.webSocketCount))
+    set(.eventStreams, UInt64(table.eventStreamCount))
     set(.rooms, UInt64(hub.counters.rooms))
     set(.received, hub.counters.messagesReceived)
     set(.delivered, metrics.messagesDelivered)
@@ -60,7 +61,7 @@ extension Node {
     writer.key("uptime")
     writer.unsigned(uptimeSeconds)
     writer.key("connections")
-    writer.integer(table.webSocketCount)
+    writer.integer(table.sessionCount)
     writer.key("rooms")
     writer.integer(hub.counters.rooms)
     writer.key("messagesIn")

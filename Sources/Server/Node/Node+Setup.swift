@@ -179,6 +179,12 @@ extension Node {
     }
   }
 
+  func makeEventStreamEndpoint() -> EventStreamEndpoint {
+    EventStreamEndpoint(
+      hub: hub, table: table, believesNames: settings.authentication != .jwt,
+      userName: { [weak self] in self?.userName(asked: $0) })
+  }
+
   func makeSendEndpoint() -> SendEndpoint {
     SendEndpoint(
       hub: hub, messageBytesMax: settings.maxMessageBytes, believesNames: settings.authentication != .jwt,

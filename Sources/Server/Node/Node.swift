@@ -116,7 +116,8 @@ public final class Node {
     ) { [weak table] in table?.respond($0, $1) }
     hub.makeReport = { [weak self] in self?.report() ?? Array("{}".utf8) }
     admin.node = self
-    routes = Routes(table: table, node: self, admin: admin, send: makeSendEndpoint())
+    routes = Routes(
+      table: table, node: self, admin: admin, send: makeSendEndpoint(), eventStreams: makeEventStreamEndpoint())
   }
 
   /// Listens and serves until a signal ends it.
@@ -333,14 +334,14 @@ public final class Node {
     guard !isDraining else { return }
     isDraining = true
     log.info(
-      "draining", ("connections", table.webSocketCount), ("milliseconds", settings.drainMilliseconds))
+      "draining", ("connections", table.sessionCount), ("milliseconds", settings.drainMilliseconds))
     hub.isHandingOver = settings.leaveGraceMilliseconds > 0
     table.drain(within: settings.drainMilliseconds)
     awaitDrained(until: loop.now + UInt64(settings.drainMilliseconds) * 1_000_000)
   }
 
   private func awaitDrained(until deadline: UInt64) {
-    if table.webSocketCount == 0 || loop.now >= deadline {
+    if table.sessionCount == 0 || loop.now >= deadline {
       for listener in listeners { listener.close() }
       return end()
     }
@@ -353,7 +354,7 @@ public final class Node {
       self?.log.info("stopped")
       self?.loop.stop()
     }
-    guard hub.isHandingOver, hub.handedOver > 0 || table.webSocketCount > 0 else { return broker.stop(stopped) }
+    guard hub.isHandingOver, hub.handedOver > 0 || table.sessionCount > 0 else { return broker.stop(stopped) }
     broker.handOver(forMilliseconds: settings.leaveGraceMilliseconds, stopped)
   }
 }

@@ -1,0 +1,82 @@
+import ClientProtocol
+import HTTPCore
+import JSONCore
+import Realtime
+
+/// The form in which an event stream carries what the hub sends (WHATWG HTML section 9.2): what people say without an event
+/// name, everything else under its type; `id` is `EPOCH:OFFSET` of the room, by which the browser resumes.
+enum EventStreamEncoder {
+  /// Appends one event.
+  ///
+  /// - Parameter position: where the room is after it; nil: it does not change what the client has.
+  static func append(
+    _ message: Span<UInt8>, _ kind: EventKind, at position: Position?, timestamp: UInt64 = 0, to output: inout [UInt8]
+  ) {
+    var id: [UInt8]?
+    if let position {
+      var text: [UInt8] = []
+      position.append(to: &text)
+      id = text
+    }
+    let event: StaticString? = kind.isMessage ? nil : kind.wireName
+    guard kind == .binaryMessage else {
+      return ServerSentEvents.appendEvent(id: id, event: event, data: message, to: &output)
+    }
+    let text = json(ofBinary: message, offset: position?.offset, timestamp: timestamp)
+    ServerSentEvents.appendEvent(id: id, event: event, data: text.span, to: &output)
+  }
+
+  /// A room's batch as one block for all its members, and where the event of each entry ends.
+  static func block(of batch: RoomBatch) -> (bytes: [UInt8], ends: [Int]) {
+    var (block, ends): ([UInt8], [Int]) = ([], [])
+    let bytes = batch.bytes
+    var start = 0
+    for entry in batch.entries {
+      let position = entry.offset > 0 ? batch.epoch.map { Position(epoch: $0, offset: entry.offset) } : nil
+      append(
+        bytes.span.extracting(start..<entry.end), entry.kind, at: position, timestamp: entry.acceptedAt, to: &block)
+      start = entry.end
+      ends.append(block.count)
+    }
+    return (block, ends)
+  }
+
+  /// Appends the event that stands before the end of a stream.
+  static func appendClose(_ reason: CloseReason, to output: inout [UInt8]) {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.key("code")
+    writer.unsigned(UInt64(reason.code))
+    writer.key("reason")
+    writer.string(reason.text)
+    writer.endObject()
+    let text = writer.finish()
+    ServerSentEvents.appendEvent(event: "close", data: text.span, to: &output)
+  }
+
+  /// A binary message as JSON, its payload in base64: text is all that a stream carries.
+  private static func json(ofBinary message: Span<UInt8>, offset: UInt64?, timestamp: UInt64) -> [UInt8] {
+    guard let envelope = DeliveredBinaryEnvelope(message) else { return [] }
+    var text: [UInt8] = []
+    text.append("{\"type\":\"message\",\"room\":")
+    JSONString.append(message.extracting(envelope.room), to: &text)
+    text.append(",\"user\":")
+    if envelope.user.isEmpty {
+      text.append("null")
+    } else {
+      JSONString.append(message.extracting(envelope.user), to: &text)
+    }
+    if let offset {
+      text.append(",\"offset\":")
+      JSONNumber.append(offset, to: &text)
+    }
+    if timestamp > 0 {
+      text.append(",\"ts\":")
+      JSONNumber.append(timestamp, to: &text)
+    }
+    text.append(",\"binary\":\"")
+    Base64.append(message.extracting(envelope.payload), to: &text)
+    text.append("\"}")
+    return text
+  }
+}
