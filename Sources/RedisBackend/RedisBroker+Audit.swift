@@ -104,7 +104,7 @@ extension RedisBroker {
 
   /// Looks at rooms, pipelined. Answers once, when the last is done.
   private func audit(_ rooms: [[UInt8]], _ done: @escaping (_ isComplete: Bool) -> Void) {
-    let all = Gathering(rooms.count, done)
+    let all = WaitGroup(rooms.count, done)
     for room in rooms { audit(room, all.one) }
   }
 

@@ -8,7 +8,7 @@ extension RedisBroker {
   func forgot(_ shard: Shard) {
     mustAssert = true
     shard.mustAudit = true
-    scheduleCensus()
+    scheduleOrphanScan()
   }
 
   /// Notes that a master was flushed while everything stood.
@@ -19,30 +19,32 @@ extension RedisBroker {
   }
 
   /// Has members of nodes looked for that nobody knows any more, once every living node has had time to renew its lease.
-  func scheduleCensus() {
+  func scheduleOrphanScan() {
     lossAt = loop.now
-    (censusTryAt, censusPause) = (0, RedisLimits.censusBackoffMilliseconds.lowerBound)
-    loop.after(milliseconds: RedisLimits.returnMilliseconds) { [weak self] in self?.takeCensus() }
+    (orphanScanTryAt, orphanScanPause) = (0, RedisLimits.orphanScanBackoffMilliseconds.lowerBound)
+    loop.after(milliseconds: RedisLimits.returnMilliseconds) { [weak self] in self?.startOrphanScan() }
   }
 
   /// Whether leases tell who lives.
-  private func isCensusDue(for loss: UInt64) -> Bool {
+  private func isOrphanScanDue(for loss: UInt64) -> Bool {
     let isQuiet = loop.now >= max(loss + UInt64(RedisLimits.returnMilliseconds) * 1_000_000, trustsLeasesAt)
     return lossAt == loss && isQuiet && isAvailable && isLeaseHeld && !isStopping && masters.areServing
   }
 
   /// Takes the census that is due, or leaves it to the next renewal.
-  func takeCensus() {
-    guard let loss = lossAt, loop.now >= censusTryAt, isCensusDue(for: loss), !census.isRunning else { return }
+  func startOrphanScan() {
+    guard let loss = lossAt, loop.now >= orphanScanTryAt, isOrphanScanDue(for: loss), !orphanScan.isRunning else {
+      return
+    }
     let age = Int((loop.now - loss) / 1_000_000)
-    census.run(
-      lossMillisecondsAgo: age, mayBury: { [weak self] in self?.isCensusDue(for: loss) == true }
+    orphanScan.run(
+      lossMillisecondsAgo: age, canTrustLeases: { [weak self] in self?.isOrphanScanDue(for: loss) == true }
     ) { [weak self] outcome in
       guard let self, !isStopping else { return }
       switch outcome {
       case .postponed:
-        censusTryAt = loop.now + UInt64(censusPause) * 1_000_000
-        censusPause = min(censusPause * 2, RedisLimits.censusBackoffMilliseconds.upperBound)
+        orphanScanTryAt = loop.now + UInt64(orphanScanPause) * 1_000_000
+        orphanScanPause = min(orphanScanPause * 2, RedisLimits.orphanScanBackoffMilliseconds.upperBound)
         return
       case .refused(let reason):
         log(.warning, "members that forgotten nodes left in Redis may stay: \(reason)")

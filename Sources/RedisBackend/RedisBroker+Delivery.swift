@@ -15,7 +15,7 @@ extension RedisBroker {
   }
 
   /// A room's payload is a position, a space, an envelope; or `-`, a space, notices with a separator between them. In a
-  /// cluster a term stands before the envelope, or after the dash.
+  /// cluster a master tag stands before the envelope, or after the dash.
   func deliver(room: Span<UInt8>, _ payload: Span<UInt8>, by shard: Shard) {
     var space = 0
     while space < payload.count, payload[space] != 0x20 { space += 1 }
@@ -24,8 +24,10 @@ extension RedisBroker {
     if let position = Position(text: payload.extracting(0..<space)) {
       deliver(room: room, position, envelope, by: shard)
     } else if payload[0] == 0x2D {
-      let term = payload.extracting(1..<space)
-      guard term.isEmpty || isCurrent(term, heardFrom: shard) else { return doubt { $0.note([UInt8](copying: room)) } }
+      let masterTag = payload.extracting(1..<space)
+      guard masterTag.isEmpty || isCurrent(masterTag, heardFrom: shard) else {
+        return doubt { $0.note([UInt8](copying: room)) }
+      }
       deliver(room: room, notices: envelope)
     }
   }
@@ -52,29 +54,29 @@ extension RedisBroker {
 
   // MARK: A master that was replaced
 
-  /// Where an envelope begins behind its term; nil when that is of no master that there is now.
+  /// Where an envelope begins behind its master tag; nil when that is of no master that there is now.
   private func start(of envelope: Span<UInt8>, heardFrom shard: Shard) -> Int? {
-    let start = shard.isSharded ? Term.count(before: envelope) : 0
-    return start == 0 || isCurrent(envelope.extracting(0..<Term.length), heardFrom: shard) ? start : nil
+    let start = shard.isSharded ? MasterTag.count(before: envelope) : 0
+    return start == 0 || isCurrent(envelope.extracting(0..<MasterTag.length), heardFrom: shard) ? start : nil
   }
 
-  /// Whether a term is that of a master that there is now, or there is one whose term nobody may ask for.
-  private func isCurrent(_ term: Span<UInt8>, heardFrom shard: Shard) -> Bool {
-    isSame(term, shard.term)
-      || masters.shards.contains { isSame(term, $0.term) || ($0.isServing && $0.term.isEmpty) }
+  /// Whether a master tag is that of a master that there is now, or there is one whose master tag nobody may ask for.
+  private func isCurrent(_ masterTag: Span<UInt8>, heardFrom shard: Shard) -> Bool {
+    isSame(masterTag, shard.masterTag)
+      || masters.shards.contains { isSame(masterTag, $0.masterTag) || ($0.isServing && $0.masterTag.isEmpty) }
   }
 
-  private func isSame(_ term: Span<UInt8>, _ other: [UInt8]) -> Bool {
-    guard term.count == other.count else { return false }
-    for i in 0..<other.count where term[i] != other[i] { return false }
+  private func isSame(_ masterTag: Span<UInt8>, _ other: [UInt8]) -> Bool {
+    guard masterTag.count == other.count else { return false }
+    for i in 0..<other.count where masterTag[i] != other[i] { return false }
     return true
   }
 
   /// Sets aside what a replaced master may have said, or one that this node does not know yet: until the map was asked for.
-  private func doubt(_ keep: (inout Doubts) -> Void) {
+  private func doubt(_ keep: (inout UnverifiedMessages) -> Void) {
     if doubts.isEmpty {
       watcher?.refresh()
-      loop.after(milliseconds: RedisLimits.doubtMilliseconds) { [weak self] in self?.resolveDoubts() }
+      loop.after(milliseconds: RedisLimits.unverifiedMilliseconds) { [weak self] in self?.resolveDoubts() }
     }
     keep(&doubts)
   }
@@ -82,7 +84,7 @@ extension RedisBroker {
   /// Hands on what has turned out to come from a master, and has the rooms compared: what is left out may be missing.
   private func resolveDoubts() {
     let resolved = doubts
-    doubts = Doubts()
+    doubts = UnverifiedMessages()
     for message in resolved.messages {
       let envelope = message.envelope.span
       guard let shard = masters.shard(of: keys.roomChannel(message.room)),

@@ -4,7 +4,7 @@ import Realtime
 
 extension RedisBroker {
   /// Takes the answer to a renewal: how the lease stands, whose has run out, and who has handed its members over.
-  func renewed(_ standing: LeaseKeeper.Standing, expired: [[UInt8]], leaving: [[UInt8]]) {
+  func renewed(_ standing: LeaseRenewer.Standing, expired: [[UInt8]], leaving: [[UInt8]]) {
     guard !isStopping else { return }
     let isNew = !isAvailable
     let outage = loop.now - renewedAt
@@ -21,12 +21,12 @@ extension RedisBroker {
     if isNew {
       if !masters.isSharded, let master = masters.shards.first {
         master.commands.confirm()
-        if master.isHolding { listener?.doubted(where: nil) }
+        if master.isPublishFrozen { listener?.doubted(where: nil) }
       }
       replay()
       resendUncertain()
     }
-    if standing == .forgotten { scheduleCensus() }
+    if standing == .forgotten { scheduleOrphanScan() }
     if standing != .held || mustAssert { forgetPresence() }
     auditPresence()
     if isNew {
@@ -35,7 +35,7 @@ extension RedisBroker {
     }
     say(lost: false)
     for dead in expired { sweeper.sweep(dead: dead) }
-    takeCensus()
+    startOrphanScan()
     checkMaster()
   }
 
@@ -140,5 +140,5 @@ extension RedisBroker {
   }
 
   /// Keeps what Redis could not be told.
-  func remember(_ entry: Backlog.Entry) { if !isStopping { backlog.append(entry) } }
+  func remember(_ entry: OfflineQueue.Entry) { if !isStopping { backlog.append(entry) } }
 }

@@ -34,19 +34,19 @@ extension RedisBroker {
     if shard.isSuccessor || isOther {
       if masters.isSharded { forgot(shard) } else { (mustAssert, shard.mustAudit) = (true, true) }
     }
-    beginReign(of: shard)
+    beginLeaderEpoch(of: shard)
     // In a reign of its own nothing can stand where something else stood.
-    if isOther, reign.isEmpty { shard.isSubstitute = true }
+    if isOther, leaderEpochKey.isEmpty { shard.mustFreezePublishes = true }
     (shard.servedRun, shard.hasServed, shard.isSuccessor) = (shard.run, true, false)
     if masters.isSharded { shard.commands.confirm() }
-    if shard.isSubstitute { hold(shard) }
+    if shard.mustFreezePublishes { hold(shard) }
     if !hasCleanStart, leaseShard?.isServing == true {
       takePresenceBack()
     } else if hasCleanStart, leaseShard === shard {
       lease.renew()
     }
     guard masters.isSharded, isAvailable else { return }
-    if shard.isHolding { listener?.doubted(where: rooms(of: shard)) }
+    if shard.isPublishFrozen { listener?.doubted(where: rooms(of: shard)) }
     replay()
     resendUncertain()
     if mustAssert { forgetPresence() }
@@ -57,19 +57,19 @@ extension RedisBroker {
   /// Publishes nothing for a moment at a master that took the place of another. Its first message would else stand where
   /// another stood for those who heard what it lacks, before one of their nodes has compared and a new epoch begun.
   private func hold(_ shard: Shard) {
-    shard.isSubstitute = false
-    shard.isHolding = true
+    shard.mustFreezePublishes = false
+    shard.isPublishFrozen = true
     let generation = shard.commands.generation
-    loop.after(milliseconds: RedisLimits.holdMilliseconds) { [weak self, weak shard] in
-      guard let self, let shard, shard.isHolding, shard.commands.generation == generation else { return }
-      shard.isHolding = false
+    loop.after(milliseconds: RedisLimits.publishFreezeMilliseconds) { [weak self, weak shard] in
+      guard let self, let shard, shard.isPublishFrozen, shard.commands.generation == generation else { return }
+      shard.isPublishFrozen = false
       resendUncertain()
       settle(shard)
     }
   }
 
   func commandsClosed(_ shard: Shard) {
-    shard.isHolding = false
+    shard.isPublishFrozen = false
     shard.mustCompare = true
     if leaseShard === shard || !masters.isSharded {
       lease.pause()
@@ -149,23 +149,23 @@ extension RedisBroker {
   /// Starts hearing a channel as soon as that is possible.
   func hearEventually(_ channel: [UInt8]) {
     guard let shard = masters.shard(of: channel) else {
-      homeless.insert(channel)
+      unassigned.insert(channel)
       return
     }
     _ = shard.want(channel, nil)
   }
 
   func stopHearing(_ channel: [UInt8]) {
-    homeless.remove(channel)
+    unassigned.remove(channel)
     guard let shard = masters.shard(of: channel) else { return }
     for waiter in shard.giveUp(channel) { waiter(.failure(.unavailable)) }
   }
 
   /// Hears what was wanted before it was known where.
-  func settleHomeless() {
-    for channel in homeless {
+  func subscribeUnassigned() {
+    for channel in unassigned {
       guard let shard = masters.shard(of: channel) else { continue }
-      homeless.remove(channel)
+      unassigned.remove(channel)
       _ = shard.want(channel, nil)
     }
   }
@@ -187,19 +187,19 @@ extension RedisBroker {
     var (moved, ended) = masters.adopt(map)
     // Each shard has a probe of its own.
     moved.removeAll { keys.isProbe($0.0.channel) }
-    for shard in masters.shards where shard.hasStrays {
-      moved += shard.takeStrays().filter { !keys.isProbe($0.channel) }.map { ($0, shard) }
+    for shard in masters.shards where shard.hasDroppedChannels {
+      moved += shard.takeDropped().filter { !keys.isProbe($0.channel) }.map { ($0, shard) }
     }
     resubscribe(moved)
     for shard in ended {
       for waiter in shard.stop() { waiter(.failure(.unavailable)) }
     }
-    for shard in masters.shards where shard.isSubstitute && shard.isServing {
+    for shard in masters.shards where shard.mustFreezePublishes && shard.isServing {
       hold(shard)
       listener?.doubted(where: rooms(of: shard))
     }
     assignProbes()
-    settleHomeless()
+    subscribeUnassigned()
     say(lost: false)
     // Whoever is away may be replaced.
     if !masters.areUp { watcher?.refresh() }

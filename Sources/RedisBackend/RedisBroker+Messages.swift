@@ -13,9 +13,9 @@ extension RedisBroker {
 
   /// Whether the master that holds a room takes messages.
   private func mayPublish(in room: [UInt8]) -> Bool {
-    guard masters.isSharded else { return masters.shards.first?.isHolding == false }
+    guard masters.isSharded else { return masters.shards.first?.isPublishFrozen == false }
     guard let shard = masters.shard(of: keys.roomChannel(room)) else { return false }
-    return shard.isServing && !shard.isHolding
+    return shard.isServing && !shard.isPublishFrozen
   }
 
   /// Publishes a message once; the reply is nil when there was no answer.
@@ -28,7 +28,8 @@ extension RedisBroker {
       PublishBatch.Message(
         room: message.room, envelope: message.envelope, dedupe: message.dedupe,
         epoch: dues.epoch.isEmpty ? epochless : dues.epoch, dues: dues,
-        retention: message.retention ?? configuration.retention, term: commands.term(of: keys.roomChannel(message.room))
+        retention: message.retention ?? configuration.retention,
+        masterTag: commands.masterTag(of: keys.roomChannel(message.room))
       )
     ) { [weak self] answer in
       guard let self, let answer else { return reply(nil) }
@@ -61,7 +62,7 @@ extension RedisBroker {
   ///
   /// - Parameter isCounting: whether it comes from a publish. What else tells an epoch may tell one of another reign.
   func learn(_ epoch: Epoch, of room: [UInt8], isCounting: Bool) {
-    if ledger.learn(epoch, of: room, isCounting: isCounting || reign.isEmpty) { renewSoon() }
+    if ledger.learn(epoch, of: room, isCounting: isCounting || leaderEpochKey.isEmpty) { renewSoon() }
   }
 
   /// Notes the epoch that entering a room has told, and that the first message there is to give the counter its full life.
@@ -93,12 +94,12 @@ extension RedisBroker {
 
   private func position(room: [UInt8], life: Int, isDue: Bool, _ answer: @escaping ScriptRunner.Handler) {
     guard isAvailable else { return answer(nil) }
-    scripts.run(.position, keys: 2, parts: 5, answer) { [keys, reign] writer in
+    scripts.run(.position, keys: 2, parts: 5, answer) { [keys, leaderEpochKey] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
       writer.bulk(life)
       writer.bulk(isDue)
-      writer.bulk(reign)
+      writer.bulk(leaderEpochKey)
     }
   }
 
@@ -106,15 +107,15 @@ extension RedisBroker {
     guard isAvailable else { return reply(.failure(.unavailable)) }
     var epoch: [UInt8] = []
     known.position.epoch.append(to: &epoch)
-    scripts.run(.compare, keys: 2, parts: 7, { reply(RedisBroker.position($0)) }) {
-      [keys, configuration, reign] writer in
+    scripts.run(.verifyPosition, keys: 2, parts: 7, { reply(RedisBroker.position($0)) }) {
+      [keys, configuration, leaderEpochKey] writer in
       writer.bulk(keys.room, room, "}:meta")
       writer.bulk(keys.room, room, "}:log")
       writer.bulk(configuration.metaMilliseconds)
       writer.bulk(epoch)
       writer.bulk(Int(clamping: known.position.offset))
       writer.bulk(Int(clamping: known.timestamp))
-      writer.bulk(reign)
+      writer.bulk(leaderEpochKey)
     }
   }
 
@@ -160,7 +161,7 @@ extension RedisBroker {
     for i in stride(from: 1, to: reply.count, by: 2) {
       guard let offset = Position.offset(parsing: reply[i].bytes), offset > 0 else { return .failure(.unavailable) }
       let envelope = reply[i + 1].bytes
-      let start = Term.count(before: envelope)
+      let start = MasterTag.count(before: envelope)
       page.entries.append((offset, [UInt8](copying: envelope.extracting(start..<envelope.count))))
     }
     return .success(page)
@@ -240,7 +241,7 @@ extension RedisBroker {
       reply(answer?.isWrongType == true ? .failure(.refused) : nil)
     }
     let channel = channel(of: audience)
-    scripts.run(.sendOnce, keys: 2, parts: 6, answer) { [keys] writer in
+    scripts.run(.publishIdempotent, keys: 2, parts: 6, answer) { [keys] writer in
       keys.writeIDKeys(of: .audience(audience), to: &writer)
       writer.bulk(channel)
       writer.bulk(envelope)

@@ -66,13 +66,13 @@ extension RedisBroker {
       guard let answer, !answer.isError else { return reply(.failure(RedisBroker.failure(of: answer))) }
       reply(.success(answer.kind == .integer ? answer.integer : nil))
     }
-    let term = commands.term(of: keys.roomChannel(room))
+    let masterTag = commands.masterTag(of: keys.roomChannel(room))
     scripts.run(.endGraces, keys: 5, parts: 9, answer) { [keys] writer in
       for end in ["}:meta", "}:users", "}:order", "}:extras", "}:graces"] as [StaticString] {
         writer.bulk(keys.room, room, end)
       }
       writer.bulk(keys.room, room, "}:ch")
-      writer.bulk(term: term)
+      writer.bulk(masterTag: masterTag)
       writer.bulk(RedisLimits.gracesMax)
       writer.bulk(RedisLimits.unusedMetaMilliseconds)
     }

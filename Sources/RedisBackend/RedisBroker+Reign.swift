@@ -9,29 +9,29 @@ import Realtime
 extension RedisBroker {
   /// Has a master named its reign before anything else is asked of it. Epochs that were learned in another one are forgotten:
   /// whoever names none is given the one that counts.
-  func beginReign(of shard: Shard) {
+  func beginLeaderEpoch(of shard: Shard) {
     guard finder != nil else { return }
     ledger.shrink()
     guard let run = shard.run, let replicationID = shard.replicationID else {
       // It does not say who it is: then its successor is held, as a single Redis is.
-      reign = []
+      leaderEpochKey = []
       return
     }
-    reign = keys.reign
+    leaderEpochKey = keys.leaderEpoch
     let answer: ScriptRunner.Handler = { [weak self, weak shard] name in
       guard let name, name.kind == .string else {
-        shard?.commands.fail("it names no reign")
+        shard?.commands.fail("it names no leaderEpochKey")
         return
       }
-      self?.reignName = name.copy
+      self?.lastLeaderEpoch = name.copy
     }
-    scripts.run(.reign, keys: 1, parts: 3, answer) { [keys, reignName] writer in
-      writer.bulk(keys.reign)
+    scripts.run(.leaderEpoch, keys: 1, parts: 3, answer) { [keys, lastLeaderEpoch] writer in
+      writer.bulk(keys.leaderEpoch)
       writer.bulk(Array(run.prefix(8) + replicationID.prefix(8)))
-      writer.bulk(reignName)
+      writer.bulk(lastLeaderEpoch)
     }
   }
 
   /// What a publish says that knows no epoch of its room.
-  var epochless: [UInt8] { reign.isEmpty ? [] : Array("r".utf8) + reign }
+  var epochless: [UInt8] { leaderEpochKey.isEmpty ? [] : Array("r".utf8) + leaderEpochKey }
 }

@@ -44,7 +44,7 @@ extension RedisBroker {
   /// Sends again what got no answer, oldest first. Called when Redis is back, before anything new is sent, and again when the
   /// last master has ended a hold.
   func resendUncertain() {
-    guard !masters.shards.contains(where: \.isHolding) else { return }
+    guard !masters.shards.contains(where: \.isPublishFrozen) else { return }
     for entry in retries.takeAll() { entry.resend() }
   }
 

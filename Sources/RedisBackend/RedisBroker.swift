@@ -18,24 +18,24 @@ public final class RedisBroker: Broker, TickParticipant {
   let keys: RedisKeys
   let configuration: RedisConfiguration
   let node: [UInt8]
-  let masters: Masters
+  let masters: ShardMap
   let commands: CommandRouter
   let scripts: ScriptRunner
   let batch: PublishBatch
   let presence: PresenceBatch
-  let lease: LeaseKeeper
+  let lease: LeaseRenewer
   /// Whether this process or another has the node's id.
   let claim: NodeClaim
   let sweeper: Sweeper
-  let census: Census
+  let orphanScan: OrphanScan
   /// With sentinels: what finds the master.
-  let finder: MasterFinder?
+  let finder: SentinelDiscovery?
   /// With a cluster: what knows its map.
-  let watcher: MapWatcher?
+  let watcher: ClusterTopology?
   /// What all connections trust and show; nil: they are plain.
   private let tls: TLSClientContext?
   /// What tells that this process was stopped; nil where no other master can have taken over meanwhile.
-  private let standstill: Standstill?
+  private let pauseDetector: PauseDetector?
   let log: Log
 
   /// Notices are published and not kept.
@@ -43,9 +43,9 @@ public final class RedisBroker: Broker, TickParticipant {
   /// Whether the lease was taken and commands are taken, by some master at least.
   public internal(set) var isAvailable = false
   /// Behind sentinels: the key under which a master names its reign; else empty.
-  var reign: [UInt8] = []
+  var leaderEpochKey: [UInt8] = []
   /// The name that the last of them gave it; empty before the first.
-  var reignName: [UInt8] = []
+  var lastLeaderEpoch: [UInt8] = []
   /// Whether the lease stands.
   var isLeaseHeld = false
   /// Whether members that an earlier process with this id may have left were taken back.
@@ -60,8 +60,8 @@ public final class RedisBroker: Broker, TickParticipant {
   /// Whether what another master says of this node's members is being looked at.
   var isAuditing = false
 
-  var backlog = Backlog()
-  var departures = RecentDepartures()
+  var backlog = OfflineQueue()
+  var departures = Tombstones()
   var expiredNodes: Set<[UInt8]> = []
   /// When the lease was last renewed, and from when on a lease that has run out means a dead node. In nanoseconds.
   var renewedAt: UInt64 = 0
@@ -70,11 +70,11 @@ public final class RedisBroker: Broker, TickParticipant {
   /// knows all.
   var lossAt: UInt64?
   /// When that may be tried again, in nanoseconds, and after how many milliseconds once more.
-  var censusTryAt: UInt64 = 0
-  var censusPause = 0
+  var orphanScanTryAt: UInt64 = 0
+  var orphanScanPause = 0
   /// Nodes that have ended and handed their members over.
   var leavingNodes: Set<[UInt8]> = []
-  var ledger = RoomLedger(
+  var ledger = RoomCache(
     metaMilliseconds: RedisLimits.metaRefreshMilliseconds, logMilliseconds: RedisLimits.logRefreshMilliseconds)
   /// What was sent under an id and not answered.
   var retries = RetryQueue()
@@ -90,15 +90,15 @@ public final class RedisBroker: Broker, TickParticipant {
   /// Keys of a wrong type that the log has named.
   var wrongTypes = WrongTypes()
   /// Members whose entering was not answered yet.
-  var enterings = EnteringLedger()
+  var enterings = PendingJoins()
   /// Rooms that were begun here for members whom presence does not keep.
   var begunRooms: Set<[UInt8]> = []
   /// Rooms known to stand in the node's list of rooms.
   var listedRooms: Set<[UInt8]> = []
   /// What was heard that a replaced master may have said.
-  var doubts = Doubts()
+  var doubts = UnverifiedMessages()
   /// Channels wanted before it was known which master holds them.
-  var homeless: Set<[UInt8]> = []
+  var unassigned: Set<[UInt8]> = []
 
   /// - Parameters:
   ///   - tls: what to trust and how to prove oneself; nil: connections are plain.
@@ -121,31 +121,31 @@ public final class RedisBroker: Broker, TickParticipant {
     }
     let name = RedisBroker.clientName(nodeID)
     let myself = Myself()
-    let standstill = configuration.topology.mayFailOver ? Standstill(loop: loop) : nil
-    self.standstill = standstill
+    let pauseDetector = configuration.topology.mayFailOver ? PauseDetector(loop: loop) : nil
+    self.pauseDetector = pauseDetector
     self.tls = tls
-    var finder: MasterFinder?
-    var watcher: MapWatcher?
+    var finder: SentinelDiscovery?
+    var watcher: ClusterTopology?
     switch configuration.topology {
     case .single: break
     case .sentinel(let sentinels, let master):
-      finder = MasterFinder(
+      finder = SentinelDiscovery(
         loop: loop, resolver: resolver, configuration: configuration, tls: tls, sentinels: sentinels, master: master,
         name: name)
     case .cluster(let seeds):
-      watcher = MapWatcher(
+      watcher = ClusterTopology(
         loop: loop, resolver: resolver, configuration: configuration, tls: tls, seeds: seeds, name: name + "-map",
         log: log)
     }
     (self.finder, self.watcher) = (finder, watcher)
     let isSharded = watcher != nil
-    masters = Masters(isSharded: isSharded) { endpoint in
+    masters = ShardMap(isSharded: isSharded) { endpoint in
       func makeLink(_ end: String) -> RedisLink {
         let link = RedisLink(
           loop: loop, resolver: resolver, configuration: configuration, tls: tls, endpoint: endpoint, name: name + end,
           log: log)
         if let finder { link.locate = { finder.find($0) } }
-        link.standstill = standstill
+        link.pauseDetector = pauseDetector
         return link
       }
       return Shard(
@@ -153,17 +153,17 @@ public final class RedisBroker: Broker, TickParticipant {
         isSharded: isSharded, broker: myself.broker!)  // Safe because masters are made after the broker.
     }
     commands = CommandRouter(loop: loop, masters: masters)
-    scripts = ScriptRunner(road: commands, isSharded: isSharded, log: log)
+    scripts = ScriptRunner(router: commands, isSharded: isSharded, log: log)
     batch = PublishBatch(
       scripts: scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, isSharded: isSharded)
     presence = PresenceBatch(
-      road: commands, scripts: scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, node: nodeID,
+      router: commands, scripts: scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, node: nodeID,
       isSharded: isSharded)
     sweeper = Sweeper(
-      loop: loop, road: commands, scripts: scripts, keys: keys, graceMilliseconds: configuration.graceMilliseconds)
-    census = Census(masters: masters, road: commands, scripts: scripts, keys: keys, node: nodeID)
+      loop: loop, router: commands, scripts: scripts, keys: keys, graceMilliseconds: configuration.graceMilliseconds)
+    orphanScan = OrphanScan(masters: masters, router: commands, scripts: scripts, keys: keys, node: nodeID)
     claim = NodeClaim(scripts: scripts, keys: keys, node: nodeID, log: log)
-    lease = LeaseKeeper(loop: loop, scripts: scripts, keys: keys, node: nodeID, process: claim.process) {
+    lease = LeaseRenewer(loop: loop, scripts: scripts, keys: keys, node: nodeID, process: claim.process) {
       myself.report()
     }
     myself.broker = self
@@ -194,7 +194,7 @@ public final class RedisBroker: Broker, TickParticipant {
   private func wire() {
     lease.renewed = { [weak self] in self?.renewed($0, expired: $1, leaving: $2) }
     scripts.tellWrongType = { [weak self] in self?.tellWrongType($0) }
-    lease.recalled = { [weak self] in self?.auditEverything() }
+    lease.resyncRequested = { [weak self] in self?.auditEverything() }
     lease.taken = { [weak self] in self?.idIsTaken() }
     lease.refused = { [weak self] in self?.leaseRefused() }
     lease.clockJumped = { [weak self] in self?.distrustLeases() }
@@ -205,10 +205,10 @@ public final class RedisBroker: Broker, TickParticipant {
       batch.close()
       presence.close()
     }
-    presence.reign = { [weak self] in self?.reign ?? [] }
+    presence.leaderEpochKey = { [weak self] in self?.leaderEpochKey ?? [] }
     presence.listFailed = { [weak self] in self?.listFailed($0, isListed: $1) }
     commands.mapIsStale = { [weak self] in self?.watcher?.refresh() }
-    homeless.insert(keys.everyone)
+    unassigned.insert(keys.everyone)
     tls?.hasReadAgain = { [log] problem in
       if let problem {
         log(.error, "kept the old files for TLS with Redis: \(problem)")
@@ -251,7 +251,7 @@ public final class RedisBroker: Broker, TickParticipant {
   private func beginSingle(_ endpoint: RedisEndpoint) {
     masters.begin(with: endpoint)
     assignProbes()
-    settleHomeless()
+    subscribeUnassigned()
   }
 
   public func stop(_ reply: @escaping () -> Void) {
@@ -264,7 +264,7 @@ public final class RedisBroker: Broker, TickParticipant {
   public func handOver(forMilliseconds grace: Int, _ reply: @escaping () -> Void) {
     end(reply) { [weak self] finish in
       guard let self else { return finish() }
-      scripts.run(.handOver, keys: 4, parts: 7, { _ in finish() }) { [keys, node, claim] writer in
+      scripts.run(.drainLease, keys: 4, parts: 7, { _ in finish() }) { [keys, node, claim] writer in
         writer.bulk(keys.leases)
         writer.bulk(keys.report, node, "")
         writer.bulk(keys.leaving)
@@ -313,10 +313,10 @@ public final class RedisBroker: Broker, TickParticipant {
     batch.close()
     presence.close()
     for shard in masters.shards { shard.flush() }
-    guard standstill?.tickEnded() == true else { return }
+    guard pauseDetector?.tickEnded() == true else { return }
     for shard in masters.shards {
-      shard.commands.failForStandstill()
-      shard.subscriber.failForStandstill()
+      shard.commands.failAfterPause()
+      shard.subscriber.failAfterPause()
     }
   }
 

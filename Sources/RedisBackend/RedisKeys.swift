@@ -21,10 +21,10 @@ struct RedisKeys {
   let report: [UInt8]
   /// Before a node's id: the process that has the id.
   let owner: [UInt8]
-  /// Behind sentinels: the name of the time in which the server is the master.
-  let reign: [UInt8]
-  /// Who looks for members of forgotten nodes.
-  let census: [UInt8]
+  /// Behind sentinels: the leader epoch of the server.
+  let leaderEpoch: [UInt8]
+  /// The state of the scan for members of nodes without a lease.
+  let orphanScan: [UInt8]
   /// A pattern of the keys in which members stand, and of a few others.
   let membersPattern: [UInt8]
   /// What is revoked, and until when.
@@ -40,7 +40,7 @@ struct RedisKeys {
 
   /// Counts versions of Roost that cannot share keys. It stands in every key and channel behind the setting `redis-prefix`,
   /// so that nodes of two such versions form two clusters instead of one that is wrong. The first had none.
-  static let schema = 2
+  static let schema = 3
 
   /// - Parameter schema: nil for the keys of the first.
   init(prefix: String, schema: Int? = RedisKeys.schema, isSharded: Bool = false) {
@@ -55,8 +55,8 @@ struct RedisKeys {
     leaving = key(":{nodes}:leaving")
     report = key(":{nodes}:report:")
     owner = key(":{nodes}:owner:")
-    census = key(":{nodes}:census")
-    reign = key(":{nodes}:reign")
+    orphanScan = key(":{nodes}:orphan_scan")
+    leaderEpoch = key(":{nodes}:leader_epoch")
     membersPattern = RedisKeys.literally(Array(prefix.utf8)) + Array(":{[run]:*}:[mcr]*".utf8)
     revoked = key(":{revoked}")
     everyone = key(":{all}:ch")

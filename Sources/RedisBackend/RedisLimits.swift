@@ -3,7 +3,7 @@ public enum RedisLimits {
   /// A connection attempt that takes longer goes to the next address, then to the backoff.
   public static let connectMilliseconds = 2_000
   /// A sentinel or a node of a cluster that was asked where the masters are has this long to answer; then the next is asked.
-  static let inquiryMilliseconds = 1_000
+  static let discoveryMilliseconds = 1_000
   /// How long a master that one sentinel has announced counts more than what another says: sentinels tell each other every 2 s.
   static let announcementMilliseconds = 3_000
   /// Time between two questions for the map of a cluster at least.
@@ -18,7 +18,7 @@ public enum RedisLimits {
   public static let silenceMilliseconds = 2_000
   /// A node that was stopped for longer believes no master any more that may have been replaced meanwhile: no failover takes
   /// less time than this.
-  static let standstillMilliseconds = 1_000
+  static let pauseMilliseconds = 1_000
   /// How often a link looks whether it is silent.
   static let watchMilliseconds = 500
   /// Commands that would make the unsent output longer fail with `unavailable`. In bytes.
@@ -71,31 +71,31 @@ public enum RedisLimits {
   /// Members or users of a room that one HSCAN looks at: about 0.2 ms of Redis.
   static let scanChunk = 250
   /// How long a node that looks for members of forgotten nodes keeps others from doing the same, after every page.
-  static let censusMilliseconds = 10_000
+  static let orphanScanMilliseconds = 10_000
   /// Keys that SCAN looks at for one answer: some 200 us of Redis.
-  static let censusChunk = 1_000
+  static let orphanScanChunk = 1_000
   /// How long a node's mark stays with a master: it is written again every `probeMilliseconds`, and a node that was stopped
   /// for longer than this takes the master for flushed.
   static let markMilliseconds = 3_600_000
   /// How long nothing is published at a master that took the place of another: a failover takes seconds, and this is what
   /// nodes differ by in following it.
-  static let holdMilliseconds = 300
-  /// How long a node sets aside what it heard with the term of no master that it knows: to ask for the map takes less.
-  static let doubtMilliseconds = 200
+  static let publishFreezeMilliseconds = 300
+  /// How long a node sets aside what it heard with the master tag of no master that it knows: to ask for the map takes less.
+  static let unverifiedMilliseconds = 200
   /// What it keeps so at most; what does not fit is read from history. In bytes.
-  static let doubtedBytesMax = 4 << 20
+  static let unverifiedBytesMax = 4 << 20
   /// The first step and the last of the time before the next try to look for members of forgotten nodes.
-  static let censusBackoffMilliseconds = 2_000...120_000
+  static let orphanScanBackoffMilliseconds = 2_000...120_000
   /// How long `stop` waits for Redis.
   static let stopMilliseconds = 3_000
   /// Departures and arrivals kept while Redis is away. Beyond it the node asserts its presence anew and looks for
   /// who has left, as after a failover.
-  public static let backlogMax = 10_000
+  public static let offlineQueueMax = 10_000
   /// How long a node in a cluster remembers who has left, to say it again to a promoted replica that lacks it: as long as a
   /// replica may have lost touch and still be promoted, with a `cluster-node-timeout` of up to 5 s.
-  static let departureMilliseconds = 60_000
+  static let tombstoneMilliseconds = 60_000
   /// Departures remembered so; the oldest are forgotten beyond it. About 3 MB.
-  static let departuresMax = 10_000
+  static let tombstonesMax = 10_000
 
   /// Life of a room's counter after the last use. A day outlives every client that would come back with a position.
   static let metaMilliseconds = 86_400_000

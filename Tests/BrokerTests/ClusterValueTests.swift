@@ -126,7 +126,7 @@ import Testing
     _ = channels.takeCommands(limit: 1)
     let isUnasked = channels.dropped(byServer: bytes("c"))
     #expect(!isUnasked)
-    let strays = channels.takeStrays()
+    let strays = channels.takeDropped()
     #expect(Set(strays.map(\.channel)) == [bytes("a"), bytes("b")])
     for stray in strays { channels.adopt(stray, 2) }
     let askedAgain = channels.takeCommands(limit: 9)

@@ -27,7 +27,7 @@ struct IDMemoryTests {
     let forgotten = try #require(node.redis?.dedupeForgottenTotal)
     #expect((300...1000).contains(forgotten), "\(forgotten)")
     guard let server else { return }
-    let kept = ["new", "old"].map { Int(server.run("HLEN", "roost:2:{ids}:\($0)") ?? "") ?? 0 }
+    let kept = ["new", "old"].map { Int(server.run("HLEN", "roost:3:{ids}:\($0)") ?? "") ?? 0 }
     #expect(kept.allSatisfy { $0 <= 200 + 200 / 8 + 1 }, "\(kept)")
   }
 
@@ -36,18 +36,18 @@ struct IDMemoryTests {
     let server = try RedisServer()
     let node = try TestNode("n1", on: server)
     try #require(drive([node]) { node.isUp })
-    func life(_ key: String) -> Int { Int(server.run("PTTL", "roost:2:{ids}:\(key)") ?? "") ?? 0 }
+    func life(_ key: String) -> Int { Int(server.run("PTTL", "roost:3:{ids}:\(key)") ?? "") ?? 0 }
     let first = try node.publish("m", dedupe: "a")
     #expect((300_000...IDMemory.lifeMilliseconds).contains(life("new")))
     #expect(life("old") == -2)
     // Five minutes later, as far as Redis can tell.
-    server.run("PEXPIRE", "roost:2:{ids}:new", "\(IDMemory.lifeMilliseconds - IDMemory.milliseconds - 1)")
+    server.run("PEXPIRE", "roost:3:{ids}:new", "\(IDMemory.lifeMilliseconds - IDMemory.milliseconds - 1)")
     node.redis?.ids.forgetPlaces()
     _ = try node.publish("m", dedupe: "b")
     #expect(life("old") > IDMemory.milliseconds)
     #expect(try node.publish("m", dedupe: "a") == first)
     #expect(node.redis?.dedupeForgottenTotal == 0, "what had its time is not forgotten early")
-    server.run("PEXPIRE", "roost:2:{ids}:new", "\(IDMemory.lifeMilliseconds - IDMemory.milliseconds - 1)")
+    server.run("PEXPIRE", "roost:3:{ids}:new", "\(IDMemory.lifeMilliseconds - IDMemory.milliseconds - 1)")
     node.redis?.ids.forgetPlaces()
     _ = try node.publish("m", dedupe: "c")
     #expect(try node.publish("m", dedupe: "a").offset == 4, "its time is up")
@@ -72,9 +72,9 @@ struct IDMemoryTests {
     }
     // The node knows from here on that the hash stands.
     try use("a")
-    server.run("DEL", "roost:2:{ids}:new")
+    server.run("DEL", "roost:3:{ids}:new")
     try use("b")
-    #expect(Int(server.run("PTTL", "roost:2:{ids}:new") ?? "") ?? 0 > IDMemory.milliseconds)
+    #expect(Int(server.run("PTTL", "roost:3:{ids}:new") ?? "") ?? 0 > IDMemory.milliseconds)
   }
 
   @Test("a key of a wrong type is answered as refused, named once in the log, and harms nothing else")
@@ -83,8 +83,8 @@ struct IDMemoryTests {
     let node = try TestNode("n1", on: server)
     try #require(drive([node]) { node.isUp })
     _ = try node.publish("m", in: "log")
-    for end in ["meta", "log", "members", "users", "order"] { server.run("SET", "roost:2:{r:\(end)}:\(end)", "x") }
-    server.run("SET", "roost:2:{u:ann}:connections", "x")
+    for end in ["meta", "log", "members", "users", "order"] { server.run("SET", "roost:3:{r:\(end)}:\(end)", "x") }
+    server.run("SET", "roost:3:{u:ann}:connections", "x")
     func fault<Value>(_ call: (@escaping BrokerReply<Value>) -> Void) -> BrokerError? {
       do { _ = try ask([node], call) } catch { return error as? BrokerError }
       return nil
@@ -108,14 +108,14 @@ struct IDMemoryTests {
     }
     #expect(node.isUp)
     // What was refused took no offset.
-    server.run("DEL", "roost:2:{r:log}:log")
+    server.run("DEL", "roost:3:{r:log}:log")
     #expect(try node.publish("m", in: "log").offset == 2)
-    server.run("SET", "roost:2:{r:log}:log", "x")
+    server.run("SET", "roost:3:{r:log}:log", "x")
     #expect(try node.publish("m", in: "fine").offset == 1)
     #expect(node.heard.lost == 0)
     let told = node.log.filter { $0.contains("another type") }
     #expect(
-      told.contains { $0.contains("roost:2:{r:meta}:meta") } && told.contains { $0.contains("{u:ann}:connections") })
+      told.contains { $0.contains("roost:3:{r:meta}:meta") } && told.contains { $0.contains("{u:ann}:connections") })
     #expect(Set(told).count == told.count, "each is named once")
     #expect(node.log.allSatisfy { !$0.contains("out of reach") })
     // Together in a batch, each message has its own fate.

@@ -17,7 +17,7 @@ import Testing
 
   @Test("lets the lives of a room's keys be refreshed once in their periods, and the log's with the counter's")
   func dues() {
-    let ledger = Box(RoomLedger(metaMilliseconds: 10, logMilliseconds: 1))
+    let ledger = Box(RoomCache(metaMilliseconds: 10, logMilliseconds: 1))
     func due(_ room: String, _ milliseconds: Double) -> [Bool] {
       let dues = ledger({ $0.publish(in: bytes(room), now: UInt64(milliseconds * 1e6)) })
       return [dues.isMetaDue, dues.isLogDue]
@@ -33,7 +33,7 @@ import Testing
 
   @Test("has a room's log cut with every sixteenth publish, and whenever its life is refreshed")
   func trims() {
-    let ledger = Box(RoomLedger(metaMilliseconds: 10, logMilliseconds: 1))
+    let ledger = Box(RoomCache(metaMilliseconds: 10, logMilliseconds: 1))
     func isTrimmed(_ milliseconds: UInt64) -> Bool {
       ledger({ $0.publish(in: bytes("a"), now: milliseconds * 1_000_000) }).isTrimDue
     }
@@ -46,7 +46,7 @@ import Testing
 
   @Test("remembers a room's epoch while the room is used, and forgets what nobody uses")
   func epochs() throws {
-    let ledger = Box(RoomLedger(metaMilliseconds: 10, logMilliseconds: 1))
+    let ledger = Box(RoomCache(metaMilliseconds: 10, logMilliseconds: 1))
     let epoch = try #require(Epoch(0xAB))
     #expect(ledger({ $0.publish(in: bytes("a"), now: 0) }).epoch.isEmpty)
     let isOther = ledger.value.learn(epoch, of: bytes("a"), isCounting: true)

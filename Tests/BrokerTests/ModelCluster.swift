@@ -17,8 +17,8 @@ struct ModelRedis {
   private(set) var notices: [Notice] = []
 
   /// renew.lua
-  mutating func renew(_ node: String, isFirst: Bool) -> (standing: LeaseKeeper.Standing, expired: [String]) {
-    var standing = LeaseKeeper.Standing.held
+  mutating func renew(_ node: String, isFirst: Bool) -> (standing: LeaseRenewer.Standing, expired: [String]) {
+    var standing = LeaseRenewer.Standing.held
     if let mark = swept[node] {
       standing = .swept
       if mark <= now - RedisLimits.claimMilliseconds { swept[node] = nil }
@@ -89,7 +89,7 @@ struct ModelNode {
   enum Task {
     case renew, sweepOwn, beginSweep(String), assert([String])
     /// The answer to a renewal is on its way.
-    case answer(LeaseKeeper.Standing, expired: [String])
+    case answer(LeaseRenewer.Standing, expired: [String])
     case sweep(String, claimedAt: Int)
   }
 
@@ -202,8 +202,8 @@ struct ModelNode {
     tasks.insert(.answer(answer.standing, expired: answer.expired), at: 0)
   }
 
-  private mutating func renewed(_ standing: LeaseKeeper.Standing, _ expired: [String], _ redis: inout ModelRedis) {
-    let standing = LeaseKeeper.standing(standing, isFirst: isFirst, isAnswerLost: isAnswerLost)
+  private mutating func renewed(_ standing: LeaseRenewer.Standing, _ expired: [String], _ redis: inout ModelRedis) {
+    let standing = LeaseRenewer.standing(standing, isFirst: isFirst, isAnswerLost: isAnswerLost)
     (isFirst, isAnswerLost) = (false, false)
     renewAt = nextRenewal
     if !isAvailable {

@@ -26,12 +26,12 @@ struct PresenceBatchTests {
 
   /// The ends of a room's keys.
   private func keys(_ room: String = "r") -> Set<String> {
-    let prefix = "roost:2:{r:\(room)}:"
+    let prefix = "roost:3:{r:\(room)}:"
     let keys = server.run("KEYS", prefix + "*")?.split(separator: "\n") ?? []
     return Set(keys.map { String($0.dropFirst(prefix.count)) })
   }
 
-  private func life(_ end: String) -> Int { server.run("PTTL", "roost:2:{r:r}:\(end)").flatMap { Int($0) } ?? -3 }
+  private func life(_ end: String) -> Int { server.run("PTTL", "roost:3:{r:r}:\(end)").flatMap { Int($0) } ?? -3 }
 
   @Test("joins of a tick share scripts, notices of a room one PUBLISH, rooms one ZADD")
   func sharing() throws {
@@ -53,7 +53,7 @@ struct PresenceBatchTests {
   @Test("a room whose keys hold something else fails alone, and unchanged", arguments: [1, 3])
   func foreignKeys(membersPerRoom: Int) throws {
     let ends = ["meta", "members", "users", "order"]
-    for end in ends { server.run("SET", "roost:2:{r:\(end)}:\(end)", "x") }
+    for end in ends { server.run("SET", "roost:3:{r:\(end)}:\(end)", "x") }
     var answers: [String: [Result<Position, BrokerError>]] = [:]
     for room in ["good"] + ends + ["fine"] {
       for i in 0..<membersPerRoom {
@@ -71,12 +71,12 @@ struct PresenceBatchTests {
     }
     #expect(node.log.contains { $0.contains("another type") } && node.isUp)
     // Extras and graces are looked at when somebody leaves.
-    for end in ["extras", "graces"] { server.run("SET", "roost:2:{r:good}:\(end)", "x") }
+    for end in ["extras", "graces"] { server.run("SET", "roost:3:{r:good}:\(end)", "x") }
     node.leave(node.member("u0"), "good", grace: 0)
     node.leave(node.member("u0"), "fine", grace: 0)
     #expect(try node.page(room: "fine").userCount == membersPerRoom - 1)
-    #expect(server.run("HLEN", "roost:2:{r:good}:members") == "\(membersPerRoom)")
-    server.run("DEL", "roost:2:{r:good}:extras")
+    #expect(server.run("HLEN", "roost:3:{r:good}:members") == "\(membersPerRoom)")
+    server.run("DEL", "roost:3:{r:good}:extras")
     node.leave(node.member("u0"), "good", grace: 0)
     #expect(try node.page(room: "good").userCount == membersPerRoom - 1)
   }
@@ -151,8 +151,8 @@ struct PresenceBatchTests {
     for member in [ann, bob] { _ = try node.enter(member) }
     try node.say("1", ann)
     // A member of whom nobody can read whose it was keeps its place in the order until the last has left.
-    server.run("HSET", "roost:2:{r:r}:members", "n1-broken", "\u{1}")
-    server.run("ZADD", "roost:2:{r:r}:order", "0", "who\u{0}n1-broken")
+    server.run("HSET", "roost:3:{r:r}:members", "n1-broken", "\u{1}")
+    server.run("ZADD", "roost:3:{r:r}:order", "0", "who\u{0}n1-broken")
     #expect(try node.page().members == [ann, bob])
     node.broker.leave(
       room: bytes("r"), MemberCodec.leaver(name: bytes("n1-broken"), bytes("\u{1}").span), graceMilliseconds: 0)
@@ -185,7 +185,7 @@ struct PresenceBatchTests {
     _ = try node.page()
     #expect((60_000...65_000).contains(life("users")))
     // The counter was lost meanwhile: what it says of graces too.
-    server.run("DEL", "roost:2:{r:r}:meta")
+    server.run("DEL", "roost:3:{r:r}:meta")
     _ = try node.enter(node.member("eve"))
     for end in ["users", "order", "extras", "graces"] { #expect(life(end) == -1, "\(end)") }
   }
@@ -245,16 +245,16 @@ struct PresenceBatchTests {
     let gone = stride(from: 0, to: 1300, by: 13).map { node.member("u\($0)", $0) }
     node.heard.gone = Set(gone.map { String(decoding: $0.name, as: UTF8.self) })
     node.redis?.auditEverything()
-    #expect(drive([node]) { server.run("HLEN", "roost:2:{r:r}:members") == "2500" })
+    #expect(drive([node]) { server.run("HLEN", "roost:3:{r:r}:members") == "2500" })
     for member in gone {
-      #expect(server.run("HEXISTS", "roost:2:{r:r}:members", String(decoding: member.name, as: UTF8.self)) == "0")
+      #expect(server.run("HEXISTS", "roost:3:{r:r}:members", String(decoding: member.name, as: UTF8.self)) == "0")
     }
     forgotten.redis?.abandon()
-    server.run("DEL", "roost:2:{n:n2}:rooms")
-    server.run("ZREM", "roost:2:{nodes}:leases", "n2")
-    node.redis?.scheduleCensus()
-    #expect(drive([node], within: 20) { server.run("HLEN", "roost:2:{r:r}:members") == "1200" })
-    #expect(drive([node]) { server.run("HLEN", "roost:2:{r:r}:users") == "1200" })
-    #expect(server.run("ZCARD", "roost:2:{r:r}:order") == "1200")
+    server.run("DEL", "roost:3:{n:n2}:rooms")
+    server.run("ZREM", "roost:3:{nodes}:leases", "n2")
+    node.redis?.scheduleOrphanScan()
+    #expect(drive([node], within: 20) { server.run("HLEN", "roost:3:{r:r}:members") == "1200" })
+    #expect(drive([node]) { server.run("HLEN", "roost:3:{r:r}:users") == "1200" })
+    #expect(server.run("ZCARD", "roost:3:{r:r}:order") == "1200")
   }
 }

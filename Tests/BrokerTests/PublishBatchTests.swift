@@ -66,9 +66,9 @@ struct PublishBatchTests {
   @Test("do no harm to each other when the keys of one room hold something else")
   func foreignKeys() {
     #expect(publish([("log", "m", nil)]) == [1])
-    server.run("SET", "roost:2:{r:log}:log", "not a list")
-    server.run("SET", "roost:2:{r:meta}:meta", "not a hash")
-    server.run("SET", "roost:2:{ids}:old", "not a hash")
+    server.run("SET", "roost:3:{r:log}:log", "not a list")
+    server.run("SET", "roost:3:{r:meta}:meta", "not a hash")
+    server.run("SET", "roost:3:{ids}:old", "not a hash")
     #expect(publish([("log", "m", nil), ("good", "m", nil), ("meta", "m", nil)]) == [nil, 1, nil])
     #expect(
       publish([("good", "m", nil), ("id", "m", "ann:1"), ("meta", "m", nil), ("id", "m", nil)]) == [2, nil, nil, 1])
@@ -111,7 +111,7 @@ struct PublishBatchTests {
   func length() {
     let size = 100
     for _ in 0..<10 { _ = publish((0..<50).map { ("a", "m\($0)", nil) }) }
-    let length = Int(server.run("LLEN", "roost:2:{r:a}:log") ?? "") ?? 0
+    let length = Int(server.run("LLEN", "roost:3:{r:a}:log") ?? "") ?? 0
     #expect((size..<size + RedisLimits.publishesPerTrim).contains(length))
     #expect((try? node.history(.newest(limit: 1000), "a"))?.entries.count == size)
   }

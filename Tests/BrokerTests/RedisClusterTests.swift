@@ -92,7 +92,7 @@ struct RedisClusterTests {
     #expect(try one.members().isEmpty)
     #expect(try ask([one]) { one.broker.connections(of: bytes("ann"), $0) }.isEmpty)
     #expect(try ask([one]) { one.broker.nodes($0) }.map(\.id) == [bytes("n-1")])
-    #expect(server.run("EXISTS", "roost:2:{n:n-2}:rooms", "roost:2:{n:n-2}:connections") == "0")
+    #expect(server.run("EXISTS", "roost:3:{n:n-2}:rooms", "roost:3:{n:n-2}:connections") == "0")
   }
 
   @Test("sweeps a node that is gone within 10 s and says user_left once, however many survive")
@@ -106,20 +106,20 @@ struct RedisClusterTests {
     for i in 0..<150 { _ = try three.enter(three.member("u1"), "other\(i)") }
     three.redis?.abandon()
     #expect(drive([one, two], within: 10) { one.heard.notices(.userLeft).count == 2 })
-    #expect(drive([one, two]) { server.run("ZCARD", "roost:2:{nodes}:leases") == "2" })
+    #expect(drive([one, two]) { server.run("ZCARD", "roost:3:{nodes}:leases") == "2" })
     #expect(one.heard.notices(.userLeft).sorted() == [#""u1""#, #""u2""#])
     #expect(try one.members().map(\.user) == [bytes("u0")])
     #expect(try one.rooms().rooms.map(\.name) == [bytes("r")])
     #expect(
-      server.run("EXISTS", "roost:2:{n:n-3}:rooms", "roost:2:{n:n-3}:connections", "roost:2:{u:u1}:connections") == "0")
+      server.run("EXISTS", "roost:3:{n:n-3}:rooms", "roost:3:{n:n-3}:connections", "roost:3:{u:u1}:connections") == "0")
   }
 
   @Test("tells a node that stalled and was swept to announce its members again")
   func stalledNode() throws {
     _ = try two.enter(two.member("ann"))
     // Nobody ticks the second node: it stalls.
-    #expect(drive([one], within: 10) { server.run("HLEN", "roost:2:{r:r}:members") == "0" })
-    #expect(drive([one]) { server.run("ZCARD", "roost:2:{nodes}:leases") == "1" })
+    #expect(drive([one], within: 10) { server.run("HLEN", "roost:3:{r:r}:members") == "0" })
+    #expect(drive([one]) { server.run("ZCARD", "roost:3:{nodes}:leases") == "1" })
     two.heard.onPresenceLost = { [two] in
       two.broker.enter(room: bytes("r"), two.member("ann")) { _ in }
     }
@@ -135,7 +135,7 @@ struct RedisClusterTests {
     _ = try two.enter(two.member("ann"))
     two.redis?.abandon()
     // This process lives on, so that the claim would stand until the lease ends.
-    #expect(server.run("DEL", "roost:2:{nodes}:owner:n-2") == "1")
+    #expect(server.run("DEL", "roost:3:{nodes}:owner:n-2") == "1")
     let again = try TestNode("n-2", on: server)
     #expect(drive([one, again]) { again.isUp })
     #expect(try one.members().isEmpty)

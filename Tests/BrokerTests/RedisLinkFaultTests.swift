@@ -153,7 +153,7 @@ struct RedisLinkFaultTests {
     proxy.treat(.toClient, .swallow, said: "n1-commands")
     server.run("FLUSHALL")
     // The next renewal takes the lease again, and says that it was not there.
-    #expect(drive([node], within: 10) { server.run("ZCARD", "roost:2:{nodes}:leases") == "1" })
+    #expect(drive([node], within: 10) { server.run("ZCARD", "roost:3:{nodes}:leases") == "1" })
     proxy.heal()
     proxy.cut(said: "n1-commands")
     #expect(drive([node], within: 10) { node.heard.presenceLosses > 0 })

@@ -105,13 +105,13 @@ struct RedisOutageTests {
     let id = try #require(server.clients(named: "commands").first)
     server.run("CLIENT", "KILL", "ID", id)
     #expect(drive([node]) { !node.broker.isAvailable })
-    for i in 0..<RedisLimits.backlogMax {
+    for i in 0..<RedisLimits.offlineQueueMax {
       node.broker.leave(room: bytes("x"), node.member("u", i), graceMilliseconds: 0)
     }
     node.heard.gone = [String(decoding: node.member("ann").name, as: UTF8.self)]
     node.broker.leave(room: bytes("r"), node.member("ann"), graceMilliseconds: 0)
     #expect(drive([node]) { isBack() && node.heard.presenceLosses == 1 })
-    #expect(drive([node]) { server.run("HKEYS", "roost:2:{r:r}:users") == "bob" })
+    #expect(drive([node]) { server.run("HKEYS", "roost:3:{r:r}:users") == "bob" })
     #expect(drive([node]) { node.heard.notices(.userLeft) == [#""ann""#] })
     #expect(node.heard.notices(.userJoined) == [#""ann""#, #""bob""#])
   }
@@ -141,7 +141,7 @@ struct RedisOutageTests {
     for _ in 0..<5 {
       server.run("FLUSHALL")
       _ = try node.publish("after")
-      #expect(drive([node], within: 1.5) { server.run("ZCARD", "roost:2:{nodes}:leases") == "1" })
+      #expect(drive([node], within: 1.5) { server.run("ZCARD", "roost:3:{nodes}:leases") == "1" })
     }
     #expect(drive([node]) { node.heard.presenceLosses >= 5 })
   }
@@ -160,7 +160,7 @@ struct RedisOutageTests {
       if isBack { node.broker.enter(room: bytes("r"), node.member("ann")) { _ in } }
       #expect(drive([node]) { isAnswered })
       // Whoever comes back before the first entering was answered stays.
-      #expect(drive([node]) { server.run("HLEN", "roost:2:{r:r}:members") == (isBack ? "1" : "0") })
+      #expect(drive([node]) { server.run("HLEN", "roost:3:{r:r}:members") == (isBack ? "1" : "0") })
       #expect(try node.members().count == (isBack ? 1 : 0))
     }
   }
@@ -168,11 +168,11 @@ struct RedisOutageTests {
   @Test("begins a new epoch without old messages when a room's counter is lost")
   func lostCounter() throws {
     let old = try node.publish("old")
-    server.run("DEL", "roost:2:{r:r}:meta")
+    server.run("DEL", "roost:3:{r:r}:meta")
     let new = try node.publish("new")
     #expect(new.offset == 1 && new.epoch != old.epoch)
     #expect(try node.history(.after(0, limit: 10)).entries.map(\.envelope) == [bytes("new")])
-    server.run("DEL", "roost:2:{r:r}:meta")
+    server.run("DEL", "roost:3:{r:r}:meta")
     let silent = try node.position()
     #expect(silent.offset == 0 && silent.epoch != new.epoch)
     #expect(try node.history(.after(0, limit: 10)).entries.isEmpty)
@@ -192,7 +192,7 @@ struct RedisOutageTests {
     #expect(try compare(last, 105) == last)
     #expect(try compare(third, 103) == last)
     #expect(try compare(third, 0) == last)
-    server.run("LTRIM", "roost:2:{r:r}:log", "-1", "-1")
+    server.run("LTRIM", "roost:3:{r:r}:log", "-1", "-1")
     #expect(try compare(third, 999) == last, "what history does not reach back to proves nothing")
     let other = try compare(last, 104)
     #expect(other.epoch != last.epoch && other.offset == 0)

@@ -109,7 +109,7 @@ struct RedisTLSTests {
   @Test(
     "names the command that an ACL user may not use",
     arguments: [
-      ("SUBSCRIBE", ["~*", "+@all", "resetchannels"]), ("ZRANGE", ["&*", "+@all", "resetkeys", "~roost:2:{nodes}*"]),
+      ("SUBSCRIBE", ["~*", "+@all", "resetchannels"]), ("ZRANGE", ["&*", "+@all", "resetkeys", "~roost:3:{nodes}*"]),
       ("EVALSHA (claim)", ["&*", "+@all", "resetkeys", "~other:*"]),
       ("EVALSHA", ["~*", "&*", "+@all", "-evalsha"]),
       ("SCRIPT LOAD", ["~*", "&*", "+@all", "-script"]),

@@ -148,10 +148,10 @@ import Testing
 
   @Test("keeps a bounded backlog and says when it was too much")
   func backlog() {
-    var backlog = Backlog()
+    var backlog = OfflineQueue()
     let member = Member(
       name: bytes("n-1"), node: bytes("n"), user: bytes("u"), transport: .sse, address: [], since: 1, info: nil)
-    for _ in 0..<RedisLimits.backlogMax { backlog.append(.connect(member)) }
+    for _ in 0..<RedisLimits.offlineQueueMax { backlog.append(.connect(member)) }
     #expect(!backlog.hasOverflowed)
     backlog.append(.disconnect(member))
     #expect(backlog.hasOverflowed && backlog.entries.isEmpty)

@@ -14,12 +14,12 @@ struct ShardedOutageTests {
       $0.topology = .cluster(cluster.masters.map { .tcp(host: "127.0.0.1", port: $0.port) })
     }
     try #require(drive([node], within: 10) { node.isUp })
-    let victim = (try cluster.master(of: "roost:2:{nodes}:leases") + 1) % 3
+    let victim = (try cluster.master(of: "roost:3:{nodes}:leases") + 1) % 3
     let rooms = try (0..<3).map { try cluster.room(on: $0) }
     for room in rooms { for user in ["ann", "bob"] { _ = try node.enter(node.member(user), room) } }
     cluster.masters[victim].pause()
     #expect(drive([node]) { node.heard.lost == 1 })
-    for i in 0..<RedisLimits.backlogMax {
+    for i in 0..<RedisLimits.offlineQueueMax {
       node.broker.leave(room: bytes(rooms[victim]), node.member("u", i), graceMilliseconds: 0)
     }
     node.heard.gone = [String(decoding: node.member("ann").name, as: UTF8.self)]

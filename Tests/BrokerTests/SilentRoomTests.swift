@@ -66,7 +66,7 @@ struct SilentRoomTests {
     let server = try RedisServer()
     let node = try TestNode("n1", on: server)
     try #require(drive([node]) { node.isUp })
-    func life(_ room: String) -> Int { Int(server.run("PTTL", "roost:2:{r:\(room)}:meta") ?? "") ?? 0 }
+    func life(_ room: String) -> Int { Int(server.run("PTTL", "roost:3:{r:\(room)}:meta") ?? "") ?? 0 }
     let (ann, bob) = (node.member("ann"), node.member("bob"))
     _ = try node.enter(ann)
     _ = try node.enter(bob)

@@ -54,9 +54,9 @@ struct SweepTests {
       _ = try nodes[0].enter(member)
     }
     // Of another version: a transport that this one does not know, and what it cannot read at all.
-    server.run("HSET", "roost:2:{r:r}:members", "n1-later", #"{"user":"later","transport":"carrier-pigeon","x":1}"#)
-    server.run("HSET", "roost:2:{r:r}:users", "later", "1")
-    server.run("HSET", "roost:2:{r:r}:members", "n1-broken", "\u{1}not JSON")
+    server.run("HSET", "roost:3:{r:r}:members", "n1-later", #"{"user":"later","transport":"carrier-pigeon","x":1}"#)
+    server.run("HSET", "roost:3:{r:r}:users", "later", "1")
+    server.run("HSET", "roost:3:{r:r}:members", "n1-broken", "\u{1}not JSON")
     var read: Set<[UInt8]> = []
     var cursor: [UInt8]?
     repeat {
@@ -66,11 +66,11 @@ struct SweepTests {
     } while cursor != nil
     #expect(read == users.union([bytes("later")]))
     nodes[0].redis?.abandon()
-    #expect(drive([nodes[1]], within: 20) { server.run("EXISTS", "roost:2:{r:r}:users") == "0" })
-    #expect(server.run("EXISTS", "roost:2:{r:r}:members") == "0")
+    #expect(drive([nodes[1]], within: 20) { server.run("EXISTS", "roost:3:{r:r}:users") == "0" })
+    #expect(server.run("EXISTS", "roost:3:{r:r}:members") == "0")
     #expect(drive([nodes[1]]) { nodes[1].heard.notices(.userLeft).count == users.count + 1 })
-    #expect(drive([nodes[1]], within: 20) { server.run("EXISTS", "roost:2:{n:n1}:connections") == "0" })
-    #expect(server.run("KEYS", "roost:2:{u:*")?.isEmpty == true)
+    #expect(drive([nodes[1]], within: 20) { server.run("EXISTS", "roost:3:{n:n1}:connections") == "0" })
+    #expect(server.run("KEYS", "roost:3:{u:*")?.isEmpty == true)
   }
 
   @Test("no script reads JSON")

@@ -72,8 +72,8 @@ struct TakeoverTests {
       drive(nodes, within: 15) {
         (try? ask(nodes) { nodes[1].broker.connections(of: bytes("ann"), $0) }.isEmpty) == true
       })
-    #expect(replica.run("HGET", "roost:2:{r:r}:users", "ann") == nil)
-    #expect(drive(nodes, within: 15) { replica.run("HLEN", "roost:2:{n:n1}:connections") == "0" })
+    #expect(replica.run("HGET", "roost:3:{r:r}:users", "ann") == nil)
+    #expect(drive(nodes, within: 15) { replica.run("HLEN", "roost:3:{n:n1}:connections") == "0" })
     // Those said before the other node was subscribed again are not among them.
     let told = nodes[1].heard.notices(.userLeft)
     #expect(Set(told).count == told.count)
@@ -113,7 +113,7 @@ struct TakeoverTests {
       nodes[0].broker.enter(room: bytes("kept"), ann) { _ in }
     }
     fail { if isDelistedLater { nodes[0].broker.unsubscribe(room: bytes("left")) } }
-    #expect(drive(nodes, within: 15) { replica.run("ZRANGE", "roost:2:{n:n1}:rooms", "0", "-1") == "kept" })
+    #expect(drive(nodes, within: 15) { replica.run("ZRANGE", "roost:3:{n:n1}:rooms", "0", "-1") == "kept" })
     #expect(try nodes[1].members("left").isEmpty)
     #expect(try nodes[1].rooms().rooms.map(\.name) == [bytes("kept")])
   }

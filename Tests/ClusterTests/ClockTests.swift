@@ -19,7 +19,7 @@ struct ClockTests {
 
   /// When a node's lease ends, in milliseconds of the clock of Redis.
   private func lease(_ node: String) throws -> Int {
-    let reply = try redis.command("ZSCORE roost:2:{nodes}:leases \(node)").split(whereSeparator: \.isNewline)
+    let reply = try redis.command("ZSCORE roost:3:{nodes}:leases \(node)").split(whereSeparator: \.isNewline)
     return reply.count == 2 ? Int(reply[1]) ?? 0 : 0
   }
 

@@ -35,7 +35,7 @@ struct HandOverTests {
     #expect(try observer.expect("user_left", within: 15).string("user") == "gone")
     try eventually("nothing of the node is left in Redis") {
       try cluster.redis.command("KEYS *{n:n1}*").hasPrefix("*0\r\n")
-        && cluster.redis.command("ZCARD roost:2:{nodes}:leaving").hasPrefix(":0\r\n")
+        && cluster.redis.command("ZCARD roost:3:{nodes}:leaving").hasPrefix(":0\r\n")
     }
     let rest = try observer.settle()
     #expect(notices(rest, "user_left").isEmpty && notices(rest, "user_joined").isEmpty, "\(rest)")

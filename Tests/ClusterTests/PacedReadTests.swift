@@ -84,7 +84,7 @@ struct ClusterPacedReadTests {
     cluster.nodes[0].process.signal(SIGSTOP)
     _ = try cluster.redis.command("CLIENT KILL TYPE pubsub")
     try eventually("the other node is back", within: 20) {
-      (try? cluster.redis.command("PUBSUB NUMSUB roost:2:{r:r}:ch").contains("1")) == true
+      (try? cluster.redis.command("PUBSUB NUMSUB roost:3:{r:r}:ch").contains("1")) == true
     }
     try publish(clients[1], 1...150, bytes: 60_000)
     cluster.nodes[0].process.signal(SIGCONT)
@@ -103,7 +103,7 @@ struct ClusterPacedReadTests {
       + "redis.call('HSET', KEYS[1], name, string.format('\(member)', user)) "
       + "redis.call('HSET', KEYS[2], user, 1) redis.call('ZADD', KEYS[3], 0, user .. string.char(0) .. name) end"
     _ = try cluster.redis.command(
-      "EVAL \"\(script)\" 3 roost:2:{r:r}:members roost:2:{r:r}:users roost:2:{r:r}:order")
+      "EVAL \"\(script)\" 3 roost:3:{r:r}:members roost:3:{r:r}:users roost:3:{r:r}:order")
     try ann.join("r")
     var seen: [String] = []
     var members = #","limit":10000"#

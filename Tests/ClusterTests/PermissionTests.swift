@@ -86,7 +86,7 @@ struct PermissionTests {
     }
     // A Redis that was restarted empty is told again by the nodes that live.
     try cluster.redis.restart()
-    try eventually("the revocations are back") { try cluster.redis.command("ZCARD roost:2:{revoked}").hasPrefix(":2") }
+    try eventually("the revocations are back") { try cluster.redis.command("ZCARD roost:3:{revoked}").hasPrefix(":2") }
   }
 
   @Test("revokes for as long as was asked")

@@ -65,7 +65,7 @@ struct SecureRedisTests {
     let rooms = try (0..<3).map { try cluster.room(on: $0) }
     for room in rooms { try useAll(nodes, ann, bob, room: room) }
     for master in cluster.masters { try expectUser(master) }
-    let slot = try cluster.slot(of: "roost:2:{r:\(rooms[0])}:ch")
+    let slot = try cluster.slot(of: "roost:3:{r:\(rooms[0])}:ch")
     try cluster.beginMigration(of: slot, from: 0, to: 1)
     try ann.send(#"{"type":"message","room":"\#(rooms[0])","id":"moving","n":11}"#)
     try cluster.finishMigration(of: slot, to: 1)

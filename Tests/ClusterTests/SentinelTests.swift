@@ -46,7 +46,7 @@ struct SentinelTests {
     for client in [publisher, listener] { try client.join("r") }
     try publisher.insist(1, in: "r")
     let before = try listener.expect("message")
-    try eventually("the replica has it") { try trio.replica.command("HGET roost:2:{r:r}:meta o").contains("1") }
+    try eventually("the replica has it") { try trio.replica.command("HGET roost:3:{r:r}:meta o").contains("1") }
     trio.replica.pause()
     // Else the kernel would keep what the replica has not read yet.
     _ = try trio.master.command("CLIENT KILL TYPE replica")
@@ -178,12 +178,12 @@ struct SentinelTests {
     }
     trio.master.resume()
     try eventually("the old master has executed it", within: 15) {
-      try trio.master.command("LLEN roost:2:{r:r}:log").hasPrefix(":2")
+      try trio.master.command("LLEN roost:3:{r:r}:log").hasPrefix(":2")
     }
     node.process.signal(SIGCONT)
     try publisher.insist(2, in: "r")
-    #expect(try trio.replica.command("LRANGE roost:2:{r:r}:log 0 -1").contains(#""n":2"#))
-    #expect(try trio.replica.command("LLEN roost:2:{r:r}:log").hasPrefix(":2"))
+    #expect(try trio.replica.command("LRANGE roost:3:{r:r}:log 0 -1").contains(#""n":2"#))
+    #expect(try trio.replica.command("LLEN roost:3:{r:r}:log").hasPrefix(":2"))
   }
 
   @Test("finds the master while one sentinel is dead, and says which master no sentinel knows")

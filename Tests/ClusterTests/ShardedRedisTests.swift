@@ -58,7 +58,7 @@ struct ShardedRedisTests {
     let (publisher, listener) = (try nodes[0].connect("publisher"), try nodes[1].connect("listener"))
     let (moving, staying) = (try cluster.room(on: 0), try cluster.room(on: 1))
     for room in [moving, staying] { for client in [publisher, listener] { try client.join(room) } }
-    let slot = try cluster.slot(of: "roost:2:{r:\(moving)}:ch")
+    let slot = try cluster.slot(of: "roost:3:{r:\(moving)}:ch")
     for n in 1...10 { for room in [moving, staying] { try publisher.insist(n, in: room) } }
     try cluster.beginMigration(of: slot, from: 0, to: 1)
     // Keys are on both sides now: what is published waits for the end of the migration.
@@ -81,7 +81,7 @@ struct ShardedRedisTests {
     #expect(numbers(texts, in: staying) == Array(1...40))
     #expect(types(texts).isSubset(of: ["message"]), "\(types(texts))")
     try eventually("both nodes hear the room where it is now") {
-      try cluster.masters[1].command("PUBSUB SHARDNUMSUB roost:2:{r:\(moving)}:ch").contains(":2")
+      try cluster.masters[1].command("PUBSUB SHARDNUMSUB roost:3:{r:\(moving)}:ch").contains(":2")
     }
   }
 
@@ -97,7 +97,7 @@ struct ShardedRedisTests {
     for n in 1...10 { for room in [moving, staying] { try publisher.insist(n, in: room) } }
     let fresh = try cluster.addMaster()
     // The slot of the leases moves as well: it decides who lives.
-    let keys = ["roost:2:{r:\(moving)}:ch", "roost:2:{nodes}:leases"]
+    let keys = ["roost:3:{r:\(moving)}:ch", "roost:3:{nodes}:leases"]
     for (key, first) in zip(keys, [11, 21]) {
       let (slot, source) = (try cluster.slot(of: key), try cluster.master(of: key))
       try cluster.beginMigration(of: slot, from: source, to: fresh)
@@ -121,7 +121,7 @@ struct ShardedRedisTests {
     #expect(types(texts).isSubset(of: ["message"]), "\(types(texts))")
     #expect(types(try publisher.settle()).isSubset(of: ["ack"]))
     try eventually("both nodes hear the room where it is now") {
-      try cluster.masters[fresh].command("PUBSUB SHARDNUMSUB roost:2:{r:\(moving)}:ch").contains(":2")
+      try cluster.masters[fresh].command("PUBSUB SHARDNUMSUB roost:3:{r:\(moving)}:ch").contains(":2")
     }
     for node in nodes {
       #expect(try node.http.get("/readyz").status == 200)
@@ -140,12 +140,12 @@ struct ShardedRedisTests {
   func halfDeparture() throws {
     let cluster = try RedisClusterProcesses()
     let node = try Cluster.nodes(1, on: cluster.url)[0]
-    let home = try cluster.master(of: "roost:2:{n:n1}:connections")
+    let home = try cluster.master(of: "roost:3:{n:n1}:connections")
     let other = (home + 1) % 3
     let user = try #require(
-      try (0..<200).map { "u\($0)" }.first { try cluster.master(of: "roost:2:{u:\($0)}:connections") == other })
+      try (0..<200).map { "u\($0)" }.first { try cluster.master(of: "roost:3:{u:\($0)}:connections") == other })
     func isRegistered(_ key: String, _ index: Int) throws -> Bool {
-      try cluster.masters[index].command("EXISTS roost:2:{\(key)}:connections").hasPrefix(":1")
+      try cluster.masters[index].command("EXISTS roost:3:{\(key)}:connections").hasPrefix(":1")
     }
     let client = try node.connect(user)
     try eventually("it is registered") { try isRegistered("u:\(user)", other) && isRegistered("n:n1", home) }
@@ -160,18 +160,18 @@ struct ShardedRedisTests {
     _ = try cluster.masters[other].command("CLIENT KILL TYPE normal")
     try next.expect("restored", within: 20)
     try eventually("only the connection that lives is registered", within: 20) {
-      try cluster.masters[other].command("HLEN roost:2:{u:\(user)}:connections").hasPrefix(":1")
-        && cluster.masters[home].command("HLEN roost:2:{n:n1}:connections").hasPrefix(":1")
+      try cluster.masters[other].command("HLEN roost:3:{u:\(user)}:connections").hasPrefix(":1")
+        && cluster.masters[home].command("HLEN roost:3:{n:n1}:connections").hasPrefix(":1")
     }
   }
 
   @Test("lists the rooms of the masters in reach while one is away, and says that some are missing")
   func partialListing() throws {
     let cluster = try RedisClusterProcesses()
-    let leases = try cluster.master(of: "roost:2:{nodes}:leases")
+    let leases = try cluster.master(of: "roost:3:{nodes}:leases")
     let victim = (leases + 1) % 3
     // The node's own list must not be on the master that goes.
-    let id = try (0..<200).lazy.map { "n\($0)" }.first { try cluster.master(of: "roost:2:{n:\($0)}:rooms") != victim }
+    let id = try (0..<200).lazy.map { "n\($0)" }.first { try cluster.master(of: "roost:3:{n:\($0)}:rooms") != victim }
     let node = try RoostProcess(["--node-id", id ?? "", "--redis", cluster.url, "--workers", "1"])
     try node.awaitReady()
     let client = try node.connect("ann")
@@ -201,7 +201,7 @@ struct ShardedRedisTests {
   func deadMaster(holdsLeases: Bool) throws {
     let cluster = try RedisClusterProcesses(replicated: true)
     let nodes = try Cluster.nodes(on: cluster.url)
-    let leases = try cluster.master(of: "roost:2:{nodes}:leases")
+    let leases = try cluster.master(of: "roost:3:{nodes}:leases")
     let victim = holdsLeases ? leases : (leases + 1) % 3
     let (dying, living) = (try cluster.room(on: victim), try cluster.room(on: (leases + 2) % 3))
     let (publisher, listener) = (try nodes[0].connect("publisher"), try nodes[1].connect("listener"))
@@ -235,7 +235,7 @@ struct ShardedRedisTests {
   func lateWords() throws {
     let cluster = try RedisClusterProcesses(replicated: true)
     let nodes = try Cluster.nodes(on: cluster.url)
-    let victim = (try cluster.master(of: "roost:2:{nodes}:leases") + 1) % 3
+    let victim = (try cluster.master(of: "roost:3:{nodes}:leases") + 1) % 3
     let room = try cluster.room(on: victim)
     let (publisher, listener) = (try nodes[0].connect("publisher"), try nodes[1].connect("listener"))
     for client in [publisher, listener] { try client.join(room) }
@@ -260,7 +260,7 @@ struct ShardedRedisTests {
       #"\#(epoch):6 \#(term):m \#(sentAt) n1-0 \"publisher\"\n\"n\":0"#,
       #"-\#(term) l \#(sentAt) n1-0 \"publisher\"\n"#,
     ] {
-      let told = try replica.command(#"SPUBLISH roost:2:{r:\#(room)}:ch "\#(payload)""#)
+      let told = try replica.command(#"SPUBLISH roost:3:{r:\#(room)}:ch "\#(payload)""#)
       #expect(told.hasPrefix(":1") || told.hasPrefix(":2"), "\(told)")
     }
     for n in 6...8 { try publisher.insist(n, in: room) }

@@ -45,7 +45,7 @@ struct PresenceTakeoverTests {
     let clients = try ["stays", "leaves", "closes"].map { try nodes[0].connect($0) }
     for client in [listener] + clients { try client.join("r") }
     try clients[1].join("alone")
-    try eventually("the replica has them") { try trio.replica.command("HLEN roost:2:{r:r}:members").contains(":4") }
+    try eventually("the replica has them") { try trio.replica.command("HLEN roost:3:{r:r}:members").contains(":4") }
     _ = try listener.settle()
     trio.replica.pause()
     // Else the kernel would keep what the replica has not read yet.
@@ -66,7 +66,7 @@ struct PresenceTakeoverTests {
       #expect(try node.inspect("users/closes")["count"]?.asInt == 0)
       #expect(try node.inspect("users/comes")["count"]?.asInt == 1)
     }
-    #expect(try trio.replica.command("HKEYS roost:2:{r:r}:users").contains("leaves") == false)
+    #expect(try trio.replica.command("HKEYS roost:3:{r:r}:users").contains("leaves") == false)
     try awaitComparison(on: trio.replica, reads: 5)
     try late.ask(#""type":"leave","room":"r""#)
     try listener.expect("user_left") { $0.string("user") == "comes" }
@@ -76,13 +76,13 @@ struct PresenceTakeoverTests {
   @Test("in a cluster: also when the node's own lists, on another master, forgot the room and the connection long ago")
   func cluster() throws {
     let cluster = try RedisClusterProcesses(replicated: true)
-    let leases = try cluster.master(of: "roost:2:{nodes}:leases")
+    let leases = try cluster.master(of: "roost:3:{nodes}:leases")
     let victim = (leases + 1) % 3
     func name(_ prefix: String, key: (String) -> String, where fits: (Int) -> Bool) throws -> String {
       try (0..<200).lazy.map { "\(prefix)\($0)" }.first { fits(try cluster.master(of: key($0))) } ?? prefix
     }
-    let id = try name("n", key: { "roost:2:{n:\($0)}:rooms" }, where: { $0 != victim })
-    let ghost = try name("u", key: { "roost:2:{u:\($0)}:connections" }, where: { $0 == victim })
+    let id = try name("n", key: { "roost:3:{n:\($0)}:rooms" }, where: { $0 != victim })
+    let ghost = try name("u", key: { "roost:3:{u:\($0)}:connections" }, where: { $0 == victim })
     let room = try cluster.room(on: victim)
     let nodes = try [id, "other"].map { try RoostProcess(["--node-id", $0, "--redis", cluster.url, "--workers", "1"]) }
     for node in nodes { try node.awaitReady() }
@@ -97,9 +97,9 @@ struct PresenceTakeoverTests {
     _ = try cluster.masters[victim].command("CLIENT KILL TYPE replica")
     leaver.connection.closeNow()
     try listener.expect("user_left") { $0.string("user") == ghost }
-    let list = try cluster.master(of: "roost:2:{n:\(id)}:rooms")
+    let list = try cluster.master(of: "roost:3:{n:\(id)}:rooms")
     try eventually("the node's lists are empty") {
-      try cluster.masters[list].command("EXISTS roost:2:{n:\(id)}:rooms roost:2:{n:\(id)}:connections").contains(":0")
+      try cluster.masters[list].command("EXISTS roost:3:{n:\(id)}:rooms roost:3:{n:\(id)}:connections").contains(":0")
     }
     cluster.masters[victim].kill()
     replica.resume()
@@ -120,7 +120,7 @@ struct PresenceTakeoverTests {
   @Test("in a cluster: members of a master that was restarted empty at its place are there again, and nobody has left")
   func restartedMaster() throws {
     let cluster = try RedisClusterProcesses()
-    let victim = (try cluster.master(of: "roost:2:{nodes}:leases") + 1) % 3
+    let victim = (try cluster.master(of: "roost:3:{nodes}:leases") + 1) % 3
     let (room, other) = (try cluster.room(on: victim), try cluster.room(on: (victim + 1) % 3))
     let nodes = try (1...2).map { try RoostProcess(["--node-id", "n\($0)", "--redis", cluster.url, "--workers", "1"]) }
     for node in nodes { try node.awaitReady() }

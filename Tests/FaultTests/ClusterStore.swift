@@ -12,8 +12,8 @@ final class ClusterStore: Store {
   init(rooms: [String]) throws {
     let cluster = try RedisClusterProcesses(replicated: true)
     self.cluster = cluster
-    slots = try rooms.map { try cluster.slot(of: "roost:2:{r:\($0)}:ch") }
-    shards = try rooms.map { try cluster.master(of: "roost:2:{r:\($0)}:ch") }
+    slots = try rooms.map { try cluster.slot(of: "roost:3:{r:\($0)}:ch") }
+    shards = try rooms.map { try cluster.master(of: "roost:3:{r:\($0)}:ch") }
   }
 
   var url: String { cluster.url }

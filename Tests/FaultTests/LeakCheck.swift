@@ -36,7 +36,7 @@ struct LeakCheck {
     for key in try words(master.command("KEYS *")).filter({ $0.hasPrefix("roost:") }) {
       if [":members", ":users", ":connections", ":rooms"].contains(where: { key.hasSuffix("}" + $0) }) {
         findings.append("a key is left: \(key) with \(try content(of: key, in: master).joined(separator: " "))")
-      } else if !key.hasPrefix("roost:2:{nodes}:"), try master.command("PTTL \(key)").hasPrefix(":-1") {
+      } else if !key.hasPrefix("roost:3:{nodes}:"), try master.command("PTTL \(key)").hasPrefix(":-1") {
         findings.append("a key has no end: \(key)")
       }
     }

@@ -91,7 +91,7 @@ package final class RedisClusterProcesses {
 
   /// Finds a name `r0`, `r1` … of a room that master `index` holds.
   package func room(on index: Int) throws -> String {
-    for n in 0..<200 where try master(of: "roost:2:{r:r\(n)}:ch") == index { return "r\(n)" }
+    for n in 0..<200 where try master(of: "roost:3:{r:r\(n)}:ch") == index { return "r\(n)" }
     throw TestFailure("no room on master \(index)")
   }
 

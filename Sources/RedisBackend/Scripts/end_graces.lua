@@ -1,6 +1,6 @@
 -- Ends the stay of users whose grace has passed: the oldest, a limited number of them.
 -- KEYS  1 meta  2 users  3 order  4 extras  5 graces
--- ARGV  1 channel  2 term  3 users at most  4 life of the counter of a room that everybody has left and nobody has published
+-- ARGV  1 channel  2 master tag  3 users at most  4 life of the counter of a room that everybody has left and nobody has published
 --       in, ms
 -- Reply the time until the next grace ends, ms, 0 when more have passed; nothing when none is left
 local meta, users, order, extras, graces = unpack(KEYS)

@@ -11,8 +11,8 @@ if not offset then
   local t = redis.call('TIME')
   return { string.format('%x', t[1] * 1000000 + t[2]) .. ':0' }
 end
-local past = redis.call('HGET', KEYS[1], 'past')
-local reply = { epoch .. ':' .. offset .. (past and ' ' .. past or '') }
+local lineage = redis.call('HGET', KEYS[1], 'lineage')
+local reply = { epoch .. ':' .. offset .. (lineage and ' ' .. lineage or '') }
 local last, size, limit = tonumber(offset), tonumber(ARGV[1]), tonumber(ARGV[2])
 
 -- The log may hold more than the history size; what is beyond it must not show.

@@ -2,8 +2,8 @@
 -- in their order. Each is idempotent. A room is read in a few commands, changed in Lua, and written in as few: to call a
 -- command costs more than what it does for one member.
 -- KEYS  for each room: meta, log, members, users, order, extras, graces
--- ARGV  1 term  2 life of a room's counter, ms  3 life of the counter of a room that everybody has left and nobody has
---       published in, ms  4 key of the reign, or empty  5 how long the keys of a room outlive its last grace, ms
+-- ARGV  1 master tag  2 life of a room's counter, ms  3 life of the counter of a room that everybody has left and nobody has
+--       published in, ms  4 key of the leader epoch, or empty  5 how long the keys of a room outlive its last grace, ms
 --       then for each room: channel; epoch as the node knows it, or empty; whether to refresh the counter's life: 0 or 1;
 --       users to read afterwards, about so many, or 0; number of operations; and for each of them four:
 --         e connection user MEMBER       enters, without info; MEMBER is JSON; eINFO the same with info, as JSON
@@ -43,8 +43,8 @@ local function keep(k, a, epoch, isNew, isUnused)
   if isNew then
     call('UNLINK', meta, keys[k + 1])
     call('HSET', meta, 'epoch', epoch, epoch, '0')
-    local reign = args[4] ~= '' and call('GET', args[4])
-    if reign then call('HSET', meta, 'reign', reign) end
+    local leader = args[4] ~= '' and call('GET', args[4])
+    if leader then call('HSET', meta, 'leader_epoch', leader) end
   end
   if isUnused or args[a + 2] == '1' then call('PEXPIRE', meta, args[2]) end
 end

@@ -2,7 +2,7 @@
 -- to begin a script costs as much as one message in it. The hot path: every command, every argument and every piece of
 -- text that is made costs, so the common case is spelled out, and '1' is text because a number would be printed.
 -- KEYS  for each message: meta, log, and the new and the old ids when the message carries one
--- ARGV  for each message: channel; envelope; epoch as the node knows it, or `r` and the key of the reign where there is one,
+-- ARGV  for each message: channel; envelope; epoch as the node knows it, or `r` and the key of the leader epoch behind sentinels,
 --       or empty; and what else is to be done, or empty: `d` and the 16 bytes of an id, then, when due, SIZE of the log, its TTL in ms, and the meta's, each behind a space
 -- Reply for one message the offset when the node's epoch is right, else EPOCH:OFFSET; for an id that is repeated within
 --       5 min an array of the first EPOCH:OFFSET. For several messages an array of that, with an error for a message of which the
@@ -35,24 +35,24 @@ for a = 1, #args, 4 do
     elseif offset == 1 then
       call('HDEL', meta, epoch)
       epoch = call('HGET', meta, 'epoch')
-      local reign = string.byte(known) == 114 and call('GET', string.sub(known, 2)) or nil
-      if epoch and (not reign or call('HGET', meta, 'reign') == reign) then
+      local leader = string.byte(known) == 114 and call('GET', string.sub(known, 2)) or nil
+      if epoch and (not leader or call('HGET', meta, 'leader_epoch') == leader) then
         offset = call('HINCRBY', meta, epoch, '1')
       elseif epoch then
-        -- Another master's last messages may stand elsewhere at the offsets that come now: they get another epoch, which
-        -- goes on where the one before ends here. A number that is cut only becomes smaller.
-        local t, past, last = call('TIME'), call('HGET', meta, 'past'), call('HGET', meta, epoch) or '0'
-        past = epoch .. ':' .. last .. (past and ' ' .. string.sub(past, 1, 200) or '')
+        -- Other nodes may have the last messages of another master at the next offsets: the room gets a new epoch, which
+        -- continues the one before where it ends here. A number that is cut only becomes smaller.
+        local t, lineage, last = call('TIME'), call('HGET', meta, 'lineage'), call('HGET', meta, epoch) or '0'
+        lineage = epoch .. ':' .. last .. (lineage and ' ' .. string.sub(lineage, 1, 200) or '')
         call('HDEL', meta, epoch)
         epoch = string.format('%x', t[1] * 1000000 + t[2])
-        call('HSET', meta, 'epoch', epoch, epoch, last, 'reign', reign, 'past', past)
+        call('HSET', meta, 'epoch', epoch, epoch, last, 'leader_epoch', leader, 'lineage', lineage)
         offset = call('HINCRBY', meta, epoch, '1')
       else
         -- The counter was lost, or never was.
         local t = call('TIME')
         epoch = string.format('%x', t[1] * 1000000 + t[2])
         call('HSET', meta, 'epoch', epoch, epoch, '1', 'graced', '1')
-        if reign then call('HSET', meta, 'reign', reign) end
+        if leader then call('HSET', meta, 'leader_epoch', leader) end
         call('DEL', log)
         -- A day, until the next refresh says better: no key may stay for ever.
         call('PEXPIRE', meta, '86400000')

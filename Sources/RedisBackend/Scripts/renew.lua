@@ -4,7 +4,7 @@
 --       6 how long after a mark its sweeper may still be at work, ms  7 for how long a node may hand over, ms
 --       8 this process
 -- Reply standing (0 held, 1 forgotten, 2 swept, 3 another process has the node's id, and nothing was renewed), nodes whose lease has run out, nodes that have handed over, the time
---       of Redis in ms, 1 when the node was recalled, else 0
+--       of Redis in ms, 1 when a resync was requested, else 0
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local owner = redis.call('GET', KEYS[5])
@@ -37,6 +37,6 @@ for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format(
   end
 end
 local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now))
--- See recall.lua.
-local recalled = redis.call('ZREM', KEYS[3], ARGV[1] .. '\n')
-return { standing, expired, redis.call('ZRANGE', KEYS[4], 0, -1), now, recalled }
+-- See request_resync.lua.
+local isRequested = redis.call('ZREM', KEYS[3], ARGV[1] .. '\n')
+return { standing, expired, redis.call('ZRANGE', KEYS[4], 0, -1), now, isRequested }

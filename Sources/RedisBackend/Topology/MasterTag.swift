@@ -1,0 +1,20 @@
+/// The mark that tells of which process of a cluster something was asked.
+///
+/// A master that was replaced while it was stopped executes, when it goes on, what it was sent before it learns of that, and
+/// the cluster's own connections bring its messages to those who listen at its successor, at offsets that the successor
+/// gives to others. So in a cluster every message of a room begins with a master tag, the first eight letters of the `run_id` of
+/// the process that it was sent to, and a colon; a notice has it behind its dash.
+enum MasterTag {
+  static let length = 8
+
+  /// Makes a master tag; empty when the process is not known.
+  static func of(run: [UInt8]?) -> [UInt8] {
+    guard let run, run.count >= length else { return [] }
+    return Array(run[..<length])
+  }
+
+  /// How many bytes stand before what an envelope is without a master tag: it begins with a letter and a space.
+  static func count(before envelope: Span<UInt8>) -> Int {
+    envelope.count > length && envelope[length] == 0x3A ? length + 1 : 0
+  }
+}
