@@ -1,3 +1,4 @@
+import ClientProtocol
 import LoopCore
 import Realtime
 
@@ -5,100 +6,37 @@ import Realtime
 /// form one cluster.
 ///
 /// Two connections to each master, one for commands and one that is subscribed. docs/redis.md names every key and
-/// channel. Confined to the loop that created it, which keeps it alive.
-public final class RedisBroker: Broker, TickParticipant {
-  /// How much a line of the log matters.
+/// channel. This is the facade of its parts, which own their state. Confined to the loop that created it, which keeps it
+/// alive.
+public final class RedisBroker: TickParticipant {
+  /// The level of a log line.
   public enum Severity: Sendable { case info, warning, error }
-  /// Takes one line for the log. Never holds a secret.
+  /// Takes one line for the log. Never contains a secret.
   public typealias Log = (Severity, String) -> Void
 
-  public weak var listener: (any BrokerListener)?
-
-  let loop: EventLoop
-  let keys: RedisKeys
-  let configuration: RedisConfiguration
-  let node: [UInt8]
-  let masters: ShardMap
-  let commands: CommandRouter
-  let scripts: ScriptRunner
-  let batch: PublishBatch
-  let presence: PresenceBatch
-  let lease: LeaseRenewer
-  /// Whether this process or another has the node's id.
-  let claim: NodeClaim
-  let sweeper: Sweeper
-  let orphanScan: OrphanScan
-  /// With sentinels: what finds the master.
-  let finder: SentinelDiscovery?
-  /// With a cluster: what knows its map.
-  let watcher: ClusterTopology?
+  let context: BrokerContext
+  private let batch: PublishBatch
+  private let presenceBatch: PresenceBatch
+  private let retries: RetrySender
+  let epochs: RoomEpochs
+  let ids: MessageIDs
+  private let publisher: MessagePublisher
+  private let roomReader: RoomReader
+  private let channels: ChannelSubscriber
+  private let receiver: MessageReceiver
+  private let presence: PresenceWriter
+  private let presenceReader: PresenceReader
+  let reconciler: PresenceReconciler
+  let membership: Membership
+  let orphans: OrphanScanScheduler
+  private let clusterReader: ClusterReader
+  private let revocationStore: RevocationStore
+  private let coordinator: FailoverCoordinator
+  private let discovery: MasterDiscovery
   /// What all connections trust and show; nil: they are plain.
   private let tls: TLSClientContext?
-  /// What tells that this process was stopped; nil where no other master can have taken over meanwhile.
+  /// Detects that this process was paused; nil where no other master can have taken over meanwhile.
   private let pauseDetector: PauseDetector?
-  let log: Log
-
-  /// Notices are published and not kept.
-  public let losesNotices = true
-  /// Whether the lease was taken and commands are taken, by some master at least.
-  public internal(set) var isAvailable = false
-  /// Behind sentinels: the key under which a master names its reign; else empty.
-  var leaderEpochKey: [UInt8] = []
-  /// The name that the last of them gave it; empty before the first.
-  var lastLeaderEpoch: [UInt8] = []
-  /// Whether the lease stands.
-  var isLeaseHeld = false
-  /// Whether members that an earlier process with this id may have left were taken back.
-  var hasCleanStart = false
-  /// Whether the listener was told that the broker is lost, and not yet that it is restored.
-  private var isLost = false
-  var isStopping = false
-  /// Whether Redis may know less of this node's presence than there is: another master has taken over, or an entering that
-  /// was not answered is being undone.
-  var mustAssert = false
-  var isTakingBack = false
-  /// Whether what another master says of this node's members is being looked at.
-  var isAuditing = false
-
-  var backlog = OfflineQueue()
-  var departures = Tombstones()
-  var expiredNodes: Set<[UInt8]> = []
-  /// When the lease was last renewed, and from when on a lease that has run out means a dead node. In nanoseconds.
-  var renewedAt: UInt64 = 0
-  var trustsLeasesAt: UInt64 = 0
-  /// When Redis was found to have lost data, in nanoseconds, until members of forgotten nodes were looked for; nil: it
-  /// knows all.
-  var lossAt: UInt64?
-  /// When that may be tried again, in nanoseconds, and after how many milliseconds once more.
-  var orphanScanTryAt: UInt64 = 0
-  var orphanScanPause = 0
-  /// Nodes that have ended and handed their members over.
-  var leavingNodes: Set<[UInt8]> = []
-  var ledger = RoomCache(
-    metaMilliseconds: RedisLimits.metaRefreshMilliseconds, logMilliseconds: RedisLimits.logRefreshMilliseconds)
-  /// What was sent under an id and not answered.
-  var retries = RetryQueue()
-  var isRetryTimerSet = false
-  /// Whether keys of another version were looked for.
-  var hasLookedForOthers = false
-  /// Whether the log says already that Redis refuses patterns.
-  var hasToldRefusal = false
-  /// How often a subscribed connection was replaced because it brought nothing, or not all that it should.
-  public internal(set) var deafSubscriptionsTotal: UInt64 = 0
-  /// What bounds the ids that Redis remembers.
-  var ids: IDMemory
-  /// Keys of a wrong type that the log has named.
-  var wrongTypes = WrongTypes()
-  /// Members whose entering was not answered yet.
-  var enterings = PendingJoins()
-  /// Rooms that were begun here for members whom presence does not keep.
-  var begunRooms: Set<[UInt8]> = []
-  /// Rooms known to stand in the node's list of rooms.
-  var listedRooms: Set<[UInt8]> = []
-  /// What was heard that a replaced master may have said.
-  var doubts = UnverifiedMessages()
-  /// Channels wanted before it was known which master holds them.
-  var unassigned: Set<[UInt8]> = []
 
   /// - Parameters:
   ///   - tls: what to trust and how to prove oneself; nil: connections are plain.
@@ -108,76 +46,60 @@ public final class RedisBroker: Broker, TickParticipant {
     loop: EventLoop, resolver: Resolver, configuration: RedisConfiguration, tls: TLSClientContext? = nil,
     nodeID: [UInt8], log: @escaping Log
   ) {
-    self.loop = loop
-    self.configuration = configuration
+    self.tls = tls
     let log = RedisBroker.withoutRepetition(log)
-    self.log = log
-    node = nodeID
-    ids = IDMemory(byteCount: configuration.dedupeBytes)
-    if case .cluster = configuration.topology {
-      keys = RedisKeys(prefix: configuration.prefix, isSharded: true)
-    } else {
-      keys = RedisKeys(prefix: configuration.prefix)
-    }
     let name = RedisBroker.clientName(nodeID)
-    let myself = Myself()
     let pauseDetector = configuration.topology.mayFailOver ? PauseDetector(loop: loop) : nil
     self.pauseDetector = pauseDetector
-    self.tls = tls
-    var finder: SentinelDiscovery?
-    var watcher: ClusterTopology?
-    switch configuration.topology {
-    case .single: break
-    case .sentinel(let sentinels, let master):
-      finder = SentinelDiscovery(
-        loop: loop, resolver: resolver, configuration: configuration, tls: tls, sentinels: sentinels, master: master,
-        name: name)
-    case .cluster(let seeds):
-      watcher = ClusterTopology(
-        loop: loop, resolver: resolver, configuration: configuration, tls: tls, seeds: seeds, name: name + "-map",
-        log: log)
-    }
-    (self.finder, self.watcher) = (finder, watcher)
-    let isSharded = watcher != nil
-    masters = ShardMap(isSharded: isSharded) { endpoint in
+    let discovery = MasterDiscovery(
+      loop: loop, resolver: resolver, configuration: configuration, tls: tls, name: name, log: log)
+    self.discovery = discovery
+    let mode = discovery.mode
+    let isSharded = mode == .cluster
+    let keys = RedisKeys(prefix: configuration.prefix, isSharded: isSharded)
+    let shards = ShardMap(mode: mode) { endpoint in
       func makeLink(_ end: String) -> RedisLink {
         let link = RedisLink(
           loop: loop, resolver: resolver, configuration: configuration, tls: tls, endpoint: endpoint, name: name + end,
           log: log)
-        if let finder { link.locate = { finder.find($0) } }
+        link.locate = discovery.locate
         link.pauseDetector = pauseDetector
         return link
       }
       return Shard(
-        commands: makeLink("-commands"), subscriber: makeLink("-subscriber"),
-        isSharded: isSharded, broker: myself.broker!)  // Safe because masters are made after the broker.
+        commands: makeLink("-commands"), subscriber: makeLink("-subscriber"), mode: mode, keys: keys)
     }
-    commands = CommandRouter(loop: loop, masters: masters)
-    scripts = ScriptRunner(router: commands, isSharded: isSharded, log: log)
+    context = BrokerContext(
+      loop: loop, configuration: configuration, node: nodeID, keys: keys, shards: shards, log: log)
     batch = PublishBatch(
-      scripts: scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, isSharded: isSharded)
-    presence = PresenceBatch(
-      router: commands, scripts: scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, node: nodeID,
-      isSharded: isSharded)
-    sweeper = Sweeper(
-      loop: loop, router: commands, scripts: scripts, keys: keys, graceMilliseconds: configuration.graceMilliseconds)
-    orphanScan = OrphanScan(masters: masters, router: commands, scripts: scripts, keys: keys, node: nodeID)
-    claim = NodeClaim(scripts: scripts, keys: keys, node: nodeID, log: log)
-    lease = LeaseRenewer(loop: loop, scripts: scripts, keys: keys, node: nodeID, process: claim.process) {
-      myself.report()
-    }
-    myself.broker = self
+      scripts: context.scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, isSharded: isSharded)
+    presenceBatch = PresenceBatch(
+      router: context.commands, scripts: context.scripts, keys: keys,
+      metaMilliseconds: configuration.metaMilliseconds, node: nodeID, isSharded: isSharded)
+    epochs = RoomEpochs(context)
+    ids = MessageIDs(context)
+    retries = RetrySender(context)
+    let nodes = NodeStates()
+    publisher = MessagePublisher(
+      context, batch: batch, presence: presenceBatch, epochs: epochs, ids: ids, retries: retries, nodes: nodes)
+    roomReader = RoomReader(context, epochs: epochs, presence: presenceBatch)
+    channels = ChannelSubscriber(context)
+    receiver = MessageReceiver(context)
+    presence = PresenceWriter(context, batch: presenceBatch, messages: batch, epochs: epochs)
+    presenceReader = PresenceReader(context, batch: presenceBatch, nodes: nodes)
+    reconciler = PresenceReconciler(context, presence: presence)
+    membership = Membership(context, nodes: nodes, presence: presence)
+    orphans = OrphanScanScheduler(context, membership: membership, reconciler: reconciler)
+    clusterReader = ClusterReader(context)
+    revocationStore = RevocationStore(context)
+    coordinator = FailoverCoordinator(
+      context, epochs: epochs, retries: retries, presence: presence, reconciler: reconciler, membership: membership,
+      orphans: orphans, channels: channels, discovery: discovery)
     wire()
     loop.attach(tick: self)
   }
 
-  /// Lets parts reach the broker that are made before it.
-  private final class Myself {
-    weak var broker: RedisBroker?
-    func report() -> [UInt8] { broker?.listener?.nodeReport() ?? Array("{}".utf8) }
-  }
-
-  /// The connections to one Redis fail for one reason: it is told once.
+  /// The connections to one Redis fail for one reason: it is logged once.
   private static func withoutRepetition(_ log: @escaping Log) -> Log {
     var last = ""
     return { severity, line in
@@ -191,25 +113,26 @@ public final class RedisBroker: Broker, TickParticipant {
     "roost-" + String(decoding: node.map { $0 > 0x20 && $0 < 0x7F ? $0 : 0x5F }, as: UTF8.self)
   }
 
+  /// Connects parts with those that are made after them.
   private func wire() {
-    lease.renewed = { [weak self] in self?.renewed($0, expired: $1, leaving: $2) }
-    scripts.tellWrongType = { [weak self] in self?.tellWrongType($0) }
-    lease.resyncRequested = { [weak self] in self?.auditEverything() }
-    lease.taken = { [weak self] in self?.idIsTaken() }
-    lease.refused = { [weak self] in self?.leaseRefused() }
-    lease.clockJumped = { [weak self] in self?.distrustLeases() }
-    sweeper.swept = { [weak self] in self?.expiredNodes.remove($0) }
-    finder?.switched = { [weak self] in self?.replaced(by: $0) }
-    watcher?.found = { [weak self] in self?.adopt($0) }
-    commands.willSend = { [batch, presence] in
-      batch.close()
-      presence.close()
+    context.shards.made = { [weak coordinator, weak receiver, weak channels] shard in
+      shard.coordinator = coordinator
+      shard.receiver = receiver
+      shard.channels = channels
     }
-    presence.leaderEpochKey = { [weak self] in self?.leaderEpochKey ?? [] }
-    presence.listFailed = { [weak self] in self?.listFailed($0, isListed: $1) }
-    commands.mapIsStale = { [weak self] in self?.watcher?.refresh() }
-    unassigned.insert(keys.everyone)
-    tls?.hasReadAgain = { [log] problem in
+    context.commands.willSend = { [weak batch, weak presenceBatch] in
+      batch?.close()
+      presenceBatch?.close()
+    }
+    presenceBatch.leaderEpochKey = { [weak epochs] in epochs?.leaderEpochKey ?? [] }
+    presence.isReconciliationDue = { [weak reconciler] in reconciler?.isDue == true }
+    epochs.changed = { [weak membership] in membership?.renewSoon() }
+    membership.resyncRequested = { [weak reconciler] in reconciler?.reconcileAll() }
+    let mapIsStale = { [weak discovery] in discovery?.refresh() ?? () }
+    context.commands.mapIsStale = mapIsStale
+    channels.mapIsStale = mapIsStale
+    receiver.mapIsStale = mapIsStale
+    tls?.hasReadAgain = { [log = context.log] problem in
       if let problem {
         log(.error, "kept the old files for TLS with Redis: \(problem)")
       } else {
@@ -225,62 +148,57 @@ public final class RedisBroker: Broker, TickParticipant {
     return tls != nil
   }
 
-  /// Gives memory back after a crowd has left: dictionaries do not shrink by themselves.
+  /// Gives memory back after many clients have left: dictionaries do not shrink by themselves.
   public func shrink() {
-    for shard in masters.shards { shard.shrink() }
-    ledger.shrink()
-    departures.expire(loop.now)
-    // A set does not shrink by itself.
-    if listedRooms.capacity > 64, listedRooms.capacity > listedRooms.count * 4 { listedRooms = Set(Array(listedRooms)) }
+    for shard in context.shards.shards { shard.shrink() }
+    epochs.forget()
+    presence.shrink()
+  }
+
+  /// Sends what this tick has gathered.
+  public func tickEnds() {
+    discovery.flush()
+    batch.close()
+    presenceBatch.close()
+    for shard in context.shards.shards { shard.flush() }
+    guard pauseDetector?.tickEnded() == true, Failover.processWasPaused.contains(.reconnect) else { return }
+    for shard in context.shards.shards {
+      shard.commands.failAfterPause()
+      shard.subscriber.failAfterPause()
+    }
   }
 
   // MARK: Life
 
+  /// Connects, and begins to take the node's lease.
   public func start() {
-    watcher?.start()
-    finder?.start()
-    watchSubscriptions()
-    switch configuration.topology {
-    case .single(let endpoint): beginSingle(endpoint)
-    // The sentinels tell where it really is.
-    case .sentinel(let sentinels, _): beginSingle(sentinels[0])
-    case .cluster: isLeaseHeld = false
+    discovery.start()
+    channels.watch()
+    switch context.configuration.topology {
+    case .single(let endpoint): begin(with: endpoint)
+    // The sentinels answer where it really is.
+    case .sentinel(let sentinels, _): begin(with: sentinels[0])
+    case .cluster: break
     }
   }
 
-  private func beginSingle(_ endpoint: RedisEndpoint) {
-    masters.begin(with: endpoint)
-    assignProbes()
-    subscribeUnassigned()
+  private func begin(with endpoint: RedisEndpoint) {
+    context.shards.begin(with: endpoint)
+    channels.assign()
   }
 
-  public func stop(_ reply: @escaping () -> Void) {
-    end(reply) { [weak self] finish in
-      guard let self else { return finish() }
-      sweeper.sweep(own: node, releasing: claim.process) { _ in finish() }
-    }
-  }
+  /// Removes the node's presence, gives up its lease, and closes the connections.
+  public func stop(_ reply: @escaping () -> Void) { end(reply) { [membership] in membership.leave($0) } }
 
+  /// Ends the node's lease after a grace, and closes the connections.
   public func handOver(forMilliseconds grace: Int, _ reply: @escaping () -> Void) {
-    end(reply) { [weak self] finish in
-      guard let self else { return finish() }
-      scripts.run(.drainLease, keys: 4, parts: 7, { _ in finish() }) { [keys, node, claim] writer in
-        writer.bulk(keys.leases)
-        writer.bulk(keys.report, node, "")
-        writer.bulk(keys.leaving)
-        writer.bulk(keys.owner, node, "")
-        writer.bulk(node)
-        writer.bulk(grace)
-        writer.bulk(claim.process)
-      }
-    }
+    end(reply) { [membership] in membership.drain(forMilliseconds: grace, $0) }
   }
 
-  /// Says a last word to Redis, if it is there, and closes the connections.
-  private func end(_ reply: @escaping () -> Void, _ lastWord: (_ finish: @escaping () -> Void) -> Void) {
-    guard !isStopping else { return reply() }
-    isStopping = true
-    lease.pause()
+  /// Sends a last command to Redis, if it is in reach, and closes the connections.
+  private func end(_ reply: @escaping () -> Void, _ lastCommand: (_ finish: @escaping () -> Void) -> Void) {
+    guard context.beginStop() else { return reply() }
+    membership.pause()
     var isAnswered = false
     let finish = { [weak self] in
       guard !isAnswered else { return }
@@ -288,51 +206,154 @@ public final class RedisBroker: Broker, TickParticipant {
       self?.abandon()
       reply()
     }
-    guard isAvailable else { return finish() }
-    loop.after(milliseconds: RedisLimits.stopMilliseconds, finish)
-    lastWord(finish)
+    guard context.isAvailable else { return finish() }
+    context.loop.after(milliseconds: RedisLimits.stopMilliseconds, finish)
+    lastCommand(finish)
   }
 
-  /// Closes all connections without a word to Redis, as a crash does.
+  /// Closes all connections without a last command, as a crash does.
   func abandon() {
-    isStopping = true
-    isAvailable = false
-    lease.pause()
-    finder?.stop()
-    watcher?.stop()
-    commands.stop()
-    for shard in masters.shards {
+    _ = context.beginStop()
+    context.becameUnavailable()
+    membership.pause()
+    discovery.stop()
+    context.commands.stop()
+    for shard in context.shards.shards {
       for waiter in shard.stop() { waiter(.failure(.unavailable)) }
     }
-    abandonRetries()
+    retries.abandon()
+  }
+}
+
+// MARK: Broker
+
+extension RedisBroker: Broker {
+  public var listener: (any BrokerListener)? {
+    get { context.listener }
+    set { context.listener = newValue }
   }
 
-  public func tickEnds() {
-    finder?.flush()
-    watcher?.flush()
-    batch.close()
-    presence.close()
-    for shard in masters.shards { shard.flush() }
-    guard pauseDetector?.tickEnded() == true else { return }
-    for shard in masters.shards {
-      shard.commands.failAfterPause()
-      shard.subscriber.failAfterPause()
-    }
+  /// Notices are published and not kept.
+  public var losesNotices: Bool { true }
+  /// Whether the lease was taken and commands are taken, by some master at least.
+  public var isAvailable: Bool { context.isAvailable }
+  /// Whether nothing is out of reach.
+  public var isWhole: Bool { context.isUp }
+  /// What a Redis that is there refused a moment ago.
+  public var refusal: BrokerRefusal? {
+    let shards = context.shards.shards
+    return (shards.map(\.commands) + shards.map(\.subscriber)).lazy.compactMap(\.refusal).first?.refusal
   }
 
-  // MARK: Outages
+  // MARK: Messages
 
-  func say(lost: Bool) {
-    guard !isStopping, lost != isLost, lost || isUp else { return }
-    isLost = lost
-    if lost {
-      listener?.brokerLost()
-    } else {
-      log(.info, "Redis at \(configuration.topology) is back")
-      // With a cluster, every master's rooms were compared when it was back.
-      listener?.brokerRestored(where: masters.isSharded ? { _ in false } : nil)
-    }
+  public func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
+    publisher.publish(message, reply)
   }
+
+  public func publish(ephemeral envelope: [UInt8], in room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
+    publisher.publish(ephemeral: envelope, in: room, reply)
+  }
+
+  public func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
+    channels.subscribe(context.keys.roomChannel(room), reply)
+  }
+
+  public func unsubscribe(room: [UInt8]) {
+    channels.unsubscribe(context.keys.roomChannel(room))
+    presence.delist(room)
+    roomReader.end(room: room)
+  }
+
+  public func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>) {
+    channels.subscribe(prefix: prefix, reply)
+  }
+
+  public func unsubscribe(prefix: [UInt8]) { channels.unsubscribe(prefix: prefix) }
+
+  public func position(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
+    roomReader.position(room: room, reply)
+  }
+
+  public func begin(room: [UInt8], _ reply: @escaping BrokerReply<Position>) { roomReader.begin(room: room, reply) }
+
+  public func compare(room: [UInt8], with known: StreamEnd, _ reply: @escaping BrokerReply<Position>) {
+    roomReader.compare(room: room, with: known, reply)
+  }
+
+  public func history(
+    room: [UInt8], _ query: HistoryQuery, bytesMax: Int, _ reply: @escaping BrokerReply<HistoryPage>
+  ) {
+    roomReader.history(room: room, query, bytesMax: bytesMax, reply)
+  }
+
+  public func send(
+    _ envelope: [UInt8], to audience: Audience, dedupe: [UInt8]?, _ reply: @escaping BrokerReply<Int>
+  ) {
+    publisher.send(envelope, to: audience, dedupe: dedupe, reply)
+  }
+
+  // MARK: Presence
+
+  public func enter(room: [UInt8], _ member: Member, _ reply: @escaping BrokerReply<Position>) {
+    presence.enter(room: room, member, reply)
+  }
+
+  public func leave(room: [UInt8], _ member: Member, graceMilliseconds: Int) {
+    presence.leave(room: room, member, graceMilliseconds: graceMilliseconds)
+  }
+
+  public func endGraces(room: [UInt8], _ reply: @escaping BrokerReply<Int?>) { presence.endGraces(room: room, reply) }
+
+  public func setState(
+    room: [UInt8], _ member: Member, _ state: [UInt8]?, isAssertion: Bool, _ reply: @escaping BrokerReply<Void>
+  ) {
+    presence.setState(room: room, member, state, isAssertion: isAssertion, reply)
+  }
+
+  public func members(
+    room: [UInt8], after cursor: MemberCursor?, limit: Int, _ reply: @escaping BrokerReply<MemberPage>
+  ) {
+    presenceReader.members(room: room, after: cursor, limit: limit, reply)
+  }
+
+  public func users(room: [UInt8], from cursor: [UInt8]?, _ reply: @escaping BrokerReply<UserPage>) {
+    presenceReader.users(room: room, from: cursor, reply)
+  }
+
+  public func subscribe(user: [UInt8]) { channels.subscribeEventually(context.keys.userChannel(user)) }
+
+  public func unsubscribe(user: [UInt8]) { channels.unsubscribe(context.keys.userChannel(user)) }
+
+  public func connect(_ member: Member) { presence.connect(member) }
+
+  public func disconnect(_ member: Member) { presence.disconnect(member) }
+
+  public func connections(of user: [UInt8], _ reply: @escaping BrokerReply<[Member]>) {
+    presenceReader.connections(of: user, reply)
+  }
+
+  public func connection(named name: [UInt8], _ reply: @escaping BrokerReply<Member?>) {
+    presenceReader.connection(named: name, reply)
+  }
+
+  // MARK: Cluster
+
+  public func nodes(_ reply: @escaping BrokerReply<[NodeEntry]>) { clusterReader.nodes(reply) }
+
+  public func rooms(
+    prefix: [UInt8], after cursor: [UInt8]?, limit: Int, _ reply: @escaping BrokerReply<RoomListing>
+  ) {
+    clusterReader.rooms(prefix: prefix, after: cursor, limit: limit, reply)
+  }
+
+  public func revoke(
+    _ subject: Revocation.Subject, forMilliseconds milliseconds: UInt64, _ reply: @escaping BrokerReply<UInt64?>
+  ) {
+    revocationStore.revoke(subject, forMilliseconds: milliseconds, reply)
+  }
+
+  public func revocations(_ reply: @escaping BrokerReply<[Revocation]>) { revocationStore.revocations(reply) }
 }
 
 @available(*, unavailable)

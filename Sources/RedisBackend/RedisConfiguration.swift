@@ -13,7 +13,7 @@ public enum RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// What stands behind a Redis, and how its masters are found.
+/// Whether a Redis is single, watched by sentinels, or a cluster: how its masters are found.
 public enum RedisTopology: Equatable, Sendable, CustomStringConvertible {
   case single(RedisEndpoint)
   /// The sentinels know where `master` is now.

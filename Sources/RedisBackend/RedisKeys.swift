@@ -38,7 +38,7 @@ struct RedisKeys {
   /// Whether the keys of a room, of a user, of everyone may be with different masters.
   let isSharded: Bool
 
-  /// Counts versions of Roost that cannot share keys. It stands in every key and channel behind the setting `redis-prefix`,
+  /// Counts versions of Roost that cannot share keys. It is in every key and channel after the setting `redis-prefix`,
   /// so that nodes of two such versions form two clusters instead of one that is wrong. The first had none.
   static let schema = 3
 
@@ -67,15 +67,15 @@ struct RedisKeys {
   func roomChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(room, name) }
   func userChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(user, name) }
 
-  /// Where a node hears itself, to know that it hears. In a cluster the number spreads a node's channels over the slots.
+  /// The channel of a node's subscription health check. In a cluster the number spreads a node's channels over the slots.
   func probeChannel(_ id: [UInt8], _ number: Int = 0) -> [UInt8] {
     node + id + Array((number == 0 ? "}:probe" : ":\(number)}:probe").utf8)
   }
 
-  /// What a node leaves with a master whose channel it hears itself on, to know that nothing was forgotten there.
+  /// The canary key that a node writes beside its health check: while it is there, the master has lost nothing.
   func mark(of probeChannel: [UInt8]) -> [UInt8] { Array(probeChannel.dropLast(5)) + Array("mark".utf8) }
 
-  /// Whether a channel is one on which a node hears itself.
+  /// Whether a channel is that of a node's subscription health check.
   func isProbe(_ channel: [UInt8]) -> Bool {
     channel.starts(with: node) && channel.suffix(7) == Array("}:probe".utf8)[...]
   }

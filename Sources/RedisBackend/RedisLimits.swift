@@ -2,9 +2,9 @@
 public enum RedisLimits {
   /// A connection attempt that takes longer goes to the next address, then to the backoff.
   public static let connectMilliseconds = 2_000
-  /// A sentinel or a node of a cluster that was asked where the masters are has this long to answer; then the next is asked.
+  /// A sentinel or a node of a cluster has this long to answer where the masters are; then the next is asked.
   static let discoveryMilliseconds = 1_000
-  /// How long a master that one sentinel has announced counts more than what another says: sentinels tell each other every 2 s.
+  /// How long the announcement of one sentinel counts more than the answer of another: sentinels exchange news every 2 s.
   static let announcementMilliseconds = 3_000
   /// Time between two questions for the map of a cluster at least.
   static let mapMilliseconds = 250
@@ -13,10 +13,10 @@ public enum RedisLimits {
   /// How long a command follows a slot that moves, or a cluster that settles, before it fails: as long as the keys of one
   /// slot are expected to be on their way.
   public static let redirectMilliseconds = 5_000
-  /// A link that owes an answer and says nothing for this long is dead. With a renewal every 2 s an unreachable Redis is
+  /// A link that owes an answer and is silent for this long is dead. With a renewal every 2 s an unreachable Redis is
   /// known after less than 5 s, and one lost connection does not yet cost the lease.
   public static let silenceMilliseconds = 2_000
-  /// A node that was stopped for longer believes no master any more that may have been replaced meanwhile: no failover takes
+  /// A node that was paused for longer reconnects to all masters, which may have been replaced meanwhile: no failover takes
   /// less time than this.
   static let pauseMilliseconds = 1_000
   /// How often a link looks whether it is silent.
@@ -27,7 +27,7 @@ public enum RedisLimits {
   static let keptOutputBytes = 1 << 20
   /// How long what Redis refused counts as the reason of what fails: longer than the time between two attempts.
   static let refusalMilliseconds = 5_000
-  /// Different reasons for failing that a link tells before it has proved itself again; more are left out.
+  /// Different reasons for failing that a link logs before it works again; more are left out.
   static let toldReasonsMax = 16
   /// The first step and the last of the time before the next connection attempt.
   static let backoffMilliseconds = 50...2_000
@@ -45,53 +45,53 @@ public enum RedisLimits {
   static let renewalJitterPercent = 10
   /// Time between two attempts to take the node's id that another process has. A claim ends with the lease.
   static let claimRetryMilliseconds = 500
-  /// How often the log says that another process has the id.
+  /// How often it is logged that another process has the id.
   static let conflictReminderMilliseconds = 60_000
   /// The files for TLS are looked at after failed handshakes at most once in this time: every attempt to connect may fail.
   static let tlsRereadMilliseconds = 2_000
-  /// After an outage of at least this time leases may have run out because nobody could renew them.
+  /// After an outage of at least this time leases may have expired because no node could renew them.
   static let outageMilliseconds = 2_000
   /// What the clock of Redis may run ahead between two renewals before it counts as set forward: the leases of living
   /// nodes may have run out. A lease that was renewed on time stands longer than this and the slowest answer together.
   static let clockJumpMilliseconds = 2_000
   /// For how long a node may hand its members over at most: the upper end of the setting `leave-grace`.
   static let handOverMillisecondsMax = 600_000
-  /// How long a lease that has run out then means nothing: every node is back by the longest backoff and a renewal.
+  /// How long an expired lease then means nothing: every node is back by the longest backoff and a renewal.
   static let returnMilliseconds = 4_000
-  /// How long a sweeper that began keeps others from the same node, before they take it for dead too.
+  /// How long a sweep that began keeps other nodes from sweeping the same node.
   static let claimMilliseconds = 3_000
   /// How long a sweeper goes on under one claim. It then claims again, so that a sweeper which was stopped removes nothing
-  /// of a node that has come back and was told so. With `silenceMilliseconds` for a step to arrive, a step is never later
-  /// than `claimMilliseconds` behind its claim.
+  /// of a node that has come back and knows of the sweep. With `silenceMilliseconds` for a step to arrive, a step is never later
+  /// than `claimMilliseconds` after its claim.
   static let claimTrustMilliseconds = 1_000
-  /// How long a returning node can learn that it was swept. Later it is told that it was forgotten.
+  /// How long a returning node can learn that it was swept. After that its status is `forgotten`.
   static let sweptMarkMilliseconds = 3_600_000
   /// Rooms, connections or members in one command of a sweep.
   static let sweepChunk = 100
   /// Members or users of a room that one HSCAN looks at: about 0.2 ms of Redis.
   static let scanChunk = 250
-  /// How long a node that looks for members of forgotten nodes keeps others from doing the same, after every page.
+  /// How long a node that scans for orphans keeps others from doing the same, after every page.
   static let orphanScanMilliseconds = 10_000
   /// Keys that SCAN looks at for one answer: some 200 us of Redis.
   static let orphanScanChunk = 1_000
-  /// How long a node's mark stays with a master: it is written again every `probeMilliseconds`, and a node that was stopped
+  /// How long a node's mark stays with a master: it is written again every `probeMilliseconds`, and a node that was paused
   /// for longer than this takes the master for flushed.
   static let markMilliseconds = 3_600_000
-  /// How long nothing is published at a master that took the place of another: a failover takes seconds, and this is what
-  /// nodes differ by in following it.
+  /// How long nothing is published at a master that replaced another: all nodes follow a failover within this time of each
+  /// other.
   static let publishFreezeMilliseconds = 300
-  /// How long a node sets aside what it heard with the master tag of no master that it knows: to ask for the map takes less.
+  /// How long a node holds back messages with the tag of no master that it knows: to read the map takes less.
   static let unverifiedMilliseconds = 200
-  /// What it keeps so at most; what does not fit is read from history. In bytes.
+  /// What it holds back at most; what does not fit is read from history. In bytes.
   static let unverifiedBytesMax = 4 << 20
-  /// The first step and the last of the time before the next try to look for members of forgotten nodes.
+  /// The first step and the last of the time before the next attempt of an orphan scan.
   static let orphanScanBackoffMilliseconds = 2_000...120_000
   /// How long `stop` waits for Redis.
   static let stopMilliseconds = 3_000
-  /// Departures and arrivals kept while Redis is away. Beyond it the node asserts its presence anew and looks for
-  /// who has left, as after a failover.
+  /// Departures and arrivals kept while Redis is away. Beyond it the node asserts its presence again and reconciles it,
+  /// as after a failover.
   public static let offlineQueueMax = 10_000
-  /// How long a node in a cluster remembers who has left, to say it again to a promoted replica that lacks it: as long as a
+  /// How long a node in a cluster remembers departures, to repeat them to a promoted replica that lacks them: as long as a
   /// replica may have lost touch and still be promoted, with a `cluster-node-timeout` of up to 5 s.
   static let tombstoneMilliseconds = 60_000
   /// Departures remembered so; the oldest are forgotten beyond it. About 3 MB.
@@ -99,7 +99,7 @@ public enum RedisLimits {
 
   /// Life of a room's counter after the last use. A day outlives every client that would come back with a position.
   static let metaMilliseconds = 86_400_000
-  /// Life of the counter of a room that everybody has left and nobody has published in: who joins, leaves and comes back
+  /// Life of the counter of an empty room without messages: a client that joins, leaves and comes back
   /// within it finds the same epoch, and a name that was used once costs nothing after it.
   static let unusedMetaMilliseconds = 60_000
   /// A node refreshes a room's counter at most once in this time.
@@ -130,14 +130,14 @@ public enum RedisLimits {
   static let rememberedRoomsMax = 100_000
 
   /// How long a publish with an id that was sent and not answered, because the connection died, may wait to be sent
-  /// again; counted from its first sending. Later it is answered with `uncertain`: whoever waits knows within a time.
+  /// again; counted from its first sending. Later it is answered with `uncertain`, so that every caller is answered in time.
   public static let retryMilliseconds = 5_000
   /// Bytes of publishes that wait to be sent again. Beyond it they are answered with `uncertain` at once.
   public static let retryBytesMax = 16 << 20
   /// What each of them counts as beside its own bytes.
   static let retryOverheadBytes = 512
   /// How long after a publication was found to arrive on the subscribed connection the next one is sent to find out.
-  /// With `silenceMilliseconds` for it to arrive, a deaf connection is known after less than 5 s.
+  /// With `silenceMilliseconds` for it to arrive, a stalled subscription is found after less than 5 s.
   static let probeMilliseconds = 2_000
   /// Names tried to find a channel in a slot that a master holds: a master with a hundredth of all slots is found almost surely.
   static let probeCandidatesMax = 1_000

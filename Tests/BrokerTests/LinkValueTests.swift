@@ -17,9 +17,9 @@ import Testing
 
   @Test("lets the lives of a room's keys be refreshed once in their periods, and the log's with the counter's")
   func dues() {
-    let ledger = Box(RoomCache(metaMilliseconds: 10, logMilliseconds: 1))
+    let cache = Box(RoomCache(metaMilliseconds: 10, logMilliseconds: 1))
     func due(_ room: String, _ milliseconds: Double) -> [Bool] {
-      let dues = ledger({ $0.publish(in: bytes(room), now: UInt64(milliseconds * 1e6)) })
+      let dues = cache({ $0.publish(in: bytes(room), now: UInt64(milliseconds * 1e6)) })
       return [dues.isMetaDue, dues.isLogDue]
     }
     #expect(due("a", 0) == [true, true])
@@ -27,15 +27,15 @@ import Testing
     #expect(due("b", 0.5) == [true, true])
     #expect(due("a", 1) == [false, true])
     #expect(due("a", 10) == [true, true])
-    #expect(ledger({ $0.isMetaDue(bytes("a"), now: 11_000_000) }) == false)
-    #expect(ledger({ $0.isMetaDue(bytes("c"), now: 11_000_000) }) == true)
+    #expect(cache({ $0.isMetaDue(bytes("a"), now: 11_000_000) }) == false)
+    #expect(cache({ $0.isMetaDue(bytes("c"), now: 11_000_000) }) == true)
   }
 
   @Test("has a room's log cut with every sixteenth publish, and whenever its life is refreshed")
   func trims() {
-    let ledger = Box(RoomCache(metaMilliseconds: 10, logMilliseconds: 1))
+    let cache = Box(RoomCache(metaMilliseconds: 10, logMilliseconds: 1))
     func isTrimmed(_ milliseconds: UInt64) -> Bool {
-      ledger({ $0.publish(in: bytes("a"), now: milliseconds * 1_000_000) }).isTrimDue
+      cache({ $0.publish(in: bytes("a"), now: milliseconds * 1_000_000) }).isTrimDue
     }
     #expect(isTrimmed(0))
     for cut in 1...32 { #expect(isTrimmed(0) == (cut % RedisLimits.publishesPerTrim == 0)) }
@@ -46,18 +46,18 @@ import Testing
 
   @Test("remembers a room's epoch while the room is used, and forgets what nobody uses")
   func epochs() throws {
-    let ledger = Box(RoomCache(metaMilliseconds: 10, logMilliseconds: 1))
+    let cache = Box(RoomCache(metaMilliseconds: 10, logMilliseconds: 1))
     let epoch = try #require(Epoch(0xAB))
-    #expect(ledger({ $0.publish(in: bytes("a"), now: 0) }).epoch.isEmpty)
-    let isOther = ledger.value.learn(epoch, of: bytes("a"), isCounting: true)
-    let isOtherOfNone = ledger.value.learn(epoch, of: bytes("never used"), isCounting: true)
+    #expect(cache({ $0.publish(in: bytes("a"), now: 0) }).epoch.isEmpty)
+    let isOther = cache.value.learn(epoch, of: bytes("a"), isCounting: true)
+    let isOtherOfNone = cache.value.learn(epoch, of: bytes("never used"), isCounting: true)
     #expect(!isOther && !isOtherOfNone)
-    #expect(ledger({ $0.publish(in: bytes("a"), now: 1) }).epoch == bytes("ab"))
-    #expect(ledger.value.count == 1)
-    for n in 0..<100 { _ = ledger({ $0.publish(in: bytes("r\(n)"), now: 2) }) }
-    for time in [12, 24, 36] as [UInt64] { _ = ledger({ $0.publish(in: bytes("a"), now: time * 1_000_000) }) }
-    #expect(ledger.value.count == 1)
-    #expect(ledger({ $0.publish(in: bytes("a"), now: 37_000_000) }).epoch == bytes("ab"))
+    #expect(cache({ $0.publish(in: bytes("a"), now: 1) }).epoch == bytes("ab"))
+    #expect(cache.value.count == 1)
+    for n in 0..<100 { _ = cache({ $0.publish(in: bytes("r\(n)"), now: 2) }) }
+    for time in [12, 24, 36] as [UInt64] { _ = cache({ $0.publish(in: bytes("a"), now: time * 1_000_000) }) }
+    #expect(cache.value.count == 1)
+    #expect(cache({ $0.publish(in: bytes("a"), now: 37_000_000) }).epoch == bytes("ab"))
   }
 
   // MARK: Retries
@@ -95,7 +95,7 @@ import Testing
     // Redis has not answered: the silence is not the subscriber's.
     for _ in 0..<20 { #expect(probe({ $0.look() }) == .none) }
     probe.value.published(1)
-    #expect(probe({ $0.heard(1) }))
+    #expect(probe({ $0.received(1) }))
     #expect((0..<4).map { _ in probe({ $0.look() }) } == [.none, .none, .none, .publish(2)])
     probe.value.published(2)
     #expect((0..<5).map { _ in probe({ $0.look() }) } == [.none, .none, .none, .none, .replace])
@@ -105,12 +105,12 @@ import Testing
   @Test("takes a probe that arrives before Redis' answer, and none that is not the last")
   func probeOrder() {
     let probe = Box(SubscriptionProbe(first: 6))
-    #expect(!probe({ $0.heard(6) }))
+    #expect(!probe({ $0.received(6) }))
     #expect(probe({ $0.look() }) == .publish(7))
-    #expect(!probe({ $0.heard(6) }))
-    #expect(probe({ $0.heard(7) }))
+    #expect(!probe({ $0.received(6) }))
+    #expect(probe({ $0.received(7) }))
     probe.value.published(7)
-    #expect(!probe({ $0.heard(7) }))
+    #expect(!probe({ $0.received(7) }))
     #expect(probe.value.arrived == 1)
     probe.value.reset()
     #expect(probe.value.arrived == 0)

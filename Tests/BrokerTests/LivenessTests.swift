@@ -18,7 +18,7 @@ struct LivenessTests {
       for _ in 0..<100 {
         let isHeard = Int.random(in: 0..<4, using: &random) == 0
         let owes = Int.random(in: 0..<3, using: &random) > 0
-        if isHeard { liveness.heard() }
+        if isHeard { liveness.received() }
         unanswered = isHeard || !owes || !wasOwing ? 0 : unanswered + 1
         wasOwing = owes
         let isDead = liveness.look(owes: owes) == .dead

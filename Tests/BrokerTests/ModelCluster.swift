@@ -17,18 +17,18 @@ struct ModelRedis {
   private(set) var notices: [Notice] = []
 
   /// renew.lua
-  mutating func renew(_ node: String, isFirst: Bool) -> (standing: LeaseRenewer.Standing, expired: [String]) {
-    var standing = LeaseRenewer.Standing.held
+  mutating func renew(_ node: String, isFirst: Bool) -> (status: LeaseRenewer.Status, expired: [String]) {
+    var status = LeaseRenewer.Status.held
     if let mark = swept[node] {
-      standing = .swept
+      status = .swept
       if mark <= now - RedisLimits.claimMilliseconds { swept[node] = nil }
     } else if leases[node] == nil {
-      standing = .forgotten
+      status = .forgotten
       if !isFirst { swept[node] = now }
     }
-    if isFirst { standing = .held }
+    if isFirst { status = .held }
     leases[node] = now + RedisLimits.leaseMilliseconds
-    return (standing, leases.filter { $0.value < now }.keys.sorted())
+    return (status, leases.filter { $0.value < now }.keys.sorted())
   }
 
   /// sweep_begin.lua
@@ -89,7 +89,7 @@ struct ModelNode {
   enum Task {
     case renew, sweepOwn, beginSweep(String), assert([String])
     /// The answer to a renewal is on its way.
-    case answer(LeaseRenewer.Standing, expired: [String])
+    case answer(LeaseRenewer.Status, expired: [String])
     case sweep(String, claimedAt: Int)
   }
 
@@ -139,9 +139,9 @@ struct ModelNode {
   /// which it goes on, so nobody sees the one without the other.
   private mutating func renewIfDue(_ redis: inout ModelRedis) {
     for place in tasks.indices.reversed() {
-      guard case .answer(let standing, let expired) = tasks[place], redis.now >= nextRenewal else { continue }
+      guard case .answer(let status, let expired) = tasks[place], redis.now >= nextRenewal else { continue }
       tasks.remove(at: place)
-      renewed(standing, expired, &redis)
+      renewed(status, expired, &redis)
     }
     let place = tasks.firstIndex { if case .renew = $0 { true } else { false } }
     guard redis.now >= renewAt || place != nil else { return }
@@ -175,7 +175,7 @@ struct ModelNode {
       redis.endSweep(id, isOwn: true)
       (hasCleanStart, isFirst) = (true, true)
       tasks.insert(.renew, at: 0)
-    case .answer(let standing, let expired): renewed(standing, expired, &redis)
+    case .answer(let status, let expired): renewed(status, expired, &redis)
     case .beginSweep(let dead):
       if redis.beginSweep(dead, isFirst: true) { tasks.append(.sweep(dead, claimedAt: redis.now)) }
     case .sweep(let dead, var claimedAt):
@@ -199,11 +199,11 @@ struct ModelNode {
   private mutating func renew(_ redis: inout ModelRedis) {
     let answer = redis.renew(id, isFirst: isFirst)
     renewedAt = redis.now
-    tasks.insert(.answer(answer.standing, expired: answer.expired), at: 0)
+    tasks.insert(.answer(answer.status, expired: answer.expired), at: 0)
   }
 
-  private mutating func renewed(_ standing: LeaseRenewer.Standing, _ expired: [String], _ redis: inout ModelRedis) {
-    let standing = LeaseRenewer.standing(standing, isFirst: isFirst, isAnswerLost: isAnswerLost)
+  private mutating func renewed(_ status: LeaseRenewer.Status, _ expired: [String], _ redis: inout ModelRedis) {
+    let status = LeaseRenewer.status(status, isFirst: isFirst, isAnswerLost: isAnswerLost)
     (isFirst, isAnswerLost) = (false, false)
     renewAt = nextRenewal
     if !isAvailable {
@@ -211,7 +211,7 @@ struct ModelNode {
       for name in backlog { redis.leave(name) }
       backlog = []
     }
-    let isDue = standing != .held || mustAssert
+    let isDue = status != .held || mustAssert
     mustAssert = false
     if isDue, !connections.isEmpty { tasks.append(.assert(connections.keys.sorted())) }
     for dead in expired where dead != id { tasks.append(.beginSweep(dead)) }

@@ -34,7 +34,7 @@ struct OrphanScanTests {
     #expect(drive(nodes) { (try? nodes[0].members().allSatisfy { $0.user == bytes("stays") }) == true })
     #expect(drive(nodes) { server.run("EXISTS", "roost:3:{u:ann}:connections", "roost:3:{n:n3}:connections") == "0" })
     #expect(drive(nodes) { server.run("ZSCORE", "roost:3:{nodes}:leases", "n3") == nil })
-    #expect(drive(nodes, within: 15) { nodes.allSatisfy { $0.redis?.lossAt == nil } })
+    #expect(drive(nodes, within: 15) { nodes.allSatisfy { $0.redis?.orphans.isIdle == true } })
     #expect(nodes[0].heard.notices(.userLeft).count == 2)
   }
 
@@ -135,7 +135,7 @@ struct OrphanScanTests {
     try #require(drive([node], within: 15) { node.isUp })
     server.run("DEL", "roost:3:{nodes}:leases")
     #expect(drive([node], within: 15) { node.log.contains { $0.contains("'scan'") && $0.contains("docs/redis.md") } })
-    #expect(drive([node]) { node.redis?.lossAt == nil })
+    #expect(drive([node]) { node.redis?.orphans.isIdle == true })
     #expect(try node.publish("m").offset == 1)
   }
 }

@@ -244,7 +244,7 @@ struct PresenceBatchTests {
     #expect(drive([node, forgotten]) { entered == 2600 })
     let gone = stride(from: 0, to: 1300, by: 13).map { node.member("u\($0)", $0) }
     node.heard.gone = Set(gone.map { String(decoding: $0.name, as: UTF8.self) })
-    node.redis?.auditEverything()
+    node.redis?.reconciler.reconcileAll()
     #expect(drive([node]) { server.run("HLEN", "roost:3:{r:r}:members") == "2500" })
     for member in gone {
       #expect(server.run("HEXISTS", "roost:3:{r:r}:members", String(decoding: member.name, as: UTF8.self)) == "0")
@@ -252,7 +252,7 @@ struct PresenceBatchTests {
     forgotten.redis?.abandon()
     server.run("DEL", "roost:3:{n:n2}:rooms")
     server.run("ZREM", "roost:3:{nodes}:leases", "n2")
-    node.redis?.scheduleOrphanScan()
+    node.redis?.orphans.schedule()
     #expect(drive([node], within: 20) { server.run("HLEN", "roost:3:{r:r}:members") == "1200" })
     #expect(drive([node]) { server.run("HLEN", "roost:3:{r:r}:users") == "1200" })
     #expect(server.run("ZCARD", "roost:3:{r:r}:order") == "1200")

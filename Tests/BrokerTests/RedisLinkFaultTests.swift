@@ -148,7 +148,7 @@ struct RedisLinkFaultTests {
   }
 
   @Test("asserts its presence again when the answer is lost that said that it was forgotten")
-  func lostStanding() throws {
+  func lostStatus() throws {
     _ = try node.enter(node.member("ann"))
     proxy.treat(.toClient, .swallow, said: "n1-commands")
     server.run("FLUSHALL")

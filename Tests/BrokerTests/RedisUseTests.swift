@@ -94,15 +94,19 @@ struct RedisUseTests {
     #expect(drive([node]) { ((try? node.publish("m")) != nil) && life("other:3:{r:r}:log") > 61_000 })
   }
 
-  @Test("has keys of its own, and warns once of live nodes of the version with the former ones")
+  @Test("has keys of its own, and warns once of live nodes of each earlier schema")
   func schemas() throws {
     let server = try RedisServer()
     let time = try #require(server.run("TIME")?.split(separator: "\n").first.flatMap { Int($0) })
     server.run("ZADD", "roost:{nodes}:leases", "\((time + 60) * 1000)", "old-1", "1", "dead")
+    server.run("ZADD", "roost:2:{nodes}:leases", "\((time + 60) * 1000)", "old-2")
     let node = try TestNode("n1", on: server)
-    #expect(drive([node]) { node.isUp && node.log.contains { $0.contains("schema") } })
-    let told = node.log.filter { $0.contains("schema") }
-    #expect(told.count == 1 && told[0].contains("(old-1)") && told[0].contains("--redis-prefix"), "\(told)")
+    #expect(drive([node]) { node.isUp && node.log.count { $0.contains("schema") } == 2 })
+    let warnings = node.log.filter { $0.contains("schema") }
+    try #require(warnings.count == 2, "\(warnings)")
+    #expect(warnings[0].contains("the first schema") && warnings[0].contains("(old-1)"), "\(warnings)")
+    #expect(warnings[1].contains("schema 2,") && warnings[1].contains("(old-2)"), "\(warnings)")
+    #expect(warnings.allSatisfy { $0.contains("--redis-prefix") })
     #expect(server.run("KEYS", "roost:{*") == "roost:{nodes}:leases")
     #expect(try node.publish("m").offset == 1)
     let second = try TestNode("n2", on: server) { $0.prefix = "other" }

@@ -127,7 +127,7 @@ import Testing
     #expect((0..<9).map { _ in quiet.look(owes: false) } == [Liveness.Verdict](repeating: .alive, count: 9))
     var talking = Liveness()
     for _ in 0..<20 {
-      talking.heard()
+      talking.received()
       #expect((0..<4).map { _ in talking.look(owes: true) } == [.alive, .alive, .alive, .alive])
     }
   }
@@ -146,16 +146,16 @@ import Testing
     #expect(output.withUnsentBytes { Array($0) } == bytes("$1\r\nx\r\n"))
   }
 
-  @Test("keeps a bounded backlog and says when it was too much")
-  func backlog() {
-    var backlog = OfflineQueue()
+  @Test("keeps a bounded offline queue and reports when it was too much")
+  func queue() {
+    var queue = OfflineQueue()
     let member = Member(
       name: bytes("n-1"), node: bytes("n"), user: bytes("u"), transport: .sse, address: [], since: 1, info: nil)
-    for _ in 0..<RedisLimits.offlineQueueMax { backlog.append(.connect(member)) }
-    #expect(!backlog.hasOverflowed)
-    backlog.append(.disconnect(member))
-    #expect(backlog.hasOverflowed && backlog.entries.isEmpty)
-    #expect(backlog.takeAll().count == 0)
-    #expect(!backlog.hasOverflowed)
+    for _ in 0..<RedisLimits.offlineQueueMax { queue.append(.connect(member)) }
+    #expect(!queue.hasOverflowed)
+    queue.append(.disconnect(member))
+    #expect(queue.hasOverflowed && queue.entries.isEmpty)
+    #expect(queue.takeAll().count == 0)
+    #expect(!queue.hasOverflowed)
   }
 }

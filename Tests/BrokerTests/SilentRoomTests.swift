@@ -56,7 +56,7 @@ struct SilentRoomTests {
       _ = try node.send("direct", to: .user(bytes("nobody\(i)")))
     }
     #expect(Set((server.run("KEYS", "*") ?? "").split(separator: "\n")) == before)
-    #expect(node.redis?.ledger.count == 0)
+    #expect(node.redis?.epochs.count == 0)
   }
 
   @Test(

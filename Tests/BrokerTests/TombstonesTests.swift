@@ -3,7 +3,7 @@ import Testing
 
 @testable import RedisBackend
 
-@Suite("Recent departures")
+@Suite("Tombstones")
 struct RecentDeparturesTests {
   private let window = UInt64(RedisLimits.tombstoneMilliseconds) * 1_000_000
 

@@ -135,7 +135,7 @@ struct SentinelTests {
     for port in trio.ports {
       try eventually("the nodes listen to sentinel \(port)") {
         let list = try RedisProcess.command("CLIENT LIST", port: port)
-        return list.split(whereSeparator: \.isNewline).count { $0.contains("-ear ") && $0.contains(" sub=1 ") }
+        return list.split(whereSeparator: \.isNewline).count { $0.contains("-switch ") && $0.contains(" sub=1 ") }
           == nodes.count
       }
       let reply = try RedisProcess.command("ACL SETUSER default -sentinel|get-master-addr-by-name", port: port)

@@ -7,7 +7,7 @@ import Realtime
 struct CommandWriter {
   /// What is not yet sent, commands whole.
   var bytes: [UInt8] = []
-  /// Where the master tag of the last command stands in `bytes`, if it has one: whoever sends it on writes another.
+  /// Where the master tag of the last command stands in `bytes`, if it has one: a redirected command gets another.
   var masterTagStart: Int?
 
   /// Writes a master tag as a part of its own.
@@ -18,7 +18,7 @@ struct CommandWriter {
     endLine()
   }
 
-  /// Writes an envelope behind its master tag and a colon, or alone without one.
+  /// Writes an envelope after its master tag and a colon, or alone without one.
   mutating func bulk(_ envelope: [UInt8], masterTag: [UInt8]) {
     guard !masterTag.isEmpty else { return bulk(envelope) }
     begin(masterTag.count + 1 + envelope.count)

@@ -1,25 +1,25 @@
-/// Decides whether a link that says nothing is dead, by looking at it every `RedisLimits.watchMilliseconds`.
+/// Decides whether a silent link is dead, by checking it every `RedisLimits.watchMilliseconds`.
 ///
-/// It counts looks and compares no times: a process that was stopped for a while looks once when it goes on, and takes
-/// nobody for dead on account of its own sleep.
+/// It counts checks and compares no times: a process that was paused checks once when it goes on, and does not take a link
+/// for dead because of its own pause.
 struct Liveness {
   enum Verdict { case alive, dead }
 
   private var wasOwing = false
-  private var hasHeard = false
-  /// Looks in a row with nothing heard in between, at which an answer had been owed at the look before already.
+  private var hasReceived = false
+  /// Checks in a row with nothing received in between, when an answer had been owed at the check before already.
   private var unansweredLooks = 0
 
-  /// Notes that the other side said something.
-  mutating func heard() { hasHeard = true }
+  /// Notes that something was received.
+  mutating func received() { hasReceived = true }
 
   /// Looks at the link. `owes`: whether the other side owes an answer.
   mutating func look(owes: Bool) -> Verdict {
     defer {
-      hasHeard = false
+      hasReceived = false
       wasOwing = owes
     }
-    guard !hasHeard else {
+    guard !hasReceived else {
       unansweredLooks = 0
       return .alive
     }

@@ -1,20 +1,20 @@
 import LoopCore
 
-/// Notices that the process did not run for a while: it was stopped, or its machine was. A tick that only takes long is
-/// none. Confined to the loop of its broker.
+/// Detects that the process was suspended for a while, or its machine was. A tick that only takes long is not a pause.
+/// Confined to the loop of its broker.
 final class PauseDetector {
   private let loop: EventLoop
   /// At the end of the last tick: the time, and the processor time of this thread. In nanoseconds.
   private var endedAt: UInt64 = 0
   private var processorTime: UInt64 = 0
-  /// When a pause was found last.
+  /// When the last pause was found.
   private var foundAt: UInt64 = 0
-  /// Whether links that were open then have not been told yet.
+  /// Whether links that were open then were not given up yet.
   private var isPending = false
 
   init(loop: EventLoop) { self.loop = loop }
 
-  /// Whether the process stood still before now: asked by every link before it reads.
+  /// Whether the process was paused before now: asked by every link before it reads.
   var wasPaused: Bool {
     find()
     return isPending
@@ -30,7 +30,7 @@ final class PauseDetector {
     return isPending
   }
 
-  /// Finds a pause that took longer than a failover takes: less than half of the time since the last tick was spent at
+  /// Finds a pause that was longer than a failover takes: less than half of the time since the last tick was spent at
   /// work. Not again within twice that time, so that a slow machine keeps nothing from coming back.
   private func find() {
     let limit = UInt64(RedisLimits.pauseMilliseconds) * 1_000_000

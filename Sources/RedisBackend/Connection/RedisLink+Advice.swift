@@ -83,7 +83,7 @@ extension RedisLink {
   }
 }
 
-/// What a Redis that is there will not do, as its error says.
+/// Why a Redis in reach refuses commands, by its error.
 enum RedisRefusal: String, CaseIterable {
   case readOnly = "READONLY"
   case outOfMemory = "OOM"
@@ -96,7 +96,7 @@ enum RedisRefusal: String, CaseIterable {
   case protected = "DENIED"
   case full = "max number of clients"
 
-  /// Reads an error, or a line that holds one: a script's says it behind the words of Redis 6 and before.
+  /// Reads an error, or a line that holds one: a script's error has it after the words of Redis 6 and before.
   init?(_ text: String) {
     if text.contains("can't run this command") || text.contains("can't access one of") {
       self = .noPermission

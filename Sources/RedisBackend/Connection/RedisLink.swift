@@ -9,7 +9,7 @@ import Realtime
 final class RedisLink: EventHandler {
   enum Phase { case stopped, waiting, resolving, connecting, securing, greeting, open }
 
-  /// Where a Redis is, or why nobody knows.
+  /// Where a Redis is, or why that is not known.
   typealias Located = Result<RedisEndpoint, Unlocated>
   struct Unlocated: Error { let reason: String }
 
@@ -19,16 +19,16 @@ final class RedisLink: EventHandler {
   /// How often the link was opened after it had been open before.
   var reconnectsTotal: UInt64 = 0
 
-  /// Told when commands may be sent.
+  /// Called when commands may be sent.
   var opened: () -> Void = {}
-  /// Told of every broken connection and failed attempt, before the pending commands fail.
+  /// Called for every broken connection and failed attempt, before the pending commands fail.
   var closed: () -> Void = {}
-  /// Given what answers no command: pushes on a subscribed connection.
+  /// Called with replies to no command: pushes on a subscribed connection.
   var received: (Reply) -> Void = { _ in }
 
-  /// Asked for the endpoint before every attempt; the connection must then turn out to be a master's. Nil: `endpoint` stays.
+  /// Finds the endpoint before every attempt; the server must then be a master. Nil: `endpoint` stays.
   var locate: ((_ found: @escaping (Located) -> Void) -> Void)?
-  /// What tells that this process was stopped, where another master may have taken its place since; nil: none can.
+  /// Detects that this process was paused, where another master may have taken over since; nil: none can.
   var pauseDetector: PauseDetector?
   /// Where the link connects to, or was connected last.
   var endpoint: RedisEndpoint
@@ -38,14 +38,14 @@ final class RedisLink: EventHandler {
   let configuration: RedisConfiguration
   let tlsContext: TLSClientContext?
   let name: String
-  /// Whether it is for a question to a sentinel or to a node of a cluster.
+  /// Whether it asks a sentinel or a node of a cluster for a master.
   let isDiscovery: Bool
   private let log: RedisBroker.Log
   private let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RedisLimits.receiveBytes, alignment: 8)
   private(set) lazy var handler = loop.attach(self)
 
   var descriptor: Int32 = -1
-  /// Counts connection attempts: events and timers of an earlier one are told by it.
+  /// Counts connection attempts: distinguishes events and timers of an earlier one.
   var generation: UInt64 = 0
   /// The connection's TLS, or nil when it is plain.
   var tls: TLSSession?
@@ -62,11 +62,11 @@ final class RedisLink: EventHandler {
   private var backoff = Backoff()
   private var generator = SystemRandomNumberGenerator()
   var wasOpen = false
-  /// Why it failed last; empty once it has proved itself.
+  /// Why it failed last; empty once it works.
   private(set) var lastReason = ""
-  /// What Redis refused last, and when in nanoseconds; nil once it has proved itself.
+  /// What Redis refused last, and when in nanoseconds; nil once it works.
   private var lastRefusal: (what: RedisRefusal, at: UInt64)?
-  /// Reasons told since then: each once, for a failure may show itself in turns in several ways.
+  /// Reasons logged since then: each once, for one failure may appear in several ways in turn.
   private var toldReasons: Set<String> = []
 
   /// - Parameters:
@@ -103,7 +103,7 @@ final class RedisLink: EventHandler {
     disconnect()
   }
 
-  /// Gives the connection up, tells why once, and tries again after the backoff.
+  /// Gives the connection up, logs why once, and tries again after the backoff.
   func fail(_ reason: String) {
     guard phase != .stopped, phase != .waiting else { return }
     phase = .waiting
@@ -122,7 +122,7 @@ final class RedisLink: EventHandler {
     }
   }
 
-  /// Tells that the connection has proved itself.
+  /// Notes that the connection works.
   func confirm() {
     backoff.reset()
     lastReason = ""
@@ -162,7 +162,7 @@ final class RedisLink: EventHandler {
   }
 
   /// Writes a command whose answer comes to `received`. For subscribers only: the other link's answers come in order.
-  func tell(_ write: (inout CommandWriter) -> Void) {
+  func send(_ write: (inout CommandWriter) -> Void) {
     guard phase == .open else { return }
     owesPush = true
     write(&output.writer)
@@ -218,10 +218,10 @@ final class RedisLink: EventHandler {
     if generation & 0xFFFF_FFFF_FFFF == token, !readiness.isDisjoint(with: [.read, .hangUp]) { receive() }
   }
 
-  /// Gives up what was open while this process stood still.
+  /// Gives up a connection that was open while this process was paused.
   func failAfterPause() {
     guard phase == .open else { return }
-    fail("this node stood still, and what Redis said meanwhile may be of a master that was replaced since")
+    fail("process was suspended; reconnecting because a failover may have happened")
   }
 
   private func receive() {
@@ -239,14 +239,14 @@ final class RedisLink: EventHandler {
       fail("Redis closed the connection")
     case .failed(let code): fail(failureText(code))
     case .bytes(let count):
-      liveness.heard()
+      liveness.received()
       owesPush = false
       let generation = generation
       let wellFormed = reader.feed(UnsafeRawBufferPointer(rebasing: receiveBuffer[..<count])) { reply in
         take(reply)
         return self.generation == generation
       }
-      if !wellFormed, self.generation == generation { fail("what it says is not the Redis protocol") }
+      if !wellFormed, self.generation == generation { fail("it does not speak the Redis protocol") }
       return true
     }
     return false
@@ -273,7 +273,7 @@ final class RedisLink: EventHandler {
         ? "set --redis-sentinel-password, and --redis-sentinel-user where there is one"
         : RedisRefusal(reply.text)?.advice
       let text = reply.text + (advice.map { "; \($0)" } ?? "")
-      // First the outage is told, then who waits for an answer.
+      // The outage is reported before the pending commands fail.
       fail(text)
       handler?(nil)
       return
@@ -298,9 +298,9 @@ final class RedisLink: EventHandler {
     }
   }
 
-  /// Asks a subscribed connection for a PONG, which `received` gets behind all that was asked before.
+  /// Asks a subscribed connection for a PONG, which `received` gets after the answers to all commands before.
   func ping() {
-    tell { writer in
+    send { writer in
       writer.command(parts: 1)
       writer.bulk("PING")
     }

@@ -44,8 +44,8 @@ final class ScriptRunner {
   /// The hashes that Redis answered SCRIPT LOAD with, by the script's number.
   private var hashes = [[UInt8]](repeating: [], count: Script.allCases.count)
   private var lastError = ""
-  /// Told of keys of which one holds something else than it should.
-  var tellWrongType: (_ keys: [[UInt8]]) -> Void = { _ in }
+  /// Called with keys, one of which has a wrong type.
+  var reportWrongType: (_ keys: [[UInt8]]) -> Void = { _ in }
 
   init(router: CommandRouter, isSharded: Bool, log: @escaping RedisBroker.Log) {
     self.router = router
@@ -78,7 +78,7 @@ final class ScriptRunner {
     }
   }
 
-  /// The scripts say PUBLISH; in a cluster a channel is sharded like the keys.
+  /// The scripts call PUBLISH; in a cluster a channel is sharded like the keys.
   private func source(of script: Script) -> [UInt8] {
     guard isSharded else { return script.source }
     let (plain, sharded) = (Array("'PUBLISH'".utf8), Array("'SPUBLISH'".utf8))
@@ -125,12 +125,12 @@ final class ScriptRunner {
     return HashSlot.parts(ofCommand: writer.bytes, atMost: count)
   }
 
-  /// Hands an answer on, or nil for an error, which is told. That a key holds something else is an answer: it says nothing
-  /// about whether Redis is there, and it is told once, with the `keys`.
+  /// Passes an answer on, or nil for an error, which is logged. That a key has a wrong type is an answer: it does not mean that
+  /// Redis is out of reach. It is logged once, with the `keys`.
   func finish(_ script: Script, _ answer: Reply?, _ reply: @escaping Handler, keys: () -> [[UInt8]]) {
     guard let answer, answer.isError else { return reply(answer) }
     guard !answer.isWrongType else {
-      tellWrongType(keys())
+      reportWrongType(keys())
       return reply(answer)
     }
     let text = RedisLink.refusal(of: "EVALSHA (\(script))", answer)

@@ -1,4 +1,4 @@
-/// Notices when another machine's clock was set forward, by comparing it with the monotonic clock of this one; pure.
+/// Detects when another machine's clock was set forward, by comparing it with the monotonic clock of this one; pure.
 struct ClockJumpDetector {
   private let tolerance: Int
   private var last: (theirs: Int, ours: UInt64)?
@@ -6,7 +6,7 @@ struct ClockJumpDetector {
   /// - Parameter toleranceMilliseconds: what the other clock may run ahead from one look to the next.
   init(toleranceMilliseconds: Int) { tolerance = toleranceMilliseconds }
 
-  /// Takes what the other clock says (milliseconds) at a moment of this one (nanoseconds). Returns whether it has run
+  /// Takes the time of the other clock (milliseconds) at a moment of this one (nanoseconds). Returns whether it has run
   /// ahead by more than the tolerance since the last look. An answer that was long on its way makes it seem behind at
   /// one look and ahead at the next: the tolerance must cover that.
   mutating func isAhead(_ theirs: Int, at ours: UInt64) -> Bool {

@@ -1,9 +1,9 @@
 import LoopCore
 
-/// Renews a node's lease: the only upkeep of presence, and what tells that the command link is alive.
+/// Renews a node's lease: the only upkeep of presence, and a check that the command link is alive.
 /// Confined to the loop that created it.
 final class LeaseRenewer {
-  enum Standing: Int {
+  enum Status: Int {
     case held
     /// Redis knows neither the lease nor a sweep: it was restarted empty.
     case forgotten
@@ -13,16 +13,16 @@ final class LeaseRenewer {
     case taken
   }
 
-  /// Told of every renewal: how the lease stood, whose has run out, and who has handed over.
-  var renewed: (Standing, _ expired: [[UInt8]], _ leaving: [[UInt8]]) -> Void = { _, _, _ in }
-  /// Told behind `renewed` when another node has found members of this one that it may not know.
+  /// Called with every renewal: how the lease stood, whose lease has expired, and which nodes have handed over.
+  var renewed: (Status, _ expired: [[UInt8]], _ leaving: [[UInt8]]) -> Void = { _, _, _ in }
+  /// Called after `renewed` when another node has found members of this one that it may not know.
   var resyncRequested: () -> Void = {}
-  /// Told before `renewed` when the clock of Redis was set forward since the last renewal: leases may have run out
-  /// though their nodes live.
+  /// Called before `renewed` when the clock of Redis was set forward since the last renewal: leases of living nodes may have
+  /// expired.
   var clockJumped: () -> Void = {}
   /// Called when another process has the node's id. Nothing is renewed until `renew`.
   var taken: () -> Void = {}
-  /// Told when a renewal was refused: this Redis does not serve.
+  /// Called when a renewal was refused: this Redis does not serve.
   var refused: () -> Void = {}
 
   private let loop: EventLoop
@@ -92,32 +92,32 @@ final class LeaseRenewer {
       isAnswerLost = true
       return refused()
     }
-    guard reply.count == 5, let standing = Standing(rawValue: reply[0].integer) else { return refused() }
-    guard standing != .taken else {
+    guard reply.count == 5, let status = Status(rawValue: reply[0].integer) else { return refused() }
+    guard status != .taken else {
       pause()
       return taken()
     }
-    let known = LeaseRenewer.standing(standing, isFirst: isFirst, isAnswerLost: isAnswerLost)
-    let mayBeRecalled = reply[4].integer == 1 || isAnswerLost
+    let known = LeaseRenewer.status(status, isFirst: isFirst, isAnswerLost: isAnswerLost)
+    let mayNeedResync = reply[4].integer == 1 || isAnswerLost
     isAnswerLost = false
     isFirst = false
     schedule()
     if drift.isAhead(reply[3].integer, at: loop.now) { clockJumped() }
     renewed(known, others(reply[1]), others(reply[2]))
-    if mayBeRecalled { resyncRequested() }
+    if mayNeedResync { resyncRequested() }
   }
 
-  /// How the lease stands, given that an answer may have been lost before this one: it may have told of a sweep, and
-  /// Redis tells that once. A first renewal has nothing that could have been lost.
-  static func standing(_ told: Standing, isFirst: Bool, isAnswerLost: Bool) -> Standing {
-    isAnswerLost && !isFirst && told == .held ? .swept : told
+  /// How the lease stands, given that an answer may have been lost before this one: it may have reported a sweep, which
+  /// Redis does once. A first renewal has nothing that could have been lost.
+  static func status(_ reported: Status, isFirst: Bool, isAnswerLost: Bool) -> Status {
+    isAnswerLost && !isFirst && reported == .held ? .swept : reported
   }
 
   private func others(_ nodes: Reply) -> [[UInt8]] { (0..<nodes.count).map { nodes[$0].copy }.filter { $0 != node } }
 
   /// Sets the time of the next renewal, counted from when this one was sent: after an answer that has waited, because this
-  /// process was stopped, the lease may have run out already. It is then renewed in the same tick, before anything that
-  /// this tick enters in Redis could be left behind by a death.
+  /// process was paused, the lease may have expired already. It is then renewed in the same tick, before anything that
+  /// this tick enters in Redis could remain after a death.
   private func schedule() {
     pause()
     let jitter = RedisLimits.renewalMilliseconds * RedisLimits.renewalJitterPercent / 100

@@ -12,7 +12,7 @@ final class NodeClaim {
   private let log: RedisBroker.Log
   /// Whether a timer for the next attempt runs.
   var isRetryDue = false
-  /// Since when another process has the id, and when the log was last told, in nanoseconds; nil: this one has it.
+  /// Since when another process has the id, and when it was last logged, in nanoseconds; nil: this one has it.
   private var conflict: (since: UInt64, toldAt: UInt64)?
 
   init(scripts: ScriptRunner, keys: RedisKeys, node: [UInt8], log: @escaping RedisBroker.Log) {
@@ -58,7 +58,7 @@ final class NodeClaim {
     }
   }
 
-  /// Notes that another process has the id; the log says so at once, and again once a minute.
+  /// Notes that another process has the id; logs it at once, and again once a minute.
   func lose(at now: UInt64) {
     guard let known = conflict else {
       conflict = (now, now)

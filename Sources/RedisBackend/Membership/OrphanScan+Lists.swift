@@ -21,8 +21,8 @@ extension OrphanScan {
     }
   }
 
-  /// Takes the number of entries that a list lacked. A node that lives finds out by itself which of them are right: it may
-  /// have left between the reading and the writing.
+  /// Takes the number of entries that a list lacked. A living node reconciles them itself: they may have been removed between
+  /// the reading and the writing.
   private func noted(_ node: [UInt8], _ reply: Reply?, _ done: (Bool) -> Void) {
     accept(reply, done) { reply in
       if reply.integer > 0, living.contains(node) { unlisted.insert(node) }

@@ -1,23 +1,23 @@
-/// Finds members that no sweep would find, and has them looked at.
+/// Finds members that no sweep would find, and has them swept or reconciled.
 ///
 /// A sweep finds a dead node by its lease and its members by its lists. When Redis has lost either and kept members, on
-/// another master or because they came after a FLUSHALL, nobody would ever remove them. So after every loss of data one node
-/// goes through all rooms, users and nodes, page by page, and writes into the lists what they lack. Whoever has members and
-/// no lease gets one that has run out: the usual sweep does the rest. Whoever has a lease and was not listed may have
-/// members of an earlier process with its id: it looks itself. Confined to the loop of its broker.
+/// another master or because they came after a FLUSHALL, they would never be removed. So after every loss of data one node
+/// goes through all rooms, users and nodes, page by page, and writes into the lists what they lack. A node that has members and
+/// no lease gets an expired one: the usual sweep does the rest. A node that has a lease and whose lists lacked something may
+/// have members of an earlier process with its id: it reconciles them itself. Confined to the loop of its broker.
 final class OrphanScan {
-  /// What came of a scan.
+  /// The result of a scan.
   enum Outcome {
-    /// Everything was looked at, by this node or, since the loss, by another. The dead must be swept, and the unlisted must
-    /// look who of their members is here: all but this node itself were told.
+    /// Everything was scanned, by this node or, since the loss, by another. The dead must be swept, and the unlisted must
+    /// reconcile: all but this node itself were asked to.
     case done(dead: Set<[UInt8]>, unlisted: Set<[UInt8]>)
-    /// Another node is at it, a master was out of reach, or more was lost meanwhile: to be tried again.
+    /// Another node is scanning, a master was out of reach, or more was lost meanwhile: to be tried again.
     case postponed
-    /// Redis does not let this node look: what it says, and what to do about it.
+    /// Redis refused: its error, and what to do about it.
     case refused(String)
   }
 
-  private let masters: ShardMap
+  private let shards: ShardMap
   let router: CommandRouter
   private let scripts: ScriptRunner
   let keys: RedisKeys
@@ -26,7 +26,7 @@ final class OrphanScan {
   /// Nodes with a lease, and nodes without, as far as this scan has met them.
   private(set) var living: Set<[UInt8]> = []
   private var dead: Set<[UInt8]> = []
-  /// Nodes with a lease whose lists lacked something; kept until they were told.
+  /// Nodes with a lease whose lists lacked something; kept until they were asked to reconcile.
   var unlisted: Set<[UInt8]> = []
   /// What Redis refused, in its words.
   private var refusal: String?
@@ -35,8 +35,8 @@ final class OrphanScan {
   private var canTrustLeases: () -> Bool = { false }
   private var finish: (Outcome) -> Void = { _ in }
 
-  init(masters: ShardMap, router: CommandRouter, scripts: ScriptRunner, keys: RedisKeys, node: [UInt8]) {
-    self.masters = masters
+  init(shards: ShardMap, router: CommandRouter, scripts: ScriptRunner, keys: RedisKeys, node: [UInt8]) {
+    self.shards = shards
     self.router = router
     self.scripts = scripts
     self.keys = keys
@@ -47,11 +47,11 @@ final class OrphanScan {
   ///
   /// - Parameters:
   ///   - age: how long ago the loss was noticed.
-  ///   - canTrustLeases: asked in the end whether leases still tell who lives.
+  ///   - canTrustLeases: asked in the end whether leases still tell which nodes live.
   func run(lossMillisecondsAgo age: Int, canTrustLeases: @escaping () -> Bool, _ done: @escaping (Outcome) -> Void) {
     isRunning = true
     (living, dead, refusal) = ([node], [], nil)
-    generation = masters.generation
+    generation = shards.generation
     self.canTrustLeases = canTrustLeases
     finish = { [weak self] outcome in
       guard let self, isRunning else { return }
@@ -59,19 +59,19 @@ final class OrphanScan {
       (finish, self.canTrustLeases) = ({ _ in }, { false })
       done(outcome)
     }
-    tell("begin", age: age) { [weak self] answer in
+    reportProgress("begin", age: age) { [weak self] answer in
       guard let self else { return }
       switch answer {
-      case 1: scan(masters.shards.filter { $0.slotCount > 0 }[...], cursor: [0x30])
-      // What an earlier try of this node has written remains to be told.
+      case 1: scan(shards.shards.filter { $0.slotCount > 0 }[...], cursor: [0x30])
+      // An earlier attempt of this node may have written lists: their nodes are asked to reconcile.
       case 0: requestResyncs()
       default: finish(.postponed)
       }
     }
   }
 
-  /// Says how far this node is, and hears whether it is to look.
-  private func tell(_ stage: StaticString, age: Int = 0, _ done: @escaping (Int?) -> Void) {
+  /// Reports the progress of this node. Answers whether it may scan.
+  private func reportProgress(_ stage: StaticString, age: Int = 0, _ done: @escaping (Int?) -> Void) {
     scripts.run(.orphanScan, keys: 1, parts: 5, { done($0?.integer) }) { [keys, node] writer in
       writer.bulk(keys.orphanScan)
       writer.bulk(node)
@@ -81,13 +81,13 @@ final class OrphanScan {
     }
   }
 
-  /// Gives up: for good when Redis refused something.
+  /// Stops: for good when Redis refused something.
   private func breakOff() {
     finish(refusal.map { .refused("\($0); grant the ACL user what docs/redis.md lists") } ?? .postponed)
   }
 
-  /// Takes an answer to be used if it is good. A key that is somebody else's, with another type than its name suggests, holds
-  /// no members: it is passed over.
+  /// Uses an answer if it is good. A key of another program, with another type than its name suggests, holds no members: it is
+  /// skipped.
   func accept(_ reply: Reply?, _ done: (Bool) -> Void, _ use: (Reply) -> Void) {
     guard let reply else { return done(false) }
     guard reply.isError else { return use(reply) }
@@ -108,7 +108,7 @@ final class OrphanScan {
     let scanned: PendingReplies.Handler = { [weak self] reply in
       self?.accept(reply, { _ in self?.breakOff() }) { reply in self?.look(at: reply, of: left) }
     }
-    tell("page") { _ in }
+    reportProgress("page") { _ in }
     shard.commands.request(scanned) { [keys] writer in
       writer.command(parts: 6)
       writer.bulk("SCAN")
@@ -137,7 +137,7 @@ final class OrphanScan {
     return (node ?? RedisKeys.name(in: key, after: keys.node, before: "}:rooms")).map { .node($0) }
   }
 
-  /// Does something with each of many things, a chunk at a time, and tells once whether all of it was done.
+  /// Does something with each of many things, a chunk at a time. Answers once, whether all of it was done.
   private func inTurn<Thing>(
     _ things: ArraySlice<Thing>, _ body: @escaping (Thing, _ done: @escaping (Bool) -> Void) -> Void,
     _ done: @escaping (_ isComplete: Bool) -> Void
@@ -203,8 +203,7 @@ final class OrphanScan {
     }
   }
 
-  /// Finds out which of some nodes have a lease. Asked after their members were read: a node takes its lease before it has
-  /// any.
+  /// Reads which of some nodes have a lease. Called after their members were read: a node takes its lease before it has any.
   private func judge(_ nodes: Set<[UInt8]>, _ done: @escaping (_ isComplete: Bool) -> Void) {
     let unknown = nodes.subtracting(living).subtracting(dead)
     inTurn(
@@ -227,7 +226,7 @@ final class OrphanScan {
 
   // MARK: The end
 
-  /// Asks once more for the leases of nodes whose lists lacked something: one may have ended meanwhile, with a sweep that saw
+  /// Asks once more for the leases of nodes whose lists lacked something: one may have ended meanwhile, with a sweep that read
   /// the lists before they were written.
   private func judgeAgain() {
     let written = unlisted.subtracting([node])
@@ -239,10 +238,10 @@ final class OrphanScan {
     }
   }
 
-  /// Has the dead swept and the unlisted told, if leases still tell who lives and no slot has moved past the eyes of this
-  /// scan.
+  /// Has the dead swept, and the unlisted asked to reconcile, if leases still tell which nodes live and no slot has moved to a
+  /// master that was scanned before.
   private func expireOrphanLeases() {
-    guard canTrustLeases(), masters.generation == generation else { return finish(.postponed) }
+    guard canTrustLeases(), shards.generation == generation else { return finish(.postponed) }
     let buried: ScriptRunner.Handler = { [weak self] reply in
       guard let self, reply?.integer == 1 else { self?.finish(.postponed); return }
       requestResyncs()
@@ -266,10 +265,10 @@ final class OrphanScan {
       }
     ) { [weak self] isComplete in
       guard let self, isComplete else { self?.finish(.postponed); return }
-      tell("end") { _ in }
-      let told = unlisted
+      reportProgress("end") { _ in }
+      let asked = unlisted
       unlisted = []
-      finish(.done(dead: dead, unlisted: told))
+      finish(.done(dead: dead, unlisted: asked))
     }
   }
 }

@@ -1,19 +1,19 @@
 import LoopCore
 import Realtime
 
-/// Removes what a dead node left behind: its members from every room, its connections from every user.
+/// Removes what a dead node left: its members from every room, its connections from every user.
 ///
-/// Every step may be repeated and may run on several nodes at once; the lease goes last, so that a sweep that
-/// broke off is taken up by whoever sees the lease next. Works in chunks, each of them short for Redis.
+/// Every step may be repeated and may run on several nodes at once; the lease is removed last, so that a sweep that
+/// broke off is continued by the next node that reads the lease. Works in chunks, each of them short for Redis.
 final class Sweeper {
   private let router: CommandRouter
   private let scripts: ScriptRunner
   private let keys: RedisKeys
   /// The nodes being swept, and when each was claimed last, in nanoseconds.
   private var claims: [[UInt8]: UInt64] = [:]
-  /// What Redis said when it refused a step of a sweep; nil: it never did.
+  /// The error with which Redis refused a step of a sweep; nil: it never did.
   private(set) var refusal: String?
-  /// Told when a dead node has been swept wholly.
+  /// Called when a dead node has been swept completely.
   var swept: (_ node: [UInt8]) -> Void = { _ in }
 
   private let loop: EventLoop
@@ -33,7 +33,7 @@ final class Sweeper {
     self.keys = keys
   }
 
-  /// Sweeps a node whose lease has run out, unless somebody else is at it.
+  /// Sweeps a node whose lease has expired, unless another node does.
   func sweep(dead node: [UInt8]) {
     guard claims[node] == nil else { return }
     claim(node, isFirst: true) { [weak self] isClaimed in
@@ -108,7 +108,7 @@ final class Sweeper {
     }
   }
 
-  /// Whether a reply is none of refusal.
+  /// Whether a reply is not an error.
   private func accept(_ reply: Reply, _ command: String) -> Bool {
     if reply.isError { refusal = RedisLink.refusal(of: command, reply) }
     return !reply.isError
@@ -139,7 +139,7 @@ final class Sweeper {
 
   private func sweep(_ node: [UInt8], from room: [UInt8], cursor: [UInt8], _ done: @escaping (Bool) -> Void) {
     let found: ScriptRunner.Handler = { [weak self] reply in
-      // What is no hash has no members, and must not keep the node from being swept.
+      // A key that is not a hash has no members, and must not keep the node from being swept.
       if reply?.isWrongType == true { return done(true) }
       guard let self, let reply, reply.count % 2 == 1 else { return done(false) }
       let next = reply[0].copy

@@ -59,32 +59,11 @@ struct IDMemory {
     places = places.count >= IDMemory.placesMax ? [:] : places.filter { $0.value.usedAt + life > now }
   }
 
-  /// The 16 bytes under which an id is remembered: so many of SHA-256, so that nobody makes two that look alike.
+  /// The 16 bytes under which an id is remembered: so many of SHA-256, so that nobody can make two with the same.
   static func fingerprint(scope: [UInt8], _ id: [UInt8]) -> [UInt8] {
     Array(
       Digest.sha256([UInt8(truncatingIfNeeded: scope.count >> 8), UInt8(truncatingIfNeeded: scope.count)] + scope + id)
         .prefix(16))
-  }
-}
-
-extension RedisBroker {
-  /// Ids of messages that Redis forgot before their time, because more came than `dedupe-memory` holds; about, and those of
-  /// this node's looks only.
-  public var dedupeForgottenTotal: UInt64 { ids.forgottenTotal }
-
-  /// Keeps the ids that stand where one is about to be published within their bounds.
-  func boundIDs(of owner: IDOwner) {
-    guard ids.isLookDue(in: keys.idPlace(of: owner), now: loop.now) else { return }
-    let answer: ScriptRunner.Handler = { [weak self] reply in
-      if let reply, reply.kind == .integer { self?.ids.forgottenTotal &+= UInt64(max(0, reply.integer)) }
-    }
-    let idsPerHash = ids.idsPerHash
-    scripts.run(.ids, keys: 2, parts: 5, answer) { [keys] writer in
-      keys.writeIDKeys(of: owner, to: &writer)
-      writer.bulk(idsPerHash)
-      writer.bulk(IDMemory.lifeMilliseconds)
-      writer.bulk(IDMemory.milliseconds)
-    }
   }
 }
 

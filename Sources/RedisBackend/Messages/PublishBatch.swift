@@ -3,17 +3,17 @@ import Realtime
 
 /// Gathers the publishes of a tick into one run of the script: in Redis, to begin a script costs as much as a message in it.
 ///
-/// Whatever else is sent to Redis closes the batch first, so that nothing overtakes a message; `PresenceBatch` does so for
-/// the rooms that it has in common with this one. In a cluster every message
-/// is a batch of its own, for two rooms may have two masters. Confined to the loop of its broker.
+/// Every other command closes the batch first, so that nothing overtakes a message; `PresenceBatch` does so for the rooms that
+/// it has in common with this one. In a cluster every message is a batch of its own, for two rooms may have two masters.
+/// Confined to the loop of its broker.
 final class PublishBatch {
-  /// What has to be said of a message beside its room's keys, its channel, its envelope and its epoch.
+  /// What the script needs of a message.
   struct Message {
     let room: [UInt8]
     let envelope: [UInt8]
     /// Its id, or nil.
     let dedupe: [UInt8]?
-    /// The room's epoch; not known: the key of the reign behind an `r`, which no epoch begins with, or nothing.
+    /// The room's epoch; not known: `r`, which no epoch begins with, and the key of the leader epoch, or nothing.
     let epoch: [UInt8]
     let dues: RoomCache.Dues
     let retention: Retention
@@ -66,7 +66,7 @@ final class PublishBatch {
     if handlers.count >= messagesMax || byteCount >= RedisLimits.batchBytesMax { close() }
   }
 
-  /// Writes the argument that tells what else is to be done; mostly empty.
+  /// Writes the argument with what else is to be done; mostly empty.
   private func writeRest(of message: Message) {
     scratch.removeAll(keepingCapacity: true)
     if let id = message.dedupe {
@@ -109,7 +109,7 @@ final class PublishBatch {
         return
       }
       for (i, handler) in handlers.enumerated() {
-        // Whoever published knows the keys of its room.
+        // The publisher knows the keys of its room.
         scripts.finish(.publish, answer[i], handler) { [] }
       }
     }

@@ -1,13 +1,13 @@
 /// Keeps what was sent under an id and not answered because the connection died, until it can be sent again: the id
 /// keeps it from being done twice. Bounded by `RedisLimits.retryMilliseconds` and `RedisLimits.retryBytesMax`; pure.
 struct RetryQueue {
-  /// One command of which nobody knows whether it was done.
+  /// One command that may have been carried out.
   struct Entry {
     /// Nanoseconds of the monotonic clock beyond which it is not sent again.
     let deadline: UInt64
     let byteCount: Int
     let resend: () -> Void
-    /// Answers that it is not known whether it was done.
+    /// Answers that it may have been carried out.
     let giveUp: () -> Void
   }
 

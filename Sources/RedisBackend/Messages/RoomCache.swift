@@ -1,10 +1,10 @@
 import ClientProtocol
 import Realtime
 
-/// Remembers of the rooms that a node uses what spares Redis work: their epochs, and when their keys' lives are due to be
-/// refreshed. Whatever it forgets costs one refresh more, and one look at the epoch.
+/// Caches of the rooms that a node uses what saves Redis work: their epochs, and when the lives of their keys are due to be
+/// refreshed. A room that it forgets costs one refresh more, and one read of the epoch.
 struct RoomCache {
-  /// What a publish has to say to Redis about the room.
+  /// What a publish sends along about the room.
   struct Dues: Equatable {
     /// The room's epoch as text, empty when it is not known.
     var epoch: [UInt8] = []
@@ -55,7 +55,7 @@ struct RoomCache {
   /// Forgets all rooms.
   mutating func shrink() { rooms = [:] }
 
-  /// Tells what to say with a publish at `now` (nanoseconds), and counts it as said.
+  /// What to send with a publish at `now` (nanoseconds). Counts it as sent.
   mutating func publish(in room: [UInt8], now: UInt64) -> Dues {
     sweep(now)
     return rooms[room, default: Entry()].publish(now, metaPeriod, logPeriod)

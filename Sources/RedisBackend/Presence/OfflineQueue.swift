@@ -1,6 +1,6 @@
 import Realtime
 
-/// Keeps what could not be told to Redis while it was away and must not be forgotten: arrivals, departures, rooms that ended.
+/// Keeps what could not be sent to Redis while it was away: registrations, departures, rooms that ended.
 struct OfflineQueue {
   enum Entry {
     case connect(Member)
@@ -11,7 +11,7 @@ struct OfflineQueue {
   }
 
   private(set) var entries: [Entry] = []
-  /// Whether more happened than is kept: the node's presence must be asserted anew and looked at as a whole.
+  /// Whether more happened than is kept: the node's presence must be asserted again and reconciled as a whole.
   private(set) var hasOverflowed = false
 
   mutating func append(_ entry: Entry) {

@@ -1,7 +1,7 @@
-/// Knows which members are entering a room, and whether they have left before that was answered.
+/// Members whose joins were not answered yet, and whether they have left meanwhile.
 ///
 /// Redis executes what one connection sends in order, with one exception: a script that it has forgotten is loaded and run
-/// again, behind what was sent meanwhile. An entering that comes so late must not undo the leaving that overtook it. Pure.
+/// again, after what was sent meanwhile. A join that comes so late must not undo the leave that overtook it. Pure.
 struct PendingJoins {
   private struct Entering {
     var underWay = 0
@@ -12,20 +12,20 @@ struct PendingJoins {
 
   var isEmpty: Bool { enterings.isEmpty }
 
-  /// Notes that an entering was sent: whatever was before, the member is to be in.
+  /// Notes that a join was sent: the member is to be in, whatever was before.
   mutating func enter(room: [UInt8], _ member: [UInt8]) {
     let key = PendingJoins.key(room, member)
     enterings[key, default: Entering()].underWay += 1
     enterings[key]?.hasLeft = false
   }
 
-  /// Notes that a leaving was sent.
+  /// Notes that a leave was sent.
   mutating func leave(room: [UInt8], _ member: [UInt8]) {
     guard !enterings.isEmpty else { return }
     enterings[PendingJoins.key(room, member)]?.hasLeft = true
   }
 
-  /// Notes an answer to an entering. Returns whether the member has left meanwhile, and is to be taken out again.
+  /// Notes an answer to a join. Returns whether the member has left meanwhile, and is to be taken out again.
   mutating func answered(room: [UInt8], _ member: [UInt8]) -> Bool {
     let key = PendingJoins.key(room, member)
     guard var entering = enterings[key] else { return false }

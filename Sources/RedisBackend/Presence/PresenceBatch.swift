@@ -29,7 +29,7 @@ final class PresenceBatch {
     var writer = CommandWriter()
     /// One for each operation, and whether it enters.
     var handlers: [(isEnter: Bool, handler: Handler)] = []
-    /// Those who want to know who is in the room afterwards: the first page of it.
+    /// Receive the first page of the room's users afterwards.
     var readers: [ScriptRunner.Handler] = []
   }
 
@@ -46,7 +46,7 @@ final class PresenceBatch {
   private var byteCount = 0
   private var listed: [[UInt8]] = []
   private var delisted: Set<[UInt8]> = []
-  /// Behind sentinels: the key under which a master names its reign; else empty.
+  /// Behind sentinels: the key of the leader epoch; else empty.
   var leaderEpochKey: () -> [UInt8] = { [] }
   /// Called with rooms that could not be put into the node's list, or taken out of it.
   var listFailed: (_ rooms: [[UInt8]], _ isListed: Bool) -> Void = { _, _ in }
@@ -91,8 +91,7 @@ final class PresenceBatch {
   /// Has the script look at a room without changing its members: whether everybody has left it.
   func touch(_ room: [UInt8]) { _ = index(of: room, epoch: []) }
 
-  /// Has the first of a room's users read behind the changes of the room that are gathered. The reply is what users.lua
-  /// answers, or nil.
+  /// Reads the first of a room's users after the changes of the room that are gathered. The reply is that of users.lua, or nil.
   ///
   /// - Returns: false when no change of the room is gathered: nothing will be read then.
   func readUsers(of room: [UInt8], _ handler: @escaping ScriptRunner.Handler) -> Bool {

@@ -5,7 +5,7 @@ enum PresenceOperation {
   case enter(Member)
   /// An empty user is one that is not known. With a grace above 0 the user stays for so long.
   case leave(name: [UInt8], user: [UInt8], graceMilliseconds: Int)
-  /// What a user says about itself; nil: nothing any more. An assertion replaces nothing.
+  /// What a user says about itself; nil: it is removed. An assertion replaces nothing.
   case state(Member, [UInt8]?, isAssertion: Bool)
 
   /// Keys that the script takes for each room.
@@ -13,7 +13,7 @@ enum PresenceOperation {
   /// Arguments before those of the first room, of each room, and of each operation.
   static let (headerCount, roomCount, operationCount) = (5, 5, 4)
 
-  /// What it costs Redis, an entering being 1.
+  /// What it costs Redis, a join being 1.
   var weight: Int {
     if case .leave(_, _, let grace) = self, grace > 0 { 2 } else { 1 }
   }
@@ -58,7 +58,7 @@ enum PresenceOperation {
 }
 
 extension ScriptRunner {
-  /// Changes one room by a run of the script of its own: nobody enters. Answers whether that was done or, because of a key of
+  /// Changes one room by a run of the script of its own, without joins. Answers whether that was done or, because of a key of
   /// another type, never can be.
   func change(
     _ room: [UInt8], _ operations: [PresenceOperation], _ keys: RedisKeys, masterTag: [UInt8],

@@ -10,7 +10,7 @@ struct RoomRange {
     return prefix.isEmpty ? [0x2D] : [0x5B] + prefix
   }
 
-  /// `+`, or the exclusive first name behind all that begin with the prefix.
+  /// `+`, or the exclusive first name after all that begin with the prefix.
   var upper: [UInt8] {
     var next = prefix
     while let last = next.last {

@@ -1,10 +1,10 @@
 import Realtime
 
-/// Remembers who has left lately and was taken out of Redis, so that it can be said again to a master that did not hear of
-/// it: a promoted replica lacks the last that its master was told.
+/// Recent departures that were sent to Redis, so that they can be repeated to a master that missed them: a promoted replica
+/// lacks the last commands that its master received.
 ///
 /// Needed in a cluster only: there the node's lists, by which members are found again, may stand on another master, which
-/// has struck them out already. Bounded by `RedisLimits.tombstoneMilliseconds` and `RedisLimits.tombstonesMax`; pure.
+/// has removed them already. Bounded by `RedisLimits.tombstoneMilliseconds` and `RedisLimits.tombstonesMax`; pure.
 struct Tombstones {
   private struct Departure {
     let entry: OfflineQueue.Entry
@@ -34,7 +34,7 @@ struct Tombstones {
     return taken
   }
 
-  /// Forgets what is older than a promoted replica's ignorance can be.
+  /// Forgets what every promoted replica has received.
   mutating func expire(_ now: UInt64) {
     let window = UInt64(RedisLimits.tombstoneMilliseconds) * 1_000_000
     while first < departures.count, departures[first].at + window < now { dropFirst() }

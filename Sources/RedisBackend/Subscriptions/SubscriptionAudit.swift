@@ -1,5 +1,5 @@
 /// Compares the channels that Redis holds for a connection with those that it was asked for: every confirmation carries
-/// their number. Finds a subscription that got lost alone, at no cost however many rooms there are. Pure.
+/// their number. Finds a single lost subscription, at the same cost however many rooms there are. Pure.
 ///
 /// Every SUBSCRIBE and UNSUBSCRIBE that is sent changes the number by one per channel, but for the audit's own, which
 /// subscribes to a channel that is subscribed already.
@@ -19,7 +19,7 @@ struct SubscriptionAudit {
   /// Notes a command for so many channels.
   mutating func ask(channels: Int) { asked += UInt64(channels) }
 
-  /// Notes that the audit's command was sent, or, on a fresh connection, the PING behind the first commands.
+  /// Notes that the audit's command was sent, or, on a fresh connection, the PING after the first commands.
   mutating func begin() { mark = asked }
 
   /// Notes that a subscription was refused: no confirmation will come.
@@ -28,7 +28,7 @@ struct SubscriptionAudit {
     if let mark { self.mark = mark - 1 }
   }
 
-  /// Notes that the server has ended a subscription that nobody asked it to end.
+  /// Notes that the server has ended a subscription by itself.
   mutating func drop() { standing -= 1 }
 
   /// Goes on with another channel to subscribe to twice.
@@ -48,7 +48,7 @@ struct SubscriptionAudit {
   /// - Parameter isAudited: whether it names the channel that the audit subscribes to.
   mutating func confirm(subscribed: Bool, isAudited: Bool, count: Int) -> Bool {
     if isAudited, subscribed, hasFirst {
-      // Answers come in order: whatever was asked for before must be confirmed, and nothing behind it yet.
+      // Answers come in order: everything asked for before must be confirmed, and nothing after it yet.
       defer { mark = nil }
       return count == standing && mark == answered
     }

@@ -1,23 +1,23 @@
-/// Decides when to publish something to oneself, and when its not arriving means that the subscribed connection is deaf:
-/// it may stand and still bring nothing. Pure.
+/// Decides when to publish to oneself, and when a message that does not arrive means that the subscription has stalled: the
+/// connection may be open and still bring nothing. Pure.
 ///
-/// It counts looks, one every `RedisLimits.watchMilliseconds`, and compares no times: a process that was stopped for a
-/// while looks once when it goes on.
+/// It counts checks, one every `RedisLimits.watchMilliseconds`, and compares no times: a process that was paused checks once
+/// when it goes on.
 struct SubscriptionProbe {
   enum Action: Equatable {
     case none
     /// Publish this number on the probe's channel, then call `published`.
     case publish(UInt64)
-    /// The connection is deaf: replace it.
+    /// The subscription has stalled: replace the connection.
     case replace
   }
 
   private enum Stage {
-    /// Looks until the next probe.
+    /// Checks until the next probe.
     case resting(Int)
-    /// Redis has not yet said that it published the probe: the command link's silence is judged elsewhere.
+    /// Redis has not yet answered the publish: `Liveness` judges the command link.
     case publishing
-    /// Looks since Redis said that it published the probe.
+    /// Checks since Redis answered the publish.
     case listening(Int)
   }
 
@@ -29,7 +29,7 @@ struct SubscriptionProbe {
   /// - Parameter first: numbers count from here. Random, so that no probe of an earlier process looks like one of this.
   init(first: UInt64) { number = first }
 
-  /// Looks once. Call it while both connections are open.
+  /// Checks once. Call it while both connections are open.
   mutating func look() -> Action {
     switch stage {
     case .resting(let looks) where looks > 0: stage = .resting(looks - 1)
@@ -52,8 +52,8 @@ struct SubscriptionProbe {
     if number == self.number, case .publishing = stage { stage = .listening(0) }
   }
 
-  /// Notes that a probe has arrived. Returns false when it is not the one that was waited for.
-  mutating func heard(_ number: UInt64) -> Bool {
+  /// Notes that a probe has arrived. Returns false when it is not the expected one.
+  mutating func received(_ number: UInt64) -> Bool {
     if case .resting = stage { return false }
     guard number == self.number else { return false }
     arrived += 1

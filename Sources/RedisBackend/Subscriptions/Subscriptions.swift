@@ -1,24 +1,24 @@
-/// Keeps what channels a node wants to hear in step with what Redis has confirmed.
+/// Keeps the channels that a node wants in step with those that Redis has confirmed.
 ///
-/// A pure state machine: the owner sends what `takeCommands` returns, tells of confirmations and of a lost connection,
-/// and answers the waiters that come back. At most one command per channel leaves in one take, so the order of
+/// A pure state machine: the owner sends what `takeCommands` returns, reports confirmations and a lost connection,
+/// and answers the waiters that are returned. At most one command per channel leaves in one take, so the order of
 /// the commands of one take does not matter.
 struct Subscriptions<Waiter> {
   private struct Channel {
-    /// Whether the node wants to hear it.
+    /// Whether the node wants it.
     var isWanted: Bool
     /// Whether the last command sent on this connection was SUBSCRIBE.
     var isAsked = false
     /// SUBSCRIBE commands sent on this connection and not confirmed. Only the last confirmation counts: an
     /// UNSUBSCRIBE may stand between two.
     var unconfirmed: UInt16 = 0
-    /// Whether it was heard at some time since it was wanted.
-    var wasHeard = false
+    /// Whether it was active at some time since it was wanted.
+    var wasActive = false
     var waiters: [Waiter] = []
-    /// Whether the server gave it up or refused it: it is asked for again after `takeDropped`.
+    /// Whether the server ended or refused it: it is asked for again after `takeDropped`.
     var isDroppedByServer = false
 
-    var isHeard: Bool { isWanted && isAsked && unconfirmed == 0 }
+    var isActive: Bool { isWanted && isAsked && unconfirmed == 0 }
   }
 
   /// Channels for one SUBSCRIBE or UNSUBSCRIBE.
@@ -28,11 +28,11 @@ struct Subscriptions<Waiter> {
     var channels: [[UInt8]]
   }
 
-  /// A channel that goes to another connection, with those who wait for it.
+  /// A channel that moves to another connection, with its waiters.
   struct Released {
     let channel: [UInt8]
     fileprivate let waiters: [Waiter]
-    fileprivate let wasHeard: Bool
+    fileprivate let wasActive: Bool
   }
 
   private var channels: [[UInt8]: Channel] = [:]
@@ -50,15 +50,15 @@ struct Subscriptions<Waiter> {
     channels = Dictionary(uniqueKeysWithValues: channels.map { ($0.key, $0.value) })
   }
 
-  /// Wants a channel. Returns true when it is heard already, so that the waiter need not wait; else the waiter is kept.
+  /// Wants a channel. Returns true when it is active already, so that the waiter need not wait; else the waiter is kept.
   mutating func want(_ channel: [UInt8], _ waiter: Waiter?) -> Bool {
     var state = channels[channel] ?? Channel(isWanted: false)
-    if state.isHeard { return true }
+    if state.isActive { return true }
     if !state.isWanted {
       state.isWanted = true
-      if state.isHeard {
+      if state.isActive {
         // Given up and wanted again before the UNSUBSCRIBE left.
-        state.wasHeard = true
+        state.wasActive = true
         channels[channel] = state
         return true
       }
@@ -69,11 +69,11 @@ struct Subscriptions<Waiter> {
     return false
   }
 
-  /// Gives a channel up. Returns those who still waited for it.
+  /// Gives a channel up. Returns those that still waited for it.
   mutating func giveUp(_ channel: [UInt8]) -> [Waiter] {
     guard let state = channels[channel], state.isWanted else { return [] }
     channels[channel]?.isWanted = false
-    channels[channel]?.wasHeard = false
+    channels[channel]?.wasActive = false
     channels[channel]?.waiters = []
     changed.append(channel)
     return state.waiters
@@ -120,32 +120,32 @@ struct Subscriptions<Waiter> {
     }
     let waiters = state.waiters
     state.waiters = []
-    state.wasHeard = true
+    state.wasActive = true
     channels[channel] = state
     return waiters
   }
 
-  /// Notes that Redis refused what was asked for and never heard. Returns the waiters, whose asking failed; nil when
-  /// nothing was asked for, or a channel that was heard before may be among the refused.
+  /// Notes that Redis refused what was asked for and was never active. Returns the waiters, which failed; nil when nothing was
+  /// asked for, or a channel that was active before may be among the refused.
   mutating func refused() -> [Waiter]? {
     let asked = channels.filter { $0.value.unconfirmed > 0 }
-    guard !asked.isEmpty, asked.values.allSatisfy({ !$0.wasHeard }) else { return nil }
+    guard !asked.isEmpty, asked.values.allSatisfy({ !$0.wasActive }) else { return nil }
     for name in asked.keys { channels[name] = nil }
     return asked.values.flatMap(\.waiters)
   }
 
-  /// Notes that the connection is gone. Returns all waiters, whose asking failed: a channel that was never heard is not
-  /// wanted any more, unless nobody waited for it.
+  /// Notes that the connection is gone. Returns all waiters, which failed: a channel that was never active is not wanted any
+  /// more, unless it had no waiter.
   mutating func connectionLost() -> [Waiter] {
     var waiters: [Waiter] = []
     changed = []
     for (name, state) in channels {
       waiters += state.waiters
-      if !state.isWanted || (!state.waiters.isEmpty && !state.wasHeard) {
+      if !state.isWanted || (!state.waiters.isEmpty && !state.wasActive) {
         channels[name] = nil
         continue
       }
-      channels[name] = Channel(isWanted: true, wasHeard: state.wasHeard)
+      channels[name] = Channel(isWanted: true, wasActive: state.wasActive)
       changed.append(name)
     }
     return waiters
@@ -153,9 +153,9 @@ struct Subscriptions<Waiter> {
 
   // MARK: Clusters
 
-  /// Notes that the server has ended a subscription. Returns false when it only confirms what it was asked for.
+  /// Notes that the server has ended a subscription. Returns false when it only confirms that.
   mutating func dropped(byServer channel: [UInt8]) -> Bool {
-    guard let state = channels[channel], state.isHeard else { return false }
+    guard let state = channels[channel], state.isActive else { return false }
     channels[channel]?.isAsked = false
     channels[channel]?.isDroppedByServer = true
     return true
@@ -184,7 +184,7 @@ struct Subscriptions<Waiter> {
     var taken: [Released] = []
     for (name, state) in channels where isAffected(name, state) {
       channels[name] = nil
-      if state.isWanted { taken.append(Released(channel: name, waiters: state.waiters, wasHeard: state.wasHeard)) }
+      if state.isWanted { taken.append(Released(channel: name, waiters: state.waiters, wasActive: state.wasActive)) }
     }
     return taken
   }
@@ -192,8 +192,8 @@ struct Subscriptions<Waiter> {
   /// Wants a channel that another connection has released, with one more waiter.
   mutating func adopt(_ released: Released, _ waiter: Waiter) {
     var state = Channel(isWanted: true)
-    // It outlives a lost connection unless somebody waits who is told of that.
-    state.wasHeard = released.wasHeard || released.waiters.isEmpty
+    // It outlives a lost connection unless a waiter learns of that.
+    state.wasActive = released.wasActive || released.waiters.isEmpty
     state.waiters = released.waiters + [waiter]
     channels[released.channel] = state
     changed.append(released.channel)

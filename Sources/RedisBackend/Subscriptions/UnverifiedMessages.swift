@@ -1,8 +1,8 @@
 import ClientProtocol
 import Realtime
 
-/// What was heard with the master tag of no master that this node knows: of one that was replaced, or of one that it does not
-/// know yet. It waits until the node has asked for the map again. Pure.
+/// Messages with the tag of no master that this node knows: of one that was replaced, or of one that it does not know yet.
+/// They wait until the node has read the map again. Pure.
 struct UnverifiedMessages {
   struct Message {
     let room: [UInt8]
@@ -11,7 +11,7 @@ struct UnverifiedMessages {
     let envelope: [UInt8]
   }
 
-  /// The rooms in which it was heard: what comes after it waits behind it.
+  /// The rooms of the messages: later messages of them wait too.
   private(set) var rooms: Set<[UInt8]> = []
   /// In the order in which they came.
   private(set) var messages: [Message] = []
@@ -29,6 +29,6 @@ struct UnverifiedMessages {
     messages.append(Message(room: room, position: position, envelope: [UInt8](copying: envelope)))
   }
 
-  /// Notes that something was heard in a room that is not kept.
+  /// Notes a room of which something came that is not kept.
   mutating func note(_ room: [UInt8]) { rooms.insert(room) }
 }

@@ -6,7 +6,7 @@ struct ClusterMap: Equatable {
   }
 
   private(set) var ranges: [Range] = []
-  /// Who else knows the map: the replicas.
+  /// The replicas, which know the map too.
   private(set) var replicas: [RedisEndpoint] = []
 
   var masters: [RedisEndpoint] {
@@ -47,9 +47,9 @@ struct ClusterMap: Equatable {
 
 /// Where a node of a cluster sends a command that it does not carry out.
 enum Redirect: Equatable {
-  /// The slot belongs to somebody else from now on.
+  /// The slot belongs to another master from now on.
   case moved(slot: Int, RedisEndpoint)
-  /// The slot is on its way to somebody else, where this key is already: asked once, with ASKING.
+  /// The slot is moving to another master, which has this key already: asked once, with ASKING.
   case ask(RedisEndpoint)
   /// The keys are on both sides of a migration, or the cluster is settling: to be tried again.
   case later

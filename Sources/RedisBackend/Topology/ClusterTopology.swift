@@ -1,6 +1,6 @@
 import LoopCore
 
-/// Asks the nodes of a cluster for its map whenever there is reason to think that it has changed.
+/// Reads the map of a cluster from its nodes whenever it may have changed.
 /// Confined to the loop that created it.
 final class ClusterTopology {
   private let loop: EventLoop
@@ -13,7 +13,7 @@ final class ClusterTopology {
   private var isDue = false
   private var isStopped = true
   private var lastProblem = ""
-  /// Given every map.
+  /// Called with every map.
   var found: (ClusterMap) -> Void = { _ in }
 
   init(
@@ -65,12 +65,12 @@ final class ClusterTopology {
       switch outcome {
       case .success(let map):
         lastProblem = ""
-        // In another order each time: a node that is cut off from the others believes in an old map.
+        // In another order each time: a node that is cut off from the others has an old map.
         known = (map.masters + map.replicas).shuffled()
         found(map)
       case .failure(let failure):
         if failure.reason != lastProblem {
-          log(.warning, "no node of the Redis Cluster tells its slots: \(failure.reason)")
+          log(.warning, "no node of the Redis Cluster returned its slots: \(failure.reason)")
         }
         lastProblem = failure.reason
         refresh()

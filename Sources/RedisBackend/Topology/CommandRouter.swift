@@ -1,10 +1,10 @@
 import LoopCore
 import Realtime
 
-/// Brings every command to the master that holds its key, and follows where a cluster sends it.
+/// Sends every command to the master that holds its key, and follows the redirections of a cluster.
 ///
 /// While a slot moves, its commands go one at a time, in their order: what was sent elsewhere, or is to be tried again, keeps
-/// those behind it waiting. Confined to the loop that created it.
+/// those after it waiting. Confined to the loop that created it.
 final class CommandRouter {
   private struct Command {
     var bytes: [UInt8]
@@ -16,7 +16,7 @@ final class CommandRouter {
     let reply: PendingReplies.Handler
     /// Nanoseconds beyond which it is given up; nil until it has to wait.
     var deadline: UInt64?
-    /// Whom to ask once, instead of who holds the slot.
+    /// The master to ask once, instead of the one that holds the slot.
     var asked: RedisEndpoint?
   }
 
@@ -29,30 +29,30 @@ final class CommandRouter {
   }
 
   private let loop: EventLoop
-  private let masters: ShardMap
+  private let shards: ShardMap
   private var queues: [Int: Queue] = [:]
   private var waitingBytes = 0
   private var commandCount: UInt64 = 0
   private var isTimerSet = false
   /// Called before a command is sent: what was gathered goes first.
   var willSend: () -> Void = {}
-  /// Told that the map is out of date.
+  /// Called when the map is out of date.
   var mapIsStale: () -> Void = {}
 
-  init(loop: EventLoop, masters: ShardMap) {
+  init(loop: EventLoop, shards: ShardMap) {
     self.loop = loop
-    self.masters = masters
+    self.shards = shards
   }
 
-  /// Sends a command. `reply` gets the answer, or nil when nobody in reach holds its key, or the link is full or dies first.
+  /// Sends a command. `reply` gets the answer, or nil when no master in reach holds its key, or the link is full or dies first.
   ///
   /// - Parameter isGathered: whether it may overtake what batches have gathered, or carries it.
   func request(
     isGathered: Bool = false, _ reply: @escaping PendingReplies.Handler, _ write: (inout CommandWriter) -> Void
   ) {
     if !isGathered { willSend() }
-    guard masters.isSharded else {
-      guard let shard = masters.shards.first else { return reply(nil) }
+    guard shards.isSharded else {
+      guard let shard = shards.shards.first else { return reply(nil) }
       return shard.commands.request(reply, write)
     }
     var writer = CommandWriter()
@@ -68,7 +68,7 @@ final class CommandRouter {
 
   /// The master tag of the master that holds a key; empty without a cluster.
   func masterTag(of key: @autoclosure () -> [UInt8]) -> [UInt8] {
-    masters.isSharded ? masters.shard(of: key())?.masterTag ?? [] : []
+    shards.isSharded ? shards.shard(of: key())?.masterTag ?? [] : []
   }
 
   /// Fails everything that waits.
@@ -80,7 +80,7 @@ final class CommandRouter {
   }
 
   private func send(_ command: Command) {
-    let shard = command.asked.flatMap { masters.shard(at: $0) } ?? masters.shard(ofSlot: command.slot)
+    let shard = command.asked.flatMap { shards.shard(at: $0) } ?? shards.shard(ofSlot: command.slot)
     guard let shard, shard.commands.phase == .open, command.deadline == nil || mayTake(command, shard) else {
       // A master that a slot has just moved to needs a moment to be connected to.
       guard let deadline = command.deadline, loop.now < deadline else { return finish(command, nil) }
@@ -103,7 +103,7 @@ final class CommandRouter {
     }
   }
 
-  /// Whether what a master has sent on may be sent to another now.
+  /// Whether a redirected command may be sent to a master now.
   private func mayTake(_ command: Command, _ shard: Shard) -> Bool {
     shard.isServing && (command.masterTagStart == nil || (!shard.isPublishFrozen && !shard.isUnmapped))
   }
@@ -114,10 +114,10 @@ final class CommandRouter {
     command.asked = nil
     switch redirect {
     case .moved(let slot, let endpoint):
-      masters.move(slot: slot, to: endpoint)
+      shards.move(slot: slot, to: endpoint)
       mapIsStale()
     case .ask(let endpoint):
-      _ = masters.visit(endpoint)
+      _ = shards.visit(endpoint)
       command.asked = endpoint
     case .later: mapIsStale()
     }

@@ -1,17 +1,17 @@
 import LoopCore
 
-/// Asks one of several servers a question: each in turn, until one knows the answer.
+/// Sends a query to several servers, each in turn, until one has the answer.
 ///
-/// Every question has a connection of its own, which ends with the answer: sentinels and strangers are asked seldom.
+/// Every query has a connection of its own, which ends with the answer: queries are rare.
 /// Confined to the loop that created it.
 final class DiscoveryQuery<Answer> {
-  /// What came of a question: an answer, or why the last server asked had none.
+  /// The result of a query: an answer, or why the last server had none.
   typealias Outcome = Result<Answer, RedisLink.Unlocated>
 
   private let loop: EventLoop
   private let link: RedisLink
   private let write: (inout CommandWriter) -> Void
-  /// Reads an answer; nil when the server does not know.
+  /// Reads an answer; nil when the server has none.
   private let judge: (_ reply: Reply, _ askedOf: RedisEndpoint) -> Answer?
   private var candidates: ArraySlice<RedisEndpoint> = []
   private var waiting: [(Outcome) -> Void] = []
@@ -19,7 +19,7 @@ final class DiscoveryQuery<Answer> {
   private var lastProblem = ""
 
   /// - Parameters:
-  ///   - write: writes the question, one command.
+  ///   - write: writes the query, one command.
   ///   - judge: reads a reply, which may be an error.
   init(
     loop: EventLoop, resolver: Resolver, configuration: RedisConfiguration, tls: TLSClientContext?, name: String,
@@ -36,19 +36,19 @@ final class DiscoveryQuery<Answer> {
     link.closed = { [weak self] in self?.advance() }
   }
 
-  /// Asks `servers` in their order. Who asks while a question is on its way gets the same answer.
+  /// Asks `servers` in their order. Calls while a query is on its way get the same answer.
   func ask(_ servers: [RedisEndpoint], _ outcome: @escaping (Outcome) -> Void) {
     waiting.append(outcome)
     guard waiting.count == 1 else { return }
     candidates = servers[...]
-    lastProblem = "nobody to ask"
+    lastProblem = "no server to ask"
     next()
   }
 
   /// Sends what this tick has gathered.
   func flush() { link.flush() }
 
-  /// Ends a question that is on its way; nobody is answered any more.
+  /// Ends a query that is on its way, without an answer.
   func stop() {
     waiting = []
     round += 1
@@ -88,7 +88,7 @@ final class DiscoveryQuery<Answer> {
       guard let self, self.round == round, let reply else { return }
       let endpoint = link.endpoint
       if let answer = judge(reply, endpoint) { return finish(.success(answer)) }
-      lastProblem = "\(endpoint) \(reply.isError ? "says \(reply.text)" : "does not know")"
+      lastProblem = "\(endpoint) \(reply.isError ? "answered \(reply.text)" : "does not know")"
       advance()
     }
     link.request(answered, write)

@@ -13,7 +13,7 @@ enum HashSlot {
   }
 
   /// The slot of the first key of a command as it is sent, or nil when it has none: the first argument, and of a script
-  /// the first behind the number of keys.
+  /// the first after the number of keys.
   static func ofCommand(_ bytes: [UInt8]) -> Int? {
     var reader = PartReader(bytes: bytes)
     guard let name = reader.next() else { return nil }

@@ -1,9 +1,9 @@
-/// The mark that tells of which process of a cluster something was asked.
+/// The mark of the process in a cluster that a message was sent to.
 ///
-/// A master that was replaced while it was stopped executes, when it goes on, what it was sent before it learns of that, and
-/// the cluster's own connections bring its messages to those who listen at its successor, at offsets that the successor
-/// gives to others. So in a cluster every message of a room begins with a master tag, the first eight letters of the `run_id` of
-/// the process that it was sent to, and a colon; a notice has it behind its dash.
+/// A master that was replaced while it was paused executes the commands that it received before it learns of that, and the
+/// cluster bus brings its messages to the subscribers of its successor, at offsets that the successor gives to other messages.
+/// So in a cluster every message of a room begins with a master tag, the first eight characters of the `run_id` of the process
+/// that it was sent to, and a colon; a notice has it after its dash.
 enum MasterTag {
   static let length = 8
 

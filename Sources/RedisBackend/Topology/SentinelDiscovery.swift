@@ -1,12 +1,12 @@
 import LoopCore
 
-/// Knows from the sentinels where the master is: asks them, and listens to all of them for another one.
+/// Finds the master by sentinels: asks them, and subscribes to all of them for failovers.
 ///
-/// A master that was replaced while it said nothing takes commands when it goes on, until somebody tells it. So every
-/// sentinel is heard: the one that ordered the failover says so at once, the others seconds later. Confined to the loop that
-/// created it.
+/// A master that was replaced while it was unreachable takes commands when it is back, until a sentinel demotes it. So the node
+/// subscribes to every sentinel: the one that ordered the failover announces it at once, the others seconds later. Confined to
+/// the loop that created it.
 final class SentinelDiscovery {
-  /// Told of a master that the sentinels have just made.
+  /// Called with a master that the sentinels have just made.
   var switched: (RedisEndpoint) -> Void = { _ in }
 
   private let loop: EventLoop
@@ -14,7 +14,7 @@ final class SentinelDiscovery {
   private let sentinels: [RedisEndpoint]
   private let master: String
   /// A subscribed connection to each sentinel.
-  private let ears: [RedisLink]
+  private let subscribers: [RedisLink]
   /// The master that was announced last, and until when that counts more than a sentinel that may not know of it yet. In
   /// nanoseconds.
   private var announced: (endpoint: RedisEndpoint, until: UInt64)?
@@ -38,37 +38,37 @@ final class SentinelDiscovery {
       guard reply.count == 2, let port = UInt16(reply[1].text), port > 0 else { return nil }
       return .tcp(host: reply[0].text, port: port)
     }
-    ears = sentinels.map { sentinel in
+    subscribers = sentinels.map { sentinel in
       RedisLink(
         loop: loop, resolver: resolver, configuration: configuration, tls: tls, endpoint: sentinel,
-        name: name + "-ear", isDiscovery: true
+        name: name + "-switch", isDiscovery: true
       ) { _, _ in }
     }
-    for ear in ears {
-      ear.opened = { [weak ear] in ear?.tell(SentinelDiscovery.subscribe) }
-      ear.received = { [weak self, weak ear] reply in
-        ear?.confirm()
-        if reply.count == 3, reply[0].begins(with: "message") { self?.heard(reply[2].text) }
+    for subscriber in subscribers {
+      subscriber.opened = { [weak subscriber] in subscriber?.send(SentinelDiscovery.subscribe) }
+      subscriber.received = { [weak self, weak subscriber] reply in
+        subscriber?.confirm()
+        if reply.count == 3, reply[0].begins(with: "message") { self?.take(announcement: reply[2].text) }
       }
     }
   }
 
-  /// Begins to listen.
-  func start() { for ear in ears { ear.start() } }
+  /// Begins to subscribe.
+  func start() { for subscriber in subscribers { subscriber.start() } }
 
   func stop() {
     query.stop()
-    for ear in ears { ear.stop() }
+    for subscriber in subscribers { subscriber.stop() }
   }
 
   /// Sends what this tick has gathered.
   func flush() {
     query.flush()
-    for ear in ears { ear.flush() }
+    for subscriber in subscribers { subscriber.flush() }
   }
 
-  /// Makes sure that the sentinels are still heard.
-  func look() { for ear in ears { ear.ping() } }
+  /// Checks that the subscriptions to the sentinels are alive.
+  func check() { for subscriber in subscribers { subscriber.ping() } }
 
   /// Finds the master's address as a sentinel knows it now, or as one has announced it meanwhile.
   func find(_ found: @escaping (RedisLink.Located) -> Void) {
@@ -90,7 +90,7 @@ final class SentinelDiscovery {
   }
 
   /// Takes `MASTER OLD-HOST OLD-PORT NEW-HOST NEW-PORT`, as a sentinel publishes it.
-  private func heard(_ text: String) {
+  private func take(announcement text: String) {
     let words = text.split(separator: " ")
     guard words.count == 5, words[0] == master, let port = UInt16(words[4]), port > 0 else { return }
     let endpoint = RedisEndpoint.tcp(host: String(words[3]), port: port)

@@ -1,11 +1,11 @@
 import JSONCore
 import Realtime
 
-// Whether the subscribed connection brings what is published. A connection may stand, and even answer, and bring nothing;
-// nobody but the end can tell. So a node publishes a number to itself on one connection and waits for it on the other.
+// The health check of subscriptions. A subscribed connection may be open, and even answer, and bring nothing; only the receiver
+// can tell. So a node publishes a number to itself on one connection and waits for it on the other.
 
 extension Shard {
-  /// Hears itself on a channel that this master holds; nil when it holds no such channel.
+  /// Publishes to itself on a channel that this master holds; nil: it holds no such channel.
   func listen(toProbe channel: [UInt8]?) {
     guard channel != probeChannel else { return }
     if let probeChannel { _ = giveUp(probeChannel) }
@@ -48,19 +48,18 @@ extension Shard {
     }
   }
 
-  /// Writes the node's mark, and learns whether it still stood: FLUSHALL on one master of a cluster closes no connection,
+  /// Writes the node's mark, and reads whether it was still there: FLUSHALL on one master of a cluster closes no connection,
   /// and the leases may be on another.
   private func leaveMark(_ probeChannel: [UInt8]) {
-    guard let broker else { return }
     let answer: PendingReplies.Handler = { [weak self] previous in
       guard let self, let previous, !previous.isError, probeChannel == self.probeChannel else { return }
-      if isMarked, previous.kind == .null { self.broker?.flushed(self) }
+      if isMarked, previous.kind == .null { coordinator?.flushed(self) }
       isMarked = true
     }
     commands.request(answer) { writer in
       writer.command(parts: 6)
       writer.bulk("SET")
-      writer.bulk(broker.keys.mark(of: probeChannel))
+      writer.bulk(keys.mark(of: probeChannel))
       writer.bulk("")
       writer.bulk("PX")
       writer.bulk(RedisLimits.markMilliseconds)
@@ -70,8 +69,8 @@ extension Shard {
   }
 
   /// Takes what was published on the probe's channel.
-  func heardProbe(_ payload: Span<UInt8>) {
-    guard let number = JSONNumber.unsigned(payload), probe.heard(number) else { return }
+  func probeArrived(_ payload: Span<UInt8>) {
+    guard let number = JSONNumber.unsigned(payload), probe.received(number) else { return }
     subscriptionProved()
     guard probe.arrived % RedisLimits.probesPerAudit == 0 else { return }
     guard audit.isIdle else { return replaceSubscriber("it confirms no subscription any more") }
@@ -79,11 +78,11 @@ extension Shard {
   }
 
   /// Subscribes to a channel that is subscribed already: nothing changes, and the confirmation carries the number of
-  /// channels behind all that was asked before.
+  /// channels after all commands before.
   private func sendAudit() {
     guard let probeChannel else { return }
     audit.begin()
-    tellSubscriber(.subscribe, [probeChannel])
+    sendSubscriber(.subscribe, [probeChannel])
   }
 
   /// Takes a confirmation. Returns false, and replaces the connection, when Redis does not hold what it was asked for.
@@ -99,27 +98,7 @@ extension Shard {
   }
 
   func replaceSubscriber(_ reason: String) {
-    broker?.deafSubscriptionsTotal += 1
+    subscriptionStallsTotal += 1
     subscriber.fail(reason)
-  }
-}
-
-extension RedisBroker {
-  /// Looks at the subscriptions from now on.
-  func watchSubscriptions() {
-    loop.after(milliseconds: RedisLimits.watchMilliseconds) { [weak self] in
-      guard let self, !isStopping else { return }
-      for shard in masters.shards { shard.look() }
-      watchSubscriptions()
-    }
-  }
-
-  /// Gives every master a channel in one of its slots on which this node hears itself.
-  func assignProbes() {
-    for shard in masters.shards {
-      if let channel = shard.probeChannel, masters.shard(of: channel) === shard { continue }
-      let candidates = (0..<RedisLimits.probeCandidatesMax).lazy.map { [keys, node] in keys.probeChannel(node, $0) }
-      shard.listen(toProbe: candidates.first { [masters] in masters.shard(of: $0) === shard })
-    }
   }
 }

@@ -3,28 +3,33 @@ import Realtime
 /// The masters that a node uses, and which of them holds which slot. Without a cluster there is one, for everything.
 /// Confined to the loop that created it.
 final class ShardMap {
-  /// Whether slots decide who is asked.
+  /// Whether slots decide which master is asked.
   let isSharded: Bool
   private(set) var shards: [Shard] = []
   /// By slot; empty without a cluster.
   private var owners: [Shard?]
   /// Shards of masters that hold nothing any more, to be used for others.
   private var spares: [Shard] = []
+  private let mode: Failover.Mode
   private let makeShard: (RedisEndpoint) -> Shard
+  /// Called with every shard that was made, before it is started.
+  var made: (Shard) -> Void = { _ in }
   /// Whether a map was adopted before.
   private var hasMap = false
-  /// Counts changes of who holds which slot.
+  /// Counts changes of which master holds which slot.
   private(set) var generation = 0
 
-  init(isSharded: Bool, makeShard: @escaping (RedisEndpoint) -> Shard) {
-    self.isSharded = isSharded
+  init(mode: Failover.Mode, makeShard: @escaping (RedisEndpoint) -> Shard) {
+    self.mode = mode
     self.makeShard = makeShard
+    isSharded = mode == .cluster
     owners = isSharded ? [Shard?](repeating: nil, count: HashSlot.count) : []
   }
 
   /// Begins with the only master there is.
   func begin(with endpoint: RedisEndpoint) {
     let shard = makeShard(endpoint)
+    made(shard)
     shard.slotCount = HashSlot.count
     shards = [shard]
     shard.start()
@@ -38,12 +43,12 @@ final class ShardMap {
   var areUp: Bool { servedSlotCount == HashSlot.count }
   /// Whether every master takes commands.
   var areServing: Bool { shards.allSatisfy { $0.isServing || $0.slotCount == 0 } }
-  /// Whether nobody is in reach.
+  /// Whether no master is in reach.
   var areDown: Bool { !shards.contains(where: \.isServing) }
 
   func shard(ofSlot slot: Int) -> Shard? { isSharded ? owners[slot] : shards.first }
 
-  /// Who holds a key or a channel.
+  /// The master that holds a key or a channel.
   func shard(of key: [UInt8]) -> Shard? { isSharded ? owners[HashSlot.of(key)] : shards.first }
 
   func shard(at endpoint: RedisEndpoint) -> Shard? { shards.first { $0.commands.endpoint == endpoint } }
@@ -64,31 +69,41 @@ final class ShardMap {
     return shard
   }
 
+  private func addShard(_ endpoint: RedisEndpoint, isUnmapped: Bool = false) -> Shard {
+    let spare = spares.popLast()
+    let shard = spare ?? makeShard(endpoint)
+    if spare == nil { made(shard) }
+    shard.commands.endpoint = endpoint
+    shard.subscriber.endpoint = endpoint
+    shard.isUnmapped = isUnmapped
+    shard.failover = Failover(mode, hasTakenOver: hasMap)
+    shards.append(shard)
+    shard.start()
+    return shard
+  }
+}
+
+// MARK: Maps of a cluster
+
+extension ShardMap {
+  typealias Move = (Subscriptions<BrokerReply<Void>>.Released, Shard)
+
   /// Takes a map over: begins with masters that are new, ends with those that hold nothing any more.
-  /// Returns the channels whose slot has moved with their new shard, and those of slots that nobody holds.
-  func adopt(_ map: ClusterMap) -> (moved: [(Subscriptions<BrokerReply<Void>>.Released, Shard)], ended: [Shard]) {
-    var fresh = [Shard?](repeating: nil, count: HashSlot.count)
-    var formerOwners: [ObjectIdentifier: Shard] = [:]
-    for range in map.ranges {
-      let shard = self.shard(at: range.master) ?? addShard(range.master)
-      for slot in range.slots { fresh[slot] = shard }
+  /// Returns the channels whose slot has moved with their new shard, the masters that hold nothing any more, and those that
+  /// have replaced another.
+  func adopt(_ map: ClusterMap) -> (moved: [Move], ended: [Shard], successors: [Shard]) {
+    let ranges = map.ranges.map { range in
+      (slots: range.slots, owner: ObjectIdentifier(shard(at: range.master) ?? addShard(range.master)))
     }
-    for slot in fresh.indices {
-      // What nobody holds now stays with who held it last: its channels must not be forgotten.
-      guard let owner = fresh[slot], owners[slot] !== owner else { continue }
-      if let former = owners[slot], former.slotCount > 0 { formerOwners[ObjectIdentifier(owner)] = former }
-      owners[slot] = owner
-      generation += 1
+    let byID = Dictionary(uniqueKeysWithValues: shards.map { (ObjectIdentifier($0), $0) })
+    let diff = ShardMap.diff(owners: owners.map { $0.map(ObjectIdentifier.init) }, ranges) {
+      byID[$0]?.isServing == true
     }
-    for shard in shards { (shard.slotCount, shard.isUnmapped) = (0, false) }
-    for owner in owners { owner?.slotCount += 1 }
-    // Whoever gives only some slots away goes on: those have moved. Else it was replaced.
-    for shard in shards where formerOwners[ObjectIdentifier(shard)].map({ $0.slotCount == 0 || !$0.isServing }) == true
-    {
-      shard.mustFreezePublishes = true
-    }
+    for (slot, owner) in diff.moved { owners[slot] = byID[owner] }
+    generation += diff.moved.count
+    for shard in shards { (shard.slotCount, shard.isUnmapped) = (diff.slotCounts[ObjectIdentifier(shard)] ?? 0, false) }
     hasMap = true
-    var moved: [(Subscriptions<BrokerReply<Void>>.Released, Shard)] = []
+    var moved: [Move] = []
     for shard in shards {
       for released in shard.release(unless: { self.shard(of: $0) === shard }) {
         if let owner = self.shard(of: released.channel) { moved.append((released, owner)) }
@@ -98,21 +113,46 @@ final class ShardMap {
     shards.removeAll { $0.slotCount == 0 && !$0.isVisited }
     for shard in shards { shard.isVisited = false }
     spares += ended
-    return (moved, ended)
+    return (moved, ended, shards.filter { diff.successors.contains(ObjectIdentifier($0)) })
   }
 
-  private func addShard(_ endpoint: RedisEndpoint, isUnmapped: Bool = false) -> Shard {
-    let shard = spares.popLast() ?? makeShard(endpoint)
-    shard.commands.endpoint = endpoint
-    shard.subscriber.endpoint = endpoint
-    shard.isSuccessor = hasMap
-    shard.hasServed = false
-    (shard.isUnmapped, shard.mustFreezePublishes, shard.isPublishFrozen) = (isUnmapped, false, false)
-    shard.servedRun = nil
-    shard.mustCompare = true
-    shards.append(shard)
-    shard.start()
-    return shard
+  /// What a new map changes.
+  struct Diff<Owner: Hashable> {
+    /// Slots with another owner than before, ascending.
+    var moved: [(slot: Int, owner: Owner)] = []
+    /// Owners that replaced another: they have all its slots, or some of one that is away. An owner in reach that gives only
+    /// some slots away has handed them over with their data.
+    var successors: Set<Owner> = []
+    /// How many slots each owner has now.
+    var slotCounts: [Owner: Int] = [:]
+  }
+
+  /// Compares the owners of slots with a new map.
+  ///
+  /// - Parameters:
+  ///   - owners: by slot; nil: no owner.
+  ///   - map: the new owners. A slot that is not in it stays with its owner: its channels must not be forgotten.
+  ///   - isServing: whether an owner takes commands.
+  static func diff<Owner: Hashable>(
+    owners: [Owner?], _ map: [(slots: ClosedRange<Int>, owner: Owner)], isServing: (Owner) -> Bool
+  ) -> Diff<Owner> {
+    var next = owners
+    for (slots, owner) in map {
+      for slot in slots { next[slot] = owner }
+    }
+    var diff = Diff<Owner>()
+    var formerOwners: [Owner: Owner] = [:]
+    for slot in owners.indices {
+      guard let owner = next[slot] else { continue }
+      diff.slotCounts[owner, default: 0] += 1
+      guard owners[slot] != owner else { continue }
+      diff.moved.append((slot, owner))
+      if let former = owners[slot] { formerOwners[owner] = former }
+    }
+    for (owner, former) in formerOwners where diff.slotCounts[former] == nil || !isServing(former) {
+      diff.successors.insert(owner)
+    }
+    return diff
   }
 }
 

@@ -1,16 +1,21 @@
 import JSONCore
 import Realtime
 
-extension RedisBroker {
-  public func revoke(
+/// Writes and reads revocations, which are in one sorted set.
+struct RevocationStore {
+  private let context: BrokerContext
+
+  init(_ context: BrokerContext) { self.context = context }
+
+  func revoke(
     _ subject: Revocation.Subject, forMilliseconds milliseconds: UInt64, _ reply: @escaping BrokerReply<UInt64?>
   ) {
-    guard isAvailable else { return reply(.failure(.unavailable)) }
+    guard context.isAvailable else { return reply(.failure(.unavailable)) }
     let answer: ScriptRunner.Handler = { answer in
-      guard let answer, answer.kind == .integer else { return reply(.failure(RedisBroker.failure(of: answer))) }
+      guard let answer, answer.kind == .integer else { return reply(.failure(BrokerError(answer))) }
       reply(.success(answer.integer > 0 ? UInt64(answer.integer) : nil))
     }
-    scripts.run(.revoke, keys: 1, parts: 4, answer) { [keys] writer in
+    context.scripts.run(.revoke, keys: 1, parts: 4, answer) { [keys = context.keys] writer in
       writer.bulk(keys.revoked)
       writer.bulk(subject.text)
       writer.bulk(Int(clamping: min(milliseconds, Limits.revocationMillisecondsMax)))
@@ -18,23 +23,23 @@ extension RedisBroker {
     }
   }
 
-  public func revocations(_ reply: @escaping BrokerReply<[Revocation]>) {
+  func revocations(_ reply: @escaping BrokerReply<[Revocation]>) {
     let answer: PendingReplies.Handler = { answer in
       guard let answer, answer.kind == .array else { return reply(.failure(.unavailable)) }
       let entries = stride(from: 0, to: answer.count - 1, by: 2)
-      reply(.success(entries.compactMap { RedisBroker.revocation(answer[$0].bytes, until: answer[$0 + 1].bytes) }))
+      reply(.success(entries.compactMap { RevocationStore.revocation(answer[$0].bytes, until: answer[$0 + 1].bytes) }))
     }
-    commands.request(answer) { writer in
+    context.commands.request(answer) { writer in
       writer.command(parts: 5)
       writer.bulk("ZRANGE")
-      writer.bulk(keys.revoked)
+      writer.bulk(context.keys.revoked)
       writer.bulk(0)
       writer.bulk(-1)
       writer.bulk("WITHSCORES")
     }
   }
 
-  /// Nil for what no node of this version wrote.
+  /// Nil for an entry that no node of this version wrote.
   private static func revocation(_ text: Span<UInt8>, until: Span<UInt8>) -> Revocation? {
     guard let subject = Revocation.Subject(text: text), let until = JSONNumber.unsigned(until) else { return nil }
     return Revocation(subject: subject, until: until)
