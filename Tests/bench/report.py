@@ -23,6 +23,8 @@ def cell(row, sums):
         return "–"
     if row["kind"] == "latency":
         text = f"{sums['p50'] / 1000:.2f} / {sums['p99'] / 1000:.2f}"
+    elif row["kind"] == "memory":
+        text = f"{sums['value']:,.0f}"
     else:
         text = short(sums["value"])
     own = row["peers"].get("roost")
@@ -100,46 +102,48 @@ def document(table, machine):
     versions = "; ".join(f"{name} {text}" for name, text in machine["versions"].items())
     return f"""# Benchmarks
 
-![Rates beside the peers](bench.svg)
+This page is for readers who compare servers: what was measured, with which peers, and how.
+
+![Rates of roost and its peers](bench.svg)
 
 Measured on {machine['date']}: {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, loopback only. {versions}.
-`make bench` repeats all of it and rewrites this page.
+`make bench` repeats all measurements and rewrites this page.
 
 {marked(figure_rows(table))}
 
-In parentheses: the ratio to roost. † the generator used over 90 % of its core, so the server could have done more.
+In parentheses: the ratio to roost. †: the generator used over 90 % of its core, so the server could have done more.
 Every row is the median of {machine['rounds']} runs of {machine['seconds']} s; peers take turns within each round, so that other load on the
-machine meets all alike. Rates swing with the machine, ratios hardly.
+machine affects all alike. Rates vary with the machine, ratios hardly.
 
-Deliveries for each second of processor time that all processes of the server used, second node and Redis included, and the
-kernel's thread that takes over the core's packets under load (ksoftirqd):
+Deliveries for each second of processor time of all the server's processes, second node and Redis included, and of the
+kernel's thread that handles the core's packets under load (ksoftirqd):
 
 {marked(cpu_rows(table))}
 
-Redis' processor time for each message, in µs: all of its process, from reading the command to sending it to both nodes. In
+Redis' processor time for each message, in µs: of its whole process, from reading the command to sending to both nodes. In
 parentheses: the ratio to a plain script (INCR, XADD MAXLEN ~ 100, PUBLISH; 16 calls at a time, nobody subscribed) in the
-same rounds, for this too swings with the machine. One to one Redis wakes up for every single message, and that is most of
-it. The node program keeps no history and only publishes.
+same rounds, because this too varies with the machine. One to one, Redis wakes up for every single message, and that is most of
+the time. The node program keeps no history and only publishes.
 
 {marked(redis_rows(table))}
 
 ## How it was measured
 
 - All servers, Redis and second nodes are pinned to core 0, the load generator to core 1. `Across nodes` means: publishers
-  on one node, members on another, both over one Redis on the same core. Roost keeps history there, nchan keeps its
+  on one node, members on another, both with one Redis on the same core. Roost keeps history there, nchan keeps its
   messages in Redis, the node program only relays.
 - The messages published have 128 bytes. Roost adds user, offset and time, so its deliveries are some 60 bytes longer.
-- An idle connection of roost has a user of its own and is a member of two rooms with ten members each; of the peers it
-  is in one room and has no user, because they have none.
-- A handshake is connect, upgrade, the server's first message where it speaks first, the closing handshake, and the end.
+- An idle connection of roost has a user of its own and is a member of two rooms with ten members each, on the embedded
+  broker. An idle connection of the peers is in one room and has no user, because they have none.
+- A handshake is connect, upgrade, the server's first message if it sends one, the closing handshake, and the end.
 - A message is in flight until the *slowest* member of its room has it; the next one waits for that. At a fixed rate
   latency counts from when a message was due, not from when it could be sent.
-- Every delivery is checked: each member must hear every number of its room once, in order. A run with a loss, a
+- Every delivery is checked: each member must receive every number of its room once, in order. A run with a loss, a
   duplicate or a wrong order is marked, and a fault of roost fails `make bench`.
-- The generator receives and sends through io_uring where the kernel allows it, from all servers alike, so that it costs
-  less than what it measures. A delivery's time ends with the system call that received it.
-- `send loop` is the limit: a server that writes each message to all connections of a room by one loop of `send` and does nothing
-  else (`roost bench raw`). It knows one room, no slow readers and no limits.
+- The generator receives and sends through io_uring where the kernel allows it, for all servers alike, so that it costs
+  less than the servers. A delivery's time ends with the system call that received it.
+- `send loop` is the limit: a server that writes each message to all connections of a room in one loop of `send` and does nothing
+  else (`roost bench raw`). It has one room, no slow readers and no limits.
 - `nchan` is nginx's module with its documented settings (deploy/bench/nchan.conf); `node ws` is Debian's node-ws with a
   few lines of rooms and Redis Pub/Sub (deploy/bench/plain-ws.js), without history, presence or acknowledgements.
 
@@ -154,10 +158,10 @@ roost bench connect --url ws://127.0.0.1:8080/ws --connections 64
 roost bench echo --url ws://127.0.0.1:8080/echo --connections 100 --size 64
 ```
 
-`--json` prints one object for programs. The status is 1 when messages were lost, repeated or out of order. Where the
-generator used over 90 % of its core it says so: then give it a faster core, or believe only that the server is faster.
+`--json` prints one object for programs. The status is 1 when messages were lost, repeated or out of order. If the
+generator used over 90 % of its core, it reports that: then give it a faster core, or conclude only that the server is faster.
 
-Three more scripts each show one thing beside the peers' rows: `Tests/bench/crowd.py` holds 50,000 idle connections over
+Three more scripts measure what the table does not: `Tests/bench/crowd.py` holds 50,000 idle connections over
 several workers, `slow.py` stops 50 of 1,000 readers under every policy, `storm.py` connects 100,000 times a minute.
 """
 
