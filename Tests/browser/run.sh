@@ -68,10 +68,10 @@ for node in a b; do
   urls+=("$url")
 done
 
-export ROOST_URL_A=${urls[0]} ROOST_URL_B=${urls[1]}
+export ROOST_URL_A=${urls[0]} ROOST_URL_B=${urls[1]} ROOST_BINARY=$roost
 passed=0
 failed=0
-for script in client_test lazy_test page_test readme_test chat_test entry_test dashboard_test; do
+for script in client_test lazy_test page_test readme_test start_test chat_test entry_test dashboard_test; do
   echo "== $script"
   "$python" "Tests/browser/$script.py" | tee "$work/$script.log" || true
   if read -r more _ less _ < <(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/$script.log"); then

@@ -25,7 +25,7 @@ from load import WebSocket
 from processes import ROOST, ROOT, Cluster, Processes, free_port, http_status, until
 from runner import run
 
-PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 # What differs from run to run, in the order in which it is replaced.
 VARYING = [
     (r"eyJ[\w-]{10,}\.[\w.-]+…?", "TOKEN"),
@@ -162,6 +162,17 @@ class Suite:
             process.terminate()
             assert process.wait(10) == 0
         assert len(followed) == 1
+        clients.close()
+
+    # --- docs/admin.md ---
+
+    def the_examples_of_the_admin_api_are_answered(self):
+        [text] = blocks(ROOT / "docs/admin.md", "sh")
+        clients = Clients(self.port, ["ada"], "general")
+        outcome = self._shell(text.replace("127.0.0.1:8080", f"127.0.0.1:{self.port}").replace("curl ", "curl -sS "))
+        presence, published = (json.loads(each) for each in re.split(r"(?<=\})(?=\{\"room)", outcome.stdout.replace("\n", "")))
+        assert [each["user"] for each in presence["members"]] == ["ada"] and presence["users"] == 1, presence
+        assert published["room"] == "general" and published["offset"] >= 1, published
         clients.close()
 
     # --- docs/commands.md ---
@@ -311,49 +322,6 @@ class Suite:
                     assert "rooms" in self._shell(f"roost serve --config {file} --port 0").stderr, page.name
                     checked += 1
         assert checked >= 2, checked
-
-    # --- all pages ---
-
-    def every_command_and_option_of_an_example_exists(self):
-        for page in PAGES:
-            for _, text in blocks(page):
-                for command, rest in re.findall(r"^(?:\$ )?roost ([a-z]+)((?: .*)?)$", text, re.M):
-                    outcome = self._shell(f"roost {command} --help")
-                    assert outcome.returncode == 0, (page.name, command, outcome)
-                    for option in re.findall(r" (--[a-z-]+)", rest.split("$(")[0]):
-                        if command != "bench":
-                            assert option in outcome.stdout, (page.name, command, option)
-
-    def every_shell_example_parses(self):
-        for page in PAGES:
-            for text in blocks(page, "sh"):
-                outcome = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True)
-                assert outcome.returncode == 0, (page.name, text, outcome.stderr)
-
-    def every_json_example_parses(self):
-        for page in PAGES:
-            for text in blocks(page, "json"):
-                json.loads(text.replace("…", ""))
-
-    def every_link_leads_to_a_file_or_heading(self):
-        for page in PAGES:
-            for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
-                if re.match(r"[a-z]+:", target):
-                    continue
-                name, _, heading = target.partition("#")
-                path = (page.parent / name).resolve() if name else page
-                assert path.exists(), (page.name, target)
-                if heading:
-                    headings = {re.sub(r"[^\w -]", "", line.lstrip("#").strip().lower()).replace(" ", "-")
-                                for line in path.read_text().splitlines() if line.startswith("#")}
-                    assert heading in headings, (page.name, target, headings)
-
-    def every_variable_in_the_pages_is_a_setting(self):
-        known = {"ROOST_" + name.upper().replace("-", "_") for name in settings()}
-        elsewhere = {"ROOST_URL", "ROOST_TOKEN", "ROOST_IMAGE", "ROOST_FILES", "ROOST_BINARY", "ROOST_"}
-        for page in PAGES:
-            for name in re.findall(r"\bROOST_[A-Z_]*\b", page.read_text()):
-                assert name in known | elsewhere, (page.name, name)
 
 
 if __name__ == "__main__":
