@@ -1,3 +1,5 @@
+import ClientProtocol
+
 /// Chooses rooms by their name.
 public typealias RoomFilter = (_ room: [UInt8]) -> Bool
 

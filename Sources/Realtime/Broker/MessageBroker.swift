@@ -1,3 +1,5 @@
+import ClientProtocol
+
 /// A message on its way into a room.
 public struct RoomMessage {
   /// The room's name, valid by `RoomName`.

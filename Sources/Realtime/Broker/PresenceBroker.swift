@@ -1,3 +1,5 @@
+import ClientProtocol
+
 /// A place in a room's members, which are in the order of their users, then of their names.
 public struct MemberCursor: Hashable, Sendable {
   public var user: [UInt8]
