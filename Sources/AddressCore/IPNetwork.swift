@@ -5,7 +5,7 @@ public struct IPNetwork: Equatable, Sendable {
   private let prefixBits: Int
 
   /// Reads a block in CIDR notation (RFC 4632 section 3.1, RFC 4291 section 2.3). Returns nil for anything else, and for
-  /// a block with bits set behind its prefix: whoever wrote `10.0.0.5/8` meant something else.
+  /// a block with bits set behind its prefix: the author of `10.0.0.5/8` meant something else.
   public init?(_ text: String) {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
     guard parts.count <= 2, let base = parts.first.flatMap({ IPAddress(String($0)) }) else { return nil }

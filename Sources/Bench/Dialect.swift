@@ -2,7 +2,7 @@
 enum Dialect: String, CaseIterable, Sendable {
   /// The protocol of `roost serve`: a welcome, joins, messages with a type.
   case roost
-  /// nchan: the URL names the channel; whoever connects hears it, and the publisher's URL takes messages.
+  /// nchan: the URL names the channel; a connection receives it, and the publisher's URL takes messages.
   case nchan
   /// A first text that names the room; every later text goes to the others in it.
   case plain

@@ -50,7 +50,7 @@ final class IdleLoad: Load {
   }
 
   func received(_ client: Int, _ message: Span<UInt8>, at now: UInt64) {
-    // `{"type":"joined"…` is told from `user_joined` and the rest by the byte behind the opening quote.
+    // `{"type":"joined"…` differs from `user_joined` and the rest in the byte after the opening quote.
     guard generator.clients[client].awaited > 0, message.count > 9 else { return }
     let isWelcome = message[9] == UInt8(ascii: "w")
     guard isWelcome || message[9] == UInt8(ascii: "j") else { return }

@@ -4,7 +4,7 @@ import LoopCore
 
 /// Tells when messages of a fixed rate are due, and wakes the loop for each, to the microsecond.
 ///
-/// Whoever sends late keeps the time at which a message was due: a server that stalls the sender cannot hide its delay
+/// A late sender keeps the time at which a message was due: a server that stalls the sender cannot hide its delay
 /// that way. Confined to the loop that created it.
 final class SendSchedule: EventHandler {
   private let descriptor: Int32

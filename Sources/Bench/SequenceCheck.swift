@@ -1,6 +1,6 @@
 /// Judges the order in which members hear the messages of their rooms: every number once, ascending.
 struct SequenceCheck {
-  /// Missing numbers that are remembered, so that one that comes late is told from one that comes twice. Beyond, a late
+  /// Missing numbers that are remembered, so that a late one is distinguished from a repeated one. Beyond, a late
   /// one counts as a duplicate and as lost: the run has failed either way.
   private static let missingMax = 1 << 20
 

@@ -25,7 +25,7 @@ public struct ServerURL: Equatable, Sendable {
   /// Whether the scheme is ws or wss.
   private let isWebSocket: Bool
 
-  /// The node that every command asks when it is told nothing else.
+  /// The node that commands ask by default.
   public static let local = ServerURL(localPort: 8080)
 
   private init(localPort: UInt16) {

@@ -181,7 +181,7 @@ extension ClientOperation {
       }
       guard let member = next else { break }
       if member.key.equals("epoch", in: object) {
-        // Whatever the text is, no room has that epoch: the client is told that it cannot be made whole.
+        // Whatever the text is, no room has that epoch: the answer is `recovered: false`.
         epoch = member.string.map { $0.decoded(in: object).flatMap { Epoch(text: $0.span) } ?? .unknown }
       } else if member.key.equals("offset", in: object) {
         offset = member.kind == .number ? Position.offset(parsing: object.extracting(member.value)) : nil

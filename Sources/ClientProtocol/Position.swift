@@ -50,7 +50,7 @@ public struct Position: Hashable, Sendable {
   /// The life of the counter that `offset` belongs to.
   public var epoch: Epoch
   /// Counts 1, 2, 3 … within the epoch; 0 stands before the first message. Never above ``offsetMax``, so that adding 1 to
-  /// it cannot overflow, whoever sent it.
+  /// it cannot overflow, wherever it comes from.
   public let offset: UInt64
 
   /// The highest offset: the highest whole number that JavaScript, Lua and every other reader of doubles tells from its

@@ -1,7 +1,7 @@
 /// Finds the empty line that ends a head, over any number of pieces, each byte looked at once.
 ///
 /// Refuses on the way what no head may contain: bare CR, bare LF and control characters (RFC 9112 section 2.2, RFC 9110
-/// section 5.5), so that a sender of rubbish is told at once and not after a timeout.
+/// section 5.5), so that a sender of rubbish is answered at once and not after a timeout.
 struct HeadScanner {
   enum Step {
     case needMore

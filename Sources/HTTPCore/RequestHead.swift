@@ -32,7 +32,7 @@ public struct RequestHead: Sendable {
   public let versionMinor: Int
   /// Path as sent, beginning with a slash and without empty or dot segments; `*` for `OPTIONS *`.
   ///
-  /// Escapes stay: a route is its own text and no other, so that a proxy's rule on the raw path holds here too. Whoever
+  /// Escapes stay: a route is its own text and no other, so that a proxy's rule on the raw path holds here too. Code that
   /// takes a name out of a path decodes that segment (`PercentCoding.decode`, which cannot fail on it).
   public let path: [UInt8]
   public let query: Query

@@ -1,7 +1,7 @@
 import CSystem
 import Glibc
 
-/// A TCP socket that is bound to an address, and perhaps listens. Whoever holds the value closes it.
+/// A TCP socket that is bound to an address, and perhaps listens. Its owner closes it.
 public struct BoundSocket: Equatable, Sendable {
   /// Connections that may wait to be accepted; the kernel cuts it to net.core.somaxconn (4096 by default).
   private static let backlog: Int32 = 4096

@@ -25,7 +25,7 @@ public enum Clock {
   }
 
   /// Milliseconds since 1970 as the wall clock had them when this was asked first, counted on by the monotonic clock:
-  /// for deadlines. Whoever sets the clock moves none of them.
+  /// for deadlines. Setting the clock moves none of them.
   public static func steadyMilliseconds() -> UInt64 { monotonicNanoseconds() / 1_000_000 &+ steadyOffset }
 
   private static let steadyOffset = wallMilliseconds() &- monotonicNanoseconds() / 1_000_000

@@ -54,7 +54,7 @@ extension RoomRuleSettings {
     .choice("slow", \.slow, "what becomes of messages that a client does not take"),
     .text("key", \.key, "NAME", "member that tells what a message is about"),
     .optionalSize("queue", \.queueBytes, 1024...(64 << 20)),
-    // Below 10 ms a tick gathers as much by itself; above 10 s whoever joins would wait too long for its place.
+    // Below 10 ms a tick gathers as much by itself; above 10 s a joiner would wait too long for its place.
     .duration("throttle", \.throttleMilliseconds, 10...10_000, "least time between two flushes"),
     .optionalInteger("presence-announce-max", \.presenceAnnounceMax, 0...100_000),
     .optionalDuration("presence-interval", \.presenceIntervalMilliseconds, 100...60_000),

@@ -91,7 +91,7 @@ public struct ServerSettings: Sendable {
   public var jwksRefreshMilliseconds = 300_000
   /// Names that this server goes by in `aud`; empty: tokens must have none.
   public var jwtAudiences: [String] = []
-  /// Issuers whose tokens are taken; empty: whoever has the key.
+  /// Issuers whose tokens are taken; empty: any holder of the key.
   public var jwtIssuers: [String] = []
   /// By how much an issuer's clock may differ.
   public var jwtLeewayMilliseconds = 5000

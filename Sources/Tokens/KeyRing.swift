@@ -84,7 +84,7 @@ public final class KeyRing {
       // Once, before there is a second thread: libcurl asks for that.
       curl_global_init(Int(CURL_GLOBAL_DEFAULT))
       if url.hasPrefix("http://") {
-        log(.warning, "the set of keys comes without TLS: whoever stands between can make tokens")
+        log(.warning, "the set of keys comes without TLS: anyone on the way can make tokens")
       }
       fetch()
     }

@@ -10,7 +10,7 @@ struct RefreshPlan {
   init(interval: Int) { self.interval = interval }
 
   /// Returns the time from `now` until a token with an unknown key may start a fetch; 0: at once. The time between two such
-  /// fetches doubles while they bring no new key, so that whoever invents keys does not steer us, and is short again after
+  /// fetches doubles while they bring no new key, so that invented key ids do not steer it, and is short again after
   /// a quiet minute, so that the first token of a new key waits a second.
   func delayUntilAllowed(at now: UInt64) -> UInt64 {
     guard let lastStart, now < lastStart + TokenLimits.fetchQuietMilliseconds else { return 0 }

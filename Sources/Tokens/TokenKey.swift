@@ -43,7 +43,7 @@ package struct TokenKey {
 
 extension TokenKey {
   /// Reads a set of keys (RFC 7517 section 5). Keys that are not for checking signatures, of a kind that is not
-  /// known, or malformed are skipped, as the standard wants; a set without any other is a fault. `skipped` is told why
+  /// known, or malformed are skipped, as the standard wants; a set without any other is a fault. `skipped` receives why
   /// a key was malformed.
   package static func readSet(_ bytes: [UInt8], skipped: (KeyFault) -> Void = { _ in }) throws(KeyFault) -> [TokenKey] {
     guard let set = try? JSONValue.parse(bytes.span, depthMax: TokenLimits.depthMax),

@@ -5,7 +5,7 @@ public struct TokenPolicy: Sendable {
   /// The names that this server goes by; one of them must be in `aud`. Empty: tokens must have no `aud`, because one that
   /// names somebody was not made for us (RFC 7519 section 4.1.3).
   public var audiences: [[UInt8]] = []
-  /// The issuers that are trusted; `iss` must be one of them. Empty: whoever has the key is.
+  /// The issuers that are trusted; `iss` must be one of them. Empty: any holder of the key is.
   public var issuers: [[UInt8]] = []
   /// Milliseconds by which the issuer's clock may differ from ours.
   public var leewayMilliseconds: UInt64 = 5000
@@ -70,7 +70,7 @@ package struct TokenVerifier {
     }
     // Checked in `Claims`; without a subject there is nobody to be.
     guard let user = claims.subject else { throw .claim("sub, the user, is missing") }
-    // The leeway is for clocks that differ when a token is shown. Whoever showed it in time ends in time.
+    // The leeway is for clocks that differ when a token is shown. A token shown in time ends in time.
     let end = claims.expiresAt.map { now < $0 ? $0 : $0 + leeway }
     return Identity(
       user: user, info: claims.info, rooms: claims.rooms.map { RoomGrants($0) } ?? policy.defaultRooms,

@@ -9,7 +9,7 @@ struct WaitingTokens {
     let token: [UInt8]
     /// Milliseconds at which it came: a set of keys that was asked for earlier does not prove it wrong.
     let arrivedAt: UInt64
-    /// Milliseconds at which its client is told to come again.
+    /// Milliseconds at which its client is asked to return.
     let deadline: UInt64
     /// Why it is refused when no newer key has signed it, for the client.
     let reason: String

@@ -102,7 +102,7 @@ public enum Handshake {
   }
 
   private static func faultOfUpgrade(_ request: Request) -> Rejection? {
-    // RFC 6455 section 4.2.1, 3 and 4. A request that asks for no upgrade is told of it (RFC 9110 section 15.5.22).
+    // RFC 6455 section 4.2.1, 3 and 4. A request that asks for no upgrade is answered so (RFC 9110 section 15.5.22).
     guard let upgrade = request.upgrade else { return upgradeRequired("this path speaks WebSocket only") }
     guard offersWebSocket(upgrade) else { return upgradeRequired("Upgrade does not name websocket") }
     guard let connection = request.connection, namesUpgrade(connection) else {

@@ -63,7 +63,7 @@ public struct MessageReader: Sendable {
   /// Makes a reader for one direction.
   ///
   /// A message whose frames announce more than `messageBytesMax` bytes in sum fails with 1009; a compressed message is
-  /// measured compressed here, and again by whoever inflates it. `deflate` says that permessage-deflate was negotiated.
+  /// measured compressed here, and again by the inflater. `deflate` says that permessage-deflate was negotiated.
   public init(role: Role, messageBytesMax: Int, deflate: Bool) {
     self.role = role
     self.messageBytesMax = UInt32(clamping: messageBytesMax)

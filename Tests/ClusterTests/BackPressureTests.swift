@@ -30,7 +30,7 @@ struct BackPressureTests {
     try fast.send(#"{"type":"message","room":"r","end":"all"}"#)
     let seen = try clients[1].messages(until: "all", within: 60)
     #expect(seen.compactMap { $0.int("n") } == Array(0..<20_000))
-    #expect(try cluster.nodes[0].metric("roost_reads_paused_total") >= 1)
+    #expect(try cluster.nodes[0].metric("roost_backpressure_pauses_total") >= 1)
     let acks = try fast.settle().filter { $0.type == "ack" }
     #expect(acks.compactMap { $0.string("id") } == (0..<20_000).map { "m\($0)" })
     #expect(acks.compactMap { $0.int("offset") } == Array(1...20_000))
@@ -58,7 +58,7 @@ struct BackPressureTests {
         if count > 0 { isMoving = true }
       }
     }
-    #expect(try node.metric("roost_reads_paused_total") >= 8)
+    #expect(try node.metric("roost_backpressure_pauses_total") >= 8)
     #expect(sent.allSatisfy { $0 < flood.count }, "the sockets took everything")
     #expect(try residentBytes(node) - before < 24 << 20)
     #expect(try listener.ask(#""type":"ping""#).type == "pong")

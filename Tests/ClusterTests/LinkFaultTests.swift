@@ -32,7 +32,7 @@ struct LinkFaultTests {
     try eventually("not ready", within: 10) { try bench.nodes[0].http.get("/readyz").status == 503 }
     try bench.clients[0].expect("degraded")
     #expect(try bench.nodes[0].metric("roost_redis_up") == 0)
-    #expect(try bench.nodes[0].metric("roost_redis_deaf_subscriptions_total") >= 1)
+    #expect(try bench.nodes[0].metric("roost_redis_subscription_stalls_total") >= 1)
     #expect(try bench.nodes[1].http.get("/readyz").status == 200)
     // Its commands still work: what its clients publish reaches the others.
     let offset = try bench.clients[0].publish("r", #""from":"the deaf""#)

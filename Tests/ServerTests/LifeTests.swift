@@ -70,7 +70,7 @@ struct LifeTests {
     #expect(try ann.expect("user_left").string("user") == "ghost")
     try ghost.expectEnd()
     #expect(ghost.takeUnread().contains(.ping([])))
-    #expect(try server.metric("roost_ghosts_total") == 1)
+    #expect(try server.metric("roost_ping_timeouts_total") == 1)
     #expect(try ann.ask(#""type":"ping""#).type == "pong")
   }
 

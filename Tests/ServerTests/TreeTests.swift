@@ -1,4 +1,3 @@
-import Glibc
 import TestSupport
 import Testing
 
@@ -15,24 +14,9 @@ struct TreeTests {
   private static let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3)
     .joined(separator: "/")
 
-  private static func files(in folder: String) -> [String] {
-    guard let entries = opendir(folder) else { return [] }
-    defer { closedir(entries) }
-    var files: [String] = []
-    while let entry = readdir(entries) {
-      // Safe because d_name is a NUL-terminated array inside the entry, copied at once.
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if name.hasPrefix(".") { continue }
-      files += name.hasSuffix(".swift") ? ["\(folder)/\(name)"] : self.files(in: "\(folder)/\(name)")
-    }
-    return files.sorted()
-  }
-
   private static func lines() throws -> [Line] {
     var lines: [Line] = []
-    for file in files(in: root + "/Sources") {
+    for file in SourceTree.swiftFiles(below: root + "/Sources") {
       let text = String(decoding: try contents(of: file), as: UTF8.self)
       for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
         lines.append(Line(file: String(file.dropFirst(root.count + 1)), number: index + 1, text: String(line)))

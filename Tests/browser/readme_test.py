@@ -8,6 +8,7 @@ failure.
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,9 +19,14 @@ ROOT = Path(__file__).resolve().parents[2]
 URL = os.environ.get("ROOST_URL_A", "http://127.0.0.1:8080").rstrip("/")
 
 
+def examples(name, language="js"):
+    """The examples of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / name).read_text(), re.M | re.S)
+
+
 def example(name):
     """The only JavaScript example of a page."""
-    [text] = re.findall(r"^```js\n(.*?)^```$", (ROOT / name).read_text(), re.M | re.S)
+    [text] = examples(name)
     return text
 
 
@@ -79,12 +85,31 @@ class Suite:
         page.close()
 
     def the_protocols_example_prints_what_comes(self):
-        text = example("docs/protocol.md")
+        text, _ = examples("docs/protocol.md")
         assert text.count("ws://localhost:8080/") == 1
         page, printed = self._page(text.replace("localhost:8080", urlsplit(URL).netloc))
         self._printed(page, printed, lambda line: "joined" in line)
         assert "welcome" in printed[0] and not any("uncaught" in line for line in printed), printed
         page.close()
+
+    def the_protocols_event_stream_prints_what_others_send(self):
+        _, text = examples("docs/protocol.md")
+        [command] = [each for each in examples("docs/protocol.md", "sh") if "/send" in each]
+        page, printed = self._page(text)
+        page.wait_for_function("performance.getEntriesByType('resource').some((entry) => entry.name.includes('/sse'))")
+        other, _ = self._page()
+        other.evaluate("""async () => {
+          const { Roost } = await import('/roost.js');
+          window.roost = new Roost('/ws', { user: 'bob' });
+          await roost.join('lobby');
+        }""")
+        self._printed(page, printed, lambda line: line == "bob is here")
+        answer = subprocess.run(["bash", "-c", command.replace("http://localhost:8080", URL)], capture_output=True, text=True)
+        assert '"type":"ack","id":"42","room":"lobby"' in answer.stdout, answer
+        self._printed(page, printed, lambda line: "uncaught" in line or line.startswith("{"))
+        assert not any("uncaught" in line for line in printed), printed
+        page.close()
+        other.close()
 
     def the_client_of_the_presence_page_knows_who_is_there(self):
         page, printed = self._page(example("docs/presence.md"))

@@ -130,7 +130,7 @@ class Server:
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
         connection.close()
-        return int(re.search(r"^roost_reads_paused_total (\d+)", text, re.M).group(1))
+        return int(re.search(r"^roost_backpressure_pauses_total (\d+)", text, re.M).group(1))
 
     def end(self):
         self.process.terminate()

@@ -37,7 +37,7 @@ final class TailCommand {
   private var watch: EventLoop.TimerID?
   private var failure: CommandFailure?
 
-  /// Prints the messages of `rooms`; returns after SIGINT, SIGTERM, or the end of whoever reads standard output.
+  /// Prints the messages of `rooms`; returns after SIGINT, SIGTERM, or the end of the reader of standard output.
   static func run(_ settings: ClientSettings, rooms: [String]) throws(CommandFailure) {
     let url = try settings.server
     let trust = try trust(for: url)

@@ -24,7 +24,7 @@ public enum SignatureAlgorithm: String, CaseIterable, Sendable {
   case es512 = "ES512"
   case edDSA = "EdDSA"
 
-  /// The only kind of key that the algorithm may be used with. A public key is never a secret: whoever has it, and
+  /// The only kind of key that the algorithm may be used with. A public key is never a secret: anyone who has it, and
   /// everybody has, could sign with it (RFC 8725 section 2.1).
   public var keyKind: KeyKind {
     switch self {

@@ -78,7 +78,7 @@ package final class AdminEndpoint {
     }
   }
 
-  /// Refuses whoever has tried too many tokens, before the next one is looked at. Returns whether it may be.
+  /// Refuses an address that has tried too many tokens, before the next one is looked at. Returns whether it may be.
   private func mayGuess(_ request: Request) -> Bool {
     guard let node else { return true }
     let wait = guesses.wait(Peer(text: request.address).address, at: node.loop.now / 1_000_000)

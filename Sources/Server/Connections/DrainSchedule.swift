@@ -7,7 +7,7 @@ struct DrainSchedule {
   /// The time over which connections close, in milliseconds.
   let spreadMilliseconds: Int
 
-  /// - Parameter drainMilliseconds: the time after which the node ends, whoever is still connected.
+  /// - Parameter drainMilliseconds: the time after which the node ends, even with open connections.
   init(drainMilliseconds: Int) {
     let drain = max(0, drainMilliseconds)
     spreadMilliseconds = drain - min(DrainSchedule.reserveMillisecondsMax, drain / 4)

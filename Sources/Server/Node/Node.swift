@@ -150,7 +150,7 @@ public final class Node {
       loop.after(milliseconds: 2) { [weak self] in self?.listenWhenReady(until: deadline) }
       return
     }
-    // Whoever was revoked before this node started is not let in now.
+    // Users revoked before this node started are refused from the first connection on.
     hub.refreshRevocations { [weak self] in self?.listen() }
   }
 
@@ -328,7 +328,7 @@ public final class Node {
     drain()
   }
 
-  /// Ends in order: no new connections, everyone is told when to come back, closed at that moment, then the lease is
+  /// Ends in order: no new connections, every client learns when to return and is closed at that moment, then the lease is
   /// given up and the process exits.
   private func drain() {
     guard !isDraining else { return }

@@ -7,7 +7,7 @@ enum UserName {
 
   static func isValid(_ name: [UInt8]) -> Bool { RoomName.isValid(name.span) }
 
-  /// A name for whoever gave none: `guest-` and four letters or digits.
+  /// A name for a client that gave none: `guest-` and four letters or digits.
   static func guest() -> [UInt8] {
     let alphabet = Array("0123456789abcdefghijklmnopqrstuvwxyz".utf8)
     return Array("guest-".utf8) + (0..<4).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] }
