@@ -64,7 +64,7 @@ public final class EventLoop {
   }
 
   deinit {
-    close(epoll)
+    Glibc.close(epoll)
     events.deallocate()
   }
 
@@ -105,6 +105,14 @@ public final class EventLoop {
 
   /// Ends `run` after the current tick.
   public func stop() { isStopping = true }
+
+  /// Releases handlers, participants and timers, which often keep the loop. Called by its owner when nothing on it runs any
+  /// more; the loop must not be used afterwards.
+  public func close() {
+    handlers = []
+    participants = []
+    timers = TimerQueue()
+  }
 
   /// Runs until `stop`.
   public func run() {

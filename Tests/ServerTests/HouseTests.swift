@@ -86,11 +86,12 @@ struct HouseTests {
 
   @Test("every public or package declaration has a comment")
   func documented() {
+    let declaration = #/^\ *(?:@[a-z]+\ )*public\ (?:final\ |static\ |mutating\ |indirect\ )*
+      (?:func|class|struct|enum|protocol|typealias)\ /#
     var missing: [String] = []
     for source in Self.sources where !source.file.contains("/Pages/") {
       for (number, line) in source.lines.enumerated() {
-        guard line.firstMatch(of: /^ *(?:@[a-z]+ )*public (?:final |static |mutating |indirect )*(?:func|class|struct|enum|protocol|typealias) /) != nil
-        else { continue }
+        guard line.firstMatch(of: declaration) != nil else { continue }
         let before = source.lines[..<number].last { !$0.drop { $0 == " " }.hasPrefix("@") } ?? ""
         if !before.drop(while: { $0 == " " }).hasPrefix("//") { missing.append("\(source.file):\(number + 1)\(line)") }
       }

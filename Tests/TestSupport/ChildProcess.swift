@@ -34,7 +34,7 @@ package final class ChildProcess {
       close(log)
       throw error
     }
-    Undertaker.watch(id)
+    ProcessReaper.watch(id)
   }
 
   deinit {
@@ -99,7 +99,7 @@ package final class ChildProcess {
     ended = status & 0x7F == 0 ? .exited((status >> 8) & 0xFF) : .signaled(status & 0x7F)
     // Children that outlived their parent go with it.
     Glibc.kill(-id, SIGKILL)
-    Undertaker.forget(id)
+    ProcessReaper.forget(id)
   }
 }
 

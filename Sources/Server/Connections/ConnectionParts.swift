@@ -100,6 +100,18 @@ struct ConnectionParts {
   /// Makes a connection its client's alone. Returns false when the client has too many already.
   func claim(_ request: Request) -> Bool { peers.claim(request, &connections[request.connection.index]) }
 
+  /// Forgets every connection, without the end of its session.
+  ///
+  /// - Parameter close: closes its socket.
+  func removeAll(close: (Int32) -> Void) {
+    for index in 0..<connections.end where connections.isOccupied(index) {
+      queues.settle(index)
+      close(connections[index].socket)
+      input.forget(index)
+      connections.remove(index)
+    }
+  }
+
   /// Gives memory back after a crowd has left.
   func shrink() {
     connections.shrink()

@@ -135,6 +135,9 @@ final class ConnectionTable: TickParticipant {
     }
   }
 
+  /// Closes every socket. Sessions do not end: the broker was stopped, or keeps them for another node.
+  func closeSockets() { parts.removeAll(close: Socket.close) }
+
   // MARK: Requests
 
   /// Answers the request at hand, if its connection is still there.

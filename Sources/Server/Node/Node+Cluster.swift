@@ -25,7 +25,7 @@ extension Node {
 
   /// Logs which nodes come into the cluster and go. Of several workers of one machine the first does it for all.
   func watchCluster() {
-    guard let redis, (workerPage?.index ?? 0) == 0, log.isWritten(.info) else { return }
+    guard !hasEnded, let redis, (workerPage?.index ?? 0) == 0, log.isWritten(.info) else { return }
     redis.nodes { [weak self] result in
       guard let self, case .success(let nodes) = result else { return }
       if nodeRoll.isEmpty { log.info("this node has joined the cluster", ("nodes", nodes.count)) }

@@ -33,7 +33,7 @@ extension Node {
     set(.requestsRefused, metrics.requestsRefused)
     set(.connectionsRefused, metrics.connectionsRefused)
     set(.authenticationFailures, hub.counters.authenticationFailures)
-    set(.logDropped, Log.standardError.droppedCount)
+    set(.logDropped, log.droppedCount)
     set(.deliveryMilliseconds, metrics.deliverySeconds.sumMilliseconds)
     for limit in LimitName.allCases { words[Count.refusals + limit.rawValue] = refusals(limit) }
     for (i, count) in metrics.deliverySeconds.counts.enumerated() { words[Count.deliveryBuckets.rawValue + i] = count }

@@ -7,12 +7,16 @@ import RedisBackend
 import Settings
 import Tokens
 
-/// One node: a loop, a broker, a hub, and the connections of one port. Confined to the thread that created it.
+/// One node: a broker, a hub, and the connections of one port, on a loop of the program that starts it. Confined to the
+/// thread of that loop.
+///
+/// A program makes it, starts it, runs the loop, and stops it. It touches neither signals nor exit statuses nor standard
+/// error: see `NodeProcess` for the command that does.
 public final class Node {
   /// The version that `roost --version`, `/admin/nodes` and the log tell.
   public static let version = "0.1.0"
 
-  /// How `run` ended.
+  /// Why a node could not start, or has ended.
   public enum Failure: Error, CustomStringConvertible {
     case cannotListen(ListenFault)
     case system(SystemError)
@@ -49,63 +53,68 @@ public final class Node {
   private(set) var listeners: [Listener] = []
   /// The entries of the listeners, in the same order.
   private var entries: [ListenPlan.Entry] = []
-  private var signals: Signals?
-  private var stopRequests: StopRequests
   private let worker: Worker?
   /// Warnings about the start, for the log.
   private let notes: [String]
-  private var parentWatch: ParentWatch?
   /// The judge of tokens; nil without authentication.
   private var keys: KeyRing?
-  private(set) var isDraining = false
+  /// Whether no more connections are taken, and those that are open are closed one by one.
+  var isDraining: Bool { phase == .draining || phase == .ended }
   private var hasUnnamedProxy = false
   private var hasWarnedOfIdleLimits = false
   var refusalReport = RefusalReport()
   /// The last Origin that was refused, fit for the log.
   var lastRefusedOrigin: String?
   var nodeRoll = NodeRoll()
-  /// Why `run` ended, when it was not asked to.
-  private var failure: Failure?
+  private enum Phase { case new, running, draining, ended }
+  private var phase = Phase.new
+  /// Called once when the node has ended, with the reason unless it was stopped.
+  public var ended: (Failure?) -> Void = { _ in }
   /// The most connections since memory was last given back.
   private var mostConnections = 0
 
+  var hasEnded: Bool { phase == .ended }
   var hasOwnAdminPort: Bool { settings.adminPort != nil && settings.adminPort != settings.port }
   let broker: any Broker
 
   /// Builds a node that does nothing yet.
   ///
   /// - Parameters:
+  ///   - loop: what it runs on. Its owner runs it, and closes it after the node has ended.
+  ///   - log: takes what the node logs.
   ///   - worker: which of several processes on the port this is, or nil for a single one.
   ///   - notes: warnings about the start for the log.
-  public init(_ settings: ServerSettings, worker: Worker?, notes: [String] = []) throws(Failure) {
+  public init(
+    _ settings: ServerSettings, on loop: EventLoop, log handler: any LogHandler, worker: Worker? = nil,
+    notes: [String] = []
+  ) throws(Failure) {
+    self.loop = loop
     self.settings = settings
     self.notes = notes
     self.worker = worker
-    stopRequests = StopRequests(hasSupervisor: worker != nil)
     workerPage = worker?.page
-    id = Node.makeID(settings.nodeID, worker: worker?.page)
-    log = Log(level: settings.logLevel, format: settings.logFormat, node: String(decoding: id, as: UTF8.self))
-    do throws(SystemError) { loop = try EventLoop() } catch { throw .system(error) }
+    id = NodeSetup.makeID(settings.nodeID, worker: worker?.page)
+    log = Log(handler, node: String(decoding: id, as: UTF8.self))
     origins = OriginPolicy(settings.origins)
-    adminToken = settings.adminToken ?? Node.makeToken()
+    adminToken = settings.adminToken ?? NodeSetup.makeToken()
     let broker: any Broker
     if let url = settings.redis {
-      let redis = try Node.makeRedis(url, settings, loop, id, log)
+      let redis = try NodeSetup.makeRedis(url, settings, loop, id, log)
       (broker, self.redis, embedded) = (redis, redis, nil)
     } else {
       let embedded = EmbeddedBroker(
         nodeID: id, historySize: settings.historyMessagesMax,
-        historyMilliseconds: UInt64(settings.historyTTLMilliseconds), rules: Node.roomRules(settings),
+        historyMilliseconds: UInt64(settings.historyTTLMilliseconds), rules: NodeSetup.roomRules(settings),
         dedupeBytes: settings.dedupeMemoryBytes, clock: Clock.steadyMilliseconds)
       (broker, self.redis, self.embedded) = (embedded, nil, embedded)
     }
     self.broker = broker
     hub = Hub(
-      Node.hubConfiguration(settings, id), broker: broker, clock: Clock.wallMilliseconds,
+      NodeSetup.hubConfiguration(settings, id), broker: broker, clock: Clock.wallMilliseconds,
       steady: Clock.steadyMilliseconds)
-    let (ring, sends) = Node.makeRing(settings)
+    let (ring, sends) = NodeSetup.makeRing(settings)
     table = ConnectionTable(
-      loop, hub: hub, limits: Node.limits(settings), metrics: metrics, ring: ring,
+      loop, hub: hub, limits: NodeSetup.limits(settings), metrics: metrics, ring: ring,
       trace: log.isWritten(.debug) ? log : nil)
     self.sends = sends
     if log.isWritten(.debug) { hub.observers.add([.sessions, .rooms]) { [log] event in log.trace(event) } }
@@ -120,32 +129,28 @@ public final class Node {
       table: table, node: self, admin: admin, send: makeSendEndpoint(), eventStreams: makeEventStreamEndpoint())
   }
 
-  /// Listens and serves until a signal ends it.
-  public func run() throws(Failure) {
-    do throws(SystemError) {
-      signals = try Signals(loop, [SIGTERM, SIGINT, SIGHUP]) { [weak self] in self?.receive(signal: $0) }
-      if let worker {
-        parentWatch = try ParentWatch(loop, descriptor: worker.parent) { [weak self] in self?.supervisorEnded() }
-      }
-    } catch {
-      throw .system(error)
-    }
+  /// Starts to serve, as soon as the loop runs. Binds the ports before it returns.
+  public func start() throws(Failure) {
+    precondition(phase == .new, "a node starts once")
     try loadCertificate()
     try loadKeys()
     try bind()
+    phase = .running
     broker.start()
     everySecond()
     watchCluster()
     listenWhenReady(until: loop.now + Node.readinessWaitNanoseconds)
-    loop.run()
-    if let failure { throw failure }
   }
+
+  /// The public port, once the node is started: the one that was asked for, or the one that the system chose for 0.
+  public var port: UInt16? { listeners.first?.port }
 
   /// Clients that come before Redis was reached would only be refused. Without Redis a node serves all the same, and
   /// says so in `/readyz`.
   private static let readinessWaitNanoseconds: UInt64 = 500_000_000
 
   private func listenWhenReady(until deadline: UInt64) {
+    guard phase == .running else { return }
     guard isReady || loop.now >= deadline else {
       loop.after(milliseconds: 2) { [weak self] in self?.listenWhenReady(until: deadline) }
       return
@@ -155,13 +160,12 @@ public final class Node {
   }
 
   private func listen() {
-    guard !isDraining else { return }
+    guard phase == .running else { return }
     for (listener, entry) in zip(listeners, entries) {
       do throws(SystemError) {
         try listener.listen()
       } catch {
-        failure = .cannotListen(ListenPlan(settings).fault(error, entry, port: listener.port))
-        return loop.stop()
+        return finish(.cannotListen(ListenPlan(settings).fault(error, entry, port: listener.port)))
       }
     }
     announceStart()
@@ -191,7 +195,7 @@ public final class Node {
   private func loadKeys() throws(Failure) {
     guard settings.authentication == .jwt else { return }
     do throws(KeyFault) {
-      let keys = try Node.makeKeys(settings, loop, log)
+      let keys = try NodeSetup.makeKeys(settings, loop, log)
       self.keys = keys
       hub.judgeToken = { [weak keys] token, conclude in keys?.judge(token, conclude) }
     } catch {
@@ -199,9 +203,9 @@ public final class Node {
     }
   }
 
-  /// SIGHUP: tokens are judged by the keys as they are on disk now, and new connections get the certificate as it is
-  /// there; open ones keep theirs. What cannot be read changes nothing.
-  private func reload() {
+  /// Reads keys and certificates again: tokens are judged by the keys as they are on disk now, and new connections get the
+  /// certificate as it is there; open ones keep theirs. What cannot be read changes nothing.
+  public func reload() {
     keys?.reload()
     let hasRedisTLS = redis?.reloadTLS() == true
     guard settings.tlsCertificatePath != nil else {
@@ -239,6 +243,7 @@ public final class Node {
   }
 
   private func everySecond() {
+    guard phase != .ended else { return }
     embedded?.expire()
     hub.expire()
     shrinkAfterCrowd()
@@ -312,27 +317,11 @@ public final class Node {
 
   // MARK: Ending
 
-  private func receive(signal: Int32) {
-    guard signal != SIGHUP else { return reload() }
-    switch stopRequests.take(signal, at: loop.now / 1_000_000) {
-    case .drain: drain()
-    case .endNow: loop.stop()
-    case .nothing: break
-    }
-  }
-
-  /// Ends without the supervisor: it was killed, and its successor needs the port. Clients are sent away as in any drain.
-  private func supervisorEnded() {
-    log.warn("the supervisor has ended without this worker: draining")
-    for listener in listeners { listener.close() }
-    drain()
-  }
-
-  /// Ends in order: no new connections, every client learns when to return and is closed at that moment, then the lease is
-  /// given up and the process exits.
-  private func drain() {
-    guard !isDraining else { return }
-    isDraining = true
+  /// Ends in order: no new connections, every client is asked to reconnect at a moment of its own and closed then, at last
+  /// the lease is given up. `ended` is called when that is done.
+  public func stop() {
+    guard phase == .running else { return }
+    phase = .draining
     log.info(
       "draining", ("connections", table.sessionCount), ("milliseconds", settings.drainMilliseconds))
     hub.isHandingOver = settings.leaveGraceMilliseconds > 0
@@ -340,21 +329,33 @@ public final class Node {
     awaitDrained(until: loop.now + UInt64(settings.drainMilliseconds) * 1_000_000)
   }
 
+  /// Takes no more connections, so that another program can have the ports.
+  func closeListeners() { for listener in listeners { listener.close() } }
+
   private func awaitDrained(until deadline: UInt64) {
     if table.sessionCount == 0 || loop.now >= deadline {
-      for listener in listeners { listener.close() }
-      return end()
+      closeListeners()
+      return giveUpLease()
     }
     loop.after(milliseconds: 50) { [weak self] in self?.awaitDrained(until: deadline) }
   }
 
-  /// Gives the lease up, at once or after the grace that clients which were sent away have to come back elsewhere.
-  private func end() {
+  /// Gives the lease up, at once or after the grace that clients which were closed have to reconnect elsewhere.
+  private func giveUpLease() {
     let stopped = { [weak self] in
       self?.log.info("stopped")
-      self?.loop.stop()
+      self?.finish(nil)
     }
     guard hub.isHandingOver, hub.handedOver > 0 || table.sessionCount > 0 else { return broker.stop(stopped) }
     broker.handOver(forMilliseconds: settings.leaveGraceMilliseconds, stopped)
+  }
+
+  private func finish(_ failure: Failure?) {
+    guard phase != .ended else { return }
+    phase = .ended
+    closeListeners()
+    table.closeSockets()
+    routes = nil
+    ended(failure)
   }
 }

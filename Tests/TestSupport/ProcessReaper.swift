@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// A shell holds the reading end of a pipe whose writing end lives as long as the test run. It is told of every process
 /// group, and at the end of the pipe kills those that are left.
-package enum Undertaker {
+package enum ProcessReaper {
   private static let script = """
     declare -A groups
     while read -r sign group; do

@@ -5,7 +5,8 @@ import RedisBackend
 import Settings
 import Tokens
 
-extension Node {
+/// Makes the parts of a node from the settings.
+enum NodeSetup {
   static func hubConfiguration(_ settings: ServerSettings, _ id: [UInt8]) -> HubConfiguration {
     var configuration = HubConfiguration(nodeID: id)
     configuration.roomsPerConnectionMax = settings.maxRooms
@@ -126,7 +127,7 @@ extension Node {
     globs.contains("*") ? nil : RoomGrants(globs.map { Array($0.utf8) })
   }
 
-  /// Makes the ring for sends, unless it is not wanted or the kernel refuses it, and says how clients are sent to.
+  /// Makes the ring for sends, unless it is not wanted or the kernel refuses it, and returns the name of the system call for the log.
   static func makeRing(_ settings: ServerSettings) -> (SendRing?, String) {
     guard settings.ioUring else { return (nil, "send") }
     do throws(SystemError) { return (try SendRing(), "io_uring") } catch { return (nil, "send (\(error))") }
@@ -134,7 +135,7 @@ extension Node {
 
   static func makeRedis(
     _ url: RedisURL, _ settings: ServerSettings, _ loop: EventLoop, _ id: [UInt8], _ log: Log
-  ) throws(Failure) -> RedisBroker {
+  ) throws(Node.Failure) -> RedisBroker {
     let rules = roomRules(settings)
     let leaveDebounce = settings.leaveDebounceMilliseconds
     var configuration = RedisConfiguration(

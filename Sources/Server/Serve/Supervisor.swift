@@ -57,9 +57,9 @@ public final class Supervisor {
     } catch {
       throw .cannotListen(error)
     }
-    log = Log(level: settings.logLevel, format: settings.logFormat, node: "supervisor")
+    log = Log(LineLog(settings), node: "supervisor")
     if settings.adminToken == nil {
-      let token = Node.makeToken()
+      let token = NodeSetup.makeToken()
       self.environment["ROOST_ADMIN_TOKEN"] = token
       log.warn("made an admin token for this start; set --admin-token to choose it", ("adminToken", token))
     }

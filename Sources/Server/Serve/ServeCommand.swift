@@ -14,14 +14,14 @@ public enum ServeCommand {
     static let software: Int32 = 70
   }
 
-  /// Runs a node, or what `arguments`, which begin behind `serve`, ask for instead. Returns only after an orderly end;
+  /// Runs a node, or what `arguments`, which begin after `serve`, ask for instead. Returns only after an orderly end;
   /// SIGPIPE must be ignored.
   ///
   /// - Parameter otherVariables: environment variables that other commands read, so that the log does not call them unknown.
   public static func run(arguments: [String], environment: [String: String], otherVariables: [String] = []) {
     PassPhrase.forbidQuestions()
     // The last lines say why it ended.
-    defer { Log.standardError.drain() }
+    defer { LineLog.standardError.drain() }
     do {
       let cores = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
       switch try ServerSettings.parse(arguments: arguments, environment: environment, coreCount: cores) {
@@ -49,13 +49,13 @@ public enum ServeCommand {
   ) throws {
     if let problem = unsupported(settings) { throw SettingsError(message: problem) }
     if settings.redis?.usesTLS == true {
-      do throws(TLSError) { _ = try Node.redisTLS(settings) } catch {
+      do throws(TLSError) { _ = try NodeSetup.redisTLS(settings) } catch {
         throw SettingsError(message: "--redis: \(error)")
       }
     }
     OpenFiles.raiseLimit()
     let worker = Worker.inherited(environment)
-    // A worker's supervisor has told of them.
+    // A worker's supervisor has logged them.
     let notes =
       worker == nil
       ? ServerSettings.unknownVariables(in: environment, others: otherVariables + Worker.Variable.all) : []
@@ -63,10 +63,10 @@ public enum ServeCommand {
       let supervisor = try Supervisor(
         settings, arguments: CommandLine.arguments, environment: environment, notes: notes)
       let status = try supervisor.run()
-      Log.standardError.drain()
+      LineLog.standardError.drain()
       exit(status)
     }
-    try Node(settings, worker: worker, notes: notes).run()
+    try NodeProcess(settings, worker: worker, notes: notes).run()
   }
 
   /// What the settings know and this version does not build yet: refused, never silently ignored.
@@ -76,9 +76,9 @@ public enum ServeCommand {
   }
 
   static func fail(_ status: Int32, _ message: String) -> Never {
-    // By way of the log's buffer: it comes behind the lines that wait, and nobody can keep the process from ending.
-    Log.standardError.write(Array("roost: \(message)\n".utf8))
-    Log.standardError.drain()
+    // By way of the log's buffer: it comes after the lines that wait, and nobody can keep the process from ending.
+    LineLog.standardError.write(Array("roost: \(message)\n".utf8))
+    LineLog.standardError.drain()
     exit(status)
   }
 }

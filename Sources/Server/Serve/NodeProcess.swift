@@ -1,0 +1,61 @@
+import Glibc
+import LoopCore
+import Settings
+
+/// A node as the whole of a process: signals stop and reload it, and the end of a supervisor stops its workers. Confined to
+/// the thread that created it.
+final class NodeProcess {
+  private let loop: EventLoop
+  private let node: Node
+  private let worker: Worker?
+  private var signals: Signals?
+  private var parentWatch: ParentWatch?
+  private var stopRequests: StopRequests
+  /// Why the node has ended, when it was not asked to.
+  private var failure: Node.Failure?
+
+  /// - Parameters:
+  ///   - worker: which of several processes on the port this is, or nil for a single one.
+  ///   - notes: warnings about the start for the log.
+  init(_ settings: ServerSettings, worker: Worker?, notes: [String]) throws(Node.Failure) {
+    do throws(SystemError) { loop = try EventLoop() } catch { throw .system(error) }
+    node = try Node(settings, on: loop, log: LineLog(settings), worker: worker, notes: notes)
+    self.worker = worker
+    stopRequests = StopRequests(hasSupervisor: worker != nil)
+  }
+
+  /// Serves until a signal ends it.
+  func run() throws(Node.Failure) {
+    do throws(SystemError) {
+      signals = try Signals(loop, [SIGTERM, SIGINT, SIGHUP]) { [weak self] in self?.receive($0) }
+      if let worker {
+        parentWatch = try ParentWatch(loop, descriptor: worker.parent) { [weak self] in self?.supervisorEnded() }
+      }
+    } catch {
+      throw .system(error)
+    }
+    node.ended = { [weak self] failure in
+      self?.failure = failure
+      self?.loop.stop()
+    }
+    try node.start()
+    loop.run()
+    if let failure { throw failure }
+  }
+
+  private func receive(_ signal: Int32) {
+    guard signal != SIGHUP else { return node.reload() }
+    switch stopRequests.take(signal, at: loop.now / 1_000_000) {
+    case .drain: node.stop()
+    case .endNow: loop.stop()
+    case .nothing: break
+    }
+  }
+
+  /// Ends without the supervisor: it was killed, and its successor needs the port. Clients are closed as in any drain.
+  private func supervisorEnded() {
+    node.log.warn("the supervisor has ended without this worker: draining")
+    node.closeListeners()
+    node.stop()
+  }
+}
