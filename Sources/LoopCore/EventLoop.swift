@@ -98,6 +98,7 @@ public final class EventLoop {
     TimerID(id: timers.add(at: now &+ UInt64(max(0, milliseconds)) &* 1_000_000, action))
   }
 
+  /// Keeps a timer from firing; one that has fired is not there any more.
   public func cancel(_ timer: TimerID) { timers.cancel(timer.id) }
 
   /// Asks for another tick right after this one: something was produced behind its participant's turn.

@@ -3,6 +3,7 @@ import LoopCore
 
 /// A key that tokens are checked with, and what it may be used for. Confined to the thread that created it.
 package struct TokenKey {
+  /// What a signature is verified with.
   package enum Material {
     case secret(SharedSecret)
     case key(PublicKey)

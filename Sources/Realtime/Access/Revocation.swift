@@ -2,6 +2,7 @@ import JSONCore
 
 /// What is no longer accepted, and until when: the answer to a token that is lost before it expires.
 public struct Revocation: Equatable, Sendable {
+  /// What is revoked.
   public enum Subject: Hashable, Sendable {
     /// The tokens of a user that were issued at or before a moment, in milliseconds since 1970. A token that does not
     /// say when it was issued is taken for one of them.

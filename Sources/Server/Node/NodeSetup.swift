@@ -179,17 +179,4 @@ enum NodeSetup {
     case .cluster(let nodes): .cluster(nodes.map(endpoint))
     }
   }
-
-  func makeEventStreamEndpoint() -> EventStreamEndpoint {
-    EventStreamEndpoint(
-      hub: hub, table: table, believesNames: settings.authentication != .jwt,
-      userName: { [weak self] in self?.userName(asked: $0) })
-  }
-
-  func makeSendEndpoint() -> SendEndpoint {
-    SendEndpoint(
-      hub: hub, messageBytesMax: settings.maxMessageBytes, believesNames: settings.authentication != .jwt,
-      userName: { [weak self] in self?.userName(asked: $0) },
-      respond: { [weak table] in table?.respond($0, $1) })
-  }
 }
