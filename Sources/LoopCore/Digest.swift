@@ -13,14 +13,6 @@ public enum Digest {
   nonisolated(unsafe) private static let sha1Algorithm = EVP_MD_fetch(nil, "SHA1", nil)
   nonisolated(unsafe) private static let sha256Algorithm = EVP_MD_fetch(nil, "SHA256", nil)
 
-  /// Returns the 32 bytes of HMAC-SHA256.
-  public static func hmacSHA256(key: [UInt8], _ bytes: [UInt8]) -> [UInt8] {
-    var output = [UInt8](repeating: 0, count: 32)
-    var length: UInt32 = 32
-    HMAC(EVP_sha256(), key, Int32(key.count), bytes, bytes.count, &output, &length)
-    return output
-  }
-
   private static func hash(_ bytes: [UInt8], _ algorithm: OpaquePointer?, count: Int) -> [UInt8] {
     var output = [UInt8](repeating: 0, count: count)
     var length: UInt32 = 0

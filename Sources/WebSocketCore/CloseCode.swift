@@ -8,24 +8,11 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable {
 
   // Defined by RFC 6455 section 7.4.1.
   public static let normal = CloseCode(rawValue: 1000)
-  public static let goingAway = CloseCode(rawValue: 1001)
   public static let protocolError = CloseCode(rawValue: 1002)
-  public static let unsupportedData = CloseCode(rawValue: 1003)
   /// Stands for a close frame without a code; never on the wire.
   public static let noStatus = CloseCode(rawValue: 1005)
-  /// Stands for a connection that broke without a close frame; never on the wire.
-  public static let abnormal = CloseCode(rawValue: 1006)
   public static let invalidPayload = CloseCode(rawValue: 1007)
-  public static let policyViolation = CloseCode(rawValue: 1008)
   public static let messageTooBig = CloseCode(rawValue: 1009)
-  public static let mandatoryExtension = CloseCode(rawValue: 1010)
-  public static let internalError = CloseCode(rawValue: 1011)
-
-  // Registered later with IANA.
-  /// Ends a connection of a draining node.
-  public static let serviceRestart = CloseCode(rawValue: 1012)
-  /// Ends a connection beyond the node's capacity.
-  public static let tryAgainLater = CloseCode(rawValue: 1013)
 
   /// Tells whether the code may stand in a close frame (RFC 6455 sections 7.4.1 and 7.4.2, IANA for 1012 to 1014).
   ///

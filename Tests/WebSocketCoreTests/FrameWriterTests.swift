@@ -47,7 +47,7 @@ struct FrameWriterTests {
     ] {
       let reason = Array(text.utf8)
       var out: [UInt8] = []
-      FrameWriter.appendClose(.serviceRestart, reason: reason.span, to: &out)
+      FrameWriter.appendClose(CloseCode(rawValue: 1012), reason: reason.span, to: &out)
       #expect(out == [0x88, UInt8(2 + expected), 0x03, 0xF4] + reason.prefix(expected))
     }
     var out: [UInt8] = []

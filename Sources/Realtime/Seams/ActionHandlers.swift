@@ -31,13 +31,7 @@ public enum ActionOutcome: EventBody {
       writer.raw(payload)
     case .failure(let code, let message):
       writer.bool(false)
-      writer.key("error")
-      writer.beginObject()
-      writer.key("code")
-      writer.string(code.wireName)
-      writer.key("message")
-      writer.string(message)
-      writer.endObject()
+      writer.error(code, message)
     }
   }
 }

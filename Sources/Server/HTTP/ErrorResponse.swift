@@ -8,13 +8,7 @@ enum ErrorResponse {
   static func make(_ code: ErrorCode, _ message: String, status: Int? = nil) -> Response {
     var writer = JSONWriter()
     writer.beginObject()
-    writer.key("error")
-    writer.beginObject()
-    writer.key("code")
-    writer.string(code.wireName)
-    writer.key("message")
-    writer.string(message)
-    writer.endObject()
+    writer.error(code, message)
     writer.endObject()
     return .json(status: status ?? code.httpStatus, writer.finish())
   }
