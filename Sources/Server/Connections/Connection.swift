@@ -49,8 +49,6 @@ struct Connection: ~Copyable {
   /// Why nothing is read for now; what was read already waits in `HeldInput`.
   var pauses: Pauses = []
   var isPaused: Bool { !pauses.isEmpty }
-  /// Whether requests wait for their turn, and the last answer is not in the way any more.
-  var hasWaitingRequests: Bool { stage == .idle && exchange?.waiting.isEmpty == false }
   /// Whether the hub waits for its queue to have room again.
   var awaitsRoom = false
   /// Rosters of rooms that it stands in.

@@ -4,10 +4,17 @@ import Realtime
 final class ConnectionStore {
   private var slab = Slab<Connection>(capacity: 1024)
 
-  /// The connection at an occupied place.
+  /// The connection at an occupied place. By its address, because a coroutine would copy the record or allocate its frame.
   subscript(index: UInt32) -> Connection {
-    @inline(__always) _read { yield slab[index] }
-    @inline(__always) _modify { yield &slab[index] }
+    @inline(__always) unsafeAddress { UnsafePointer(address(index)) }
+    @inline(__always) unsafeMutableAddress { address(index) }
+  }
+
+  @inline(__always)
+  private func address(_ index: UInt32) -> UnsafeMutablePointer<Connection> {
+    // Safe because the slab lends the address of the element itself, which stays there until a connection is inserted, and
+    // no borrow is held across that.
+    withUnsafeMutablePointer(to: &slab[index]) { $0 }
   }
 
   /// Connections in the table.

@@ -22,6 +22,13 @@ final class HeldInput {
         && connections[index].exchange?.waiting.isEmpty == false
   }
 
+  /// Whether requests wait for their turn, and the last answer is not in the way any more.
+  @inline(__always)
+  func hasRequests(_ index: UInt32) -> Bool {
+    // Asked of the record as a whole, it would be copied.
+    connections[index].stage == .idle && connections[index].exchange?.waiting.isEmpty == false
+  }
+
   func pause(_ index: UInt32, _ reason: Pauses) {
     let wasPaused = connections[index].isPaused
     connections[index].pauses.insert(reason)

@@ -75,6 +75,7 @@ extension SendQueues {
   // MARK: Space
 
   /// Reports to the hub that a queue has space again, if anything waits for that.
+  @inline(__always)
   func reportSpace(_ index: UInt32) {
     if connections[index].hasRefusedOffers { reportOffers(index) }
     if connections[index].awaitsRoom { reportRoom(index) }

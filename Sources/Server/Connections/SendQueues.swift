@@ -61,6 +61,7 @@ final class SendQueues {
   }
 
   /// Queues a block that others may share.
+  @inline(__always)
   func push(_ block: [UInt8], to index: UInt32) {
     settle(index)
     connections[index].outbox.push(block)
@@ -68,8 +69,12 @@ final class SendQueues {
   }
 
   /// Flushes a connection at the end of the tick.
+  @inline(__always)
   func markDirty(_ index: UInt32) {
-    guard !connections[index].isDirty else { return }
+    if !connections[index].isDirty { addDirty(index) }
+  }
+
+  private func addDirty(_ index: UInt32) {
     connections[index].isDirty = true
     dirty.append(index)
   }
@@ -114,6 +119,7 @@ final class SendQueues {
   }
 
   /// What follows when a queue has become empty.
+  @inline(__always)
   private func becameEmpty(_ index: UInt32) {
     if connections[index].stage == .finishing {
       if connections[index].isPeerDone {
@@ -125,7 +131,7 @@ final class SendQueues {
       timers.enter(.lingering, index)
     } else if connections[index].isUnwritable {
       becomeWritable(index)
-    } else if connections[index].hasWaitingRequests {
+    } else if input.hasRequests(index) {
       input.continueRequests(of: index)
     } else if connections[index].stage == .echo, connections[index].isPaused {
       input.resume(index, .broker)
@@ -289,7 +295,7 @@ final class SendQueues {
     let isDone =
       connections[index].outbox.isEmpty && connections[index].stage != .finishing && !connections[index].isUnwritable
       && !connections[index].hasRefusedOffers
-      && !connections[index].awaitsRoom && !connections[index].isPaused && !connections[index].hasWaitingRequests
+      && !connections[index].awaitsRoom && !connections[index].isPaused && !input.hasRequests(index)
     guard !isDone else { return }
     connections[index].isDirty = true
     unfinished.append(connections.id(at: index))

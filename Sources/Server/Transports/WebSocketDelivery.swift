@@ -80,8 +80,10 @@ final class WebSocketDelivery: QueueTransport {
     metrics.count(batch, members: roster.count)
   }
 
+  /// Queues a block for a connection without a send in the ring.
   private func queue(_ block: [UInt8], for index: UInt32, sparing: Bool, isBacklog: Bool) {
-    queues.push(block, to: index)
+    connections[index].outbox.push(block)
+    queues.markDirty(index)
     if isBacklog { return connections[index].outbox.noteSolicited(block.count) }
     // A connection that is in the roster although the hub knows it to be unwritable is not spared here.
     guard sparing, !connections[index].isUnwritable else { return limitQueue(index) }
@@ -90,9 +92,13 @@ final class WebSocketDelivery: QueueTransport {
   }
 
   /// Past the limit a reader is too slow: what it has not read yet it can ask for when it returns.
+  @inline(__always)
   private func limitQueue(_ index: UInt32) {
-    guard connections[index].outbox.unsolicitedBytes > queueBytesMax, connections[index].stage == .websocket
-    else { return }
+    if connections[index].outbox.unsolicitedBytes > queueBytesMax { closeSlow(index) }
+  }
+
+  private func closeSlow(_ index: UInt32) {
+    guard connections[index].stage == .websocket else { return }
     metrics.slowConsumers += 1
     sessions.closeSlow(index, because: .slowConsumer)
   }
