@@ -53,7 +53,7 @@ let package = Package(
       name: "Server",
       dependencies: [
         "ClientProtocol", "Realtime", "RedisBackend", "LoopCore", "HTTPCore", "WebSocketCore", "JSONCore", "Settings",
-        "Compression", "AddressCore", "Tokens", "CSystem",
+        "Compression", "AddressCore", "TimeCore", "Tokens", "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
     .target(name: "ClientCore", dependencies: ["HTTPCore", "JSONCore", "LoopCore"], swiftSettings: strict),
@@ -114,7 +114,7 @@ let package = Package(
     .testTarget(
       name: "ServerTests",
       dependencies: [
-        "ClientProtocol", "roost", "Server", "Realtime", "Compression", "TestSupport", "JSONCore", "WebSocketCore",
+        "ClientProtocol", "TimeCore", "roost", "Server", "Realtime", "Compression", "TestSupport", "JSONCore", "WebSocketCore",
         "Randomness",
       ],
       swiftSettings: strict),

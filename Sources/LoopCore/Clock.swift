@@ -1,5 +1,6 @@
 import CSystem
 import Glibc
+import TimeCore
 
 /// Reads the system's clocks.
 public enum Clock {
@@ -9,6 +10,9 @@ public enum Clock {
     clock_gettime(CLOCK_MONOTONIC, &t)
     return UInt64(t.tv_sec) &* 1_000_000_000 &+ UInt64(t.tv_nsec)
   }
+
+  /// The moment that the monotonic clock has now.
+  public static func instant() -> Instant { Instant(nanoseconds: monotonicNanoseconds()) }
 
   /// Nanoseconds that this thread has been at work.
   public static func threadNanoseconds() -> UInt64 {

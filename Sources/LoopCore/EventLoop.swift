@@ -1,5 +1,6 @@
 import CSystem
 import Glibc
+import TimeCore
 
 /// What a descriptor is ready for.
 public struct Readiness: OptionSet, Sendable {
@@ -55,6 +56,9 @@ public final class EventLoop {
   /// The monotonic clock at the start of this tick, in nanoseconds.
   public private(set) var now: UInt64
 
+  /// The monotonic clock at the start of this tick.
+  public var instant: Instant { Instant(nanoseconds: now) }
+
   /// Makes a loop. Throws when the kernel refuses an epoll descriptor.
   public init() throws(SystemError) {
     epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
@@ -96,6 +100,12 @@ public final class EventLoop {
   @discardableResult
   public func after(milliseconds: Int, _ action: @escaping () -> Void) -> TimerID {
     TimerID(id: timers.add(at: now &+ UInt64(max(0, milliseconds)) &* 1_000_000, action))
+  }
+
+  /// Runs `action` once, after `interval`.
+  @discardableResult
+  public func after(_ interval: Interval, _ action: @escaping () -> Void) -> TimerID {
+    TimerID(id: timers.add(at: (instant + max(.zero, interval)).nanoseconds, action))
   }
 
   /// Keeps a timer from firing; one that has fired is not there any more.

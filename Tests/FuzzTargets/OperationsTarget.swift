@@ -134,7 +134,7 @@ final class OperationsTarget: Delivery {
   private func askAdmin() throws(Broken) {
     let endpoint = AdminEndpoint(
       hub: hub, broker: broker, keys: AdminEndpoint.Keys(adminToken: Self.adminToken, apiKey: nil),
-      messageBytesMax: 65536, guesses: AuthFailureLimiter(perMinute: 0, now: 0)
+      messageBytesMax: 65536, guesses: AuthFailureLimiter(perMinute: 0, now: .zero)
     ) { [weak self] in self?.adminAnswers.append($1) }
     let (method, target, body) = grammar.adminRequest()
     let head = Array("\(method) /admin/\(target) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t\r\n\r\n".utf8)

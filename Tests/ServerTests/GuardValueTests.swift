@@ -2,11 +2,14 @@ import AddressCore
 import Realtime
 import Settings
 import Testing
+import TimeCore
 
 @testable import Server
 
 @Suite("Guards of a node, pure")
 struct GuardValueTests {
+  private static func moment(_ milliseconds: Int) -> Instant { .zero + .milliseconds(milliseconds) }
+
   private func address(_ text: String) throws -> IPAddress { try #require(IPAddress(text)) }
 
   @Test("counts connections for each IPv4 address and each IPv6 /64, and forgets who has gone")
@@ -32,37 +35,37 @@ struct GuardValueTests {
 
   @Test("gives back the guesses of the admin token one by one, and shares one count among those beyond its memory")
   func guesses() throws {
-    var guesses = AuthFailureLimiter(perMinute: 3, now: 0)
+    var guesses = AuthFailureLimiter(perMinute: 3, now: .zero)
     let (a, b) = (try address("203.0.113.1"), try address("203.0.113.2"))
     for _ in 0..<3 {
-      #expect(guesses.wait(a, at: 0) == 0)
-      guesses.note(a, at: 0)
+      #expect(guesses.wait(a, at: .zero) == .zero)
+      guesses.note(a, at: .zero)
     }
-    #expect((19_000...20_001).contains(guesses.wait(a, at: 0)))
-    #expect(guesses.wait(b, at: 0) == 0)
-    #expect(guesses.wait(a, at: 20_001) == 0)
-    guesses.note(a, at: 20_001)
-    #expect(guesses.wait(a, at: 20_001) > 0)
-    #expect(guesses.wait(a, at: 10_000_000) == 0)
+    #expect((19_000...20_001).contains(guesses.wait(a, at: .zero).milliseconds))
+    #expect(guesses.wait(b, at: .zero) == .zero)
+    #expect(guesses.wait(a, at: Self.moment(20_001)) == .zero)
+    guesses.note(a, at: Self.moment(20_001))
+    #expect(guesses.wait(a, at: Self.moment(20_001)) > .zero)
+    #expect(guesses.wait(a, at: Self.moment(10_000_000)) == .zero)
     // A guesser with a network full of addresses.
-    for n: UInt32 in 0..<10_000 { guesses.note(IPAddress(v4: n), at: 20_002) }
-    #expect(guesses.wait(IPAddress(v4: 20_000), at: 20_002) > 0)
-    #expect(guesses.wait(a, at: 20_002) > 0)
+    for n: UInt32 in 0..<10_000 { guesses.note(IPAddress(v4: n), at: Self.moment(20_002)) }
+    #expect(guesses.wait(IPAddress(v4: 20_000), at: Self.moment(20_002)) > .zero)
+    #expect(guesses.wait(a, at: Self.moment(20_002)) > .zero)
     // An hour later everybody has his guesses again.
-    #expect(guesses.wait(IPAddress(v4: 20_000), at: 3_600_000) == 0)
-    guesses.note(IPAddress(v4: 20_000), at: 3_600_000)
-    #expect(guesses.wait(IPAddress(v4: 20_001), at: 3_600_000) == 0)
-    var unlimited = AuthFailureLimiter(perMinute: 0, now: 0)
-    for _ in 0..<1000 { unlimited.note(a, at: 0) }
-    #expect(unlimited.wait(a, at: 0) == 0)
+    #expect(guesses.wait(IPAddress(v4: 20_000), at: Self.moment(3_600_000)) == .zero)
+    guesses.note(IPAddress(v4: 20_000), at: Self.moment(3_600_000))
+    #expect(guesses.wait(IPAddress(v4: 20_001), at: Self.moment(3_600_000)) == .zero)
+    var unlimited = AuthFailureLimiter(perMinute: 0, now: .zero)
+    for _ in 0..<1000 { unlimited.note(a, at: .zero) }
+    #expect(unlimited.wait(a, at: .zero) == .zero)
   }
 
   @Test("lets a burst of one second's worth of handshakes through, then as many as time brings")
   func gate() {
-    var gate = HandshakeRateLimiter(Ceiling(10, sparesLocal: true), now: 0)
-    let atOnce = (0..<20).count { _ in gate.admit(isLocal: false, at: 0) }
-    let later = (0..<20).count { _ in gate.admit(isLocal: false, at: 500) }
-    let local = (0..<20).count { _ in gate.admit(isLocal: true, at: 500) }
+    var gate = HandshakeRateLimiter(Ceiling(10, sparesLocal: true), now: .zero)
+    let atOnce = (0..<20).count { _ in gate.admit(isLocal: false, at: .zero) }
+    let later = (0..<20).count { _ in gate.admit(isLocal: false, at: Self.moment(500)) }
+    let local = (0..<20).count { _ in gate.admit(isLocal: true, at: Self.moment(500)) }
     #expect([atOnce, later, local] == [10, 5, 20])
   }
 
@@ -70,8 +73,8 @@ struct GuardValueTests {
   func report() {
     var report = RefusalReport()
     var totals: [LimitName: UInt64] = [:]
-    func take(_ now: UInt64) -> [String] {
-      report.take(at: now) { totals[$0, default: 0] }.map { "\($0.limit.label) \($0.count)" }
+    func take(_ milliseconds: Int) -> [String] {
+      report.take(at: Self.moment(milliseconds)) { totals[$0, default: 0] }.map { "\($0.limit.label) \($0.count)" }
     }
     #expect(take(0) == [])
     totals[.operations] = 3

@@ -1,5 +1,6 @@
 import Realtime
 import Testing
+import TimeCore
 import WebSocketCore
 
 @testable import Server
@@ -134,8 +135,8 @@ struct MemoryConnectionTests {
     let table = MemoryConnections()
     let index = table.open()
     table.parts.timers.start()
-    table.parts.timers.schedule(index, inMilliseconds: Deadlines.requestHeadMilliseconds)
-    for _ in 0..<(Deadlines.requestHeadMilliseconds / ConnectionTimers.tickMilliseconds) { table.runTimer() }
+    table.parts.timers.schedule(index, in: Deadlines.requestHead)
+    for _ in 0..<(Deadlines.requestHead / ConnectionTimers.tickInterval) { table.runTimer() }
     #expect(table.dropped.isEmpty)
     for _ in 0..<2 { table.runTimer() }
     #expect(table.dropped == [index])

@@ -1,5 +1,6 @@
 import HTTPCore
 import Realtime
+import TimeCore
 import WebSocketCore
 
 @testable import Server
@@ -10,7 +11,7 @@ final class MemoryConnections: ConnectionHost, RequestRouter {
   let parts: ConnectionParts
   let metrics = Metrics()
   private(set) var dropped: [UInt32] = []
-  private(set) var timers: [(milliseconds: Int, action: () -> Void)] = []
+  private(set) var timers: [(interval: Interval, action: () -> Void)] = []
   private(set) var isTickWanted = false
   private var wires: [UInt32: MemoryWire] = [:]
 
@@ -19,7 +20,7 @@ final class MemoryConnections: ConnectionHost, RequestRouter {
     change(&limits)
     let broker = EmbeddedBroker(nodeID: Array("n1".utf8), historySize: 10, historyMilliseconds: 60_000, clock: { 0 })
     hub = Hub(HubConfiguration(nodeID: Array("n1".utf8)), broker: broker, clock: { 0 }, steady: { 0 })
-    parts = ConnectionParts(hub: hub, limits: limits, metrics: metrics, ring: nil, trace: nil, now: 0)
+    parts = ConnectionParts(hub: hub, limits: limits, metrics: metrics, ring: nil, trace: nil, now: .zero)
     parts.attach(to: self)
     parts.requests.router = self
   }
@@ -91,7 +92,7 @@ final class MemoryConnections: ConnectionHost, RequestRouter {
   func updateInterest(_ index: UInt32) {}
   func resumeInput(_ index: UInt32) {}
   func tickAgain() { isTickWanted = true }
-  func after(milliseconds: Int, _ action: @escaping () -> Void) { timers.append((milliseconds, action)) }
+  func after(_ interval: Interval, _ action: @escaping () -> Void) { timers.append((interval, action)) }
 
   // MARK: RequestRouter
 

@@ -2,6 +2,7 @@ import Glibc
 import JSONCore
 import TestSupport
 import Testing
+import TimeCore
 
 @testable import Server
 
@@ -136,22 +137,22 @@ struct StopTests {
   @Test("drains for the first signal, ignores its copy in a worker, and ends for a later Ctrl-C")
   func requests() {
     var single = StopRequests(hasSupervisor: false)
-    #expect(single.take(SIGTERM, at: 50) == .drain)
-    #expect(single.take(SIGTERM, at: 50) == .nothing)
-    #expect(single.take(SIGINT, at: 50) == .endNow)
+    #expect(single.take(SIGTERM, at: .zero + .milliseconds(50)) == .drain)
+    #expect(single.take(SIGTERM, at: .zero + .milliseconds(50)) == .nothing)
+    #expect(single.take(SIGINT, at: .zero + .milliseconds(50)) == .endNow)
     var stop = StopRequests(hasSupervisor: true)
-    #expect(stop.take(SIGINT, at: 50) == .drain)
-    #expect(stop.take(SIGINT, at: 50) == .nothing)
-    #expect(stop.take(SIGINT, at: 1049) == .nothing)
-    #expect(stop.take(SIGTERM, at: 5000) == .nothing)
-    #expect(stop.take(SIGINT, at: 1050) == .endNow)
+    #expect(stop.take(SIGINT, at: .zero + .milliseconds(50)) == .drain)
+    #expect(stop.take(SIGINT, at: .zero + .milliseconds(50)) == .nothing)
+    #expect(stop.take(SIGINT, at: .zero + .milliseconds(1049)) == .nothing)
+    #expect(stop.take(SIGTERM, at: .zero + .milliseconds(5000)) == .nothing)
+    #expect(stop.take(SIGINT, at: .zero + .milliseconds(1050)) == .endNow)
   }
 
   @Test("spreads the connections over the drain and leaves time to close", arguments: [0, 1, 3, 500, 1000, 10_000])
   func schedule(_ drain: Int) {
-    let schedule = DrainSchedule(drainMilliseconds: drain)
+    let schedule = DrainSchedule(.milliseconds(drain))
     var generator = SystemRandomNumberGenerator()
-    let moments = (0..<200).map { _ in schedule.moment(using: &generator) }
+    let moments = (0..<200).map { _ in schedule.moment(using: &generator).milliseconds }
     #expect(moments.allSatisfy { (0...max(0, drain - min(1000, drain / 4))).contains($0) })
     #expect(drain < 500 || Set(moments).count > 50)
   }

@@ -81,11 +81,11 @@ package final class AdminEndpoint {
   /// Refuses an address that has tried too many tokens, before the next one is looked at. Returns whether it may be.
   private func mayGuess(_ request: Request) -> Bool {
     guard let node else { return true }
-    let wait = guesses.wait(Peer(text: request.address).address, at: node.loop.now / 1_000_000)
-    guard wait > 0 else { return true }
+    let wait = guesses.wait(Peer(text: request.address).address, at: node.loop.instant)
+    guard wait > .zero else { return true }
     node.metrics.refusals.add(.adminGuesses)
     var response = ErrorResponse.make(.rateLimited, "too many wrong tokens from this address: wait before the next")
-    response.addHeader("Retry-After", Array(String((wait + 999) / 1000).utf8).span)
+    response.addHeader("Retry-After", Array(String((wait.milliseconds + 999) / 1000).utf8).span)
     respond(request.connection, response)
     return false
   }
@@ -98,7 +98,7 @@ package final class AdminEndpoint {
     let opens = isAdmin || (acceptsAPIKey && isAPI)
     // A right key at the wrong path is no guess.
     if !opens, !isAPI, let node {
-      guesses.note(Peer(text: request.address).address, at: node.loop.now / 1_000_000)
+      guesses.note(Peer(text: request.address).address, at: node.loop.instant)
     }
     return opens
   }

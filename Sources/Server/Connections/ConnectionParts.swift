@@ -1,5 +1,6 @@
 import LoopCore
 import Realtime
+import TimeCore
 
 /// The parts of a connection table that need neither sockets nor a loop. Each owns its state.
 ///
@@ -21,8 +22,7 @@ struct ConnectionParts {
   /// - Parameters:
   ///   - ring: through which the sends of a tick's end are made together; nil: each is made at once.
   ///   - trace: the log, when it takes what happens to connections.
-  ///   - now: milliseconds of the steady clock.
-  init(hub: Hub, limits: ConnectionLimits, metrics: Metrics, ring: SendRing?, trace: Log?, now: UInt64) {
+  init(hub: Hub, limits: ConnectionLimits, metrics: Metrics, ring: SendRing?, trace: Log?, now: Instant) {
     let compression = MessageCompression()
     timers = ConnectionTimers(connections, limits)
     input = HeldInput(connections)

@@ -1,4 +1,5 @@
 import Realtime
+import TimeCore
 
 /// The connections of a table, each at its place. Confined to the table's loop.
 final class ConnectionStore {
@@ -49,6 +50,6 @@ protocol ConnectionHost: AnyObject {
   func resumeInput(_ index: UInt32)
   /// Asks for another tick right after this one.
   func tickAgain()
-  /// Runs an action once, after `milliseconds`.
-  func after(milliseconds: Int, _ action: @escaping () -> Void)
+  /// Runs an action once, after `interval`.
+  func after(_ interval: Interval, _ action: @escaping () -> Void)
 }

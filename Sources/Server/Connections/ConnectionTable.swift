@@ -4,6 +4,7 @@ import Compression
 import HTTPCore
 import LoopCore
 import Realtime
+import TimeCore
 import WebSocketCore
 
 /// The limits of connections that operators may change.
@@ -14,10 +15,10 @@ struct ConnectionLimits: Sendable {
   var queueBytesMax = 1024 * 1024
   /// WebSockets on this node; nil: as many as the process has descriptors for.
   var connectionsMax: Int?
-  var pingIntervalMilliseconds = 25_000
-  var pingTimeoutMilliseconds = 10_000
+  var pingInterval = Interval.seconds(25)
+  var pingTimeout = Interval.seconds(10)
   /// Time in which a message that has begun must be complete.
-  var messageMilliseconds = 60_000
+  var messageTimeout = Interval.seconds(60)
   var isEchoEnabled = false
   /// Sockets of one address.
   var connectionsPerAddress: Ceiling = 0
@@ -53,7 +54,7 @@ final class ConnectionTable: TickParticipant {
     self.hub = hub
     self.limits = limits
     parts = ConnectionParts(
-      hub: hub, limits: limits, metrics: metrics, ring: ring, trace: trace, now: loop.now / 1_000_000)
+      hub: hub, limits: limits, metrics: metrics, ring: ring, trace: trace, now: loop.instant)
     sockets = SocketInput(loop, parts)
     var refusal: [UInt8] = []
     PeerGuard.makeAddressRefusal().append(to: &refusal, connection: .close)
@@ -105,7 +106,7 @@ final class ConnectionTable: TickParticipant {
     guard session != nil || tls == nil else { return drop(id.index) }
     do { try sockets.watch(id) } catch { return drop(id.index) }
     parts.timers.start()
-    parts.timers.schedule(id.index, inMilliseconds: Deadlines.requestHeadMilliseconds)
+    parts.timers.schedule(id.index, in: Deadlines.requestHead)
   }
 
   /// Gives memory back after a crowd has left.
@@ -113,10 +114,10 @@ final class ConnectionTable: TickParticipant {
 
   func tickEnds() { if parts.endTick(hub) { loop.tickAgain() } }
 
-  /// Asks every client to reconnect elsewhere, each at its own random moment within `milliseconds`, and closes it
+  /// Asks every client to reconnect elsewhere, each at its own random moment within `time`, and closes it
   /// then with 1012: the other nodes get their clients one by one.
-  func drain(within milliseconds: Int) {
-    let schedule = DrainSchedule(drainMilliseconds: milliseconds)
+  func drain(within time: Interval) {
+    let schedule = DrainSchedule(time)
     var generator = SystemRandomNumberGenerator()
     for index in 0..<parts.connections.end where parts.connections.isOccupied(index) {
       let id = parts.connections.id(at: index)
@@ -127,8 +128,8 @@ final class ConnectionTable: TickParticipant {
         continue
       }
       let moment = schedule.moment(using: &generator)
-      hub.announceReconnect(session, afterMilliseconds: moment)
-      loop.after(milliseconds: moment) { [weak self] in
+      hub.announceReconnect(session, afterMilliseconds: moment.milliseconds)
+      loop.after(moment) { [weak self] in
         guard let self, parts.connections.contains(id) else { return }
         parts.sessions.close(index, because: .draining)
       }
@@ -168,7 +169,7 @@ final class ConnectionTable: TickParticipant {
 
   /// Whether a handshake of an address is within the rate of this node.
   func admitsHandshake(from address: [UInt8]) -> Bool {
-    parts.peers.admitsHandshake(isLocal: parts.peers.number(of: address).isLocal, at: loop.now / 1_000_000)
+    parts.peers.admitsHandshake(isLocal: parts.peers.number(of: address).isLocal, at: loop.instant)
   }
 
   /// Whether a host, as a Host header has it, is the very address that the peer has connected to; `localhost` is any of
@@ -188,5 +189,5 @@ extension ConnectionTable: ConnectionHost {
   func updateInterest(_ index: UInt32) { sockets.updateInterest(index) }
   func resumeInput(_ index: UInt32) { sockets.resume(index) }
   func tickAgain() { loop.tickAgain() }
-  func after(milliseconds: Int, _ action: @escaping () -> Void) { loop.after(milliseconds: milliseconds, action) }
+  func after(_ interval: Interval, _ action: @escaping () -> Void) { loop.after(interval, action) }
 }

@@ -1,31 +1,32 @@
 import LoopCore
+import TimeCore
 
 /// Deadlines that are not settings, each with its reason.
 enum Deadlines {
   /// A request head must be complete by then: a slow sender would hold a descriptor for nothing (slowloris).
-  static let requestHeadMilliseconds = 10_000
+  static let requestHead = Interval.seconds(10)
   /// The peer's close frame must come by then (RFC 6455 section 7.1.1 lets a server wait, and does not make it wait longer).
-  static let closeMilliseconds = 5000
+  static let close = Interval.seconds(5)
   /// What is queued after the last answer must be taken by then.
-  static let finishMilliseconds = 10_000
+  static let finish = Interval.seconds(10)
   /// An answer on a connection that goes on must be taken by then, however long the connection may be idle afterwards: 1 MiB
   /// in that time is what the slowest mobile line takes.
-  static let answerMilliseconds = 60_000
+  static let answer = Interval.seconds(60)
   /// What a connection has asked for is sent as slowly as it takes it; one that takes nothing at all for this long is closed
   /// with 4408. Long enough for a train in a tunnel, short enough not to hold what waits for a peer that is gone.
-  static let unreadMilliseconds = 30_000
+  static let unread = Interval.seconds(30)
   /// After the server's end of the connection the peer's must come by then.
-  static let lingerMilliseconds = 2000
+  static let linger = Interval.seconds(2)
 }
 
 /// The timer wheel of a table: when each connection is looked at next, and the deadlines of its stages.
 final class ConnectionTimers {
-  /// Milliseconds between two ticks of the wheel: the precision of timeouts.
-  static let tickMilliseconds = 250
+  /// The time between two ticks of the wheel: the precision of timeouts.
+  static let tickInterval = Interval.milliseconds(250)
 
   private let connections: ConnectionStore
-  private let pingIntervalMilliseconds: Int
-  private let messageMilliseconds: Int
+  private let pingInterval: Interval
+  private let messageTimeout: Interval
   private var wheel = TimerWheel()
   private var isTurning = false
   private var keepAlive = KeepAlive()
@@ -35,18 +36,19 @@ final class ConnectionTimers {
 
   init(_ connections: ConnectionStore, _ limits: ConnectionLimits) {
     self.connections = connections
-    pingIntervalMilliseconds = limits.pingIntervalMilliseconds
-    messageMilliseconds = limits.messageMilliseconds
+    pingInterval = limits.pingInterval
+    messageTimeout = limits.messageTimeout
   }
 
   /// The current tick of the wheel.
   var tick: UInt32 { wheel.tick }
 
-  func milliseconds(since tick: UInt32) -> Int { Int(wheel.tick &- tick) * ConnectionTimers.tickMilliseconds }
+  /// The time since a tick of the wheel.
+  func time(since tick: UInt32) -> Interval { ConnectionTimers.tickInterval * Int(wheel.tick &- tick) }
 
   /// Schedules the next look at a connection.
-  func schedule(_ index: UInt32, inMilliseconds milliseconds: Int) {
-    let ticks = milliseconds / ConnectionTimers.tickMilliseconds + 1
+  func schedule(_ index: UInt32, in interval: Interval) {
+    let ticks = interval / ConnectionTimers.tickInterval + 1
     connections[index].due = wheel.schedule(index, in: ticks)
   }
 
@@ -54,7 +56,7 @@ final class ConnectionTimers {
   func start() {
     guard !isTurning else { return }
     isTurning = true
-    host?.after(milliseconds: ConnectionTimers.tickMilliseconds) { [weak self] in self?.advance() }
+    host?.after(ConnectionTimers.tickInterval) { [weak self] in self?.advance() }
   }
 
   private func advance() {
@@ -71,16 +73,16 @@ final class ConnectionTimers {
     connections[index].stage = stage
     connections[index].stageSince = wheel.tick
     switch stage {
-    case .preamble, .request, .handshake: schedule(index, inMilliseconds: Deadlines.requestHeadMilliseconds)
+    case .preamble, .request, .handshake: schedule(index, in: Deadlines.requestHead)
     case .idle:
       connections[index].isKeptLong = keepAlive.take()
-      schedule(index, inMilliseconds: KeepAlive.shortMilliseconds)
-    case .closing: schedule(index, inMilliseconds: Deadlines.closeMilliseconds)
-    case .finishing: schedule(index, inMilliseconds: Deadlines.finishMilliseconds)
+      schedule(index, in: KeepAlive.short)
+    case .closing: schedule(index, in: Deadlines.close)
+    case .finishing: schedule(index, in: Deadlines.finish)
     // It has no deadline, and the visit that its request has scheduled looks again.
     case .answering: break
-    case .lingering: schedule(index, inMilliseconds: Deadlines.lingerMilliseconds)
-    case .websocket, .echo, .eventStream: schedule(index, inMilliseconds: pingIntervalMilliseconds)
+    case .lingering: schedule(index, in: Deadlines.linger)
+    case .websocket, .echo, .eventStream: schedule(index, in: pingInterval)
     }
   }
 
@@ -97,8 +99,8 @@ final class ConnectionTimers {
     connections[index].unfinishedSince = wheel.tick
     let dueIn = Int32(bitPattern: connections[index].due &- wheel.tick)
     // With the usual settings the next heartbeat comes sooner: no entry is added for a message in two reads.
-    guard dueIn > Int32(messageMilliseconds / ConnectionTimers.tickMilliseconds + 1) else { return }
-    schedule(index, inMilliseconds: messageMilliseconds)
+    guard dueIn > Int32(messageTimeout / ConnectionTimers.tickInterval + 1) else { return }
+    schedule(index, in: messageTimeout)
   }
 
   /// Gives memory back after a crowd has left.

@@ -1,6 +1,7 @@
 import ClientProtocol
 import HTTPCore
 import LoopCore
+import TimeCore
 import WebSocketCore
 
 /// What happens to a connection whose time has come: its stage expires, or its peer is pinged.
@@ -29,29 +30,29 @@ final class Heartbeats {
 
   /// Looks at a connection whose time has come.
   func visit(_ index: UInt32) {
-    let inStage = timers.milliseconds(since: connections[index].stageSince)
+    let inStage = timers.time(since: connections[index].stageSince)
     switch connections[index].stage {
-    case .preamble, .request, .handshake: expire(index, after: Deadlines.requestHeadMilliseconds, inStage)
+    case .preamble, .request, .handshake: expire(index, after: Deadlines.requestHead, inStage)
     case .idle: expireIdle(index, inStage)
-    case .closing: expire(index, after: Deadlines.closeMilliseconds, inStage)
-    case .finishing: expire(index, after: Deadlines.finishMilliseconds, inStage)
-    case .lingering: expire(index, after: Deadlines.lingerMilliseconds, inStage)
-    case .answering: timers.schedule(index, inMilliseconds: Deadlines.finishMilliseconds)
+    case .closing: expire(index, after: Deadlines.close, inStage)
+    case .finishing: expire(index, after: Deadlines.finish, inStage)
+    case .lingering: expire(index, after: Deadlines.linger, inStage)
+    case .answering: timers.schedule(index, in: Deadlines.finish)
     case .websocket, .echo, .eventStream: heartbeat(index)
     }
   }
 
-  private func expireIdle(_ index: UInt32, _ inStage: Int) {
-    guard connections[index].outbox.isEmpty else { return expire(index, after: Deadlines.answerMilliseconds, inStage) }
-    let limit = connections[index].isKeptLong ? KeepAlive.longMilliseconds : KeepAlive.shortMilliseconds
+  private func expireIdle(_ index: UInt32, _ inStage: Interval) {
+    guard connections[index].outbox.isEmpty else { return expire(index, after: Deadlines.answer, inStage) }
+    let limit = connections[index].isKeptLong ? KeepAlive.long : KeepAlive.short
     expire(index, after: limit, inStage)
   }
 
-  private func expire(_ index: UInt32, after limit: Int, _ inStage: Int) {
+  private func expire(_ index: UInt32, after limit: Interval, _ inStage: Interval) {
     if inStage >= limit {
       host?.drop(index)
     } else {
-      timers.schedule(index, inMilliseconds: limit - inStage)
+      timers.schedule(index, in: limit - inStage)
     }
   }
 
@@ -64,33 +65,33 @@ final class Heartbeats {
       return sessions.closeSlow(index, because: .nothingRead)
     }
     // Its pong may wait unread.
-    if connections[index].isPaused { return timers.schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds) }
-    if let since = connections[index].unfinishedSince, timers.milliseconds(since: since) >= limits.messageMilliseconds {
+    if connections[index].isPaused { return timers.schedule(index, in: limits.pingTimeout) }
+    if let since = connections[index].unfinishedSince, timers.time(since: since) >= limits.messageTimeout {
       return webSockets.failUnfinished(index)
     }
     if connections[index].stage == .eventStream { return streamHeartbeat(index) }
     if let pingedAt = connections[index].pingedAt {
-      let waited = timers.milliseconds(since: pingedAt)
-      guard waited >= limits.pingTimeoutMilliseconds else {
-        return scheduleHeartbeat(index, inMilliseconds: limits.pingTimeoutMilliseconds - waited)
+      let waited = timers.time(since: pingedAt)
+      guard waited >= limits.pingTimeout else {
+        return scheduleHeartbeat(index, in: limits.pingTimeout - waited)
       }
       // The ping may wait after what a slow line has still to carry.
       if hasAcknowledged(index), connections[index].wantsWrite || Socket.holdsUnacknowledged(connections[index].socket)
       {
-        return timers.schedule(index, inMilliseconds: limits.pingTimeoutMilliseconds)
+        return timers.schedule(index, in: limits.pingTimeout)
       }
       metrics.ghosts += 1
       sessions.traceEnd(index, "no answer to a ping", nil)
       host?.drop(index)
       return
     }
-    let silent = timers.milliseconds(since: connections[index].lastHeard)
-    guard silent >= limits.pingIntervalMilliseconds else {
-      return scheduleHeartbeat(index, inMilliseconds: limits.pingIntervalMilliseconds - silent)
+    let silent = timers.time(since: connections[index].lastHeard)
+    guard silent >= limits.pingInterval else {
+      return scheduleHeartbeat(index, in: limits.pingInterval - silent)
     }
     sendHeartbeat(index)
     connections[index].pingedAt = timers.tick
-    scheduleHeartbeat(index, inMilliseconds: limits.pingTimeoutMilliseconds)
+    scheduleHeartbeat(index, in: limits.pingTimeout)
   }
 
   /// Sends a comment down an event stream, and drops one whose peer's kernel has not acknowledged the last one: nobody
@@ -104,12 +105,11 @@ final class Heartbeats {
         host?.drop(index)
         return
       }
-      let rest = limits.pingIntervalMilliseconds - limits.pingTimeoutMilliseconds
-      return timers.schedule(index, inMilliseconds: max(0, rest))
+      return timers.schedule(index, in: max(.zero, limits.pingInterval - limits.pingTimeout))
     }
     sendHeartbeat(index)
     connections[index].pingedAt = timers.tick
-    timers.schedule(index, inMilliseconds: min(limits.pingTimeoutMilliseconds, limits.pingIntervalMilliseconds))
+    timers.schedule(index, in: min(limits.pingTimeout, limits.pingInterval))
   }
 
   private func sendHeartbeat(_ index: UInt32) {
@@ -126,9 +126,9 @@ final class Heartbeats {
   }
 
   /// Schedules the next look at a WebSocket, sooner when a message must be complete before.
-  private func scheduleHeartbeat(_ index: UInt32, inMilliseconds milliseconds: Int) {
-    let left = connections[index].unfinishedSince.map { limits.messageMilliseconds - timers.milliseconds(since: $0) }
-    timers.schedule(index, inMilliseconds: min(milliseconds, max(0, left ?? milliseconds)))
+  private func scheduleHeartbeat(_ index: UInt32, in interval: Interval) {
+    let left = connections[index].unfinishedSince.map { limits.messageTimeout - timers.time(since: $0) }
+    timers.schedule(index, in: min(interval, max(.zero, left ?? interval)))
   }
 
   // MARK: Readers that have stopped
@@ -136,7 +136,7 @@ final class Heartbeats {
   /// Whether a connection takes nothing of what it has asked for: not for a time, neither into its kernel nor out of ours.
   private func hasStopped(_ index: UInt32) -> Bool {
     guard connections[index].wantsWrite, connections[index].outbox.solicitedBytes > 0,
-      timers.milliseconds(since: connections[index].takenAt) >= Deadlines.unreadMilliseconds
+      timers.time(since: connections[index].takenAt) >= Deadlines.unread
     else { return false }
     guard hasAcknowledged(index) else { return true }
     connections[index].takenAt = timers.tick

@@ -1,3 +1,5 @@
+import TimeCore
+
 /// Decides how long a connection may be idle between two requests. Pure.
 ///
 /// A balancer reuses its connections to a node, and sends a request into a connection that the node is just closing as a
@@ -5,10 +7,10 @@
 /// (keepalive_timeout in upstream), AWS ALB 60 s, HAProxy 5 s of a pooled connection, Google's balancers 600 s. Few
 /// connections may wait that long, so that strangers do not hold descriptors for nothing.
 struct KeepAlive {
-  /// Milliseconds for a connection that has a place: longer than any balancer above.
-  static let longMilliseconds = 620_000
-  /// Milliseconds for the others, as for a request head.
-  static let shortMilliseconds = 10_000
+  /// How long a connection that has a place may be idle: longer than any balancer above.
+  static let long = Interval.seconds(620)
+  /// The same for the others, as for a request head.
+  static let short = Interval.seconds(10)
   /// Connections that may wait the long time at once: what a few balancers keep open.
   static let placesMax = 1024
 

@@ -1,5 +1,6 @@
 import AddressCore
 import Realtime
+import TimeCore
 
 /// Limits wrong admin tokens: so many a minute from each subscriber's address. Pure.
 package struct AuthFailureLimiter {
@@ -10,35 +11,35 @@ package struct AuthFailureLimiter {
   /// The guesses that one address has left.
   private struct Account {
     var left: Double
-    var last: UInt64
+    var last: Instant
   }
 
   /// A full table is looked through at most this often, for it takes a while.
-  private static let pruneMilliseconds: UInt64 = 1000
+  private static let pruneInterval = Interval.seconds(1)
 
   private let perMinute: Int
-  private var prunedAt: UInt64 = 0
+  private var prunedAt = Instant.zero
   private var accounts: [IPAddress: Account] = [:]
   private var others: Account
 
   /// - Parameter perMinute: 0 for no limit.
-  package init(perMinute: Int, now: UInt64) {
+  package init(perMinute: Int, now: Instant) {
     self.perMinute = perMinute
     others = Account(left: Double(perMinute), last: now)
   }
 
-  /// Milliseconds until the address may try again; 0: now. Asked before a token is looked at, so that a right one is no
+  /// The time until the address may try again; zero: now. Asked before a token is looked at, so that a right one is no
   /// use either: otherwise the answer would tell a guesser that it has found it.
-  func wait(_ address: IPAddress, at now: UInt64) -> UInt64 {
-    guard perMinute > 0 else { return 0 }
+  func wait(_ address: IPAddress, at now: Instant) -> Interval {
+    guard perMinute > 0 else { return .zero }
     let left = settled(accounts[address.subscriber] ?? unknown, at: now).left
-    return left >= 1 ? 0 : UInt64((1 - left) * 60_000 / Double(perMinute)) + 1
+    return left >= 1 ? .zero : .milliseconds(Int((1 - left) * 60_000 / Double(perMinute)) + 1)
   }
 
   /// Counts a wrong token.
-  mutating func note(_ address: IPAddress, at now: UInt64) {
+  mutating func note(_ address: IPAddress, at now: Instant) {
     guard perMinute > 0 else { return }
-    if accounts[address.subscriber] == nil, isFull, now >= prunedAt + AuthFailureLimiter.pruneMilliseconds {
+    if accounts[address.subscriber] == nil, isFull, now >= prunedAt + AuthFailureLimiter.pruneInterval {
       prune(at: now)
     }
     var account = settled(accounts[address.subscriber] ?? unknown, at: now)
@@ -51,15 +52,15 @@ package struct AuthFailureLimiter {
   }
 
   private var isFull: Bool { accounts.count >= AuthFailureLimiter.addressesMax }
-  private var unknown: Account { isFull ? others : Account(left: Double(perMinute), last: 0) }
+  private var unknown: Account { isFull ? others : Account(left: Double(perMinute), last: .zero) }
 
-  private func settled(_ account: Account, at now: UInt64) -> Account {
-    let gained = now > account.last ? Double(now - account.last) * Double(perMinute) / 60_000 : 0
+  private func settled(_ account: Account, at now: Instant) -> Account {
+    let gained = now > account.last ? (now - account.last) / .seconds(60) * Double(perMinute) : 0
     return Account(left: min(Double(perMinute), account.left + gained), last: now)
   }
 
   /// Forgets those who have their whole count back.
-  private mutating func prune(at now: UInt64) {
+  private mutating func prune(at now: Instant) {
     prunedAt = now
     accounts = accounts.filter { settled($0.value, at: now).left < Double(perMinute) }
   }

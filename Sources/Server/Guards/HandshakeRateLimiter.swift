@@ -1,4 +1,5 @@
 import Realtime
+import TimeCore
 
 /// Limits handshakes a second, and refuses the others before they cost anything. Pure.
 ///
@@ -11,13 +12,13 @@ struct HandshakeRateLimiter {
   private let ceiling: Ceiling
   private var bucket: TokenBucket
 
-  init(_ ceiling: Ceiling, now: UInt64) {
+  init(_ ceiling: Ceiling, now: Instant) {
     self.ceiling = ceiling
-    bucket = TokenBucket(rate: ceiling.value(isLocal: false), now: now)
+    bucket = TokenBucket(rate: ceiling.value(isLocal: false), now: now.milliseconds)
   }
 
-  /// Returns whether a handshake may go on at `now` milliseconds.
-  mutating func admit(isLocal: Bool, at now: UInt64) -> Bool {
-    ceiling.value(isLocal: isLocal) == 0 || bucket.take(at: now)
+  /// Returns whether a handshake may go on at `now`.
+  mutating func admit(isLocal: Bool, at now: Instant) -> Bool {
+    ceiling.value(isLocal: isLocal) == 0 || bucket.take(at: now.milliseconds)
   }
 }

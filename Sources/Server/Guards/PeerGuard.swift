@@ -2,6 +2,7 @@ import AddressCore
 import HTTPCore
 import LoopCore
 import Realtime
+import TimeCore
 
 /// A peer's address as bytes of text and as a number.
 struct Peer {
@@ -36,7 +37,7 @@ final class PeerGuard {
   /// The kinds of addresses that WebSockets were opened from.
   private(set) var clientOrigins = ClientOrigins()
 
-  init(_ limits: ConnectionLimits, metrics: Metrics, now: UInt64) {
+  init(_ limits: ConnectionLimits, metrics: Metrics, now: Instant) {
     trustedProxies = limits.trustedProxies
     self.metrics = metrics
     limiter = ConnectionLimiter(max: limits.connectionsPerAddress)
@@ -73,8 +74,8 @@ final class PeerGuard {
     return isAdmitted
   }
 
-  /// Returns whether a handshake may go on at `now` milliseconds.
-  func admitsHandshake(isLocal: Bool, at now: UInt64) -> Bool { handshakes.admit(isLocal: isLocal, at: now) }
+  /// Returns whether a handshake may go on at `now`.
+  func admitsHandshake(isLocal: Bool, at now: Instant) -> Bool { handshakes.admit(isLocal: isLocal, at: now) }
 
   /// Counts a connection whose PROXY protocol header cannot be read.
   func noteBadProxyHeader() { metrics.requestsRefused += 1 }

@@ -1,4 +1,5 @@
 import Realtime
+import TimeCore
 
 /// Notices which nodes come into a cluster and which go, from what is listed now and then. Pure.
 struct NodeRoll {
@@ -18,10 +19,10 @@ struct NodeRoll {
 }
 
 extension Node {
-  /// Milliseconds between two looks at the list of nodes: about as long as a dead one stays in it.
-  private static let rollMilliseconds = 5000
+  /// The time between two looks at the list of nodes: about as long as a dead one stays in it.
+  private static let rollInterval = Interval.seconds(5)
   /// The same until the first list has come: Redis is not reached yet.
-  private static let firstRollMilliseconds = 200
+  private static let firstRollInterval = Interval.milliseconds(200)
 
   /// Logs which nodes come into the cluster and go. Of several workers of one machine the first does it for all.
   func watchCluster() {
@@ -33,7 +34,7 @@ extension Node {
       for peer in came { log.info("a node has joined the cluster", ("peer", Log.text(peer)), ("nodes", nodes.count)) }
       for peer in gone { log.info("a node has left the cluster", ("peer", Log.text(peer)), ("nodes", nodes.count)) }
     }
-    let delay = nodeRoll.isEmpty ? Node.firstRollMilliseconds : Node.rollMilliseconds
-    loop.after(milliseconds: delay) { [weak self] in self?.watchCluster() }
+    let delay = nodeRoll.isEmpty ? Node.firstRollInterval : Node.rollInterval
+    loop.after(delay) { [weak self] in self?.watchCluster() }
   }
 }

@@ -1,20 +1,19 @@
 import Realtime
+import TimeCore
 
 /// Tells the log what limits have refused, once a minute at most: an operator learns that a limit is too low, or who is
 /// knocking, and a flood does not become a flood of lines. Pure.
 struct RefusalReport {
-  static let intervalMilliseconds: UInt64 = 60_000
+  static let interval = Interval.seconds(60)
 
   private var reported = [UInt64](repeating: 0, count: LimitName.allCases.count)
-  private var lastAt: UInt64?
+  private var lastAt: Instant?
 
   /// Returns the limits that have refused something since the last report, with how often.
   ///
-  /// - Parameters:
-  ///   - total: refusals of a limit since the start.
-  ///   - now: milliseconds of any clock that does not go back.
-  mutating func take(at now: UInt64, total: (LimitName) -> UInt64) -> [(limit: LimitName, count: UInt64)] {
-    if let lastAt, now < lastAt + RefusalReport.intervalMilliseconds { return [] }
+  /// - Parameter total: refusals of a limit since the start.
+  mutating func take(at now: Instant, total: (LimitName) -> UInt64) -> [(limit: LimitName, count: UInt64)] {
+    if let lastAt, now < lastAt + RefusalReport.interval { return [] }
     let news = LimitName.allCases.map { (limit: $0, count: total($0) &- reported[$0.rawValue]) }.filter { $0.count > 0 }
     guard !news.isEmpty else { return [] }
     for entry in news { reported[entry.limit.rawValue] &+= entry.count }
@@ -31,7 +30,7 @@ extension Node {
   }
 
   func reportRefusals() {
-    for (limit, count) in refusalReport.take(at: loop.now / 1_000_000, total: refusals) {
+    for (limit, count) in refusalReport.take(at: loop.instant, total: refusals) {
       if limit == .origins, let origin = lastRefusedOrigin {
         log.warn(
           "refused pages whose Origin may not connect: list it in --origins if it is yours", ("limit", "origins"),

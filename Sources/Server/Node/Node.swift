@@ -5,6 +5,7 @@ import LoopCore
 import Realtime
 import RedisBackend
 import Settings
+import TimeCore
 import Tokens
 
 /// One node: a broker, a hub, and the connections of one port, on a loop of the program that starts it. Confined to the
@@ -45,7 +46,7 @@ public final class Node {
   let redis: RedisBroker?
   let workerPage: WorkerPage?
   let id: [UInt8]
-  private let startedAt = Clock.monotonicNanoseconds()
+  private let startedAt = Clock.instant()
   private let adminToken: String
   /// By which system call clients are sent to, for the log.
   private let sends: String
@@ -119,7 +120,7 @@ public final class Node {
     self.sends = sends
     if log.isWritten(.debug) { hub.observers.add([.sessions, .rooms]) { [log] event in log.trace(event) } }
     let keys = AdminEndpoint.Keys(adminToken: Array(adminToken.utf8), apiKey: settings.apiKey.map { Array($0.utf8) })
-    let guesses = AuthFailureLimiter(perMinute: settings.adminGuessesPerMinute, now: loop.now / 1_000_000)
+    let guesses = AuthFailureLimiter(perMinute: settings.adminGuessesPerMinute, now: loop.instant)
     let admin = AdminEndpoint(
       hub: hub, broker: broker, keys: keys, messageBytesMax: settings.maxMessageBytes, guesses: guesses
     ) { [weak table] in table?.respond($0, $1) }
@@ -139,7 +140,7 @@ public final class Node {
     broker.start()
     everySecond()
     watchCluster()
-    listenWhenReady(until: loop.now + Node.readinessWaitNanoseconds)
+    listenWhenReady(until: loop.instant + Node.readinessWait)
   }
 
   /// The public port, once the node is started: the one that was asked for, or the one that the system chose for 0.
@@ -147,12 +148,12 @@ public final class Node {
 
   /// Clients that come before Redis was reached would only be refused. Without Redis a node serves all the same, and
   /// says so in `/readyz`.
-  private static let readinessWaitNanoseconds: UInt64 = 500_000_000
+  private static let readinessWait = Interval.milliseconds(500)
 
-  private func listenWhenReady(until deadline: UInt64) {
+  private func listenWhenReady(until deadline: Instant) {
     guard phase == .running else { return }
-    guard isReady || loop.now >= deadline else {
-      loop.after(milliseconds: 2) { [weak self] in self?.listenWhenReady(until: deadline) }
+    guard isReady || loop.instant >= deadline else {
+      loop.after(.milliseconds(2)) { [weak self] in self?.listenWhenReady(until: deadline) }
       return
     }
     // Users revoked before this node started are refused from the first connection on.
@@ -172,7 +173,7 @@ public final class Node {
   }
 
   /// Seconds since this node was built.
-  var uptimeSeconds: UInt64 { (Clock.monotonicNanoseconds() - startedAt) / 1_000_000_000 }
+  var uptimeSeconds: UInt64 { UInt64((Clock.instant() - startedAt).seconds) }
 
   /// Whether clients may be sent here.
   var isReady: Bool { redis.map { $0.isReady } ?? true }
@@ -251,7 +252,7 @@ public final class Node {
     warnOfUnnamedProxy()
     warnOfIdleLimits()
     reportRefusals()
-    loop.after(milliseconds: 1000) { [weak self] in self?.everySecond() }
+    loop.after(.seconds(1)) { [weak self] in self?.everySecond() }
   }
 
   /// After most connections have left, what they took goes back to the system: once per crowd, not once per leaver, and
@@ -262,7 +263,7 @@ public final class Node {
     guard mostConnections > 256, count < mostConnections / 4 else { return }
     mostConnections = count
     shrink()
-    loop.after(milliseconds: 5000) { [weak self] in self?.shrink() }
+    loop.after(.seconds(5)) { [weak self] in self?.shrink() }
   }
 
   private func shrink() {
@@ -274,7 +275,7 @@ public final class Node {
   }
 
   private func announceStart() {
-    let milliseconds = (Clock.monotonicNanoseconds() - startedAt) / 1_000_000
+    let milliseconds = (Clock.instant() - startedAt).milliseconds
     log.info(
       "listening", ("host", settings.host), ("port", Int(listeners.first?.port ?? 0)),
       ("broker", settings.redis.map { String(describing: $0) } ?? "embedded"), ("sends", sends),
@@ -325,19 +326,20 @@ public final class Node {
     log.info(
       "draining", ("connections", table.sessionCount), ("milliseconds", settings.drainMilliseconds))
     hub.isHandingOver = settings.leaveGraceMilliseconds > 0
-    table.drain(within: settings.drainMilliseconds)
-    awaitDrained(until: loop.now + UInt64(settings.drainMilliseconds) * 1_000_000)
+    let time = Interval.milliseconds(settings.drainMilliseconds)
+    table.drain(within: time)
+    awaitDrained(until: loop.instant + time)
   }
 
   /// Takes no more connections, so that another program can have the ports.
   func closeListeners() { for listener in listeners { listener.close() } }
 
-  private func awaitDrained(until deadline: UInt64) {
-    if table.sessionCount == 0 || loop.now >= deadline {
+  private func awaitDrained(until deadline: Instant) {
+    if table.sessionCount == 0 || loop.instant >= deadline {
       closeListeners()
       return giveUpLease()
     }
-    loop.after(milliseconds: 50) { [weak self] in self?.awaitDrained(until: deadline) }
+    loop.after(.milliseconds(50)) { [weak self] in self?.awaitDrained(until: deadline) }
   }
 
   /// Gives the lease up, at once or after the grace that clients which were closed have to reconnect elsewhere.

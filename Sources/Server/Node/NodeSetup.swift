@@ -3,6 +3,7 @@ import LoopCore
 import Realtime
 import RedisBackend
 import Settings
+import TimeCore
 import Tokens
 
 /// Makes the parts of a node from the settings.
@@ -70,9 +71,9 @@ enum NodeSetup {
     limits.messageBytesMax = settings.maxMessageBytes
     limits.queueBytesMax = settings.maxQueueBytes
     limits.connectionsMax = settings.maxConnections
-    limits.pingIntervalMilliseconds = settings.pingIntervalMilliseconds
-    limits.pingTimeoutMilliseconds = settings.pingTimeoutMilliseconds
-    limits.messageMilliseconds = settings.messageTimeoutMilliseconds
+    limits.pingInterval = .milliseconds(settings.pingIntervalMilliseconds)
+    limits.pingTimeout = .milliseconds(settings.pingTimeoutMilliseconds)
+    limits.messageTimeout = .milliseconds(settings.messageTimeoutMilliseconds)
     limits.isEchoEnabled = settings.echo
     limits.connectionsPerAddress = ceiling(
       settings.connectionsPerAddressMax, DefaultCeilings.connectionsPerAddress)

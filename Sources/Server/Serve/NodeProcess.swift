@@ -45,7 +45,7 @@ final class NodeProcess {
 
   private func receive(_ signal: Int32) {
     guard signal != SIGHUP else { return node.reload() }
-    switch stopRequests.take(signal, at: loop.now / 1_000_000) {
+    switch stopRequests.take(signal, at: loop.instant) {
     case .drain: node.stop()
     case .endNow: loop.stop()
     case .nothing: break

@@ -1,4 +1,5 @@
 import Glibc
+import TimeCore
 
 /// Tells a second Ctrl-C, which ends a drain at once, from a copy of the first. Pure.
 ///
@@ -8,24 +9,22 @@ struct StopRequests {
   /// What a signal asks for.
   enum Request: Equatable { case drain, endNow, nothing }
 
-  /// For a worker a signal this soon after the first is its copy: no copy is as late. In milliseconds.
-  static let copyMilliseconds: UInt64 = 1000
+  /// For a worker a signal this soon after the first is its copy: no copy is as late.
+  static let copyInterval = Interval.seconds(1)
 
   /// Whether each signal comes twice.
   let hasSupervisor: Bool
-  private var firstAt: UInt64?
+  private var firstAt: Instant?
 
   init(hasSupervisor: Bool) { self.hasSupervisor = hasSupervisor }
 
-  /// - Parameters:
-  ///   - signal: SIGINT or SIGTERM; only SIGINT ends a drain, for supervisors repeat the other.
-  ///   - now: milliseconds of any clock that does not go back.
-  mutating func take(_ signal: Int32, at now: UInt64) -> Request {
+  /// - Parameter signal: SIGINT or SIGTERM; only SIGINT ends a drain, for supervisors repeat the other.
+  mutating func take(_ signal: Int32, at now: Instant) -> Request {
     guard let firstAt else {
       self.firstAt = now
       return .drain
     }
-    let isCopy = hasSupervisor && now < firstAt + StopRequests.copyMilliseconds
+    let isCopy = hasSupervisor && now < firstAt + StopRequests.copyInterval
     return signal == SIGINT && !isCopy ? .endNow : .nothing
   }
 }

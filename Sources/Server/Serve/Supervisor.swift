@@ -2,17 +2,18 @@ import CSystem
 import Glibc
 import LoopCore
 import Settings
+import TimeCore
 
 /// Runs several workers on one port, each a node of its own in a process of its own, and starts a crashed one again.
 /// Confined to the thread that created it.
 public final class Supervisor {
   /// A worker that lives shorter than this is started again with a growing delay.
-  private static let healthyMilliseconds: UInt64 = 10_000
-  private static let restartDelayMillisecondsMax = 10_000
+  private static let healthyInterval = Interval.seconds(10)
+  private static let restartDelayMax = Interval.seconds(10)
 
   private struct Child {
     var process: pid_t
-    var startedAt: UInt64
+    var startedAt: Instant
     var failures = 0
   }
 
@@ -72,7 +73,7 @@ public final class Supervisor {
   /// Runs until all workers have ended after a signal. Returns the exit status for the process.
   public func run() throws(SystemError) -> Int32 {
     signals = try Signals(loop, [SIGTERM, SIGINT, SIGHUP, SIGCHLD]) { [weak self] in self?.receive($0) }
-    for index in 0..<settings.workers { workers.append(Child(process: try spawn(index), startedAt: loop.now)) }
+    for index in 0..<settings.workers { workers.append(Child(process: try spawn(index), startedAt: loop.instant)) }
     log.info("started workers", ("workers", workers.count), ("port", Int(sockets.port(.main) ?? 0)))
     loop.run()
     return exitStatus
@@ -136,18 +137,18 @@ public final class Supervisor {
   }
 
   private func restart(_ index: Int, _ status: Int32) {
-    let lived = (loop.now - workers[index].startedAt) / 1_000_000
-    workers[index].failures = lived >= Supervisor.healthyMilliseconds ? 0 : workers[index].failures + 1
+    let lived = loop.instant - workers[index].startedAt
+    workers[index].failures = lived >= Supervisor.healthyInterval ? 0 : workers[index].failures + 1
     let shift = min(workers[index].failures, 7)
-    let delay = workers[index].failures == 0 ? 0 : min(Supervisor.restartDelayMillisecondsMax, 100 << shift)
+    let delay = workers[index].failures == 0 ? .zero : min(Supervisor.restartDelayMax, .milliseconds(100 << shift))
     log.error(
       "worker ended; starting it again", ("worker", index), ("waitStatus", Int(status)),
-      ("delayMilliseconds", delay))
-    loop.after(milliseconds: delay) { [weak self] in
+      ("delayMilliseconds", delay.milliseconds))
+    loop.after(delay) { [weak self] in
       guard let self, !self.isStopping else { return }
       do throws(SystemError) {
         self.workers[index].process = try self.spawn(index)
-        self.workers[index].startedAt = self.loop.now
+        self.workers[index].startedAt = self.loop.instant
       } catch {
         self.log.error("cannot start a worker: \(error)")
         self.restart(index, 0)
