@@ -33,7 +33,7 @@ struct Connection: ~Copyable {
   }
 
   // The fields stand in an order that leaves no gaps: every idle connection owns this record.
-  /// The peer's numeric address; of a WebSocket behind a trusted proxy its client's.
+  /// The peer's numeric address; of a WebSocket through a trusted proxy its client's.
   var address: [UInt8]
   let socket: Int32
   /// The listener that it came through, and so what it may ask for.
@@ -63,7 +63,7 @@ struct Connection: ~Copyable {
   var wire: Wire
   private var storedSession = SlabID(index: .max, generation: 0)
   /// The wheel's tick at which the peer last sent anything.
-  var lastHeard: UInt32
+  var lastReceived: UInt32
   /// The tick at which the stage began, for its deadline.
   var stageSince: UInt32
   /// The tick of the visit that counts; visits at other ticks are stale.
@@ -72,7 +72,7 @@ struct Connection: ~Copyable {
   var acknowledged: UInt32 = 0
   private var storedPingedAt: UInt32 = 0
   private var storedUnfinishedSince: UInt32 = 0
-  /// Whether the first byte was looked at: it tells TLS from plain HTTP.
+  /// Whether the first byte was looked at: it distinguishes TLS from plain HTTP.
   var isSniffed = false
   /// The window to compress with, 9 to 15 bits; 0: permessage-deflate was not agreed on.
   var deflateBits: UInt8 = 0
@@ -93,7 +93,7 @@ struct Connection: ~Copyable {
     stage = wire.tls == nil ? .request : .handshake
     self.address = address
     self.role = role
-    lastHeard = tick
+    lastReceived = tick
     stageSince = tick
     exchange = Exchange()
   }

@@ -24,7 +24,7 @@ final class ConnectionProtocol {
 
   /// Takes what was read. The bytes are only lent, and may be changed.
   func receive(_ id: SlabID, _ bytes: UnsafeMutableRawBufferPointer) {
-    connections[id.index].lastHeard = timers.tick
+    connections[id.index].lastReceived = timers.tick
     // A peer that sends anything is alive, a pong or not.
     connections[id.index].pingedAt = nil
     let used = consume(id, bytes)

@@ -85,7 +85,7 @@ final class Heartbeats {
       host?.drop(index)
       return
     }
-    let silent = timers.time(since: connections[index].lastHeard)
+    let silent = timers.time(since: connections[index].lastReceived)
     guard silent >= limits.pingInterval else {
       return scheduleHeartbeat(index, in: limits.pingInterval - silent)
     }

@@ -1,4 +1,4 @@
-/// Bytes that a peer has sent before it was their turn: further requests behind the one that is being answered.
+/// Bytes that a peer has sent before it was their turn: further requests after the one that is being answered.
 ///
 /// Bounded by one read, because a connection that has some is not read. Taking requests off its front copies nothing.
 struct ReadAhead {

@@ -13,7 +13,7 @@ package struct Request {
   /// The client's numeric address.
   let address: [UInt8]
   let role: ListenerRole
-  /// Whether it came by TLS, to the node or to a proxy that says so in X-Forwarded-Proto. A client that invents the
+  /// Whether it came by TLS, to the node or to a proxy that states it in X-Forwarded-Proto. A client that invents the
   /// header only makes its own origin be judged more strictly.
   let isSecure: Bool
 }
@@ -70,7 +70,7 @@ final class RequestProtocol {
       host?.drop(id.index)
       return
     }
-    // Safe because nobody writes to the buffer while the parsers look at it.
+    // Safe because nothing writes to the buffer while the parsers look at it.
     let span = UnsafeRawBufferPointer(bytes).assumingMemoryBound(to: UInt8.self).span
     if exchange.head == nil {
       switch exchange.parser.next(in: span, from: &cursor) {
@@ -94,7 +94,7 @@ final class RequestProtocol {
     }
   }
 
-  /// Whether the first proxy says that the client came by TLS: each proxy appends its element.
+  /// Whether the first proxy states that the client came by TLS: each proxy appends its element.
   private static func cameByTLS(_ head: RequestHead) -> Bool {
     guard let schemes = head.list(.forwardedProtocol) else { return false }
     let first = schemes.prefix { $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: " ") }

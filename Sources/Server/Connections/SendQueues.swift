@@ -5,7 +5,7 @@ import Realtime
 /// has io_uring.
 ///
 /// What a connection is sent next depends on how much it took of a send in the ring, so every change of its queue settles
-/// that send first. Submitting calls nobody, so it may happen anywhere.
+/// that send first. Submitting calls neither the hub nor the host, so it may happen anywhere.
 final class SendQueues {
   /// Bytes above which a send is made at once: to copy them would cost what the ring saves.
   private static let postponedBytesMax = 16 * 1024

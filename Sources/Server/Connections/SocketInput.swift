@@ -43,13 +43,13 @@ final class SocketInput: EventHandler {
 
   func ready(_ token: UInt64, _ readiness: Readiness) {
     let index = UInt32(truncatingIfNeeded: token)
-    // An event may be older than its socket: the generation tells.
+    // An event may be older than its socket: then the generation differs.
     guard connections.isOccupied(index), self.token(connections.id(at: index)) == token else { return }
     if connections[index].stage == .preamble { return readPreamble(index) }
     if connections[index].stage == .handshake { return advanceHandshake(index) }
     if readiness.contains(.write) { queues.flush(index) }
     guard connections.isOccupied(index), self.token(connections.id(at: index)) == token else { return }
-    // The peer is gone, so an answer would reach nobody, and the kernel would report it again and again.
+    // The peer is gone, so no answer would reach it, and the kernel would report it again and again.
     if readiness.contains(.hangUp), input.isHeld(index) { return drop(index) }
     if !readiness.isDisjoint(with: [.read, .readHangUp, .hangUp]) { read(index) }
   }

@@ -29,7 +29,7 @@ package struct AuthFailureLimiter {
   }
 
   /// The time until the address may try again; zero: now. Asked before a token is looked at, so that a right one is no
-  /// use either: otherwise the answer would tell a guesser that it has found it.
+  /// use either: otherwise the answer would show a guesser that the token is right.
   func wait(_ address: IPAddress, at now: Instant) -> Interval {
     guard perMinute > 0 else { return .zero }
     let left = settled(accounts[address.subscriber] ?? unknown, at: now).left

@@ -8,7 +8,7 @@ enum SecurityWarnings {
 
   /// One sentence for each thing that is open; none for a node that may be on the internet as it is.
   static func warnings(_ settings: ServerSettings) -> [String] {
-    // Nobody else can reach it.
+    // No other machine can reach it.
     if settings.host == "localhost" || IPAddress(settings.host)?.isLoopback == true { return authentication(settings) }
     var warnings = authentication(settings)
     if settings.tlsCertificatePath == nil, settings.trustedProxies.isEmpty {
@@ -28,7 +28,7 @@ enum SecurityWarnings {
     return warnings
   }
 
-  /// Says that limits which nobody has set have applied to nobody so far; nil when every limit was set.
+  /// Warns that the default limits have applied to no client so far; nil when every limit was set.
   static func idleLimits(_ settings: ServerSettings, _ origins: ClientOrigins) -> String? {
     let unset = settings.limitsByDefault
     guard !unset.isEmpty else { return nil }

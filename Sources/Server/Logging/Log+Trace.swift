@@ -3,7 +3,7 @@ import JSONCore
 import Realtime
 import WebSocketCore
 
-// What `--log-level debug` says: connections, tokens, rooms. Each call site asks for the log first (`trace?`), which is
+// What `--log-level debug` adds: connections, tokens, rooms. Each call site asks for the log first (`trace?`), which is
 // nil at any other level, so nothing is built then.
 
 extension Log {

@@ -2,6 +2,7 @@ import Settings
 
 /// One event of a node. No entry ever holds a token, a secret or a query string.
 public struct LogEntry {
+  /// How serious it is.
   public let level: LogLevel
   /// The node's id.
   public let node: String

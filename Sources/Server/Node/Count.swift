@@ -9,7 +9,7 @@ enum Count: Int, CaseIterable {
   case webhookDelivered, webhookFailed
   case residentBytes, openDescriptors
   case ghosts, protocolErrors, requestsRefused, connectionsRefused, authenticationFailures, logDropped
-  /// Sum of the histogram, then its buckets; behind them one word for each `LimitName`, up to the end.
+  /// Sum of the histogram, then its buckets; after them one word for each `LimitName`, up to the end.
   case deliveryMilliseconds, deliveryBuckets
 
   /// The place of the first limit's refusals.
@@ -18,7 +18,7 @@ enum Count: Int, CaseIterable {
   /// Words of one worker.
   static let words = refusals + LimitName.allCases.count
 
-  /// Whether a word tells how much there is now, and not how often something has happened: a gauge of Prometheus.
+  /// Whether a word is a gauge of Prometheus, which rises and falls, and not a counter.
   static func isLevel(_ word: Int) -> Bool { levels.contains { $0.rawValue == word } }
 
   private static let levels: [Count] = [

@@ -77,7 +77,7 @@ extension Node {
   }
 }
 
-/// What the kernel says about this process.
+/// What the kernel reports about this process.
 enum ProcessFacts {
   /// Resident memory (`/proc/self/statm`, second field, in pages).
   static func residentBytes() -> UInt64 {

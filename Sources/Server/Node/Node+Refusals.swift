@@ -1,8 +1,8 @@
 import Realtime
 import TimeCore
 
-/// Tells the log what limits have refused, once a minute at most: an operator learns that a limit is too low, or who is
-/// knocking, and a flood does not become a flood of lines. Pure.
+/// Decides when refusals by limits are logged: once a minute at most, so that a flood of clients does not become a flood of
+/// lines. Pure.
 struct RefusalReport {
   static let interval = Interval.seconds(60)
 

@@ -14,7 +14,7 @@ import Tokens
 /// A program makes it, starts it, runs the loop, and stops it. It touches neither signals nor exit statuses nor standard
 /// error: see `NodeProcess` for the command that does.
 public final class Node {
-  /// The version that `roost --version`, `/admin/nodes` and the log tell.
+  /// The version in `roost --version`, `/admin/nodes` and the log.
   public static let version = "0.1.0"
 
   /// Why a node could not start, or has ended.
@@ -61,8 +61,7 @@ public final class Node {
   private var keys: KeyRing?
   /// Whether no more connections are taken, and those that are open are closed one by one.
   var isDraining: Bool { phase == .draining || phase == .ended }
-  private var hasUnnamedProxy = false
-  private var hasWarnedOfIdleLimits = false
+  private let configurationWarnings: ConfigurationWarnings
   var refusalReport = RefusalReport()
   /// The last Origin that was refused, fit for the log.
   var lastRefusedOrigin: String?
@@ -118,6 +117,7 @@ public final class Node {
       loop, hub: hub, limits: NodeSetup.limits(settings), metrics: metrics, ring: ring,
       trace: log.isWritten(.debug) ? log : nil)
     self.sends = sends
+    configurationWarnings = ConfigurationWarnings(settings, table, log)
     if log.isWritten(.debug) { hub.observers.add([.sessions, .rooms]) { [log] event in log.trace(event) } }
     let keys = AdminEndpoint.Keys(adminToken: Array(adminToken.utf8), apiKey: settings.apiKey.map { Array($0.utf8) })
     let guesses = AuthFailureLimiter(perMinute: settings.adminGuessesPerMinute, now: loop.instant)
@@ -249,8 +249,7 @@ public final class Node {
     hub.expire()
     shrinkAfterCrowd()
     publishCounters()
-    warnOfUnnamedProxy()
-    warnOfIdleLimits()
+    configurationWarnings.logNew()
     reportRefusals()
     loop.after(.seconds(1)) { [weak self] in self?.everySecond() }
   }
@@ -288,33 +287,8 @@ public final class Node {
     for warning in notes + warnings { log.warn(warning) }
   }
 
-  /// What about this node is not fit for the internet, each as a sentence.
-  var warnings: [String] {
-    SecurityWarnings.warnings(settings) + (hasUnnamedProxy ? [Node.unnamedProxy] : [])
-      + (idleLimitsWarning.map { [$0] } ?? [])
-  }
-
-  /// Set while limits that spare private addresses have applied to nobody.
-  private var idleLimitsWarning: String? {
-    table.clientOrigins.areAllLocal ? SecurityWarnings.idleLimits(settings, table.clientOrigins) : nil
-  }
-
-  /// Said once.
-  private func warnOfIdleLimits() {
-    guard !hasWarnedOfIdleLimits, let warning = idleLimitsWarning else { return }
-    hasWarnedOfIdleLimits = true
-    log.warn(warning)
-  }
-
-  private static let unnamedProxy =
-    "X-Forwarded-For from a peer that --trusted-proxies does not name: ignored, so that all clients behind it count as one"
-
-  /// Said once: the limits by address mean nothing behind a proxy that nobody has named.
-  private func warnOfUnnamedProxy() {
-    guard !hasUnnamedProxy, let address = table.unnamedProxy else { return }
-    hasUnnamedProxy = true
-    log.warn(Node.unnamedProxy, ("address", String(decoding: address, as: UTF8.self)))
-  }
+  /// What about this node is not safe on the internet, each as a sentence.
+  var warnings: [String] { configurationWarnings.all }
 
   // MARK: Ending
 

@@ -1,9 +1,9 @@
 import LoopCore
 
 /// What a worker has from its supervisor: its place among the workers, its listening sockets, and the end of a pipe that
-/// tells when the supervisor is gone.
+/// ends with the supervisor.
 public struct Worker {
-  /// The environment variables by which a supervisor tells a worker who it is.
+  /// The environment variables by which a supervisor names a worker's place.
   enum Variable {
     static let index = "ROOST_WORKER_INDEX"
     static let count = "ROOST_WORKER_COUNT"

@@ -5,7 +5,7 @@ import Settings
 
 /// Writes a log as lines: text for people, JSON for programs.
 ///
-/// Lines leave from a thread of their own, so a descriptor that nobody reads does not stop the node: what does not fit into
+/// Lines leave from a thread of their own, so a reader that does not read does not stop the node: what does not fit into
 /// the buffer is dropped and counted.
 final class LineLog: LogHandler {
   /// The standard error of this process.

@@ -20,7 +20,7 @@ public enum ServeCommand {
   /// - Parameter otherVariables: environment variables that other commands read, so that the log does not call them unknown.
   public static func run(arguments: [String], environment: [String: String], otherVariables: [String] = []) {
     PassPhrase.forbidQuestions()
-    // The last lines say why it ended.
+    // The last lines contain the reason for its end.
     defer { LineLog.standardError.drain() }
     do {
       let cores = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
@@ -76,7 +76,8 @@ public enum ServeCommand {
   }
 
   static func fail(_ status: Int32, _ message: String) -> Never {
-    // By way of the log's buffer: it comes after the lines that wait, and nobody can keep the process from ending.
+    // By way of the log's buffer: it comes after the lines that wait, and a reader that does not read cannot keep the process from
+    // ending.
     LineLog.standardError.write(Array("roost: \(message)\n".utf8))
     LineLog.standardError.drain()
     exit(status)

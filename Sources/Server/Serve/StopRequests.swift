@@ -1,7 +1,7 @@
 import Glibc
 import TimeCore
 
-/// Tells a second Ctrl-C, which ends a drain at once, from a copy of the first. Pure.
+/// Distinguishes a second Ctrl-C, which ends a drain at once, from a copy of the first. Pure.
 ///
 /// A terminal sends Ctrl-C to every process of its foreground group, and a supervisor passes it on to its workers, so a
 /// worker gets two for one.

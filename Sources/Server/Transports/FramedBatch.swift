@@ -7,9 +7,9 @@ import WebSocketCore
 /// Each entry is framed exactly once, however many members sent something in the same tick: what a sender receives is
 /// put together from pieces of the same block.
 struct FramedBatch {
-  /// The frames of all entries, one behind the other.
+  /// The frames of all entries, one after the other.
   let block: [UInt8]
-  /// Where the frame of each entry ends in `block`. Empty when nobody needs a part of it: no member sent anything in the
+  /// Where the frame of each entry ends in `block`. Empty when no member needs a part of it: no member sent anything in the
   /// batch, or its one entry is all there is.
   private let ends: [Int]
 
