@@ -14,12 +14,12 @@ extension Hub {
     _ reply: @escaping BrokerReply<Position>
   ) throws(ProtocolError) {
     if let problem = RoomName.problem(room.span) { throw ProtocolError(.badRoom, problem) }
-    let envelope = try AdminMessage.envelope(.message, data: data, user: user, at: clock())
+    let envelope = try AdminMessage.envelope(.message, data: data, user: user, at: context.clock())
     // No user has an empty name, so no client's retry can look like this one.
-    let dedupe = Hub.dedupeKey(user: [], id: idempotencyKey)
+    let dedupe = Publisher.dedupeKey(user: [], id: idempotencyKey)
     let rule = configuration.rules.rule(for: room.span)
     let message = RoomMessage(room: room, envelope: envelope, dedupe: dedupe, retention: rule.retention)
-    publish(message, in: rooms.find(room.span), for: .backend(reply), nil)
+    publisher.publish(message, in: context.rooms.find(room.span), for: .backend(reply), nil)
   }
 
   /// Sends the members of `data` to one user or to everyone.
@@ -32,10 +32,10 @@ extension Hub {
     _ reply: @escaping BrokerReply<Int>
   ) throws(ProtocolError) {
     let kind: Envelope.Kind = audience == .everyone ? .broadcast : .direct
-    let envelope = try AdminMessage.envelope(kind, data: data, user: user, at: clock())
+    let envelope = try AdminMessage.envelope(kind, data: data, user: user, at: context.clock())
     // One key may stand for a broadcast and for a direct message: they are two things.
     let dedupe = idempotencyKey.map { [kind.rawValue] + $0 }
-    broker.send(envelope, to: audience, dedupe: dedupe, reply)
+    context.broker.send(envelope, to: audience, dedupe: dedupe, reply)
   }
 
   /// Has every node close a user's connections, with 4409.
@@ -50,12 +50,39 @@ extension Hub {
 
   private func order(key: StaticString, value: [UInt8], to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
     var envelope: [UInt8] = []
-    Envelope.begin(.disconnect, timestamp: clock(), origin: [], userJSON: Array("null".utf8), into: &envelope)
+    Envelope.begin(.disconnect, timestamp: context.clock(), origin: [], userJSON: Array("null".utf8), into: &envelope)
     var writer = JSONWriter(appendingTo: envelope)
     writer.beginObject()
     writer.key(key)
     writer.string(value)
     writer.endObject()
-    broker.send(writer.finish(), to: audience, reply)
+    context.broker.send(writer.finish(), to: audience, reply)
   }
+
+  /// Reads a room's history: as much as one answer holds.
+  public func readHistory(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {
+    reads.readHistory(room: room, query, reply)
+  }
+
+  /// Reads a room's members: those of at most `limit` users whose names come after a name.
+  public func readMembers(
+    room: [UInt8], after: [UInt8]?, limit: Int, _ reply: @escaping BrokerReply<MemberList>
+  ) {
+    reads.readMembers(room: room, after: after, limit: limit, reply)
+  }
+
+  /// Has every node refuse a user's tokens, or one token, from now on, and close what was opened with them.
+  ///
+  /// Answers with the moment at which that ends, or nil when `Limits.revocationsMax` stand already. After a failure it may
+  /// stand, but not every node may have been told: ask again.
+  public func revoke(
+    _ subject: Revocation.Subject, forMilliseconds milliseconds: UInt64, _ reply: @escaping BrokerReply<UInt64?>
+  ) {
+    revocations.revoke(subject, forMilliseconds: milliseconds, reply)
+  }
+
+  /// Reads which revocations the broker keeps and applies them; gives the broker those that it has lost, so that a Redis
+  /// which was restarted empty has them again. The node calls it before it takes connections, the hub whenever it may have
+  /// missed something.
+  public func refreshRevocations(_ done: @escaping () -> Void) { revocations.refreshRevocations(done) }
 }

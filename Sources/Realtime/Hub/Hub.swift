@@ -1,168 +1,48 @@
 import ClientProtocol
 import JSONCore
 
-/// What operators may change about a hub.
-public struct HubConfiguration: Sendable {
-  /// This node's id, part of every connection's name.
-  public var nodeID: [UInt8]
-  /// Rooms a connection may be in.
-  public var roomsPerConnectionMax = 256
-  /// Wildcards that the node hears at a time; 0: none.
-  public var wildcardsMax = 64
-  /// Client operations a second a connection may send.
-  public var operationsPerSecond: Ceiling = 0
-  /// Bytes of operations a second a connection may send.
-  public var bytesPerSecond: Ceiling = 0
-  /// Messages a second that clients may publish in a room by way of this node.
-  public var roomPublishesPerSecond: Ceiling = 0
-  /// Direct messages a second that clients may send to one user by way of this node.
-  public var directsPerSecond: Ceiling = 0
-  /// Who among clients may send them.
-  public var clientDirects = DirectPolicy.everyone
-  /// Rooms a second that nobody on this node is in, which a connection may join.
-  public var newRoomsPerSecond: Ceiling = 0
-  /// The same for all connections of the node together.
-  public var nodeNewRoomsPerSecond: Ceiling = 0
-  /// Connections of one user on this node.
-  public var connectionsPerUser: Ceiling = 0
-  /// Bytes of one operation; however low the rate, one of them passes.
-  public var messageBytesMax = 64 * 1024
-  /// Milliseconds between protocol pings, announced in `welcome`.
-  public var pingIntervalMilliseconds = 25_000
-  /// Messages that a room keeps.
-  public var historySize = 100
-  /// How rooms of some names behave.
-  public var rules = RoomRules()
-  /// Users in a room up to which each join and leave is announced; beyond it members receive summaries.
-  public var presenceAnnounceMax = 500
-  /// Milliseconds between two summaries.
-  public var presenceIntervalMilliseconds = 1000
-  /// Comings and goings in a room, of all users and of one user, that are announced one by one in that time.
-  public var presenceNoticesMax = Limits.presenceNoticesMax
-  public var presenceUserNoticesMax = Limits.presenceUserNoticesMax
-  /// Milliseconds for which a user who has left a room is still there.
-  public var leaveDebounceMilliseconds = 0
-  /// Milliseconds within which a connection must have authenticated, when tokens are asked for.
-  public var authTimeoutMilliseconds = 10_000
-
-  public init(nodeID: [UInt8]) { self.nodeID = nodeID }
-}
-
-/// Counts for `/metrics` and for the node's report.
-public struct HubCounters: Sendable {
-  /// Messages taken from clients.
-  public var messagesReceived: UInt64 = 0
-  /// Messages known to be missing: read again from history, or lost for good.
-  public var gapRecovered: UInt64 = 0
-  public var gapLost: UInt64 = 0
-  /// Messages that a slow reader did not get: dropped, and told by `gap` or `direct_dropped`; or replaced by a newer one of
-  /// their key.
-  public var slowDropped: UInt64 = 0
-  public var slowConflated: UInt64 = 0
-  /// How often a connection was read no further because the broker could not follow.
-  public var readsPaused: UInt64 = 0
-  /// Connections that were closed because their token was wrong, did not come, or has expired.
-  public var authenticationFailures: UInt64 = 0
-  public var rooms = 0
-  public var refusals = LimitRefusals()
-}
-
 /// The meeting point of a node: sessions, rooms, and what the broker brings.
 ///
-/// One road for every message: a client's operation goes to the broker, and everyone, the sender's own node included,
-/// hears it from there. The hub touches no socket and no clock; time comes in, bytes go out through its transports.
+/// One path for every message: a client's operation goes to the broker, and everyone, the sender's own node included,
+/// receives it from there. The hub touches no socket and no clock; time comes in, bytes go out through its transports.
+/// What it does is done by its parts, each of which owns its state; the hub makes them and passes on what comes in.
 /// Confined to the loop that created it.
 public final class Hub {
-  public let configuration: HubConfiguration
-  let broker: any Broker
-  /// Where bytes go, by wire format. Set once, before the first session; not owned.
-  public var transports = Transports()
-  /// Milliseconds since 1970. A closure so that tests own time.
-  let clock: () -> UInt64
-  let steady: () -> UInt64
-  /// Runs something after so many milliseconds, followed by a `flush`. Set once, before the first session.
-  public var after: (_ milliseconds: Int, _ action: @escaping () -> Void) -> Void = { _, _ in }
+  let context: HubContext
+  let wildcards = WildcardTable()
+  let access: RoomAccess
+  let backPressure: BackPressure
+  let pending: PendingOperations
+  let limiters: RateLimiters
+  let reads: SessionReads
+  let caches: RecoveryCaches
+  let batches = BatchQueue()
+  let slowConsumers: SlowConsumers
+  let catchUps: CatchUpDelivery
+  let fanOut: FanOut
+  let graces: LeaveGraces
+  let announcements: RoomAnnouncements
+  let streams: RoomStreams
+  let lifetimes: RoomLifetimes
+  let joins: RoomJoins
+  let wildcardJoins: WildcardJoins
+  let revocations: Revocations
+  let authentication: Authentication
+  let personalMessages: PersonalMessages
+  let publisher: Publisher
+  let queries: RoomQueries
+  let requests: ClientRequests
+  let operations: OperationDispatcher
 
-  /// Generations begin at random: a node that is started again under its old id must not repeat connections' names.
-  var sessions = Slab<Session>(firstGeneration: .random(in: 0..<1 << 31))
   /// The session that was opened last, for the log.
-  var newest: SlabID?
-  var rooms = NameTable<Room>()
-  var users = NameTable<LocalUser>()
-  var wildcards = WildcardTable()
-  var dirtyRooms: [Room] = []
-  /// Operations of sessions that are still joining, and the sessions whose join has ended one way or the other.
-  var postponed: [SlabID: [Postponed]] = [:]
-  var settled: [SlabID] = []
-  /// Sessions whose token is being judged, those that came without a user in the order in which their time is up, and the
-  /// moments at which tokens expire.
-  var authenticating = PendingAuthentications()
-  var awaitingToken: [(deadline: UInt64, session: SlabID)] = []
-  var deadlines = Deadlines()
-  var revocations = RevocationList()
-  var recentAllowances = RecentAllowances()
-  var receiverRates = ReceiverRates()
-  var droppedMessages = DroppedMessages()
-  /// What all sessions together may still join of rooms that nobody is in; made with the first that counts.
-  var newRooms: NewRoomAllowance?
-  /// Rooms without local members, in the order in which their time is up.
-  var lingering: [(deadline: UInt64, room: Room)] = []
-  /// Whether the broker was lost and the clients were told.
-  var isDegraded = false
-  /// Whether `restored` waits for the end of the tick.
-  var isRestorationDue = false
-  /// Rounds of comparing positions under way, and rooms that are being mended: at zero the outage is over.
-  var reconciling = 0
-  /// Reads what may be large, a few at a time.
-  let reads = ReadScheduler(flightsMax: Limits.readsMax, answeredAtOnceMax: Limits.readsAtOnceMax)
-  /// Sessions whose connections have room again for what can wait.
-  var roomy: [SlabID] = []
-  /// Where the next session begins to go through its rooms, so that none of them is always the last.
-  var catchUpRound = 0
-  /// Members who wait for history that the broker could not give.
-  var stalledCatchUps: [CatchUp] = []
-  /// Bytes that rooms keep as recent messages.
-  public internal(set) var recallBytes = 0
-  /// Rooms in which somebody waits for the stream to come further, and rooms that keep a recall: looked at by `expire`.
-  var waitingRooms: [Room] = []
-  var recallingRooms: [Room] = []
-  /// Rooms that may miss something because the broker refused to tell.
-  var refusedRooms: [ObjectIdentifier: Room] = [:]
-  var recoveringRooms = 0
-  /// Rooms in which a grace runs, and the moment at which the broker is asked whether it is over.
-  var graceChecks: [[UInt8]: UInt64] = [:]
-  /// When presence is compared with the broker.
-  var comparisons = ComparisonSchedule()
-  var spareBatches: [RoomBatch] = []
-  /// Bytes that rooms keep for members who are behind.
-  public internal(set) var lagBytes = 0
-  /// Bytes of operations that the broker has not answered, and whether they were too many and are not yet few again.
-  var bytesInFlight = 0
-  var isCongested = false
-  /// Sessions whose connections are read no further for now.
-  var paused: Set<SlabID> = []
-  /// Reused by every answer, so that an answer costs one copy and no allocation.
-  var scratch: [UInt8] = []
-  /// Whether the batch being delivered is the only one of this tick: then a member's next bytes are surely this batch,
-  /// and it can be sent at once instead of being queued for the end of the tick.
-  public private(set) var isDeliveringAlone = true
-  public internal(set) var counters = HubCounters()
+  private var newest: SlabID?
   /// Whether sessions that end from now on stay in presence, for `Broker.handOver`: a drain ends them, and their users are
   /// on their way to another node. Who leaves a room leaves it all the same.
   public var isHandingOver = false
   /// Sessions that have ended so.
-  public internal(set) var handedOver = 0
-  /// Those who are informed of what happens here. Changed before the first session only.
-  public var observers = Observers()
-  /// Those who may forbid what clients do. Changed before the first session only.
-  public var authorisers = Authorisers()
+  public private(set) var handedOver = 0
   /// Makes the node's report for its lease; the node sets it.
   public var makeReport: () -> [UInt8] = { Array("{}".utf8) }
-  /// Judges tokens, at once or later; the node sets it. Nil: no tokens are asked for, names are believed.
-  public var judgeToken: ((_ token: [UInt8], _ conclude: @escaping (TokenVerdict) -> Void) -> Void)?
-
-  /// The actions that clients may request. Changed before the first session only.
-  public var actions = ActionHandlers()
 
   /// - Parameters:
   ///   - clock: milliseconds since 1970, for time stamps and the expiry of tokens and revocations.
@@ -171,176 +51,284 @@ public final class Hub {
     _ configuration: HubConfiguration, broker: any Broker, clock: @escaping () -> UInt64,
     steady: (() -> UInt64)? = nil
   ) {
-    self.configuration = configuration
-    self.broker = broker
-    self.clock = clock
-    self.steady = steady ?? clock
+    context = HubContext(configuration, broker: broker, clock: clock, steady: steady ?? clock)
+    access = RoomAccess(context)
+    backPressure = BackPressure(context)
+    pending = PendingOperations(context, backPressure: backPressure)
+    limiters = RateLimiters(context)
+    reads = SessionReads(context)
+    caches = RecoveryCaches(context)
+    slowConsumers = SlowConsumers(context, batches: batches)
+    catchUps = CatchUpDelivery(context, reads: reads, caches: caches, batches: batches, slowConsumers: slowConsumers)
+    fanOut = FanOut(context, wildcards: wildcards, batches: batches, slowConsumers: slowConsumers, catchUps: catchUps)
+    graces = LeaveGraces(context)
+    announcements = RoomAnnouncements(context, batches: batches, fanOut: fanOut, graces: graces)
+    streams = RoomStreams(
+      context, reads: reads, caches: caches, batches: batches, slowConsumers: slowConsumers, catchUps: catchUps,
+      fanOut: fanOut)
+    lifetimes = RoomLifetimes(context, wildcards: wildcards, fanOut: fanOut, streams: streams)
+    joins = RoomJoins(
+      context, wildcards: wildcards, access: access, backPressure: backPressure, pending: pending, limiters: limiters,
+      reads: reads, caches: caches, batches: batches, slowConsumers: slowConsumers, catchUps: catchUps, graces: graces,
+      announcements: announcements, streams: streams, lifetimes: lifetimes)
+    wildcardJoins = WildcardJoins(context, wildcards: wildcards, access: access, pending: pending, lifetimes: lifetimes)
+    revocations = Revocations(context)
+    authentication = Authentication(context, pending: pending, limiters: limiters, revocations: revocations)
+    personalMessages = PersonalMessages(context, revocations: revocations)
+    publisher = Publisher(
+      context, access: access, backPressure: backPressure, pending: pending, limiters: limiters, reads: reads)
+    queries = RoomQueries(
+      context, access: access, backPressure: backPressure, limiters: limiters, reads: reads,
+      announcements: announcements)
+    requests = ClientRequests(context, wildcards: wildcards, backPressure: backPressure)
+    operations = OperationDispatcher(
+      context, wildcards: wildcards, access: access, backPressure: backPressure, pending: pending, limiters: limiters,
+      joins: joins, wildcardJoins: wildcardJoins, authentication: authentication, publisher: publisher,
+      queries: queries, requests: requests)
+    catchUps.verify = { [weak streams] in streams?.verify($0) }
+    revocations.endSession = { [weak authentication] in
+      authentication?.endUnauthenticated($0, reason: Refusal.revoked, answerID: nil)
+    }
+    authentication.identityChanged = { [weak operations] id in
+      operations?.reviseAccess(of: id)
+      operations?.performPostponed(of: [id])
+    }
     broker.listener = self
-    connectReads()
-    registerBuiltInActions()
   }
-}
 
-// MARK: Fan-out
+  // MARK: What the node sets before the first session
 
-extension Hub {
+  /// What operators may change.
+  public var configuration: HubConfiguration { context.configuration }
+
+  /// Where bytes go, by wire format; not owned.
+  public var transports: Transports {
+    get { context.transports }
+    set { context.transports = newValue }
+  }
+
+  /// Runs something after so many milliseconds, followed by a `flush`.
+  public var after: (_ milliseconds: Int, _ action: @escaping () -> Void) -> Void {
+    get { context.after }
+    set { context.after = newValue }
+  }
+
+  /// Those who are informed of what happens here.
+  public var observers: Observers {
+    get { context.observers }
+    set { context.observers = newValue }
+  }
+
+  /// Those who may forbid what clients do.
+  public var authorisers: Authorisers {
+    get { context.authorisers }
+    set { context.authorisers = newValue }
+  }
+
+  /// The actions that clients may request.
+  public var actions: ActionHandlers {
+    get { requests.actions }
+    set { requests.actions = newValue }
+  }
+
+  /// Judges tokens, at once or later. Nil: no tokens are asked for, names are believed.
+  public var judgeToken: ((_ token: [UInt8], _ conclude: @escaping (TokenVerdict) -> Void) -> Void)? {
+    get { authentication.judgeToken }
+    set { authentication.judgeToken = newValue }
+  }
+
+  // MARK: Figures
+
+  /// Counts for `/metrics` and for the node's report.
+  public var counters: HubCounters { context.counters }
+  /// Bytes that rooms keep as recent messages.
+  public var recallBytes: Int { caches.recallBytes }
+  /// Bytes that rooms keep for members who are behind.
+  public var lagBytes: Int { slowConsumers.lagBytes }
+  /// Whether the batch being delivered is the only one of this tick: then a member's next bytes are surely this batch,
+  /// and it can be sent at once instead of being queued for the end of the tick.
+  public var isDeliveringAlone: Bool { batches.isDeliveringAlone }
+
+  // MARK: Time
+
   /// Delivers what the tick has gathered and lets arrivals in. The node calls it once at the end of each tick.
   public func flush() {
     reads.tickBegins()
-    // Delivering may dirty a room again only through a broker's answer, which then waits for the next call.
-    var due: [Room] = []
-    swap(&due, &dirtyRooms)
-    isDeliveringAlone = due.count == 1
-    defer { isDeliveringAlone = true }
-    for room in due {
+    defer { batches.flushEnds() }
+    batches.flush { room in
       room.isDirty = false
-      if room.rule.throttleMilliseconds > 0, room.batch != nil { pace(room) }
-      if !room.arrivals.isEmpty { announceArrivals(to: room) }
-      deliverBatch(of: room)
-      if !room.arrivals.isEmpty { admitArrivals(to: room) }
-      if !room.catchUps.isEmpty { advanceCatchUps(of: room) }
+      if room.rule.throttleMilliseconds > 0, room.batch != nil { fanOut.pace(room) }
+      if !room.arrivals.isEmpty { announcements.announceArrivals(to: room) }
+      fanOut.deliverBatch(of: room)
+      if !room.arrivals.isEmpty { joins.admitArrivals(to: room) }
+      if !room.catchUps.isEmpty { catchUps.advanceCatchUps(of: room) }
     }
-    due.removeAll(keepingCapacity: true)
-    if dirtyRooms.isEmpty { swap(&due, &dirtyRooms) }
-    if !roomy.isEmpty { continueReads() }
-    if isRestorationDue { sayRestored() }
-    if !settled.isEmpty { settle() }
-  }
-
-  private func settle() {
-    var ids: [SlabID] = []
-    swap(&ids, &settled)
-    performPostponed(of: ids)
+    for id in reads.takeRoomy() where context.sessions.contains(id) {
+      catchUps.advance(session: id)
+      reads.unpark(id)
+    }
+    if streams.isRestorationDue { streams.sayRestored() }
+    if pending.hasSettled { operations.performPostponed(of: pending.takeSettled()) }
   }
 
   /// Whether `flush` has anything to do.
   public var hasWork: Bool {
-    isRestorationDue || !dirtyRooms.isEmpty || !settled.isEmpty || !roomy.isEmpty || reads.waitsForTick
-  }
-
-  /// Whether a room is still the one of its name: a broker may answer after the room has ended.
-  func isKnown(_ room: Room) -> Bool {
-    let name = room.name
-    return rooms.find(name.span) === room
-  }
-
-  func markDirty(_ room: Room) {
-    guard !room.isDirty else { return }
-    room.isDirty = true
-    // A paced room is listed when its interval ends.
-    if !room.isPaced { dirtyRooms.append(room) }
-  }
-
-  /// The batch to append to, taken from the spare ones.
-  ///
-  /// - Parameter membersOnly: whether what follows is not for those who hear the room through a wildcard. A batch is for
-  ///   one audience, so the one before is delivered when it was for the other.
-  func openBatch(of room: Room, membersOnly: Bool = false) -> RoomBatch {
-    if room.wildcardsRevision != wildcards.revision { _ = wildcards(of: room) }
-    if let batch = room.batch {
-      if batch.isForMembersOnly == membersOnly { return batch }
-      if room.wildcards.isEmpty {
-        batch.isForMembersOnly = false
-        return batch
-      }
-      deliverBatch(of: room)
-    }
-    let batch = spareBatches.popLast() ?? RoomBatch()
-    batch.isForMembersOnly = membersOnly
-    batch.epoch = room.stream?.position.epoch
-    room.batch = batch
-    markDirty(room)
-    return batch
-  }
-
-  /// Appends what has no offset to a room's batch, for its own members.
-  func appendNotice(_ event: ServerEvent, to room: Room, except origin: SlabID? = nil) {
-    openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty).append(event, origin: origin)
-    capBatch(of: room)
-  }
-
-  /// Delivers early when the batch has grown to its limit.
-  func capBatch(of room: Room) {
-    guard let batch = room.batch, batch.bytes.count >= Limits.batchBytesMax else { return }
-    if room.rule.conflatesFlushes { conflate(batch, of: room) }
-    // Half, so that a batch of many keys is not conflated again for every message.
-    if batch.bytes.count >= Limits.batchBytesMax / 2 { deliverBatch(of: room) }
-  }
-
-  func deliverBatch(of room: Room) {
-    guard let batch = room.batch else { return }
-    if isBacklog(batch, of: room) { shed(batch, of: room) }
-    room.batch = nil
-    if room.rule.conflatesFlushes { conflate(batch, of: room) }
-    if let lag = room.lag { keepForLag(batch, lag, room.rule) }
-    batch.isForWildcards = !room.wildcards.isEmpty && room.rule.mayJoin && !batch.isForMembersOnly
-    deliver(batch, of: room, to: room.rosters, sparing: room.rule.sparesSlowReaders)
-    if !room.catchUps.isEmpty { forwardNotices(of: batch, in: room) }
-    batch.isBacklog = false
-    if batch.isForWildcards { deliverToWildcards(batch, of: room) }
-    recycle(batch)
-  }
-
-  func recycle(_ batch: RoomBatch) {
-    batch.removeAll()
-    if spareBatches.count < 64 { spareBatches.append(batch) }
-  }
-
-  func deliver(_ batch: RoomBatch, of room: Room, to rosters: Rosters, sparing: Bool = false) {
-    for form in DeliveryForm.allCases {
-      let roster = rosters[form: form]
-      if !roster.isEmpty { transports[form]?.deliver(batch, of: room.name, to: roster, form: form, sparing: sparing) }
-    }
-  }
-
-  /// Ends a room's life on this node. What it has gathered is delivered first.
-  func end(_ room: Room) {
-    deliverBatch(of: room)
-    rooms.remove(room.name)
-    observers.report(.rooms, .roomEnded(room.name))
-    if room.phase == .recovering { recoveringRooms -= 1 }
-    broker.unsubscribe(room: room.name)
-    room.isSubscribed = false
-  }
-
-  /// Gives memory back after a crowd has left.
-  public func shrink() {
-    sessions.shrink()
-    deadlines.shrink()
-    rooms.shrink()
-    users.shrink()
-    receiverRates.shrink(at: steady())
-    spareBatches = []
-    scratch = []
-    rooms.forEach { $0.rosters.shrink() }
+    streams.isRestorationDue || !batches.isEmpty || pending.hasSettled || reads.hasWork
   }
 
   /// Does what is due by time: rooms that nobody came back to, recent messages that nobody asks for any more.
   /// The node calls it about once a second.
   public func expire() {
-    let date = clock()
-    endExpiredSessions(date)
+    let date = context.clock()
+    authentication.endExpiredSessions(date)
     revocations.expire(at: date)
-    let now = steady()
-    endUnidentifiedSessions(now)
-    recentAllowances.expire(at: now)
-    var ended = 0
-    while ended < lingering.count, lingering[ended].deadline <= now {
-      let room = lingering[ended].room
-      ended += 1
-      guard room.subscriberCount == 0, isKnown(room) else { continue }
-      if wildcards(of: room).isEmpty { end(room) } else { keepForWildcards(room) }
+    let now = context.steady()
+    authentication.endUnidentifiedSessions(now)
+    limiters.expire(at: now)
+    lifetimes.expireLingering(at: now)
+    wildcardJoins.expire(at: now)
+    lifetimes.expireHeard(at: now)
+    announcements.comparePresence(at: now)
+    context.counters.rooms = context.rooms.count
+    caches.expireRecalls(at: now)
+    catchUps.retryStalledCatchUps()
+    joins.recoverWaiting()
+    streams.recoverRefused()
+  }
+
+  /// Gives memory back after a crowd has left.
+  public func shrink() {
+    context.shrink()
+    authentication.shrink()
+    limiters.shrink()
+    batches.shrink()
+  }
+}
+
+// MARK: Sessions
+
+extension Hub {
+  /// Opens a session and greets it with `welcome`.
+  public func open(_ arriving: Arriving) -> SlabID {
+    let session = Session(
+      target: arriving.target, form: arriving.form, transport: arriving.transport, address: arriving.address,
+      since: context.clock(), isLocal: arriving.isLocal)
+    let id = context.sessions.insert(session)
+    newest = id
+    let name = context.connectionName(id)
+    context.observers.report(
+      .sessions, .connected(connection: name, transport: arriving.transport, address: arriving.address))
+    let verdict = authentication.recognize(id, arriving)
+    context.answer(
+      id,
+      .welcome(
+        connection: name, node: configuration.nodeID, user: context.sessions[id.index].user?.name,
+        pingIntervalMilliseconds: configuration.pingIntervalMilliseconds))
+    if streams.isDegraded { context.answer(id, .degraded) }
+    if let verdict {
+      authentication.conclude(id, verdict, answerID: nil)
+    } else {
+      authentication.announceExpiry(of: id)
     }
-    lingering.removeFirst(ended)
-    expireWildcards(at: now)
-    comparePresence(at: now)
-    counters.rooms = rooms.count
-    expireRecalls(at: now)
-    retryStalledCatchUps()
-    // Whoever has waited for a second waits for a message that the subscription did not bring.
-    var waiting: [Room] = []
-    swap(&waiting, &waitingRooms)
-    for room in waiting where room.phase == .live && !room.arrivals.isEmpty { recover(room) }
-    recoverRefused()
+    return id
+  }
+
+  /// Ends a session: it leaves its rooms, and nothing is sent to it any more. Idempotent.
+  public func close(_ id: SlabID) {
+    guard context.sessions.contains(id) else { return }
+    context.observers.report(
+      .sessions,
+      .disconnected(connection: context.connectionName(id), user: context.sessions[id.index].user?.name))
+    pending.forgetPostponed(id)
+    backPressure.forget(id)
+    authentication.forget(id)
+    personalMessages.forget(id)
+    limiters.keepAllowance(of: id)
+    reads.forget(id)
+    var subscriptions: [Session.Subscription] = []
+    swap(&subscriptions, &context.sessions[id.index].subscriptions)
+    for subscription in subscriptions { joins.depart(id.index, from: subscription, staysPresent: isHandingOver) }
+    if !wildcards.isEmpty { wildcardJoins.leaveWildcards(id.index) }
+    if let member = context.member(id.index), let user = context.sessions[id.index].user {
+      user.sessions.remove(id.index)
+      if user.sessions.isEmpty {
+        context.users.remove(user.name)
+        context.broker.unsubscribe(user: user.name)
+      }
+      if isHandingOver { handedOver += 1 } else { context.broker.disconnect(member) }
+    }
+    context.sessions.remove(id.index)
+  }
+
+  /// Tells a client when to come back, because this node is about to close its connection.
+  public func announceReconnect(_ id: SlabID, afterMilliseconds milliseconds: Int) {
+    context.answer(id, .reconnect(afterMilliseconds: milliseconds))
+  }
+
+  /// The connection's name, as clients and other nodes know it.
+  public func name(of session: SlabID) -> [UInt8] { context.connectionName(session) }
+
+  /// The same for a connection whose session is being opened: ``open(_:)`` may close it before it returns, as when its
+  /// token is refused. Nil: no session of it was opened last.
+  public func nameOfNewest(_ target: UInt32) -> [UInt8]? {
+    guard let newest, context.sessions.contains(newest), context.sessions[newest.index].target == target else {
+      return nil
+    }
+    return context.connectionName(newest)
+  }
+
+  // MARK: What connections bring
+
+  /// Takes one text from a client. Whatever is wrong with it is answered; nobody else notices.
+  /// `text` must be valid UTF-8 (RFC 6455 section 8.1 has the frames checked before).
+  public func receive(text: Span<UInt8>, from id: SlabID) { operations.receive(text: text, from: id) }
+
+  /// Takes one binary message from a client.
+  public func receive(binary bytes: Span<UInt8>, from id: SlabID) { operations.receive(binary: bytes, from: id) }
+
+  /// Performs one operation of a client that has no connection: `message`, `direct`, `broadcast` or `ping`. It is charged
+  /// to the caller's user, or to its address where names are not proved, with the rates of a connection.
+  ///
+  /// - Parameter text: the operation as JSON; valid UTF-8.
+  public func perform(_ text: Span<UInt8>, by request: RequestCaller) { operations.perform(text, by: request) }
+
+  /// Charges a ping of the client's (RFC 6455 section 5.5.2). Returns whether it shall be answered: of several pings the
+  /// last one's answer is enough (section 5.5.3).
+  public func chargePing(_ id: SlabID, bytes: Int) -> Bool { limiters.chargePing(id, bytes: bytes) }
+
+  /// Whether any room rule spares slow readers: without one nobody needs to be told of them.
+  public var sparesSlowReaders: Bool { configuration.rules.spareSlowReaders }
+
+  /// Tells that a connection's socket takes no more for now, while something is queued for it.
+  public func blocked(_ id: SlabID) { slowConsumers.blocked(id) }
+
+  /// Tells that all that was queued for a connection is sent: it gets what its rooms have kept for it, until its socket
+  /// takes no more again.
+  public func drained(_ id: SlabID) { slowConsumers.drained(id) }
+
+  /// Tells that a connection's queue has room again, as `Delivery.awaitRoom` asked. What waited goes on at the end of the tick.
+  public func hasRoom(_ id: SlabID) { reads.hasRoom(id) }
+
+  /// Tells a connection how many messages outside of rooms it has missed. Called when it can take more after an offer to
+  /// it was refused.
+  public func canTakeMore(_ id: SlabID) { personalMessages.canTakeMore(id) }
+
+  // MARK: What is allowed
+
+  /// Judges a token, revocations included. Called only where tokens are asked for.
+  public func judge(_ token: [UInt8], _ conclude: @escaping (TokenVerdict) -> Void) {
+    authentication.judge(token, conclude)
+  }
+
+  /// Why a user whose name is believed may do nothing now; nil: it may.
+  public func refusal(ofUser name: [UInt8]) -> String? {
+    revocations.isRevoked(Identity(user: name)) ? Refusal.revoked : nil
+  }
+
+  /// Why nobody with that identity may join a room; nil: it may be joined. For transports that must know before they begin.
+  public func refusal(ofJoining room: [UInt8], by identity: Identity?) -> ProtocolError? {
+    if !RoomName.isValid(room.span) { return ProtocolError(.badRoom, RoomName.rule) }
+    if identity?.rooms?.mayJoin(room.span) == false { return ProtocolError(.forbidden, Refusal.roomForbidden) }
+    return configuration.rules.rule(for: room.span).mayJoin ? nil : ProtocolError(.forbidden, Refusal.closedRoom)
   }
 }

@@ -34,16 +34,3 @@ public struct Authorisers {
     authorisers.lazy.compactMap { $0(action, principal) }.first
   }
 }
-
-extension Hub {
-  /// Whether the authorisers let a caller do something; if not, the caller was refused.
-  func isAuthorised(_ action: @autoclosure () -> ClientAction, _ caller: Caller, _ answerID: [UInt8]?) -> Bool {
-    guard !authorisers.isEmpty, let user = userName(of: caller) else { return true }
-    var connection: [UInt8]?
-    if case .session(let id) = caller { connection = connectionName(id) }
-    let principal = Principal(user: user, info: identity(of: caller)?.info, connection: connection)
-    guard let reason = authorisers.refusal(of: action(), by: principal) else { return true }
-    refuse(caller, .forbidden, reason, answerID)
-    return false
-  }
-}

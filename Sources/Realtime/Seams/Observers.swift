@@ -55,15 +55,3 @@ public struct Observers {
     for entry in entries where entry.kinds.contains(kind) { entry.observe(event) }
   }
 }
-
-extension Hub {
-  /// The connection's name, as clients and other nodes know it.
-  public func name(of session: SlabID) -> [UInt8] { connectionName(session) }
-
-  /// The same for a connection whose session is being opened: ``open(_:)`` may close it before it returns, as when its
-  /// token is refused. Nil: no session of it was opened last.
-  public func nameOfNewest(_ target: UInt32) -> [UInt8]? {
-    guard let newest, sessions.contains(newest), sessions[newest.index].target == target else { return nil }
-    return connectionName(newest)
-  }
-}

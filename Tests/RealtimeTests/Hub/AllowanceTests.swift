@@ -110,12 +110,12 @@ struct AllowanceTests {
     let bench = HubBench { $0.operationsPerSecond = 10 }
     let idle = bench.open("idle")
     bench.hub.close(idle.session)
-    #expect(bench.hub.recentAllowances.count == 0)
+    #expect(bench.hub.limiters.rememberedCount == 0)
     let ann = bench.open("ann")
     _ = burst(ann)
     bench.clock.milliseconds += SendAllowance.windowMilliseconds
     bench.hub.close(ann.session)
-    #expect(bench.hub.recentAllowances.count == 0)
+    #expect(bench.hub.limiters.rememberedCount == 0)
     var recent = RecentAllowances()
     func spent(_ now: UInt64) -> SendAllowance {
       let allowance = SendAllowance(operationsPerSecond: 1, bytesPerSecond: 0, messageBytesMax: 0, now: now)

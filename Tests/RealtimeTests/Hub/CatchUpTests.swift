@@ -288,7 +288,7 @@ struct LargeAnswerTests {
     bench.hub.close(ann.session)
     bench.settle()
     #expect(bench.broker.historyReads == 5)
-    #expect(bench.hub.bytesInFlight == 0)
+    #expect(bench.hub.backPressure.bytesInFlight == 0)
   }
 
   @Test("charges answers to rate-bytes: a debt delays the next large read, and neither publishing nor the answer")

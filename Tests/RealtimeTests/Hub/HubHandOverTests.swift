@@ -39,7 +39,7 @@ struct HubHandOverTests {
     let (ann, bob) = (bench.open("ann"), bench.open("bob"))
     for client in [ann, bob] { client.join() }
     ann.join("quiet")
-    let names = [ann, bob].map { bench.hub.connectionName($0.session) }
+    let names = [ann, bob].map { bench.hub.name(of: $0.session) }
     func isHere(_ name: [UInt8], in room: String?) -> Bool {
       bench.hub.isHere(name.span, in: room.map { Array($0.utf8) })
     }
@@ -56,6 +56,6 @@ struct HubHandOverTests {
     #expect(!isHere(names[1], in: "r"))
     bench.hub.isHandingOver = true
     bench.hub.close(cid.session)
-    #expect(isHere(bench.hub.connectionName(cid.session), in: "r"))
+    #expect(isHere(bench.hub.name(of: cid.session), in: "r"))
   }
 }

@@ -130,7 +130,7 @@ struct IdentityTests {
     let texts = client.take()
     #expect(texts.map(\.type) == ["auth_failed"])
     #expect(texts.first?.string("id") == "a")
-    #expect(tokens.bench.hub.rooms.count == 0)
+    #expect(tokens.bench.hub.context.rooms.count == 0)
   }
 
   @Test("bounds what waits for a token by its bytes, and refuses a second token meanwhile")
@@ -157,9 +157,9 @@ struct IdentityTests {
     let codes = clients.flatMap { $0.send(#"{"type":"message","room":"r","t":"\#(filler)"}"#) }
       .compactMap { $0.string("code") }
     #expect((5...6).contains(codes.count) && Set(codes) == ["unavailable"])
-    #expect(tokens.bench.paused.isEmpty && tokens.bench.hub.bytesInFlight <= Limits.unjudgedNodeBytesMax)
+    #expect(tokens.bench.paused.isEmpty && tokens.bench.hub.backPressure.bytesInFlight <= Limits.unjudgedNodeBytesMax)
     for client in clients { tokens.bench.hub.close(client.session) }
-    #expect(tokens.bench.hub.authenticating.isEmpty && tokens.bench.hub.bytesInFlight == 0)
+    #expect(tokens.bench.hub.authentication.isIdle && tokens.bench.hub.backPressure.bytesInFlight == 0)
   }
 
   @Test("closes with 1013, to come again, when tokens cannot be judged")
@@ -216,8 +216,8 @@ struct IdentityTests {
       client.send(#"{"type":"auth","token":"a"}"#)
       client.send(#"{"type":"auth","token":"b"}"#)
     }
-    #expect(tokens.bench.hub.deadlines.count <= 2)
-    #expect(tokens.bench.hub.authenticating.isEmpty)
+    #expect(tokens.bench.hub.authentication.deadlineCount <= 2)
+    #expect(tokens.bench.hub.authentication.isIdle)
   }
 
   @Test("tells a client once, twenty seconds before its token expires, and again for the next token")
@@ -312,12 +312,12 @@ struct IdentityTests {
       let client = tokens.bench.arrive(token: "t")
       tokens.bench.hub.close(client.session)
     }
-    #expect(tokens.bench.hub.deadlines.count < 5000)
+    #expect(tokens.bench.hub.authentication.deadlineCount < 5000)
     tokens.pass(seconds: 1)
     #expect(tokens.bench.closes.isEmpty)
     tokens.bench.clock.milliseconds += 86_400_000
     tokens.bench.hub.expire()
-    #expect(tokens.bench.closes[staying.target] == 4401 && tokens.bench.hub.deadlines.count == 0)
+    #expect(tokens.bench.closes[staying.target] == 4401 && tokens.bench.hub.authentication.deadlineCount == 0)
   }
 
   @Test("ends a connection that shows another user's token, or a wrong one", arguments: ["bob", "bad"])
@@ -348,7 +348,7 @@ struct IdentityTests {
     let client = tokens.bench.arrive(token: "ann")
     tokens.bench.hub.close(client.session)
     tokens.judgeAll()
-    #expect(tokens.bench.hub.users.count == 0 && tokens.bench.hub.authenticating.isEmpty)
+    #expect(tokens.bench.hub.context.users.count == 0 && tokens.bench.hub.authentication.isIdle)
   }
 }
 

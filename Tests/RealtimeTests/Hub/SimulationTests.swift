@@ -85,7 +85,7 @@ final class Witness {
       isJoined = true
       told = [:]
       let room = Array("r".utf8)
-      let announced = client.bench.hub.rooms.find(room.span)?.presence?.announced ?? AnnouncedUsers()
+      let announced = client.bench.hub.context.rooms.find(room.span)?.presence?.announced ?? AnnouncedUsers()
       for user in SimulationTests.users { known[user] = announced.contains(Array(user.utf8).span) }
     } else if isRecovered == nil || !isJoined || (isRecovered == true && position?.offset != offset) {
       complaints.append("an unasked joined goes on, or says that it does not, to a member: \(text)")

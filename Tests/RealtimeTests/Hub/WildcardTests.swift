@@ -252,12 +252,12 @@ struct WildcardTests {
     bob.join("news:b")
     for room in ["news:a", "news:b", "news:sport:c"] { try bench.broker.publishElsewhere(room, "\"n\":1") }
     bench.settle()
-    #expect(bench.hub.rooms.count == 3)
+    #expect(bench.hub.context.rooms.count == 3)
     ann.send(#"{"type":"leave","room":"news:*"}"#)
     bench.clock.milliseconds += Limits.roomLingerMilliseconds
     bench.hub.expire()
     var left: [String] = []
-    bench.hub.rooms.forEach { left.append(String(decoding: $0.name, as: UTF8.self)) }
+    bench.hub.context.rooms.forEach { left.append(String(decoding: $0.name, as: UTF8.self)) }
     #expect(left.sorted() == ["news:b", "news:sport:c"])
     // A wildcard of the same name is another one: rooms find it.
     ann.join("news:*")

@@ -1,13 +1,39 @@
 import ClientProtocol
 import JSONCore
 
-// What arrives from the broker, and how holes in it are mended. One road for a live message, a message read from
-// history, and the resumption of a client.
+/// What arrives from the broker in rooms, in order, and how holes in it are mended.
+///
+/// One path for a live message, a message read from history, and the resumption of a client.
+/// Confined to the loop that created its hub.
+final class RoomStreams {
+  private let context: HubContext
+  private let reads: SessionReads
+  private let caches: RecoveryCaches
+  private let batches: BatchQueue
+  private let slowConsumers: SlowConsumers
+  private let catchUps: CatchUpDelivery
+  private let fanOut: FanOut
+  /// Whether the broker was lost and the clients were told.
+  private(set) var isDegraded = false
+  /// Whether `restored` waits for the end of the tick.
+  private(set) var isRestorationDue = false
+  /// Rounds of comparing positions under way, and rooms that are being mended: at zero the outage is over.
+  private var reconciling = 0
+  private var recoveringRooms = 0
+  /// Rooms that may miss something because the broker refused to tell.
+  private var refusedRooms: [ObjectIdentifier: Room] = [:]
 
-extension Hub: BrokerListener {
-  public func heard(room name: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
-    guard let room = rooms.find(name) ?? makeHeardRoom(name) else { return }
-    hear(room, position, envelope)
+  init(
+    _ context: HubContext, reads: SessionReads, caches: RecoveryCaches, batches: BatchQueue,
+    slowConsumers: SlowConsumers, catchUps: CatchUpDelivery, fanOut: FanOut
+  ) {
+    self.context = context
+    self.reads = reads
+    self.caches = caches
+    self.batches = batches
+    self.slowConsumers = slowConsumers
+    self.catchUps = catchUps
+    self.fanOut = fanOut
   }
 
   func hear(_ room: Room, _ position: Position, _ envelope: Span<UInt8>) {
@@ -23,11 +49,11 @@ extension Hub: BrokerListener {
   }
 
   /// Appends a message that is next in the room's stream to its batch, and to what resuming clients are given.
-  func append(_ envelope: Span<UInt8>, at offset: UInt64, to room: Room) {
+  private func append(_ envelope: Span<UInt8>, at offset: UInt64, to room: Room) {
     guard let parsed = Envelope(envelope) else { return }
-    let batch = openBatch(of: room)
+    let batch = fanOut.openBatch(of: room)
     if batch.epoch == nil { batch.epoch = room.stream?.position.epoch }
-    let origin = parsed.origin.count > 1 ? localSession(named: envelope.extracting(parsed.origin)) : nil
+    let origin = parsed.origin.count > 1 ? context.localSession(named: envelope.extracting(parsed.origin)) : nil
     let kind: EventKind = parsed.kind == .binary ? .binaryMessage : .message
     let start = batch.bytes.count
     room.lastTimestamp = JSONNumber.unsigned(envelope.extracting(parsed.timestamp)) ?? 0
@@ -36,14 +62,34 @@ extension Hub: BrokerListener {
     ) { MessageEncoder.message(parsed, in: envelope, offset: offset, room: room, to: &$0) }
     if room.recall != nil {
       let payload = Array(batch.bytes[start...])
-      changeRecall(of: room) {
+      caches.changeRecall(of: room) {
         $0.append(Recall.Message(offset: offset, kind: kind, payload: payload, origin: origin))
       }
     }
-    capBatch(of: room)
+    fanOut.capBatch(of: room)
   }
 
-  // MARK: Recovery
+  func startStream(of room: Room, at position: Position) {
+    if room.phase == .entering {
+      room.stream = RoomStream(at: position)
+      room.phase = .live
+      for held in room.takeHeld() { hear(room, held.position, held.envelope.span) }
+      if room.mustCompare { recover(room) }
+      room.mustCompare = false
+    } else if room.phase == .live, room.stream?.position.epoch != position.epoch {
+      recover(room)
+    }
+  }
+
+  /// Begins the stream of a room with a message that came before anyone here had entered it, if wildcards hear the room:
+  /// their members are owed this message, whatever position the room is entered at.
+  private func beginHeardStream(of room: Room, with position: Position) {
+    guard room.phase != .recovering, !fanOut.wildcards(of: room).isEmpty else { return }
+    room.stream = RoomStream(at: Position(epoch: position.epoch, offset: max(position.offset, 1) - 1))
+    room.phase = .live
+    room.mustCompare = false
+    for held in room.takeHeld() { hear(room, held.position, held.envelope.span) }
+  }
 
   /// Reads what is missing and delivers it in order to all local members. Nobody is disconnected.
   /// Called again it begins anew: only the last call's answers count.
@@ -55,12 +101,12 @@ extension Hub: BrokerListener {
     let request = ReadScheduler.Request(
       isShared: false,
       key: { [weak self] in
-        guard let self, isKnown(room), room.recoveries == round, let stream = room.stream else { return nil }
+        guard let self, context.isKnown(room), room.recoveries == round, let stream = room.stream else { return nil }
         let query = HistoryQuery.after(stream.position.offset, limit: Limits.historyReadMax)
         return .history(room: room.name, query, bytesMax: Limits.historyPageBytesMax)
       },
       finish: { [weak self] result in
-        guard let self, let result, isKnown(room), room.recoveries == round else { return }
+        guard let self, let result, context.isKnown(room), room.recoveries == round else { return }
         guard case .success(.page(let page)) = result else { return noteRefusal(in: room) }
         mend(room, with: page)
       })
@@ -69,14 +115,16 @@ extension Hub: BrokerListener {
 
   /// The broker did not say what a room must know to go on. One that is away is asked again when it is back, by
   /// `brokerRestored`; one that is there and refuses, being busy, say, by `recoverRefused`.
-  func noteRefusal(in room: Room) { refusedRooms[ObjectIdentifier(room)] = room }
+  private func noteRefusal(in room: Room) { refusedRooms[ObjectIdentifier(room)] = room }
 
   /// Asks again about the rooms of which the broker refused to tell. Called by `expire`.
   func recoverRefused() {
-    guard broker.isWhole, !refusedRooms.isEmpty else { return }
-    let rooms = refusedRooms.values
+    guard context.broker.isWhole, !refusedRooms.isEmpty else { return }
+    let refused = refusedRooms.values
     refusedRooms = [:]
-    for room in rooms where isKnown(room) && (room.phase == .live || room.phase == .recovering) { recover(room) }
+    for room in refused where context.isKnown(room) && (room.phase == .live || room.phase == .recovering) {
+      recover(room)
+    }
   }
 
   private func mend(_ room: Room, with page: HistoryPage) {
@@ -89,12 +137,12 @@ extension Hub: BrokerListener {
   }
 
   /// Delivers what a page has of the room's stream, up to an offset.
-  private func deliver(_ page: HistoryPage, upTo last: UInt64 = .max, to room: Room) {
+  func deliver(_ page: HistoryPage, upTo last: UInt64 = .max, to room: Room) {
     let epoch = room.stream!.position.epoch
     for entry in page.entries where entry.offset > room.stream!.position.offset && entry.offset <= last {
       lose(through: entry.offset - 1, in: room)
       _ = room.stream!.hear(Position(epoch: epoch, offset: entry.offset))
-      counters.gapRecovered += 1
+      context.counters.gapRecovered += 1
       append(entry.envelope.span, at: entry.offset, to: room)
     }
   }
@@ -102,10 +150,10 @@ extension Hub: BrokerListener {
   /// Tells the members which messages no history holds any more.
   private func lose(through offset: UInt64, in room: Room) {
     guard let lost = room.stream!.skip(to: offset) else { return }
-    counters.gapLost += UInt64(lost.count)
+    context.counters.gapLost += UInt64(lost.count)
     room.lastTimestamp = 0
-    dropRecall(of: room)
-    openBatch(of: room).append(gap: lost, roomJSON: room.nameJSON)
+    caches.dropRecall(of: room)
+    fanOut.openBatch(of: room).append(gap: lost, roomJSON: room.nameJSON)
   }
 
   /// Another master has begun another epoch, or the counter was lost. What it has of this epoch is delivered first.
@@ -133,8 +181,8 @@ extension Hub: BrokerListener {
   /// The broker knows nothing of a room that has members here, and reading it gives it no epoch that lasts: it gets one.
   private func beginAnew(_ room: Room) {
     let round = room.recoveries
-    broker.begin(room: room.name) { [weak self] result in
-      guard let self, self.isKnown(room), room.recoveries == round else { return }
+    context.broker.begin(room: room.name) { [weak self] result in
+      guard let self, self.context.isKnown(room), room.recoveries == round else { return }
       guard case .success(let position) = result else { return self.noteRefusal(in: room) }
       let page = HistoryPage(position: position, entries: [])
       self.begin(Position(epoch: position.epoch, offset: 0), of: page, isWhole: false, in: room)
@@ -149,14 +197,14 @@ extension Hub: BrokerListener {
   ///   - isShared: whether the two epochs have the same messages up to `start`.
   private func begin(_ start: Position, of page: HistoryPage, isWhole: Bool, isShared: Bool = true, in room: Room) {
     // By what the members were told, not by what the broker knows: it may not know everybody again yet.
-    let userCount = userCount(of: room)
+    let userCount = context.userCount(of: room)
     // The old epoch's batch must not carry the new one's positions.
-    deliverBatch(of: room)
+    fanOut.deliverBatch(of: room)
     room.begin(at: start, past: page.past)
-    beginLagEpoch(room, at: start.offset, isWhole: isWhole)
-    if !isWhole { dropRecall(of: room) }
-    beginCatchUpEpoch(room, at: start.offset, isWhole: isWhole, isShared: isShared)
-    openBatch(of: room).append(
+    slowConsumers.beginLagEpoch(room, at: start.offset, isWhole: isWhole)
+    if !isWhole { caches.dropRecall(of: room) }
+    catchUps.beginCatchUpEpoch(room, at: start.offset, isWhole: isWhole, isShared: isShared)
+    fanOut.openBatch(of: room).append(
       epoch: .joined(roomJSON: room.nameJSON, start, userCount: userCount, recovered: isWhole))
     recover(room)
   }
@@ -173,7 +221,7 @@ extension Hub: BrokerListener {
         isForeign = true
       }
     }
-    markDirty(room)
+    batches.markDirty(room)
     announceRestored()
     if isForeign { verify(room) }
   }
@@ -181,8 +229,8 @@ extension Hub: BrokerListener {
   /// What was held is of another epoch than what history said: a late message of the one before, or the first of a new
   /// one. Recovering for each would never end; the broker's word on where the room stands decides.
   func verify(_ room: Room) {
-    broker.position(room: room.name) { [weak self] result in
-      guard let self, self.isKnown(room), room.phase == .live else { return }
+    context.broker.position(room: room.name) { [weak self] result in
+      guard let self, self.context.isKnown(room), room.phase == .live else { return }
       guard case .success(let position) = result else { return self.noteRefusal(in: room) }
       self.recoverIfBehind(room, position)
     }
@@ -199,27 +247,22 @@ extension Hub: BrokerListener {
     }
   }
 
-  // MARK: Broker's state
-
-  public func brokerLost() {
+  func brokerLost() {
     guard !isDegraded else { return }
     isDegraded = true
-    sendToEverySession(.degraded)
+    context.sendToEverySession(.degraded)
   }
 
   /// What comes next in these rooms is held: after a failover it may be another stream than the one known here.
-  public func subscriptionsLost(where isAffected: RoomFilter?) {
-    rooms.forEach { room in
+  func subscriptionsLost(where isAffected: RoomFilter?) {
+    context.rooms.forEach { room in
       guard room.phase == .live, isAffected?(room.name) ?? true else { return }
       room.phase = .recovering
       recoveringRooms += 1
     }
   }
 
-  public func brokerRestored(where isAffected: RoomFilter?) {
-    comparePresence(in: Limits.presenceCompareMilliseconds)
-    announceUnheard()
-    refreshRevocations {}
+  func brokerRestored(where isAffected: RoomFilter?) {
     reconciling += 1
     reconcile(isAffected) { [weak self] in
       self?.reconciling -= 1
@@ -230,7 +273,7 @@ extension Hub: BrokerListener {
   /// Once every room has been compared and those that were behind have been mended, `restored` is said: at the end of
   /// the tick, behind the messages that mended them.
   private func announceRestored() {
-    isRestorationDue = isDegraded && broker.isWhole && reconciling == 0 && recoveringRooms == 0
+    isRestorationDue = isDegraded && context.broker.isWhole && reconciling == 0 && recoveringRooms == 0
   }
 
   /// Says `restored` if it still holds.
@@ -239,26 +282,26 @@ extension Hub: BrokerListener {
     guard isRestorationDue else { return }
     isRestorationDue = false
     isDegraded = false
-    sendToEverySession(.restored)
+    context.sendToEverySession(.restored)
   }
 
   /// Compares the positions of rooms in one pipelined round; those that are behind recover.
-  private func reconcile(_ isAffected: RoomFilter?, _ done: @escaping () -> Void) {
+  func reconcile(_ isAffected: RoomFilter?, _ done: @escaping () -> Void) {
     var awaited = 1
     let finish = {
       awaited -= 1
       if awaited == 0 { done() }
     }
-    rooms.forEach { room in
+    context.rooms.forEach { room in
       guard isAffected?(room.name) ?? true else { return }
       if room.phase == .entering { room.mustCompare = true }
       guard room.phase == .live || room.phase == .recovering, let stream = room.stream else { return }
       // What was held may be missing where the room is compared with. Whatever is there is read again.
       if room.phase == .recovering { _ = room.takeHeld() }
       awaited += 1
-      broker.compare(room: room.name, with: room.end(of: stream)) { [weak self] result in
+      context.broker.compare(room: room.name, with: room.end(of: stream)) { [weak self] result in
         defer { finish() }
-        guard let self, self.isKnown(room) else { return }
+        guard let self, self.context.isKnown(room) else { return }
         guard case .success(let position) = result else { return self.noteRefusal(in: room) }
         self.recoverIfBehind(room, position)
       }
@@ -266,36 +309,6 @@ extension Hub: BrokerListener {
     finish()
   }
 
-  public func doubted(where isAffected: RoomFilter?) {
-    comparePresence(in: Limits.presenceCompareMilliseconds)
-    reconcile(isAffected) {}
-  }
-
-  public func presenceLost() {
-    comparePresence(in: Limits.presenceAssertMilliseconds)
-    // What forgot the members has likely forgotten the rooms too: without a message nobody would tell.
-    reconcile(nil) {}
-    for index in 0..<sessions.end where sessions.isOccupied(index) {
-      guard let member = member(index) else { continue }
-      broker.connect(member)
-      for subscription in sessions[index].subscriptions where subscription.room.rule.hasPresence {
-        let room = subscription.room
-        guard let member = self.member(index, since: subscription.since) else { continue }
-        broker.enter(room: room.name, member) { _ in }
-        guard let state = room.presence?.ownState(of: member.user) else { continue }
-        broker.setState(room: room.name, member, state, isAssertion: true) { _ in }
-      }
-    }
-  }
-
-  public func isHere(_ connection: Span<UInt8>, in room: [UInt8]?) -> Bool {
-    // Whoever a drain has closed stays in presence until the broker hands them over.
-    guard !isHandingOver else { return true }
-    guard let session = localSession(named: connection) else { return false }
-    guard let room else { return true }
-    guard let room = rooms.find(room.span), room.rule.hasPresence else { return false }
-    return sessions[session.index].subscriptionIndex(room) != nil
-  }
-
-  public func nodeReport() -> [UInt8] { makeReport() }
+  /// Forgets a room that has ended.
+  func forget(_ room: Room) { if room.phase == .recovering { recoveringRooms -= 1 } }
 }

@@ -1,12 +1,29 @@
 import ClientProtocol
 import JSONCore
 
-// Who comes and goes, told to a room's local members: each change once, whatever was lost or came twice on the way.
+/// Who comes and goes, and what users say about themselves, announced to a room's local members: each change once, whatever
+/// was lost or came twice on the way.
+/// Confined to the loop that created its hub.
+final class RoomAnnouncements {
+  private let context: HubContext
+  private let batches: BatchQueue
+  private let fanOut: FanOut
+  private let graces: LeaveGraces
+  /// When presence is compared with the broker.
+  private var comparisons = ComparisonSchedule()
 
-extension Hub {
-  public func heard(room name: Span<UInt8>, notice: Span<UInt8>) {
-    guard let room = rooms.find(name) else { return }
-    if notice.count > 0, notice[0] == Envelope.Kind.ephemeral.rawValue { return deliver(ephemeral: notice, in: room) }
+  init(_ context: HubContext, batches: BatchQueue, fanOut: FanOut, graces: LeaveGraces) {
+    self.context = context
+    self.batches = batches
+    self.fanOut = fanOut
+    self.graces = graces
+  }
+
+  func heard(room name: Span<UInt8>, notice: Span<UInt8>) {
+    guard let room = context.rooms.find(name) else { return }
+    if notice.count > 0, notice[0] == Envelope.Kind.ephemeral.rawValue {
+      return fanOut.deliver(ephemeral: notice, in: room)
+    }
     guard room.rule.hasPresence else { return }
     // What the pages that are being read say about it is not known yet.
     if let presence = room.presence, presence.isReading { presence.hold(notice) } else { take(notice, in: room) }
@@ -18,39 +35,40 @@ extension Hub {
     let body = notice.extracting(envelope.body)
     switch envelope.kind {
     case .userJoined:
-      if broker.losesNotices {
-        guard let user = Hub.name(in: userJSON), room.presence?.insert(user.span) == true else { return }
+      if context.broker.losesNotices {
+        guard let user = RoomAnnouncements.name(in: userJSON), room.presence?.insert(user.span) == true else { return }
       }
-      let origin = localSession(named: notice.extracting(envelope.origin))
+      let origin = context.localSession(named: notice.extracting(envelope.origin))
       announce(userJSON, isPresent: true, info: body, except: origin, in: room)
     case .userLeft:
-      if broker.losesNotices {
-        guard let user = Hub.name(in: userJSON) else { return }
+      if context.broker.losesNotices {
+        guard let user = RoomAnnouncements.name(in: userJSON) else { return }
         // A node knows better about its own: it was taken for dead, or the notice is older than the user's return.
         guard !isMember(user, of: room), room.presence?.remove(user.span) == true else { return }
       }
       announce(userJSON, isPresent: false, in: room)
-    case .userLeaving: if let grace = JSONNumber.unsigned(body) { graceBegins(in: room.name, Int(clamping: grace)) }
+    case .userLeaving:
+      if let grace = JSONNumber.unsigned(body) { graces.graceBegins(in: room.name, Int(clamping: grace)) }
     case .userState: announceState(of: userJSON, body, isSaid: true, in: room)
     case .message, .binary, .ephemeral, .direct, .broadcast, .disconnect, .revoke: break
     }
   }
 
   /// Decodes a JSON string, quotes included.
-  static func name(in userJSON: Span<UInt8>) -> [UInt8]? {
+  private static func name(in userJSON: Span<UInt8>) -> [UInt8]? {
     JSONString.unescape(userJSON.extracting(1..<(userJSON.count - 1)))
   }
 
   /// Tells the members at once, or in a crowd with the next update.
-  private func announce(
+  func announce(
     _ userJSON: Span<UInt8>, isPresent: Bool, info: Span<UInt8> = Span(), except origin: SlabID? = nil, in room: Room
   ) {
     let isSummed = measureCrowd(of: room) || isStorm(of: userJSON, in: room)
     if !isPresent { forgetState(of: userJSON, in: room, isSummed: isSummed) }
-    observers.report(
+    context.observers.report(
       .presence, .userChanged(room: room.name, userJSON: [UInt8](copying: userJSON), isPresent: isPresent))
     if isSummed || room.presence?.hasChanges == true {
-      if let user = Hub.name(in: userJSON) { presence(of: room).note(user, isPresent: isPresent) }
+      if let user = RoomAnnouncements.name(in: userJSON) { presence(of: room).note(user, isPresent: isPresent) }
       // A room that is no longer a crowd gets one last summary.
       return isSummed ? scheduleUpdate(of: room) : announceChanges(in: room)
     }
@@ -59,17 +77,18 @@ extension Hub {
       isPresent
       ? .userJoined(roomJSON: room.nameJSON, userJSON: user, info: [UInt8](copying: info))
       : .userLeft(roomJSON: room.nameJSON, userJSON: user)
-    appendNotice(event, to: room, except: origin)
+    fanOut.appendNotice(event, to: room, except: origin)
   }
 
   /// What a user said goes with it. In a crowd the members may never learn that it was away, so they receive `null`.
   private func forgetState(of userJSON: Span<UInt8>, in room: Room, isSummed: Bool) {
-    guard let presence = room.presence, let user = Hub.name(in: userJSON), presence.forgetState(of: user.span), isSummed
+    guard let presence = room.presence, let user = RoomAnnouncements.name(in: userJSON),
+      presence.forgetState(of: user.span), isSummed
     else { return }
     announce(state: nil, of: user, in: room)
   }
 
-  private func announce(_ user: [UInt8], isPresent: Bool, info: [UInt8]? = nil, except: SlabID? = nil, in room: Room) {
+  func announce(_ user: [UInt8], isPresent: Bool, info: [UInt8]? = nil, except: SlabID? = nil, in room: Room) {
     var json: [UInt8] = []
     JSONString.append(user.span, to: &json)
     let info = info ?? []
@@ -84,39 +103,32 @@ extension Hub {
     return made
   }
 
-  /// Users in a room by what its members were told; 0 before this node has read them.
-  func userCount(of room: Room) -> Int {
-    room.presence?.announced?.count ?? broker.userCountAtOnce(room: room.name) ?? 0
-  }
-
-  // MARK: Crowds
-
   /// Whether a room is so large that changes are summarised.
   private func measureCrowd(of room: Room) -> Bool {
     let announceMax = announceMax(of: room)
-    let count = userCount(of: room)
+    let count = context.userCount(of: room)
     guard room.presence != nil || count > announceMax else { return false }
     let presence = presence(of: room)
     presence.measure(userCount: count, announceMax: announceMax)
     return presence.isCrowd
   }
 
-  private func announceMax(of room: Room) -> Int { room.rule.announceMax ?? configuration.presenceAnnounceMax }
+  private func announceMax(of room: Room) -> Int { room.rule.announceMax ?? context.configuration.presenceAnnounceMax }
 
   private func updateInterval(of room: Room) -> Int {
-    room.rule.presenceIntervalMilliseconds ?? configuration.presenceIntervalMilliseconds
+    room.rule.presenceIntervalMilliseconds ?? context.configuration.presenceIntervalMilliseconds
   }
 
   /// Whether so much was announced one by one in this interval that a change waits for an update: a client that joins and
   /// leaves as fast as it can must not cost every member a notice each time. Counts the change when it does not wait.
   private func isStorm(of userJSON: Span<UInt8>, in room: Room) -> Bool {
-    let interval = UInt32(truncatingIfNeeded: steady() / UInt64(max(1, updateInterval(of: room))))
+    let interval = UInt32(truncatingIfNeeded: context.steady() / UInt64(max(1, updateInterval(of: room))))
     let announced = room.notices.count(in: interval)
     // A room in which all are announced may be left by all and joined by all.
-    guard announced < max(configuration.presenceNoticesMax, announceMax(of: room) * 2) else { return true }
-    if announced >= configuration.presenceUserNoticesMax {
-      guard let user = Hub.name(in: userJSON),
-        presence(of: room).countNotice(of: user, in: interval) <= configuration.presenceUserNoticesMax
+    guard announced < max(context.configuration.presenceNoticesMax, announceMax(of: room) * 2) else { return true }
+    if announced >= context.configuration.presenceUserNoticesMax {
+      guard let user = RoomAnnouncements.name(in: userJSON),
+        presence(of: room).countNotice(of: user, in: interval) <= context.configuration.presenceUserNoticesMax
       else { return true }
     }
     room.notices.add(in: interval)
@@ -127,30 +139,28 @@ extension Hub {
   private func scheduleUpdate(of room: Room) {
     let presence = presence(of: room)
     guard !presence.isUpdateScheduled else { return }
-    let now = steady()
+    let now = context.steady()
     guard presence.nextUpdateAt > now else { return announceChanges(in: room) }
     presence.isUpdateScheduled = true
-    after(Int(clamping: presence.nextUpdateAt - now)) { [weak self] in
+    context.after(Int(clamping: presence.nextUpdateAt - now)) { [weak self] in
       presence.isUpdateScheduled = false
-      guard let self, isKnown(room), presence.hasChanges else { return }
+      guard let self, context.isKnown(room), presence.hasChanges else { return }
       announceChanges(in: room)
     }
   }
 
   private func announceChanges(in room: Room) {
-    let changes = presence(of: room).takeChanges(now: steady(), interval: updateInterval(of: room))
-    let count = userCount(of: room)
-    appendNotice(
+    let changes = presence(of: room).takeChanges(now: context.steady(), interval: updateInterval(of: room))
+    let count = context.userCount(of: room)
+    fanOut.appendNotice(
       .presenceUpdate(
         roomJSON: room.nameJSON, userCount: count, joined: changes.joined, left: changes.left, hasMore: changes.hasMore),
       to: room)
     for (user, state) in changes.states { announce(state: state, of: user, in: room) }
   }
 
-  // MARK: Announced users
-
   /// Whether a room needs to know who was announced: where notices may be lost, and anybody is announced at all.
-  func keepsAnnounced(_ room: Room) -> Bool { broker.losesNotices && room.rule.hasPresence }
+  private func keepsAnnounced(_ room: Room) -> Bool { context.broker.losesNotices && room.rule.hasPresence }
 
   /// Whether joins may be answered: it is known who is in the room.
   func knowsUsers(of room: Room) -> Bool { !keepsAnnounced(room) || room.presence?.announced != nil }
@@ -160,30 +170,32 @@ extension Hub {
   /// delivered, of which they get nothing.
   func announceArrivals(to room: Room) {
     guard keepsAnnounced(room), let presence = room.presence, presence.announced != nil else { return }
-    for arrival in room.arrivals where sessions.contains(arrival.session) {
+    for arrival in room.arrivals where context.sessions.contains(arrival.session) {
       let session = arrival.session.index
-      guard let name = sessions[session].user?.name, sessions[session].subscriptionIndex(room) != nil,
+      guard let name = context.sessions[session].user?.name, context.sessions[session].subscriptionIndex(room) != nil,
         presence.insert(name.span)
       else { continue }
       // What it said in an earlier stay went with that.
       presence.forgetOwnState(of: name)
       announce(
-        name, isPresent: true, info: sessions[session].identity?.info, except: arrival.session, in: room)
+        name, isPresent: true, info: context.sessions[session].identity?.info, except: arrival.session, in: room)
     }
   }
 
   /// Reads who is in a room, before its first local member is let in: from then on every change is announced.
   /// Asked for right behind the entering, so that it costs no round trip of its own.
-  func readUsers(of room: Room) {
+  ///
+  /// - Parameter onFailure: called when that cannot be read.
+  func readUsers(of room: Room, orElse onFailure: @escaping () -> Void) {
     guard keepsAnnounced(room), room.presence?.announced == nil, room.presence?.isReading != true else { return }
-    if grace(of: room) > 0 { endGraces(in: room.name) }
+    if graces.grace(of: room) > 0 { graces.endGraces(in: room.name) }
     readUsers(of: room) { [weak self] users in
       guard let self else { return }
-      guard let users else { return abandonArrivals(in: room) }
+      guard let users else { return onFailure() }
       presence(of: room).finishReading(users.names)
       _ = presence(of: room).replaceStates(users.states)
       takeHeldNotices(in: room)
-      markDirty(room)
+      batches.markDirty(room)
     }
   }
 
@@ -200,8 +212,8 @@ extension Hub {
     presence.beginReading()
     var users = ReadUsers()
     func readPage(from cursor: [UInt8]?) {
-      broker.users(room: room.name, from: cursor) { [weak self] result in
-        guard let self, isKnown(room) else { return }
+      context.broker.users(room: room.name, from: cursor) { [weak self] result in
+        guard let self, context.isKnown(room) else { return }
         guard case .success(let page) = result else {
           presence.abandonReading()
           return reply(nil)
@@ -220,33 +232,21 @@ extension Hub {
     for notice in presence.takeHeld() { take(notice.span, in: room) }
   }
 
-  /// Nobody can be let in who would not be told of the others: the clients ask again.
-  private func abandonArrivals(in room: Room) {
-    _ = room.presence?.takeHeld()
-    var arrivals: [Room.Arrival] = []
-    swap(&arrivals, &room.arrivals)
-    for arrival in arrivals where sessions.contains(arrival.session) {
-      abandonJoin(arrival.session, room, arrival.id)
-    }
-  }
-
-  // MARK: Comparing
-
   /// Compares, after so many milliseconds, what members were told with what the broker knows.
   func comparePresence(in milliseconds: UInt64) {
-    comparisons.add(steady() + milliseconds)
+    comparisons.add(context.steady() + milliseconds)
   }
 
   /// Compares all rooms when it is time. Called by `expire`.
   func comparePresence(at now: UInt64) {
-    guard comparisons.isDue(at: now), broker.losesNotices else { return }
-    rooms.forEach { room in
+    guard comparisons.isDue(at: now), context.broker.losesNotices else { return }
+    context.rooms.forEach { room in
       guard let presence = room.presence, presence.announced != nil, !presence.isReading else { return }
       readUsers(of: room) { [weak self] users in
         guard let self else { return }
         if let users {
           correct(room, presence, to: users)
-        } else if broker.isWhole {
+        } else if context.broker.isWhole {
           // While the broker is away nothing is known: `brokerRestored` has it compared again. One that refuses is asked again.
           comparePresence(in: Limits.presenceCompareMilliseconds)
         }
@@ -275,12 +275,57 @@ extension Hub {
   }
 
   /// Whether a session of the user has joined the room on this node.
-  func isMember(_ name: [UInt8], of room: Room) -> Bool {
+  private func isMember(_ name: [UInt8], of room: Room) -> Bool {
     var isFound = false
-    users.find(name.span)?.sessions.forEach { session in
-      guard let index = sessions[session].subscriptionIndex(room) else { return }
-      isFound = isFound || sessions[session].subscriptions[index].isJoined
+    context.users.find(name.span)?.sessions.forEach { session in
+      guard let index = context.sessions[session].subscriptionIndex(room) else { return }
+      isFound = isFound || context.sessions[session].subscriptions[index].isJoined
     }
     return isFound
+  }
+
+  /// Tells the members what a user says about itself.
+  ///
+  /// - Parameter isSaid: whether the user has just said so. Else it corrects what the members know.
+  private func announceState(of userJSON: Span<UInt8>, _ state: Span<UInt8>, isSaid: Bool, in room: Room) {
+    let presence = presence(of: room)
+    if let user = RoomAnnouncements.name(in: userJSON) {
+      presence.noteState(state, of: user, isSaid: isSaid, isOwn: isSaid && isMember(user, of: room))
+      guard !presence.keepForUpdate(state, of: user) else { return }
+    }
+    // To the session that said it, too: what another one of the user said meanwhile may come before or after.
+    let (user, state) = ([UInt8](copying: userJSON), [UInt8](copying: state))
+    fanOut.appendNotice(.userState(roomJSON: room.nameJSON, userJSON: user, state: state), to: room)
+  }
+
+  /// Corrects what the members know of a user's state.
+  func announce(state: [UInt8]?, of user: [UInt8], in room: Room) {
+    var json: [UInt8] = []
+    JSONString.append(user.span, to: &json)
+    let state = state ?? Array("null".utf8)
+    announceState(of: json.span, state.span, isSaid: false, in: room)
+  }
+
+  /// Forgets what a user said in a room when its last session here has left.
+  func forgetOwnState(of user: LocalUser, in room: Room) {
+    guard let presence = room.presence, presence.keepsState(of: user.name) else { return }
+    var isHere = false
+    user.sessions.forEach { if context.sessions[$0].subscriptionIndex(room) != nil { isHere = true } }
+    if !isHere { presence.forgetOwnState(of: user.name) }
+  }
+
+  /// Tells the broker again who is in which room, after it has forgotten that.
+  func assertMembers() {
+    for index in 0..<context.sessions.end where context.sessions.isOccupied(index) {
+      guard let member = context.member(index) else { continue }
+      context.broker.connect(member)
+      for subscription in context.sessions[index].subscriptions where subscription.room.rule.hasPresence {
+        let room = subscription.room
+        guard let member = self.context.member(index, since: subscription.since) else { continue }
+        context.broker.enter(room: room.name, member) { _ in }
+        guard let state = room.presence?.ownState(of: member.user) else { continue }
+        context.broker.setState(room: room.name, member, state, isAssertion: true) { _ in }
+      }
+    }
   }
 }

@@ -1,16 +1,39 @@
 import ClientProtocol
 import JSONCore
 
-// Members who are not where their room is yet: they resume, or could not take a backlog. Each of them is given what it has
-// not got in order, from recent messages where the node has kept them, else from history, page by page, as fast as its
-// connection takes it. Where the room is at the end of a tick it enters the roster.
+/// Serves members who are not where their room is: they resume, or could not take a backlog.
+///
+/// Each of them is given in order what it has not got, from the recovery cache where the node has it, otherwise from
+/// history, page by page, as fast as its connection takes it. It enters the roster at the end of a tick, once it is where
+/// the room is.
+/// Confined to the loop that created its hub.
+final class CatchUpDelivery {
+  private let context: HubContext
+  private let reads: SessionReads
+  private let caches: RecoveryCaches
+  private let batches: BatchQueue
+  private let slowConsumers: SlowConsumers
+  /// Asks the broker where a room stands, after a page of another epoch. Set before the first session.
+  var verify: (Room) -> Void = { _ in }
+  /// Where the next session begins to go through its rooms, so that none of them is always the last.
+  private var catchUpRound = 0
+  /// Members who wait for history that the broker could not give.
+  private var stalledCatchUps: [CatchUp] = []
 
-extension Hub {
-  // MARK: Beginning and end
+  init(
+    _ context: HubContext, reads: SessionReads, caches: RecoveryCaches, batches: BatchQueue,
+    slowConsumers: SlowConsumers
+  ) {
+    self.context = context
+    self.reads = reads
+    self.caches = caches
+    self.batches = batches
+    self.slowConsumers = slowConsumers
+  }
 
   /// Begins to give a member of a room everything behind an offset, in the room's epoch.
   func resume(_ session: UInt32, _ index: Int, since offset: UInt64, firstPage page: HistoryPage?) {
-    let room = sessions[session].subscriptions[index].room
+    let room = context.sessions[session].subscriptions[index].room
     let member = beginCatchUp(session, index, from: offset)
     if let page, room.recall?.messages(after: offset) == nil { take(page, for: member) } else { advance(member) }
   }
@@ -18,34 +41,34 @@ extension Hub {
   /// Takes a member out of wherever it stands, and has it begin behind an offset.
   private func beginCatchUp(_ session: UInt32, _ index: Int, from offset: UInt64) -> CatchUp {
     endCatchUp(session, index)
-    let subscription = sessions[session].subscriptions[index]
+    let subscription = context.sessions[session].subscriptions[index]
     let room = subscription.room
     if let place = subscription.place {
       if subscription.isBehind {
-        removeFromLag(room, place: place)
+        slowConsumers.removeFromLag(room, place: place)
       } else {
-        removeFromRoster(room, form: sessions[session].form, place: place)
+        context.removeFromRoster(room, form: context.sessions[session].form, place: place)
       }
     }
-    let member = CatchUp(session: sessions.id(at: session), room: room, offset: offset)
-    sessions[session].subscriptions[index].place = nil
-    sessions[session].subscriptions[index].isBehind = false
-    sessions[session].subscriptions[index].isCatchingUp = true
+    let member = CatchUp(session: context.sessions.id(at: session), room: room, offset: offset)
+    context.sessions[session].subscriptions[index].place = nil
+    context.sessions[session].subscriptions[index].isBehind = false
+    context.sessions[session].subscriptions[index].isCatchingUp = true
     room.catchUps.add(member)
-    keepRecall(of: room)
+    caches.keepRecall(of: room)
     return member
   }
 
   /// What a session still has to get in one of its rooms, or nil.
-  func catchUp(_ session: UInt32, _ index: Int) -> CatchUp? {
-    guard sessions[session].subscriptions[index].isCatchingUp else { return nil }
-    return sessions[session].subscriptions[index].room.catchUps[session: sessions.id(at: session)]
+  private func catchUp(_ session: UInt32, _ index: Int) -> CatchUp? {
+    guard context.sessions[session].subscriptions[index].isCatchingUp else { return nil }
+    return context.sessions[session].subscriptions[index].room.catchUps[session: context.sessions.id(at: session)]
   }
 
   func endCatchUp(_ session: UInt32, _ index: Int) {
     guard let member = catchUp(session, index) else { return }
     member.room.catchUps.remove(member)
-    sessions[session].subscriptions[index].isCatchingUp = false
+    context.sessions[session].subscriptions[index].isCatchingUp = false
   }
 
   /// Lets a member that joins anew, without asking for what it misses, begin where the room is: it is told what it does not get.
@@ -59,19 +82,17 @@ extension Hub {
 
   /// Whether the object is what its session has in its room.
   private func index(of member: CatchUp) -> Int? {
-    guard sessions.contains(member.session),
-      let index = sessions[member.session.index].subscriptionIndex(member.room),
+    guard context.sessions.contains(member.session),
+      let index = context.sessions[member.session.index].subscriptionIndex(member.room),
       catchUp(member.session.index, index) === member
     else { return nil }
     return index
   }
 
-  // MARK: Backlogs
-
   /// Whether a batch brings what is not live any more: the node, its link or the broker stood still.
   func isBacklog(_ batch: RoomBatch, of room: Room) -> Bool {
     guard batch.firstAcceptedAt > 0, !room.rule.sparesSlowReaders else { return false }
-    return room.phase == .recovering || clock() > batch.firstAcceptedAt &+ Limits.backlogMilliseconds
+    return room.phase == .recovering || context.clock() > batch.firstAcceptedAt &+ Limits.backlogMilliseconds
   }
 
   /// Takes the members out of the roster who could not take more of a backlog: they read it from history, if there is any.
@@ -86,18 +107,20 @@ extension Hub {
       while place > 0 {
         place -= 1
         let entry = room.rosters[form: form][place]
-        guard transports[form]?.isNearLimit(entry.target) == true,
-          let index = sessions[entry.session].subscriptionIndex(room)
+        guard context.transports[form]?.isNearLimit(entry.target) == true,
+          let index = context.sessions[entry.session].subscriptionIndex(room)
         else {
           continue
         }
         _ = beginCatchUp(entry.session, index, from: offset)
-        markDirty(room)
+        batches.markDirty(room)
       }
     }
   }
 
-  private func historySize(of room: Room) -> Int { room.rule.retention?.messagesMax ?? configuration.historySize }
+  private func historySize(of room: Room) -> Int {
+    room.rule.retention?.messagesMax ?? context.configuration.historySize
+  }
 
   /// Gives the notices of a batch, which no history has, to those who are not in the roster.
   func forwardNotices(of batch: RoomBatch, in room: Room) {
@@ -107,13 +130,13 @@ extension Hub {
       let payload = bytes.span.extracting(start..<entry.end)
       start = entry.end
       guard !entry.isOfStream else { continue }
-      for member in room.catchUps.all where sessions.contains(member.session) && entry.origin != member.session {
-        transport(of: member.session.index)?.send(payload, entry.kind, to: sessions[member.session.index].target)
+      for member in room.catchUps.all where context.sessions.contains(member.session) && entry.origin != member.session
+      {
+        context.transport(of: member.session.index)?.send(
+          payload, entry.kind, to: context.sessions[member.session.index].target)
       }
     }
   }
-
-  // MARK: Epochs
 
   /// Notes that the room goes on in another epoch behind `offset`. Who is not there yet is told when it is.
   ///
@@ -138,29 +161,28 @@ extension Hub {
     member.transition = nil
     member.offset = transition.offset
     let position = Position(epoch: stream.position.epoch, offset: transition.offset)
-    answer(
+    context.answer(
       member.session,
       .joined(
-        roomJSON: member.room.nameJSON, position, userCount: userCount(of: member.room), recovered: transition.isWhole))
+        roomJSON: member.room.nameJSON, position, userCount: context.userCount(of: member.room),
+        recovered: transition.isWhole))
   }
 
   private func tellGap(_ lost: ClosedRange<UInt64>, _ member: CatchUp) {
-    counters.gapLost += UInt64(lost.count)
+    context.counters.gapLost += UInt64(lost.count)
     member.offset = lost.upperBound
-    answer(member.session, .gap(roomJSON: member.room.nameJSON, lost: lost))
+    context.answer(member.session, .gap(roomJSON: member.room.nameJSON, lost: lost))
   }
-
-  // MARK: Going on
 
   func advanceCatchUps(of room: Room) { for member in room.catchUps.all { advance(member) } }
 
   /// Gives a member what it can take now.
-  func advance(_ member: CatchUp) {
+  private func advance(_ member: CatchUp) {
     guard let index = index(of: member), member.room.phase == .live, let stream = member.room.stream,
-      let transport = transport(of: member.session.index)
+      let transport = context.transport(of: member.session.index)
     else { return }
     let (room, session) = (member.room, member.session.index)
-    let target = sessions[session].target
+    let target = context.sessions[session].target
     while true {
       if let transition = member.transition, member.offset >= transition.offset { tellEpoch(transition, member) }
       if member.offset >= stream.position.offset { return enterRoster(member, session, index) }
@@ -176,7 +198,7 @@ extension Hub {
   private func give(
     _ messages: ArraySlice<Recall.Message>, to member: CatchUp, _ target: UInt32, through last: UInt64
   ) {
-    guard let transport = transport(of: member.session.index) else { return }
+    guard let transport = context.transport(of: member.session.index) else { return }
     var bytes = 0
     for message in messages {
       guard message.offset <= last, transport.hasRoom(target) else { break }
@@ -185,23 +207,23 @@ extension Hub {
       transport.answer(message.payload.span, message.kind, at: member.position, to: target)
       bytes += message.payload.count
     }
-    chargeRead(member.session, bytes: bytes)
+    reads.chargeRead(member.session, bytes: bytes)
   }
 
   /// The end of a tick is where the room's batch is delivered: only then a place in the roster goes on without a hole.
   private func enterRoster(_ member: CatchUp, _ session: UInt32, _ index: Int) {
-    guard member.room.batch == nil else { return markDirty(member.room) }
+    guard member.room.batch == nil else { return batches.markDirty(member.room) }
     guard member.transition == nil, member.offset == member.room.stream?.position.offset else { return }
     endCatchUp(session, index)
-    sessions[session].subscriptions[index].place = addToRoster(member.room, session)
-    if sessions[session].isBlocked { fallBehind(session, index) }
+    context.sessions[session].subscriptions[index].place = context.addToRoster(member.room, session)
+    if context.sessions[session].isBlocked { slowConsumers.fallBehind(session, index) }
   }
 
   private func readOn(_ member: CatchUp) {
     guard !member.isReading, !member.isStalled else { return }
     member.isReading = true
     let room = member.room
-    keepRecall(of: room)
+    caches.keepRecall(of: room)
     let request = ReadScheduler.Request(
       key: { [weak self] in
         guard let self, index(of: member) != nil else { return nil }
@@ -211,7 +233,8 @@ extension Hub {
           advance(member)
           return nil
         }
-        return .history(room: room.name, Hub.missedQuery(member.offset), bytesMax: Limits.historyPageBytesMax)
+        return .history(
+          room: room.name, CatchUpDelivery.missedQuery(member.offset), bytesMax: Limits.historyPageBytesMax)
       },
       finish: { [weak self] result in
         guard let self, let result, index(of: member) != nil else { return }
@@ -228,7 +251,7 @@ extension Hub {
     // A room that recovers goes on with its members when it is done.
     guard room.phase == .live, let position = room.stream?.position else { return }
     guard page.position.epoch == position.epoch else {
-      verify(room)
+      self.verify(room)
       return stall(member)
     }
     learn(from: page, in: room)
@@ -242,19 +265,19 @@ extension Hub {
   private func give(
     page messages: some Sequence<Recall.Message>, through last: UInt64, hasMore: Bool, to member: CatchUp
   ) {
-    let target = sessions[member.session.index].target
+    let target = context.sessions[member.session.index].target
     var bytes = 0
     for message in messages where message.offset > member.offset && message.offset <= last {
       pass(to: message.offset - 1, member)
       // An epoch that begins here takes the member back to its beginning.
       member.offset = message.offset
       if message.origin == member.session { continue }
-      transport(of: member.session.index)?.answer(
+      context.transport(of: member.session.index)?.answer(
         message.payload.span, message.kind, at: member.position, to: target)
       bytes += message.payload.count
     }
     if !hasMore { pass(to: last, member) }
-    chargeRead(member.session, bytes: bytes)
+    reads.chargeRead(member.session, bytes: bytes)
   }
 
   /// Moves a member on over what history does not hold any more, and tells it.
@@ -273,7 +296,7 @@ extension Hub {
     let earlier = page.entries.prefix { $0.offset <= recall.after }
     guard !earlier.isEmpty else { return }
     let messages = earlier.compactMap { message($0, in: room) }
-    changeRecall(of: room) { $0.prepend(messages) }
+    caches.changeRecall(of: room) { $0.prepend(messages) }
   }
 
   /// What a history entry is for a member.
@@ -282,13 +305,13 @@ extension Hub {
     var payload: [UInt8] = []
     MessageEncoder.message(envelope, in: entry.envelope.span, offset: entry.offset, room: room, to: &payload)
     var origin: SlabID?
-    if envelope.origin.count > 1 { origin = localSession(named: entry.envelope.span.extracting(envelope.origin)) }
+    if envelope.origin.count > 1 {
+      origin = context.localSession(named: entry.envelope.span.extracting(envelope.origin))
+    }
     return Recall.Message(
       offset: entry.offset, kind: envelope.kind == .binary ? .binaryMessage : .message, payload: payload, origin: origin
     )
   }
-
-  // MARK: Trouble
 
   /// The broker could not help a member on: it is asked again within a second.
   private func stall(_ member: CatchUp) {
@@ -299,12 +322,25 @@ extension Hub {
 
   /// Asks again for those whom the broker could not help on. Called by `expire`.
   func retryStalledCatchUps() {
-    guard !stalledCatchUps.isEmpty, broker.isAvailable else { return }
+    guard !stalledCatchUps.isEmpty, context.broker.isAvailable else { return }
     var members: [CatchUp] = []
     swap(&members, &stalledCatchUps)
     for member in members {
       member.isStalled = false
-      if index(of: member) != nil { markDirty(member.room) }
+      if index(of: member) != nil { batches.markDirty(member.room) }
+    }
+  }
+
+  static func missedQuery(_ offset: UInt64) -> HistoryQuery { .after(offset, limit: Limits.historyReadMax) }
+
+  /// Continues with the rooms of a session whose connection has room again.
+  func advance(session id: SlabID) {
+    let subscriptions = context.sessions[id.index].subscriptions
+    catchUpRound &+= 1
+    let first = subscriptions.isEmpty ? 0 : catchUpRound % subscriptions.count
+    for index in subscriptions.indices {
+      let subscription = subscriptions[(first + index) % subscriptions.count]
+      if subscription.isCatchingUp, let member = subscription.room.catchUps[session: id] { advance(member) }
     }
   }
 }

@@ -1,42 +1,51 @@
 import ClientProtocol
+import JSONCore
 
-// Slow readers in rooms that spare them. A connection that takes no more leaves the rosters of these rooms; each of the
-// rooms keeps its newest messages, or the newest of each key, for all who are behind, and gives them to each as soon as
-// its socket takes them.
+/// Slow readers in rooms that spare them.
+///
+/// A connection that takes no more leaves the rosters of these rooms. Each of the rooms keeps its newest messages, or the
+/// newest of each key, for all its slow readers, and gives them to each as soon as its socket takes them.
+/// Confined to the loop that created its hub.
+final class SlowConsumers {
+  private let context: HubContext
+  private let batches: BatchQueue
+  /// Bytes that rooms keep for their slow readers.
+  private(set) var lagBytes = 0
 
-extension Hub {
-  /// Whether any room rule spares slow readers: without one nobody needs to be told of them.
-  public var sparesSlowReaders: Bool { configuration.rules.spareSlowReaders }
+  init(_ context: HubContext, batches: BatchQueue) {
+    self.context = context
+    self.batches = batches
+  }
 
   /// Tells that a connection's socket takes no more for now, while something is queued for it.
-  public func blocked(_ id: SlabID) {
-    guard sessions.contains(id), !sessions[id.index].isBlocked else { return }
-    sessions[id.index].isBlocked = true
-    for index in sessions[id.index].subscriptions.indices { fallBehind(id.index, index) }
+  func blocked(_ id: SlabID) {
+    guard context.sessions.contains(id), !context.sessions[id.index].isBlocked else { return }
+    context.sessions[id.index].isBlocked = true
+    for index in context.sessions[id.index].subscriptions.indices { fallBehind(id.index, index) }
   }
 
   /// Tells that all that was queued for a connection is sent: it gets what its rooms have kept for it, until its socket
   /// takes no more again.
-  public func drained(_ id: SlabID) {
-    guard sessions.contains(id), sessions[id.index].isBlocked else { return }
-    sessions[id.index].isBlocked = false
-    for index in sessions[id.index].subscriptions.indices where !sessions[id.index].isBlocked {
+  func drained(_ id: SlabID) {
+    guard context.sessions.contains(id), context.sessions[id.index].isBlocked else { return }
+    context.sessions[id.index].isBlocked = false
+    for index in context.sessions[id.index].subscriptions.indices where !context.sessions[id.index].isBlocked {
       deliverLag(id.index, index)
     }
   }
 
   /// Takes a member out of the roster, when its room spares slow readers.
   func fallBehind(_ session: UInt32, _ index: Int) {
-    let subscription = sessions[session].subscriptions[index]
+    let subscription = context.sessions[session].subscriptions[index]
     let room = subscription.room
     guard room.rule.sparesSlowReaders, !subscription.isBehind, let place = subscription.place else { return }
-    removeFromRoster(room, form: sessions[session].form, place: place)
+    context.removeFromRoster(room, form: context.sessions[session].form, place: place)
     let lag = room.lag ?? RoomLag()
     room.lag = lag
     lag.members.append(
       RoomLag.Member(session: session, next: lag.buffer.nextSequence, offset: room.deliveredOffset))
-    sessions[session].subscriptions[index].place = UInt32(lag.members.count - 1)
-    sessions[session].subscriptions[index].isBehind = true
+    context.sessions[session].subscriptions[index].place = UInt32(lag.members.count - 1)
+    context.sessions[session].subscriptions[index].isBehind = true
   }
 
   /// Takes a member out of those who are behind; fills the hole with the last of them.
@@ -45,8 +54,8 @@ extension Hub {
     let last = lag.members.removeLast()
     if Int(place) < lag.members.count {
       lag.members[Int(place)] = last
-      if let index = sessions[last.session].subscriptionIndex(room) {
-        sessions[last.session].subscriptions[index].place = place
+      if let index = context.sessions[last.session].subscriptionIndex(room) {
+        context.sessions[last.session].subscriptions[index].place = place
       }
     }
     guard lag.members.isEmpty else { return }
@@ -83,40 +92,40 @@ extension Hub {
 
   /// Lets a member that joins again start where the room is. What was kept for it is not to come behind the answer.
   func skipLag(_ session: UInt32, _ index: Int, isResuming: Bool) {
-    let subscription = sessions[session].subscriptions[index]
+    let subscription = context.sessions[session].subscriptions[index]
     guard subscription.isBehind, let place = subscription.place, let lag = subscription.room.lag else { return }
     let offset = subscription.room.deliveredOffset
     let missed = lag.members[Int(place)].offset
     if !isResuming, offset > missed {
-      counters.slowDropped += offset - missed
+      context.counters.slowDropped += offset - missed
       let lost = (missed + 1)...offset
-      answer(sessions.id(at: session), .gap(roomJSON: subscription.room.nameJSON, lost: lost))
+      context.answer(context.sessions.id(at: session), .gap(roomJSON: subscription.room.nameJSON, lost: lost))
     }
     lag.members[Int(place)].next = lag.buffer.nextSequence
     lag.members[Int(place)].offset = offset
     lag.members[Int(place)].isOfEarlierEpoch = false
   }
 
-  // MARK: Catching up
-
   private func deliverLag(_ session: UInt32, _ index: Int) {
-    let subscription = sessions[session].subscriptions[index]
+    let subscription = context.sessions[session].subscriptions[index]
     let room = subscription.room
     guard subscription.isBehind, let place = subscription.place, let lag = room.lag else { return }
     // Compressing for one reader would take the processor's time from the others; RFC 7692 section 6.1 allows plain
     // messages at any time.
-    let form = sessions[session].form == .deflated ? .plain : sessions[session].form
-    let roster = [RosterEntry(target: sessions[session].target, session: session)]
-    while lag.members[Int(place)].next < lag.buffer.nextSequence, !sessions[session].isBlocked {
-      let batch = spareBatches.popLast() ?? RoomBatch()
+    let form = context.sessions[session].form == .deflated ? .plain : context.sessions[session].form
+    let roster = [RosterEntry(target: context.sessions[session].target, session: session)]
+    while lag.members[Int(place)].next < lag.buffer.nextSequence, !context.sessions[session].isBlocked {
+      let batch = batches.takeSpare()
       fill(batch, for: &lag.members[Int(place)], room, lag)
-      if !batch.isEmpty { transports[form]?.deliver(batch, of: room.name, to: roster, form: form, sparing: true) }
-      recycle(batch)
+      if !batch.isEmpty {
+        context.transports[form]?.deliver(batch, of: room.name, to: roster, form: form, sparing: true)
+      }
+      batches.recycle(batch)
     }
-    guard !sessions[session].isBlocked else { return }
+    guard !context.sessions[session].isBlocked else { return }
     removeFromLag(room, place: place)
-    sessions[session].subscriptions[index].isBehind = false
-    sessions[session].subscriptions[index].place = addToRoster(room, session)
+    context.sessions[session].subscriptions[index].isBehind = false
+    context.sessions[session].subscriptions[index].place = context.addToRoster(room, session)
   }
 
   /// Fills a batch with what comes next for a member, and moves the member on.
@@ -130,11 +139,11 @@ extension Hub {
       guard !entry.isReplaced else { continue }
       if entry.offset > 0 {
         if room.rule.slow == .latest, entry.offset > member.offset {
-          counters.slowConflated += entry.offset - member.offset - 1
+          context.counters.slowConflated += entry.offset - member.offset - 1
         }
         member.offset = entry.offset
       }
-      if entry.origin == sessions.id(at: member.session) { continue }
+      if entry.origin == context.sessions.id(at: member.session) { continue }
       // No time of acceptance: how long this reader let it wait says nothing about the node.
       batch.append(entry.kind, offset: entry.offset, origin: nil, acceptedAt: 0) {
         $0.append(contentsOf: entry.payload)
@@ -154,14 +163,15 @@ extension Hub {
     if member.isOfEarlierEpoch {
       let position = Position(epoch: epoch, offset: max(member.offset, through))
       batch.append(
-        .joined(roomJSON: room.nameJSON, position, userCount: userCount(of: room), recovered: false))
+        .joined(roomJSON: room.nameJSON, position, userCount: context.userCount(of: room), recovered: false))
     } else if through > member.offset {
-      counters.slowDropped += through - member.offset
+      context.counters.slowDropped += through - member.offset
       batch.append(.gap(roomJSON: room.nameJSON, lost: (member.offset + 1)...through))
     }
     member.offset = max(member.offset, through)
     guard member.next < lag.buffer.noticesKeptFrom, room.rule.hasPresence else { return }
     batch.append(
-      .presenceUpdate(roomJSON: room.nameJSON, userCount: userCount(of: room), joined: [], left: [], hasMore: true))
+      .presenceUpdate(
+        roomJSON: room.nameJSON, userCount: context.userCount(of: room), joined: [], left: [], hasMore: true))
   }
 }

@@ -1,18 +1,40 @@
 import ClientProtocol
 import JSONCore
 
-// One road into a room: text and binary messages of sessions, operations over HTTP, and what backends publish all end in
-// `publish(_:in:for:_:)`. Direct and broadcast messages go outside of rooms.
+/// What clients and backends publish in rooms and send outside of them.
+///
+/// One path into a room: text and binary messages of sessions, operations over HTTP, and what backends publish all end in
+/// `publish(_:in:for:_:)`.
+/// Confined to the loop that created its hub.
+final class Publisher {
+  private let context: HubContext
+  private let access: RoomAccess
+  private let backPressure: BackPressure
+  private let pending: PendingOperations
+  private let limiters: RateLimiters
+  private let reads: SessionReads
 
-extension Hub {
+  init(
+    _ context: HubContext, access: RoomAccess, backPressure: BackPressure, pending: PendingOperations,
+    limiters: RateLimiters, reads: SessionReads
+  ) {
+    self.context = context
+    self.access = access
+    self.backPressure = backPressure
+    self.pending = pending
+    self.limiters = limiters
+    self.reads = reads
+  }
+
   /// Publishes a client's message: a session's in a room that it has joined, a request's in any room that its user may
   /// publish in.
   func publish(_ operation: ClientOperation, _ text: Span<UInt8>, from caller: Caller) {
-    counters.messagesReceived += 1
-    let answerID = copyID(operation, text)
+    context.counters.messagesReceived += 1
+    let answerID = operation.answerID(in: text)
     var target: PublishTarget?
-    withRoom(operation, text) { target = self.target($0, for: caller, answerID) }
-    guard let target, let user = userName(of: caller), chargePublish(in: target.room, caller, answerID) else { return }
+    operation.withRoom(in: text) { target = self.target($0, for: caller, answerID) }
+    guard let target, let user = context.userName(of: caller), limiters.chargePublish(in: target.room, caller, answerID)
+    else { return }
     var envelope: [UInt8] = []
     envelope.reserveCapacity(operation.passThrough.byteCount + 96)
     // Without an origin nobody is left out, so the sender receives it too.
@@ -20,9 +42,9 @@ extension Hub {
       operation.isEphemeral ? .ephemeral : .message, of: caller, hasOrigin: !operation.echo, into: &envelope)
     operation.passThrough.appendMembers(of: text, to: &envelope)
     // What it publishes comes back to it: a session that does not read it is read no further.
-    if operation.echo, case .session(let id) = caller { pauseUntilRoom(id) }
+    if operation.echo, case .session(let id) = caller { reads.pauseUntilRoom(id) }
     let message = RoomMessage(
-      room: target.name, envelope: envelope, dedupe: Hub.dedupeKey(user: user, id: operation.decodedID(in: text)),
+      room: target.name, envelope: envelope, dedupe: Publisher.dedupeKey(user: user, id: operation.decodedID(in: text)),
       retention: target.rule.retention)
     publish(message, in: target.room, isEphemeral: operation.isEphemeral, for: caller, answerID)
   }
@@ -31,13 +53,15 @@ extension Hub {
   func publish(_ binary: BinaryEnvelope, _ bytes: Span<UInt8>, from id: SlabID) {
     let caller = Caller.session(id)
     let name = bytes.extracting(binary.room)
-    if let room = rooms.find(name), let index = sessions[id.index].subscriptionIndex(room),
-      !sessions[id.index].subscriptions[index].isJoined
+    if let room = context.rooms.find(name), let index = context.sessions[id.index].subscriptionIndex(room),
+      !context.sessions[id.index].subscriptions[index].isJoined
     {
-      return postpone(.binary, bytes, of: id, answerID: nil)
+      return pending.postpone(.binary, bytes, of: id, answerID: nil)
     }
-    guard let target = target(name, for: caller, nil), chargePublish(in: target.room, caller, nil) else { return }
-    counters.messagesReceived += 1
+    guard let target = target(name, for: caller, nil), limiters.chargePublish(in: target.room, caller, nil) else {
+      return
+    }
+    context.counters.messagesReceived += 1
     var envelope: [UInt8] = []
     envelope.reserveCapacity(binary.payload.count + 96)
     beginEnvelope(.binary, of: caller, into: &envelope)
@@ -54,41 +78,39 @@ extension Hub {
   ) {
     let size = message.envelope.count
     reads.seal(room: message.room)
-    operationBegins(caller, bytes: size)
+    backPressure.operationBegins(caller, bytes: size)
     if isEphemeral {
-      return broker.publish(ephemeral: message.envelope, in: message.room) { [weak self] result in
-        self?.operationEnds(caller, bytes: size)
+      return context.broker.publish(ephemeral: message.envelope, in: message.room) { [weak self] result in
+        self?.backPressure.operationEnds(caller, bytes: size)
         self?.conclude(result.map { nil }, message, room, for: caller, answerID)
       }
     }
-    broker.publish(message) { [weak self] result in
-      self?.operationEnds(caller, bytes: size)
+    context.broker.publish(message) { [weak self] result in
+      self?.backPressure.operationEnds(caller, bytes: size)
       if case .success(let position) = result { room?.note(acknowledged: position) }
       self?.conclude(result.map { $0 }, message, room, for: caller, answerID)
     }
   }
 
-  private func conclude(
+  func conclude(
     _ result: Result<Position?, BrokerError>, _ message: RoomMessage, _ room: Room?, for caller: Caller,
     _ answerID: [UInt8]?
   ) {
     switch result {
     case .success(let position):
       if let position {
-        observers.report(.messages, .published(room: message.room, position, envelope: message.envelope))
+        context.observers.report(.messages, .published(room: message.room, position, envelope: message.envelope))
       }
       if case .backend(let reply) = caller { return reply(position.map { .success($0) } ?? .failure(.uncertain)) }
       if answerID == nil, case .session = caller { return }
       let roomJSON = room?.nameJSON ?? JSONString.quoting(message.room)
-      acknowledge(caller, .ack(roomJSON: roomJSON, position), id: answerID)
+      context.acknowledge(caller, .ack(roomJSON: roomJSON, position), id: answerID)
     case .failure(let error):
       if case .backend(let reply) = caller { return reply(.failure(error)) }
       let hasDedupe = message.dedupe != nil
-      refuse(caller, failure: error, Hub.outOfReach(error, hasDedupe: hasDedupe), answerID)
+      context.refuse(caller, failure: error, Refusal.outOfReach(error, hasDedupe: hasDedupe), answerID)
     }
   }
-
-  // MARK: Where a message may go
 
   /// A room that a caller may publish in.
   private struct PublishTarget {
@@ -100,33 +122,31 @@ extension Hub {
 
   /// The room of that name, when the caller may publish in it; else the caller was refused.
   private func target(_ name: Span<UInt8>, for caller: Caller, _ answerID: [UInt8]?) -> PublishTarget? {
-    let room = rooms.find(name)
+    let room = context.rooms.find(name)
     let mayPublish: Bool
     switch caller {
     case .session(let id):
-      guard let room, let index = joinedIndex(id, room) else {
-        refuseUnjoined(id, name, answerID)
+      guard let room, let index = context.joinedIndex(id, room) else {
+        access.refuseUnjoined(id, name, answerID)
         return nil
       }
-      mayPublish = sessions[id.index].subscriptions[index].mayPublish
+      mayPublish = context.sessions[id.index].subscriptions[index].mayPublish
     case .request(let request):
       guard !RoomName.isWildcard(name) else {
-        refuse(caller, .badRoom, RoomName.wildcardRule, answerID)
+        context.refuse(caller, .badRoom, RoomName.wildcardRule, answerID)
         return nil
       }
       mayPublish = request.identity?.rooms?.mayPublish(name) ?? true
     case .backend: mayPublish = true
     }
-    let rule = room?.rule ?? configuration.rules.rule(for: name)
+    let rule = room?.rule ?? context.configuration.rules.rule(for: name)
     guard mayPublish, rule.mayPublish else {
-      refuse(caller, .forbidden, mayPublish ? Hub.readOnlyRoom : Hub.publishForbidden, answerID)
+      context.refuse(caller, .forbidden, mayPublish ? Refusal.readOnlyRoom : Refusal.publishForbidden, answerID)
       return nil
     }
-    guard isAuthorised(.publish(room: [UInt8](copying: name)), caller, answerID) else { return nil }
+    guard access.isAuthorised(.publish(room: [UInt8](copying: name)), caller, answerID) else { return nil }
     return PublishTarget(name: room?.name ?? [UInt8](copying: name), room: room, rule: rule)
   }
-
-  // MARK: Envelopes
 
   /// Writes the line of facts of what a user says.
   ///
@@ -135,15 +155,15 @@ extension Hub {
     _ kind: Envelope.Kind, of caller: Caller, hasOrigin: Bool = true, into output: inout [UInt8]
   ) {
     Envelope.begin(
-      kind, timestamp: clock(), into: &output,
+      kind, timestamp: context.clock(), into: &output,
       origin: { output in
         switch caller {
-        case .session(let id) where hasOrigin: appendConnectionName(id, to: &output)
+        case .session(let id) where hasOrigin: context.appendConnectionName(id, to: &output)
         case .session, .backend: output.append(Envelope.noOrigin)
         case .request: output.append(Envelope.requestOrigin)
         }
       },
-      user: { appendUserJSON(of: caller, to: &$0) })
+      user: { context.appendUserJSON(of: caller, to: &$0) })
   }
 
   /// What makes a retry recognisable: the user's name with its length, so that no two pairs look alike, and the id.
@@ -159,67 +179,73 @@ extension Hub {
     return key
   }
 
-  // MARK: Ephemeral messages
-
-  /// Delivers it to the members in the order of the room's channel.
-  func deliver(ephemeral bytes: Span<UInt8>, in room: Room) {
-    guard let envelope = Envelope(bytes) else { return }
-    let origin = envelope.origin.count > 1 ? localSession(named: bytes.extracting(envelope.origin)) : nil
-    let batch = openBatch(of: room, membersOnly: !wildcards(of: room).isEmpty)
-    batch.append(.message, offset: 0, origin: origin, acceptedAt: 0, isEphemeral: true) {
-      MessageEncoder.ephemeral(envelope, in: bytes, room: room, to: &$0)
-    }
-    capBatch(of: room)
-  }
-
-  // MARK: Outside of rooms
-
   func direct(_ operation: ClientOperation, _ text: Span<UInt8>, from caller: Caller) {
-    let answerID = copyID(operation, text)
+    let answerID = operation.answerID(in: text)
     guard let name = operation.to?.decoded(in: text) else {
-      return refuse(caller, .badRequest, "direct needs to, the name of a user", answerID)
+      return context.refuse(caller, .badRequest, "direct needs to, the name of a user", answerID)
     }
     guard (1...Limits.userNameBytesMax).contains(name.count) else {
-      return refuse(caller, .badRequest, "to is the name of a user: 1 to \(Limits.userNameBytesMax) bytes", answerID)
+      return context.refuse(
+        caller, .badRequest, "to is the name of a user: 1 to \(Limits.userNameBytesMax) bytes", answerID)
     }
     guard mayDirect(caller, to: name, answerID), let envelope = personal(.direct, operation, text, from: caller) else {
       return
     }
-    operationBegins(caller, bytes: envelope.count)
-    broker.send(envelope, to: .user(name)) { [weak self] result in
-      self?.operationEnds(caller, bytes: envelope.count)
+    backPressure.operationBegins(caller, bytes: envelope.count)
+    context.broker.send(envelope, to: .user(name)) { [weak self] result in
+      self?.backPressure.operationEnds(caller, bytes: envelope.count)
       let count: Int
       switch result {
       case .success(let sent): count = sent
       case .failure(let error):
-        self?.refuse(caller, failure: error, Hub.outOfReach(error, hasDedupe: false), answerID)
+        self?.context.refuse(caller, failure: error, Refusal.outOfReach(error, hasDedupe: false), answerID)
         return
       }
-      self?.acknowledge(caller, .ackDelivered(count), id: answerID)
+      self?.context.acknowledge(caller, .ackDelivered(count), id: answerID)
     }
   }
 
+  /// Whether a caller may send a direct message to a user now; else it was refused.
+  private func mayDirect(_ caller: Caller, to receiver: [UInt8], _ answerID: [UInt8]?) -> Bool {
+    switch context.configuration.clientDirects {
+    case .everyone: break
+    case .nobody:
+      context.refuse(caller, .forbidden, "clients may not send direct messages here", answerID)
+      return false
+    case .permitted:
+      guard context.identity(of: caller)?.mayDirect ?? true else {
+        context.refuse(
+          caller, .forbidden, "the token does not allow direct messages: its permissions must list direct", answerID)
+        return false
+      }
+    }
+    guard access.isAuthorised(.direct(to: receiver), caller, answerID) else { return false }
+    return limiters.chargeDirect(caller, to: receiver, answerID)
+  }
+
   func broadcast(_ operation: ClientOperation, _ text: Span<UInt8>, from caller: Caller) {
-    let answerID = copyID(operation, text)
-    guard mayBroadcast(caller) else { return refuse(caller, .forbidden, Hub.broadcastForbidden, answerID) }
-    guard isAuthorised(.broadcast, caller, answerID) else { return }
+    let answerID = operation.answerID(in: text)
+    guard access.mayBroadcast(caller) else {
+      return context.refuse(caller, .forbidden, Refusal.broadcastForbidden, answerID)
+    }
+    guard access.isAuthorised(.broadcast, caller, answerID) else { return }
     guard let envelope = personal(.broadcast, operation, text, from: caller) else { return }
-    operationBegins(caller, bytes: envelope.count)
-    broker.send(envelope, to: .everyone) { [weak self] result in
-      self?.operationEnds(caller, bytes: envelope.count)
+    backPressure.operationBegins(caller, bytes: envelope.count)
+    context.broker.send(envelope, to: .everyone) { [weak self] result in
+      self?.backPressure.operationEnds(caller, bytes: envelope.count)
       if case .failure(let error) = result {
-        self?.refuse(caller, failure: error, Hub.outOfReach(error, hasDedupe: false), answerID)
+        self?.context.refuse(caller, failure: error, Refusal.outOfReach(error, hasDedupe: false), answerID)
         return
       }
-      self?.acknowledge(caller, .ackSent, id: answerID)
+      self?.context.acknowledge(caller, .ackSent, id: answerID)
     }
   }
 
   private func personal(
     _ kind: Envelope.Kind, _ operation: ClientOperation, _ text: Span<UInt8>, from caller: Caller
   ) -> [UInt8]? {
-    guard userName(of: caller) != nil else { return nil }
-    counters.messagesReceived += 1
+    guard context.userName(of: caller) != nil else { return nil }
+    context.counters.messagesReceived += 1
     var envelope: [UInt8] = []
     envelope.reserveCapacity(operation.passThrough.byteCount + 96)
     beginEnvelope(kind, of: caller, into: &envelope)

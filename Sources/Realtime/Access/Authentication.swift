@@ -1,0 +1,252 @@
+import ClientProtocol
+import JSONCore
+
+/// Who a session is: tokens are judged, identities admitted, replaced and ended.
+/// Confined to the loop that created its hub.
+final class Authentication {
+  private let context: HubContext
+  private let pending: PendingOperations
+  private let limiters: RateLimiters
+  private let revocations: Revocations
+  /// Judges tokens, at once or later. Nil: no tokens are asked for, names are believed.
+  var judgeToken: ((_ token: [UInt8], _ conclude: @escaping (TokenVerdict) -> Void) -> Void)?
+  /// Called when a session has an identity, or a newer one of the same user. Set before the first session.
+  var identityChanged: (SlabID) -> Void = { _ in }
+  /// Sessions whose token is being judged.
+  private var authenticating = PendingAuthentications()
+  /// Those that came without a user, in the order in which their time is up.
+  private var awaitingToken: [(deadline: UInt64, session: SlabID)] = []
+  /// The moments at which tokens expire.
+  private var deadlines = Deadlines()
+
+  init(_ context: HubContext, pending: PendingOperations, limiters: RateLimiters, revocations: Revocations) {
+    self.context = context
+    self.pending = pending
+    self.limiters = limiters
+    self.revocations = revocations
+  }
+
+  /// Finds out who an arriving connection is, before it is greeted. Returns what its token came to when it is not good
+  /// or was judged at once: to be concluded behind the greeting.
+  func recognize(_ id: SlabID, _ arriving: Arriving) -> TokenVerdict? {
+    if let identity = arriving.identity {
+      establish(id, identity)
+      return nil
+    }
+    if let user = arriving.user {
+      guard !revocations.isRevoked(Identity(user: user)) else {
+        _ = authenticating.begin(id)
+        return .refused(reason: Refusal.revoked)
+      }
+      identify(id, as: user)
+      return nil
+    }
+    awaitingToken.append((context.steady() + UInt64(context.configuration.authTimeoutMilliseconds), id))
+    guard let token = arriving.token, judgeToken != nil else { return nil }
+    var verdict: TokenVerdict?
+    var isGreeted = false
+    _ = authenticating.begin(id)
+    judge(token) { [weak self] in
+      if isGreeted { self?.conclude(id, $0, answerID: nil) } else { verdict = $0 }
+    }
+    isGreeted = true
+    guard case .accepted(let identity) = verdict else { return verdict }
+    _ = authenticating.end(id)
+    establish(id, identity)
+    return nil
+  }
+
+  /// Takes the token of an `auth`. Where no tokens are asked for, the user is known already and the answer names it.
+  func authenticate(_ id: SlabID, token: [UInt8], answerID: [UInt8]?) {
+    guard judgeToken != nil else { return confirm(id, answerID: answerID) }
+    guard authenticating.begin(id) else {
+      return context.refuse(id, .rateLimited, "a token is being judged: wait for its answer", answerID)
+    }
+    judge(token) { [weak self] in self?.conclude(id, $0, answerID: answerID) }
+  }
+
+  /// Judges a token, revocations included. Called only where tokens are asked for.
+  func judge(_ token: [UInt8], _ conclude: @escaping (TokenVerdict) -> Void) {
+    judgeToken?(token) { [weak self] verdict in
+      if case .accepted(let identity) = verdict, self?.revocations.isRevoked(identity) == true {
+        conclude(.refused(reason: Refusal.revoked))
+      } else {
+        conclude(verdict)
+      }
+    }
+  }
+
+  /// Obeys a verdict: the session has an identity, or ends.
+  func conclude(_ id: SlabID, _ verdict: TokenVerdict, answerID: [UInt8]?) {
+    guard authenticating.end(id) else { return }
+    switch verdict {
+    case .accepted(let identity):
+      // What was done so far was done in the first user's name.
+      if let user = context.sessions[id.index].user, user.name != identity.user {
+        return endUnauthenticated(
+          id, reason: "the token is another user's: open another connection", answerID: answerID)
+      }
+      establish(id, identity)
+      confirm(id, answerID: answerID)
+      announceExpiry(of: id)
+      identityChanged(id)
+    case .refused(let reason): endUnauthenticated(id, reason: reason, answerID: answerID)
+    case .unavailable(let reason):
+      context.observers.report(.sessions, .tokenUnjudged(connection: context.connectionName(id), reason: reason))
+      // Who is known stays: its token is good until it expires.
+      guard context.sessions[id.index].user == nil else {
+        authenticating.noteUnjudged(id)
+        return context.refuse(id, .unavailable, "the token cannot be judged now: send auth again in a moment", answerID)
+      }
+      endUnjudged(id, reason: reason, answerID: answerID)
+    }
+  }
+
+  /// Sends a client away of whose token nobody can say whether it is good: it may come back with it.
+  private func endUnjudged(_ id: SlabID, reason: String, answerID: [UInt8]?) {
+    pending.forgetPostponed(id)
+    context.refuse(id, .unavailable, reason, answerID)
+    context.close(id, because: .tokensUnjudged)
+  }
+
+  /// Gives a session its identity, or another one of the same user: grants and expiry are the new one's from now on.
+  private func establish(_ id: SlabID, _ identity: Identity) {
+    context.sessions[id.index].identity = identity
+    context.sessions[id.index].isExpiryTold = false
+    authenticating.noteJudged(id)
+    if context.sessions[id.index].user == nil {
+      limiters.inheritAllowance(id)
+      identify(id, as: identity.user)
+    }
+    if let expiresAt = identity.expiresAt { setDeadline(of: id, to: Authentication.noticeMoment(for: expiresAt)) }
+  }
+
+  private func identify(_ id: SlabID, as name: [UInt8]) {
+    let user: LocalUser
+    if let known = context.users.find(name.span) {
+      guard limiters.admits(id, as: known) else { return }
+      user = known
+    } else {
+      user = LocalUser(name: name)
+      context.users.insert(user)
+      context.broker.subscribe(user: name)
+    }
+    user.sessions.append(id.index)
+    context.sessions[id.index].user = user
+    context.observers.report(.sessions, .identified(connection: context.connectionName(id), user: name))
+    if let member = context.member(id.index) { context.broker.connect(member) }
+  }
+
+  private func confirm(_ id: SlabID, answerID: [UInt8]?) {
+    guard let user = context.sessions[id.index].user else { return }
+    context.answer(id, .authSuccess(user: user.name), id: answerID)
+  }
+
+  /// Tells a client why it is not, or no longer, authenticated, and closes its connection with 4401.
+  func endUnauthenticated(_ id: SlabID, reason: String, answerID: [UInt8]?) {
+    context.counters.authenticationFailures += 1
+    context.observers.report(.sessions, .notAuthenticated(connection: context.connectionName(id), reason: reason))
+    pending.forgetPostponed(id)
+    context.answer(id, .authFailed(reason: reason), id: answerID)
+    context.close(id, because: .notAuthenticated)
+  }
+
+  /// Keeps an operation that came while its connection's first token is being judged.
+  func postponeUntilJudged(_ form: Postponed.Form, _ bytes: Span<UInt8>, of id: SlabID, answerID: [UInt8]?) {
+    switch authenticating.keep(bytes.count, of: id) {
+    case .kept: pending.postpone(form, bytes, of: id, answerID: answerID)
+    case .tooMuchOfSession:
+      context.refuse(id, .unauthenticated, "too much was sent before auth_success: wait for it", answerID)
+    case .tooMuchOfNode:
+      context.refuse(id, .unavailable, "too much waits for tokens to be judged: send it after auth_success", answerID)
+    }
+  }
+
+  /// When a client is told that its token expires at `moment`.
+  private static func noticeMoment(for moment: UInt64) -> UInt64 {
+    moment - min(moment, Limits.expiryNoticeMilliseconds)
+  }
+
+  /// Tells a client, once for each token, that its token expires soon, when that is so.
+  func announceExpiry(of id: SlabID) {
+    guard context.sessions.contains(id), !context.sessions[id.index].isExpiryTold,
+      let expiresAt = context.sessions[id.index].identity?.expiresAt,
+      Authentication.noticeMoment(for: expiresAt) <= context.clock()
+    else { return }
+    context.sessions[id.index].isExpiryTold = true
+    context.answer(id, .tokenExpires(at: expiresAt))
+  }
+
+  /// Makes sure that the session is looked at when `moment` has come. An earlier entry stays: whoever finds it looks again.
+  private func setDeadline(of id: SlabID, to moment: UInt64) {
+    // At most one entry counts for each session, so that authenticating again and again takes no memory.
+    guard moment < context.sessions[id.index].deadline else { return }
+    forgetDeadline(of: id)
+    context.sessions[id.index].deadline = moment
+    deadlines.add(id, at: moment)
+  }
+
+  /// The session's entry, if it has one, is not wanted any more.
+  private func forgetDeadline(of id: SlabID) {
+    guard context.sessions[id.index].deadline != .max else { return }
+    context.sessions[id.index].deadline = .max
+    deadlines.forget { context.sessions.contains($0) && context.sessions[$0.index].deadline == $1 }
+  }
+
+  /// Ends the sessions whose token did not come in time, by the clock that no one can set.
+  func endUnidentifiedSessions(_ now: UInt64) {
+    var ended = 0
+    while ended < awaitingToken.count, awaitingToken[ended].deadline <= now {
+      let id = awaitingToken[ended].session
+      ended += 1
+      guard context.sessions.contains(id), context.sessions[id.index].user == nil else { continue }
+      // That the keys did not come in time is not the client's fault.
+      guard !authenticating.isPending(id) else {
+        conclude(id, .unavailable(reason: "the token could not be judged in time: connect again later"), answerID: nil)
+        continue
+      }
+      context.counters.refusals.add(.authenticationTime)
+      let seconds = context.configuration.authTimeoutMilliseconds / 1000
+      endUnauthenticated(id, reason: "no valid token came within \(seconds) s", answerID: nil)
+    }
+    awaitingToken.removeFirst(ended)
+  }
+
+  /// Ends the sessions whose token has expired, by the wall clock, as tokens say it.
+  func endExpiredSessions(_ now: UInt64) {
+    while let (id, moment) = deadlines.popDue(at: now) {
+      guard context.sessions.contains(id), context.sessions[id.index].deadline == moment else { continue }
+      context.sessions[id.index].deadline = .max
+      guard let expiresAt = context.sessions[id.index].identity?.expiresAt else { continue }
+      guard expiresAt <= now else {
+        announceExpiry(of: id)
+        let isTold = context.sessions[id.index].isExpiryTold
+        setDeadline(of: id, to: isTold ? expiresAt : Authentication.noticeMoment(for: expiresAt))
+        continue
+      }
+      if authenticating.isOpen(id) {
+        endUnjudged(id, reason: "the token has expired, and the newer one cannot be judged now", answerID: nil)
+      } else {
+        endUnauthenticated(id, reason: "the token has expired", answerID: nil)
+      }
+    }
+  }
+
+  /// Whether a session's token is being judged.
+  func isPending(_ id: SlabID) -> Bool { authenticating.isPending(id) }
+
+  /// Whether no session's token is being judged.
+  var isIdle: Bool { authenticating.isEmpty }
+
+  /// Moments at which sessions are looked at, stale ones included.
+  var deadlineCount: Int { deadlines.count }
+
+  /// Forgets a session that has ended.
+  func forget(_ id: SlabID) {
+    authenticating.forget(id)
+    forgetDeadline(of: id)
+  }
+
+  /// Gives memory back after a crowd has left.
+  func shrink() { deadlines.shrink() }
+}

@@ -1,0 +1,41 @@
+/// Why the hub refuses what clients ask, for the client to read.
+enum Refusal {
+  static let closedRoom = "clients may not join this room"
+  static let readOnlyRoom = "clients may not publish in this room"
+  static let roomForbidden = "the token does not allow this room: its rooms must name it"
+  static let publishForbidden = "the token allows to read this room, not to publish in it"
+  static let broadcastForbidden = "the token does not allow broadcasts: its permissions must list broadcast"
+  static let roomWithoutPresence = "the room's rule keeps no presence, so nobody can have a state in it"
+  /// The token or the user was revoked.
+  static let revoked = "revoked"
+
+  /// What is said when trying again changes nothing.
+  static let damaged =
+    "what the server holds for this is damaged; nothing was done: tell its operator that the node's log names the key"
+
+  /// States why nothing can be acknowledged, and what to do.
+  ///
+  /// - Parameter hasDedupe: whether the server would recognise the same operation when it comes again: a message in a room
+  ///   that has an id.
+  static func outOfReach(_ error: BrokerError, hasDedupe: Bool) -> String {
+    switch error {
+    case .refused: damaged
+    case .unavailable, .unsupported:
+      "Redis is out of reach; nothing was published: send it again in a moment"
+        + (hasDedupe ? ", with the same id" : "")
+    case .uncertain where hasDedupe:
+      "Redis went out of reach before it answered; it may have been published: what is sent again with the same id is "
+        + "published once"
+    case .uncertain:
+      "Redis went out of reach before it answered; it may have been published, and sent again it may arrive twice: only "
+        + "a message in a room that has an id is published once"
+    }
+  }
+
+  /// Puts what a broker refused that is there in the place of its being out of reach, in a text that begins with that.
+  static func saying(_ refusal: BrokerRefusal?, in text: String) -> String {
+    let beginnings = ["Redis is out of reach", "Redis went out of reach before it answered"]
+    guard let refusal, let beginning = beginnings.first(where: { text.hasPrefix($0) }) else { return text }
+    return refusal.what + text.dropFirst(beginning.count)
+  }
+}

@@ -1,0 +1,195 @@
+import ClientProtocol
+import JSONCore
+
+/// Holds clients to their rates: operations and bytes a second, publishes a second in a room, joins of new rooms, direct
+/// messages to one user, connections of a user.
+/// Confined to the loop that created its hub.
+final class RateLimiters {
+  private let context: HubContext
+  private var recentAllowances = RecentAllowances()
+  private var receiverRates = ReceiverRates()
+  /// What all sessions together may still join of rooms that nobody is in; made with the first that counts.
+  private var newRooms: NewRoomAllowance?
+
+  init(_ context: HubContext) {
+    self.context = context
+  }
+
+  /// Charges an operation of so many bytes to its session. Over a limit it is refused with `rate_limited`, and who goes on
+  /// all the same is closed with 4429. Returns whether the operation may be done.
+  func charge(_ id: SlabID, bytes: Int, _ text: Span<UInt8>, _ answerID: Range<Int>?) -> Bool {
+    guard let allowance = allowance(of: id) else { return true }
+    let now = context.steady()
+    guard case .refused(let limit, let perSecond) = allowance.charge(bytes: bytes, at: now) else { return true }
+    context.counters.refusals.add(limit)
+    if isPatienceAtEnd(with: id, allowance, at: now) { return false }
+    let unit = limit == .bytes ? "bytes" : "operations"
+    context.refuse(
+      id, .rateLimited, "more than \(perSecond) \(unit) a second: send more slowly",
+      answerID.map { [UInt8](copying: text.extracting($0)) })
+    return false
+  }
+
+  /// Charges a ping of the client's (RFC 6455 section 5.5.2). Returns whether it shall be answered: of several pings the
+  /// last one's answer is enough (section 5.5.3).
+  func chargePing(_ id: SlabID, bytes: Int) -> Bool {
+    guard context.sessions.contains(id), let allowance = allowance(of: id) else { return true }
+    let now = context.steady()
+    guard case .refused(let limit, _) = allowance.charge(bytes: bytes, at: now) else { return true }
+    context.counters.refusals.add(limit)
+    _ = isPatienceAtEnd(with: id, allowance, at: now)
+    return false
+  }
+
+  private func isPatienceAtEnd(with id: SlabID, _ allowance: SendAllowance, at now: UInt64) -> Bool {
+    guard allowance.exceedsPatience(at: now) else { return false }
+    context.close(id, because: .rateLimited)
+    return true
+  }
+
+  func allowance(of id: SlabID) -> SendAllowance? {
+    if let known = context.sessions[id.index].allowance { return known }
+    let isLocal = context.sessions[id.index].isLocal
+    let operations = context.configuration.operationsPerSecond.value(isLocal: isLocal)
+    let bytes = context.configuration.bytesPerSecond.value(isLocal: isLocal)
+    guard operations > 0 || bytes > 0 || context.configuration.newRoomsPerSecond.value(isLocal: isLocal) > 0 else {
+      return nil
+    }
+    let now = context.steady()
+    let made =
+      recentAllowances.take(of: owner(of: id), at: now)
+      ?? SendAllowance(
+        operationsPerSecond: operations, bytesPerSecond: bytes, messageBytesMax: context.configuration.messageBytesMax,
+        now: now)
+    context.sessions[id.index].allowance = made
+    return made
+  }
+
+  /// Whose rates a session counts for when it has closed: its user's if a token names it, else its address's, because a
+  /// name that nobody has proved is another one every time.
+  private func owner(of id: SlabID) -> RecentAllowances.Owner {
+    context.sessions[id.index].identity.map { .user($0.user) } ?? .init(address: context.sessions[id.index].address)
+  }
+
+  /// Keeps what a session that ends has left of its rates.
+  func keepAllowance(of id: SlabID) {
+    guard let allowance = context.sessions[id.index].allowance else { return }
+    recentAllowances.keep(allowance, of: owner(of: id), at: context.steady())
+  }
+
+  /// Holds a session that has just got a user to what the user's last connection has left. Until now its address counted.
+  func inheritAllowance(_ id: SlabID) {
+    guard let allowance = context.sessions[id.index].allowance else { return }
+    let now = context.steady()
+    guard let left = recentAllowances.take(of: owner(of: id), at: now) else { return }
+    allowance.limit(to: left, at: now)
+  }
+
+  /// Charges an operation to the rates of its user or address. When it is refused it was answered.
+  func charge(_ request: RequestCaller, bytes: Int, _ answerID: [UInt8]?) -> Bool {
+    let operations = context.configuration.operationsPerSecond.value(isLocal: request.isLocal)
+    let bytesPerSecond = context.configuration.bytesPerSecond.value(isLocal: request.isLocal)
+    guard operations > 0 || bytesPerSecond > 0 else { return true }
+    let now = context.steady()
+    let owner: RecentAllowances.Owner =
+      request.identity.map { .user($0.user) } ?? RecentAllowances.Owner(address: request.address)
+    let allowance =
+      recentAllowances.take(of: owner, at: now)
+      ?? SendAllowance(
+        operationsPerSecond: operations, bytesPerSecond: bytesPerSecond,
+        messageBytesMax: context.configuration.messageBytesMax, now: now)
+    defer { recentAllowances.keep(allowance, of: owner, at: now) }
+    guard case .refused(let limit, let perSecond) = allowance.charge(bytes: bytes, at: now) else { return true }
+    context.counters.refusals.add(limit)
+    let unit = limit == .bytes ? "bytes" : "operations"
+    context.refuse(
+      .request(request), .rateLimited, "more than \(perSecond) \(unit) a second: send more slowly", answerID)
+    return false
+  }
+
+  /// Charges a publish to its room, where this node has it. Returns whether it may go on; else it was refused with
+  /// `rate_limited`.
+  func chargePublish(in room: Room?, _ caller: Caller, _ answerID: [UInt8]?) -> Bool {
+    guard let room else { return true }
+    let perSecond = context.configuration.roomPublishesPerSecond.value(isLocal: context.isLocal(caller))
+    guard perSecond > 0 else { return true }
+    let now = context.steady()
+    let allowance = room.allowance ?? PublishAllowance(perSecond: perSecond, now: now)
+    room.allowance = allowance
+    guard !allowance.take(at: now) else { return true }
+    context.counters.refusals.add(.roomPublishes)
+    context.refuse(
+      caller, .rateLimited, "the room takes \(perSecond) messages a second on this node: send it later", answerID)
+    return false
+  }
+
+  /// Charges a room that this join would make. Returns whether it may be made; else the join was refused with `rate_limited`.
+  func chargeNewRoom(_ id: SlabID, _ answerID: [UInt8]?) -> Bool {
+    let isLocal = context.sessions[id.index].isLocal
+    let (own, all) = (
+      context.configuration.newRoomsPerSecond.value(isLocal: isLocal),
+      context.configuration.nodeNewRoomsPerSecond.value(isLocal: isLocal)
+    )
+    guard own > 0 || all > 0 else { return true }
+    let now = context.steady()
+    if own > 0 {
+      let session = allowance(of: id)
+      let allowance =
+        session?.newRooms
+        ?? NewRoomAllowance(perSecond: own, burst: context.configuration.roomsPerConnectionMax, now: now)
+      session?.newRooms = allowance
+      guard allowance.take(at: now) else {
+        context.counters.refusals.add(.newRooms)
+        context.refuse(
+          id, .rateLimited,
+          "more than \(own) joins a second of rooms that nobody is in: join the room again in a second (new-room-rate)",
+          answerID)
+        return false
+      }
+    }
+    if all > 0 {
+      let allowance = newRooms ?? NewRoomAllowance(perSecond: all, burst: 0, now: now)
+      newRooms = allowance
+      guard allowance.take(at: now) else {
+        context.counters.refusals.add(.nodeNewRooms)
+        context.refuse(
+          id, .rateLimited,
+          "this node takes \(all) joins a second of rooms that nobody is in: join the room again in a few seconds "
+            + "(node-new-room-rate)", answerID)
+        return false
+      }
+    }
+    return true
+  }
+
+  /// Whether the user may have one more connection on this node; else this one is closed with 4429.
+  func admits(_ id: SlabID, as user: LocalUser) -> Bool {
+    let max = context.configuration.connectionsPerUser.value(isLocal: context.sessions[id.index].isLocal)
+    guard max > 0, user.sessions.count >= Int(max) else { return true }
+    context.counters.refusals.add(.connectionsPerUser)
+    context.close(id, because: .tooManyConnections)
+    return false
+  }
+
+  /// Charges a direct message to its receiver. Returns whether it may be sent; if not, it was refused.
+  func chargeDirect(_ caller: Caller, to receiver: [UInt8], _ answerID: [UInt8]?) -> Bool {
+    let perSecond = context.configuration.directsPerSecond.value(isLocal: context.isLocal(caller))
+    guard perSecond > 0, !receiverRates.take(for: receiver, perSecond: perSecond, at: context.steady()) else {
+      return true
+    }
+    context.counters.refusals.add(.directs)
+    context.refuse(
+      caller, .rateLimited, "the user takes \(perSecond) direct messages a second on this node: send it later", answerID
+    )
+    return false
+  }
+
+  /// Closed connections whose rates are remembered.
+  var rememberedCount: Int { recentAllowances.count }
+
+  /// Forgets what no longer counts.
+  func expire(at now: UInt64) { recentAllowances.expire(at: now) }
+
+  /// Gives memory back after a crowd has left.
+  func shrink() { receiverRates.shrink(at: context.steady()) }
+}

@@ -1,0 +1,313 @@
+import ClientProtocol
+import JSONCore
+
+/// How a connection comes into a room and out of it.
+///
+/// A join is: subscribe (first local member only), enter the room's presence, wait until the stream has come as far as the
+/// client may know, then take a place in the roster at the end of a tick, so that the answer's offset is exactly where the
+/// live messages begin.
+/// Confined to the loop that created its hub.
+final class RoomJoins {
+  private let context: HubContext
+  private let wildcards: WildcardTable
+  private let access: RoomAccess
+  private let backPressure: BackPressure
+  private let pending: PendingOperations
+  private let limiters: RateLimiters
+  private let reads: SessionReads
+  private let caches: RecoveryCaches
+  private let batches: BatchQueue
+  private let slowConsumers: SlowConsumers
+  private let catchUps: CatchUpDelivery
+  private let graces: LeaveGraces
+  private let announcements: RoomAnnouncements
+  private let streams: RoomStreams
+  private let lifetimes: RoomLifetimes
+  /// Rooms in which a join waits for the stream to come further: looked at by `expire`.
+  private var waitingRooms: [Room] = []
+
+  init(
+    _ context: HubContext, wildcards: WildcardTable, access: RoomAccess, backPressure: BackPressure,
+    pending: PendingOperations, limiters: RateLimiters, reads: SessionReads, caches: RecoveryCaches,
+    batches: BatchQueue, slowConsumers: SlowConsumers, catchUps: CatchUpDelivery, graces: LeaveGraces,
+    announcements: RoomAnnouncements, streams: RoomStreams, lifetimes: RoomLifetimes
+  ) {
+    self.context = context
+    self.wildcards = wildcards
+    self.access = access
+    self.backPressure = backPressure
+    self.pending = pending
+    self.limiters = limiters
+    self.reads = reads
+    self.caches = caches
+    self.batches = batches
+    self.slowConsumers = slowConsumers
+    self.catchUps = catchUps
+    self.graces = graces
+    self.announcements = announcements
+    self.streams = streams
+    self.lifetimes = lifetimes
+  }
+
+  /// Begins a join, or repeats one: a client that has joined is answered again.
+  func join(_ id: SlabID, roomName: Span<UInt8>, since: Position?, answerID: [UInt8]?) {
+    guard access.mayJoin(id.index, roomName) else {
+      return context.refuse(id, .forbidden, Refusal.roomForbidden, answerID)
+    }
+    let room: Room
+    if let known = context.rooms.find(roomName), context.sessions[id.index].subscriptionIndex(known) != nil {
+      room = known
+    } else {
+      guard
+        context.sessions[id.index].subscriptions.count + wildcards.count(of: id.index)
+          < context.configuration.roomsPerConnectionMax
+      else {
+        let limit = context.configuration.roomsPerConnectionMax
+        context.counters.refusals.add(.rooms)
+        return context.refuse(id, .tooManyRooms, "a connection is in at most \(limit) rooms: leave one first", answerID)
+      }
+      guard access.ruleLetsIn(id, roomName, answerID),
+        access.isAuthorised(.read(room: [UInt8](copying: roomName)), .session(id), answerID)
+      else { return }
+      if let known = context.rooms.find(roomName) {
+        room = known
+      } else {
+        guard limiters.chargeNewRoom(id, answerID) else { return }
+        room = lifetimes.makeRoom(roomName)
+      }
+      room.subscriberCount += 1
+      context.sessions[id.index].subscriptions.append(
+        Session.Subscription(
+          room: room, since: context.clock(), place: nil, mayPublish: access.mayPublish(id.index, roomName)))
+    }
+    guard !room.isSubscribed else { return enter(id, room, since: since, answerID: answerID) }
+    room.joinsWaiting.append { [weak self] in self?.enter(id, room, since: since, answerID: answerID) }
+    if room.joinsWaiting.count == 1 { subscribe(room) }
+  }
+
+  /// Ends a connection's stay in a room. Leaving a room it is not in does nothing.
+  func leave(_ id: SlabID, roomName: Span<UInt8>) {
+    guard let room = context.rooms.find(roomName), let index = context.sessions[id.index].subscriptionIndex(room) else {
+      return
+    }
+    let subscription = context.sessions[id.index].subscriptions.remove(at: index)
+    depart(id.index, from: subscription)
+  }
+
+  /// Takes a session out of a room's roster, its presence, and, when it was the last one here, out of the room's life.
+  ///
+  /// - Parameter staysPresent: whether presence keeps it: the broker will hand it over.
+  func depart(_ session: UInt32, from subscription: Session.Subscription, staysPresent: Bool = false) {
+    let room = subscription.room
+    if subscription.isCatchingUp, let member = room.catchUps[session: context.sessions.id(at: session)] {
+      room.catchUps.remove(member)
+    }
+    if let place = subscription.place {
+      if subscription.isBehind {
+        slowConsumers.removeFromLag(room, place: place)
+      } else {
+        context.removeFromRoster(room, form: context.sessions[session].form, place: place)
+      }
+    }
+    if !staysPresent, room.rule.hasPresence, let member = context.member(session) {
+      reads.seal(room: room.name)
+      let grace = graces.grace(of: room)
+      // A user whose grace runs says what it said: it is forgotten with `userLeft`.
+      if grace > 0 {
+        graces.graceBegins(in: room.name, grace)
+      } else if let user = context.sessions[session].user {
+        announcements.forgetOwnState(of: user, in: room)
+      }
+      context.broker.leave(room: room.name, member, graceMilliseconds: grace)
+    }
+    room.subscriberCount -= 1
+    if room.subscriberCount == 0 {
+      lifetimes.linger(room)
+    }
+  }
+
+  private func subscribe(_ room: Room) {
+    context.broker.subscribe(room: room.name) { [weak self] result in
+      guard let self, self.context.isKnown(room) else { return }
+      if case .success = result {
+        room.isSubscribed = true
+        if room.phase == .subscribing { room.phase = .entering }
+      }
+      var waiting: [() -> Void] = []
+      swap(&waiting, &room.joinsWaiting)
+      // After a failure each of them asks the broker, is refused by it, and says so to its client.
+      for join in waiting { join() }
+    }
+  }
+
+  private func enter(_ id: SlabID, _ room: Room, since: Position?, answerID: [UInt8]?) {
+    guard context.sessions.contains(id) else { return }
+    guard let index = context.sessions[id.index].subscriptionIndex(room) else { return refuseRevised(id, answerID) }
+    guard let member = context.member(id.index, since: context.sessions[id.index].subscriptions[index].since)
+    else { return }
+    guard room.isSubscribed else { return abandonJoin(id, room, answerID) }
+    backPressure.operationBegins(id, bytes: room.name.count)
+    enterBroker(room, member) { [weak self] result in
+      self?.backPressure.operationEnds(id, bytes: room.name.count)
+      guard let self, self.context.sessions.contains(id) else { return }
+      guard self.context.sessions[id.index].subscriptionIndex(room) != nil else {
+        return self.refuseRevised(id, answerID)
+      }
+      guard case .success(let entered) = result else { return self.abandonJoin(id, room, answerID, result.fault) }
+      self.streams.startStream(of: room, at: entered)
+      // Not heard yet, perhaps: should another master lack it, the join must not wait for it for ever.
+      room.note(acknowledged: entered)
+      room.arrivals.append(Room.Arrival(session: id, id: answerID, entered: entered, since: since))
+      self.batches.markDirty(room)
+      // A read that failed while this one was entering has abandoned only those who had entered.
+      self.announcements.readUsers(of: room) { [weak self] in self?.abandonArrivals(in: room) }
+    }
+    announcements.readUsers(of: room) { [weak self] in self?.abandonArrivals(in: room) }
+  }
+
+  /// Enters the room's presence, or where the rule keeps none, asks where the room is.
+  private func enterBroker(_ room: Room, _ member: Member, _ reply: @escaping BrokerReply<Position>) {
+    reads.seal(room: room.name)
+    if room.rule.hasPresence { return context.broker.enter(room: room.name, member, reply) }
+    context.broker.begin(room: room.name, reply)
+  }
+
+  /// Answers `unavailable` and forgets the join, unless the client was in the room before it asked again.
+  private func abandonJoin(_ id: SlabID, _ room: Room, _ answerID: [UInt8]?, _ error: BrokerError = .unavailable) {
+    if let index = context.sessions[id.index].subscriptionIndex(room),
+      !context.sessions[id.index].subscriptions[index].isJoined
+    {
+      depart(id.index, from: context.sessions[id.index].subscriptions.remove(at: index))
+    }
+    context.refuse(id, failure: error, "Redis is out of reach: join again in a moment", answerID)
+    pending.settle(id)
+  }
+
+  /// Answers a join whose room was forbidden by a new token before the join came to its end.
+  private func refuseRevised(_ id: SlabID, _ answerID: [UInt8]?) {
+    context.refuse(id, .forbidden, Refusal.roomForbidden, answerID)
+    pending.settle(id)
+  }
+
+  /// Lets in whoever has waited long enough. Called at the end of a tick, right behind the room's batch.
+  func admitArrivals(to room: Room) {
+    guard room.phase == .live, let position = room.stream?.position else { return }
+    guard announcements.knowsUsers(of: room) else { return }
+    let userCount = context.userCount(of: room)
+    var waiting: [Room.Arrival] = []
+    swap(&waiting, &room.arrivals)
+    for arrival in waiting where context.sessions.contains(arrival.session) {
+      if arrival.isDue(at: position) {
+        admit(arrival, to: room, at: position, userCount)
+      } else {
+        room.arrivals.append(arrival)
+      }
+    }
+    if !room.arrivals.isEmpty { waitingRooms.append(room) }
+  }
+
+  private func admit(_ arrival: Room.Arrival, to room: Room, at position: Position, _ userCount: Int) {
+    let session = arrival.session.index
+    guard let index = context.sessions[session].subscriptionIndex(room) else {
+      return refuseRevised(arrival.session, arrival.id)
+    }
+    let recovered: Bool?
+    switch resumption(of: arrival, in: room, at: position) {
+    case .notAsked: recovered = nil
+    case .unknown: return readMissed(for: arrival, room)
+    case .possible: recovered = true
+    case .impossible: recovered = false
+    }
+    if recovered != true { catchUps.skipCatchUp(session, index) }
+    slowConsumers.skipLag(session, index, isResuming: recovered == true)
+    context.answer(
+      arrival.session, .joined(roomJSON: room.nameJSON, position, userCount: userCount, recovered: recovered),
+      id: arrival.id)
+    pending.settle(arrival.session)
+    if recovered == true, let since = arrival.since, since.offset < position.offset {
+      return catchUps.resume(session, index, since: since.offset, firstPage: arrival.page)
+    }
+    catchUps.endCatchUp(session, index)
+    if context.sessions[session].subscriptions[index].place == nil {
+      context.sessions[session].subscriptions[index].place = context.addToRoster(room, session)
+    }
+    if context.sessions[session].isBlocked { slowConsumers.fallBehind(session, index) }
+  }
+
+  private enum Resumption { case notAsked, unknown, possible, impossible }
+
+  /// Whether a client can be given everything that it missed. Only history tells which epochs this one continues.
+  private func resumption(of arrival: Room.Arrival, in room: Room, at position: Position) -> Resumption {
+    guard let since = arrival.since else { return .notAsked }
+    if since.epoch != position.epoch, room.past == nil, !arrival.hasRead { return .unknown }
+    guard since.isContinued(by: position, room.past ?? []) else { return .impossible }
+    if since.offset == position.offset || room.recall?.messages(after: since.offset) != nil { return .possible }
+    guard arrival.hasRead else { return .unknown }
+    return arrival.page?.reaches(since.offset) == true ? .possible : .impossible
+  }
+
+  /// Reads the beginning of what a client missed, and has it wait for that.
+  private func readMissed(for arrival: Room.Arrival, _ room: Room) {
+    guard let since = arrival.since else { return }
+    caches.keepRecall(of: room)
+    var arrival = arrival
+    arrival.hasRead = true
+    let isEarly =
+      limiters.allowance(of: arrival.session)?.isEarlyResumption(among: context.configuration.roomsPerConnectionMax)
+      ?? true
+    // Until it is answered the client's next ones count with it: who asks on without an end is read no further.
+    let size = room.name.count
+    backPressure.operationBegins(arrival.session, bytes: size)
+    let request = ReadScheduler.Request(
+      isDelayedByDebt: !isEarly,
+      key: { [weak self] in
+        // Another's read may have brought it.
+        guard room.recall?.messages(after: since.offset) == nil else {
+          self?.backPressure.operationEnds(arrival.session, bytes: size)
+          self?.waitAgain(arrival, in: room)
+          return nil
+        }
+        return .history(
+          room: room.name, CatchUpDelivery.missedQuery(since.offset), bytesMax: Limits.historyPageBytesMax)
+      },
+      finish: { [weak self] result in
+        self?.backPressure.operationEnds(arrival.session, bytes: size)
+        guard let self, let result, context.sessions.contains(arrival.session), context.isKnown(room) else { return }
+        guard case .success(.page(let page)) = result else {
+          // Without history nobody can tell what was missed: the client asks again when the broker is back.
+          return abandonJoin(arrival.session, room, arrival.id)
+        }
+        if page.position.epoch == room.stream?.position.epoch {
+          arrival.page = page
+          catchUps.learn(from: page, in: room)
+        }
+        waitAgain(arrival, in: room)
+      })
+    reads.add(request, for: .session(arrival.session))
+  }
+
+  /// Has a join wait for the end of a tick again, with those who came meanwhile.
+  private func waitAgain(_ arrival: Room.Arrival, in room: Room) {
+    guard context.sessions.contains(arrival.session), context.isKnown(room) else { return }
+    room.arrivals.append(arrival)
+    batches.markDirty(room)
+    announcements.readUsers(of: room) { [weak self] in self?.abandonArrivals(in: room) }
+  }
+
+  /// Nobody can be let in who would not be told of the others: the clients ask again.
+  private func abandonArrivals(in room: Room) {
+    _ = room.presence?.takeHeld()
+    var arrivals: [Room.Arrival] = []
+    swap(&arrivals, &room.arrivals)
+    for arrival in arrivals where context.sessions.contains(arrival.session) {
+      abandonJoin(arrival.session, room, arrival.id)
+    }
+  }
+
+  /// Recovers the rooms in which a join has waited for a second: it waits for a message that the subscription did not bring.
+  func recoverWaiting() {
+    var waiting: [Room] = []
+    swap(&waiting, &waitingRooms)
+    for room in waiting where room.phase == .live && !room.arrivals.isEmpty { streams.recover(room) }
+  }
+}

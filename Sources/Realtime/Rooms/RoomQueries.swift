@@ -1,0 +1,131 @@
+import ClientProtocol
+import JSONCore
+
+/// What sessions ask about rooms, and what they say about themselves in them.
+/// Confined to the loop that created its hub.
+final class RoomQueries {
+  private let context: HubContext
+  private let access: RoomAccess
+  private let backPressure: BackPressure
+  private let limiters: RateLimiters
+  private let reads: SessionReads
+  private let announcements: RoomAnnouncements
+
+  init(
+    _ context: HubContext, access: RoomAccess, backPressure: BackPressure, limiters: RateLimiters, reads: SessionReads,
+    announcements: RoomAnnouncements
+  ) {
+    self.context = context
+    self.access = access
+    self.backPressure = backPressure
+    self.limiters = limiters
+    self.reads = reads
+    self.announcements = announcements
+  }
+
+  func presence(
+    _ id: SlabID, roomName: Span<UInt8>, _ operation: ClientOperation, _ text: Span<UInt8>, answerID: [UInt8]?
+  ) {
+    guard access.mayRead(id, roomName, answerID), access.ruleLetsIn(id, roomName, answerID) else { return }
+    let room = [UInt8](copying: roomName)
+    let limit = min(operation.limit ?? Limits.presenceLimitDefault, Limits.presenceLimitMax)
+    let after = operation.after?.decoded(in: text)
+    backPressure.operationBegins(id, bytes: room.count)
+    reads.read(.members(room: room, after: after, limit: limit), for: id) { [weak self] answer in
+      self?.backPressure.operationEnds(id, bytes: room.count)
+      guard let self else { return }
+      guard case .success(.members(let list)) = answer else {
+        return context.refuse(id, failure: answer.fault, RoomQueries.cannotRead, answerID)
+      }
+      var page = PresencePage(list)
+      if let room = context.rooms.find(room.span), let presence = room.presence {
+        page.agree(with: presence, after: after, limit: limit, now: context.clock())
+        // A notice of it was lost, or is still on its way: everybody receives what this client does.
+        for user in page.users where !presence.hasAnnounced(user.state, of: user.user) {
+          announcements.announce(state: user.state, of: user.user, in: room)
+        }
+      }
+      let announced = context.rooms.find(room.span)?.presence?.announced?.count ?? 0
+      reads.answerRead(
+        id, .presence(room: room, page), id: answerID,
+        costBytes: list.costBytes + announced / Limits.announcedPerCostByte)
+    }
+  }
+
+  func history(_ id: SlabID, roomName: Span<UInt8>, _ operation: ClientOperation, answerID: [UInt8]?) {
+    guard access.mayRead(id, roomName, answerID), access.ruleLetsIn(id, roomName, answerID) else { return }
+    let room = [UInt8](copying: roomName)
+    let limit = operation.limit ?? Limits.historyLimitDefault
+    let since = operation.since
+    let query: HistoryQuery = since.map { .after($0.offset, limit: limit) } ?? .newest(limit: limit)
+    backPressure.operationBegins(id, bytes: room.count)
+    reads.read(RoomQueries.historyKey(room, query), for: id) { [weak self] answer in
+      guard case .success(.page(let page)) = answer else {
+        self?.answerHistory(id, room, .failure(answer.fault), answerID)
+        return
+      }
+      // Offsets of another epoch that this one does not continue say nothing: the whole of it is what the client has not
+      // seen.
+      if let since, since.epoch != page.position.epoch, since.offset > 0,
+        !since.isContinued(by: page.position, page.past)
+      {
+        self?.reads.read(RoomQueries.historyKey(room, .after(0, limit: limit)), for: id) { [weak self] answer in
+          guard case .success(.page(let page)) = answer else {
+            self?.answerHistory(id, room, .failure(answer.fault), answerID)
+            return
+          }
+          self?.answerHistory(id, room, .success(page), answerID)
+        }
+      } else {
+        self?.answerHistory(id, room, .success(page), answerID)
+      }
+    }
+  }
+
+  private static func historyKey(_ room: [UInt8], _ query: HistoryQuery) -> ReadKey {
+    .history(room: room, query, bytesMax: Limits.historyAnswerBytesMax)
+  }
+
+  private func answerHistory(
+    _ id: SlabID, _ room: [UInt8], _ result: Result<HistoryPage, BrokerError>, _ answerID: [UInt8]?
+  ) {
+    backPressure.operationEnds(id, bytes: room.count)
+    guard case .success(let page) = result else {
+      return context.refuse(id, failure: result.fault, RoomQueries.cannotRead, answerID)
+    }
+    reads.answerRead(id, .history(room: room, HistoryText(page, of: room)), id: answerID)
+  }
+
+  private static let cannotRead = "Redis is out of reach: ask again in a moment"
+
+  /// Takes what a user says about itself in a room: one JSON value, `null` to take it back.
+  func setState(_ id: SlabID, roomName: Span<UInt8>, _ state: Span<UInt8>, answerID: [UInt8]?) {
+    guard let room = context.rooms.find(roomName), let index = context.joinedIndex(id, room),
+      let user = context.sessions[id.index].user,
+      let member = context.member(id.index)
+    else { return access.refuseUnjoined(id, roomName, answerID) }
+    guard room.rule.hasPresence else { return context.refuse(id, .forbidden, Refusal.roomWithoutPresence, answerID) }
+    guard context.sessions[id.index].subscriptions[index].mayPublish, room.rule.mayPublish else {
+      return context.refuse(
+        id, .forbidden, room.rule.mayPublish ? Refusal.publishForbidden : Refusal.readOnlyRoom, answerID)
+    }
+    guard limiters.chargePublish(in: room, .session(id), answerID) else { return }
+    let text = JSONString.equals(state, "null") ? nil : [UInt8](copying: state)
+    let size = state.count + room.name.count
+    backPressure.operationBegins(id, bytes: size)
+    reads.seal(room: room.name)
+    context.broker.setState(room: room.name, member, text, isAssertion: false) { [weak self] result in
+      guard let self else { return }
+      backPressure.operationEnds(id, bytes: size)
+      if case .failure(let error) = result {
+        return context.refuse(
+          id, failure: error, "Redis is out of reach; nothing was kept: say it again in a moment", answerID)
+      }
+      // A session that has left meanwhile says it no more, even if it is about to come back.
+      if context.sessions.contains(id), context.joinedIndex(id, room) != nil {
+        announcements.presence(of: room).keep(text, of: user.name)
+      }
+      if let answerID { context.answer(id, .ack(roomJSON: room.nameJSON, nil), id: answerID) }
+    }
+  }
+}

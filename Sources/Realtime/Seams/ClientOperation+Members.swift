@@ -1,0 +1,14 @@
+import ClientProtocol
+import JSONCore
+
+extension ClientOperation {
+  /// A copy of the `id`, with its quotes, or nil.
+  func answerID(in text: Span<UInt8>) -> [UInt8]? { id.map { [UInt8](copying: text.extracting($0)) } }
+
+  /// Calls `body` with the room's name, without a copy, unless it was spelled with escapes.
+  func withRoom(in text: Span<UInt8>, _ body: (Span<UInt8>) -> Void) {
+    guard let room else { return }
+    guard room.hasEscapes else { return body(text.extracting(room.contents)) }
+    if let decoded = room.decoded(in: text) { body(decoded.span) }
+  }
+}

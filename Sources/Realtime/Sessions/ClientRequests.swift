@@ -1,0 +1,84 @@
+import ClientProtocol
+import JSONCore
+
+/// Requests of clients: an action by name, a payload, one response. Actions are registered; three are built in.
+/// Confined to the loop that created its hub.
+final class ClientRequests {
+  private let context: HubContext
+  private let wildcards: WildcardTable
+  private let backPressure: BackPressure
+  /// The actions that clients may request.
+  var actions = ActionHandlers()
+
+  init(_ context: HubContext, wildcards: WildcardTable, backPressure: BackPressure) {
+    self.context = context
+    self.wildcards = wildcards
+    self.backPressure = backPressure
+    registerBuiltInActions()
+  }
+
+  /// Registers what every node answers: its time, who asks, and the rooms of the connection.
+  private func registerBuiltInActions() {
+    actions.register("time") { [clock = context.clock] _, reply in
+      reply(
+        ClientRequests.object { writer in
+          writer.key("ts")
+          writer.unsigned(clock())
+        })
+    }
+    actions.register("whoami") { [configuration = context.configuration] request, reply in
+      reply(
+        ClientRequests.object { writer in
+          writer.key("user")
+          writer.string(request.user)
+          if let connection = request.connection {
+            writer.key("connection")
+            writer.string(connection)
+          }
+          writer.key("node")
+          writer.string(configuration.nodeID)
+          if let info = request.info {
+            writer.key("info")
+            writer.raw(info)
+          }
+        })
+    }
+    actions.register("rooms") { request, reply in
+      reply(
+        ClientRequests.object { writer in
+          writer.key("rooms")
+          writer.beginArray()
+          for room in request.roomsJSON { writer.raw(room) }
+          writer.endArray()
+        })
+    }
+  }
+
+  private static func object(_ write: (inout JSONWriter) -> Void) -> ActionOutcome {
+    var writer = JSONWriter()
+    writer.beginObject()
+    write(&writer)
+    writer.endObject()
+    return .success(payload: writer.finish())
+  }
+
+  func request(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
+    guard let action = operation.action?.decoded(in: text), let user = context.sessions[id.index].user else { return }
+    let answerID = operation.answerID(in: text)
+    let payload = operation.payload.map { [UInt8](copying: text.extracting($0)) }
+    let request = ActionRequest(
+      action: action, payload: payload, user: user.name, info: context.sessions[id.index].identity?.info,
+      connection: context.connectionName(id), roomsJSON: joinedRoomsJSON(of: id.index))
+    let size = action.count + (payload?.count ?? 0)
+    backPressure.operationBegins(id, bytes: size)
+    actions.handle(request) { [weak self] response in
+      self?.backPressure.operationEnds(id, bytes: size)
+      self?.context.answer(id, .response(response), id: answerID)
+    }
+  }
+
+  private func joinedRoomsJSON(of session: UInt32) -> [[UInt8]] {
+    let joined = context.sessions[session].subscriptions.filter(\.isJoined).map(\.room.nameJSON)
+    return joined + wildcards.memberships(of: session).filter { $0.place != nil }.map(\.wildcard.nameJSON)
+  }
+}

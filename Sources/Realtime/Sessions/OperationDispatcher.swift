@@ -1,0 +1,227 @@
+import ClientProtocol
+import JSONCore
+
+/// What a client asks, in the form it arrives in: a JSON text or a binary envelope.
+/// Confined to the loop that created its hub.
+final class OperationDispatcher {
+  private let context: HubContext
+  private let wildcards: WildcardTable
+  private let access: RoomAccess
+  private let backPressure: BackPressure
+  private let pending: PendingOperations
+  private let limiters: RateLimiters
+  private let joins: RoomJoins
+  private let wildcardJoins: WildcardJoins
+  private let authentication: Authentication
+  private let publisher: Publisher
+  private let queries: RoomQueries
+  private let requests: ClientRequests
+
+  init(
+    _ context: HubContext, wildcards: WildcardTable, access: RoomAccess, backPressure: BackPressure,
+    pending: PendingOperations, limiters: RateLimiters, joins: RoomJoins, wildcardJoins: WildcardJoins,
+    authentication: Authentication, publisher: Publisher, queries: RoomQueries, requests: ClientRequests
+  ) {
+    self.context = context
+    self.wildcards = wildcards
+    self.access = access
+    self.backPressure = backPressure
+    self.pending = pending
+    self.limiters = limiters
+    self.joins = joins
+    self.wildcardJoins = wildcardJoins
+    self.authentication = authentication
+    self.publisher = publisher
+    self.queries = queries
+    self.requests = requests
+  }
+
+  /// Takes one text from a client. Whatever is wrong with it is answered; nobody else notices.
+  /// `text` must be valid UTF-8 (RFC 6455 section 8.1 has the frames checked before).
+  func receive(text: Span<UInt8>, from id: SlabID) {
+    guard context.sessions.contains(id) else { return }
+    let operation: ClientOperation
+    do {
+      operation = try ClientOperation(parsing: text)
+    } catch {
+      // What cannot be read counts too: it costs as much.
+      guard limiters.charge(id, bytes: text.count, text, error.id) else { return }
+      return context.refuse(id, error.code, error.message, error.id.map { [UInt8](copying: text.extracting($0)) })
+    }
+    guard isAllowed(operation.kind, .text, id, text, operation.id) else { return }
+    perform(operation, text, from: id)
+  }
+
+  /// Takes one binary message from a client.
+  func receive(binary bytes: Span<UInt8>, from id: SlabID) {
+    guard context.sessions.contains(id) else { return }
+    let envelope: BinaryEnvelope
+    do {
+      envelope = try BinaryEnvelope(parsing: bytes)
+    } catch {
+      guard limiters.charge(id, bytes: bytes.count, bytes, nil) else { return }
+      return context.refuse(id, error.code, error.message, nil)
+    }
+    guard isAllowed(.message, .binary, id, bytes, nil) else { return }
+    publisher.publish(envelope, bytes, from: id)
+  }
+
+  func perform(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
+    if mustWait(operation, text, id) {
+      return pending.postpone(.text, text, of: id, answerID: operation.answerID(in: text))
+    }
+    switch operation.kind {
+    case .message: publisher.publish(operation, text, from: .session(id))
+    case .join:
+      operation.withRoom(in: text) { name in
+        let answerID = operation.answerID(in: text)
+        if RoomName.isWildcard(name) {
+          wildcardJoins.join(id, wildcardName: name, asksToResume: operation.since != nil, answerID: answerID)
+        } else {
+          joins.join(id, roomName: name, since: operation.since, answerID: answerID)
+        }
+      }
+    case .leave: operation.withRoom(in: text) { answerLeave(id, roomName: $0, answerID: operation.answerID(in: text)) }
+    case .direct: publisher.direct(operation, text, from: .session(id))
+    case .broadcast: publisher.broadcast(operation, text, from: .session(id))
+    case .presence:
+      operation.withRoom(in: text) {
+        queries.presence(id, roomName: $0, operation, text, answerID: operation.answerID(in: text))
+      }
+    case .state:
+      guard let state = operation.state else { return }
+      operation.withRoom(in: text) {
+        queries.setState(id, roomName: $0, text.extracting(state), answerID: operation.answerID(in: text))
+      }
+    case .history:
+      operation.withRoom(in: text) {
+        queries.history(id, roomName: $0, operation, answerID: operation.answerID(in: text))
+      }
+    case .request: requests.request(operation, text, from: id)
+    case .ping: pong(id, answerID: operation.answerID(in: text))
+    case .auth:
+      authentication.authenticate(
+        id, token: operation.token?.decoded(in: text) ?? [], answerID: operation.answerID(in: text))
+    }
+  }
+
+  /// Performs one operation of a client that has no connection: `message`, `direct`, `broadcast` or `ping`. It is charged
+  /// to the caller's user, or to its address where names are not proved, with the rates of a connection.
+  ///
+  /// - Parameter text: the operation as JSON; valid UTF-8.
+  func perform(_ text: Span<UInt8>, by request: RequestCaller) {
+    let operation: ClientOperation
+    let caller = Caller.request(request)
+    do {
+      operation = try ClientOperation(parsing: text)
+    } catch {
+      guard limiters.charge(request, bytes: text.count, nil) else { return }
+      return context.refuse(caller, error.code, error.message, error.id.map { [UInt8](copying: text.extracting($0)) })
+    }
+    let answerID = operation.answerID(in: text)
+    guard limiters.charge(request, bytes: text.count, answerID) else { return }
+    guard !backPressure.isCongested else {
+      return context.refuse(caller, .unavailable, "too much waits for Redis: send it again in a moment", answerID)
+    }
+    switch operation.kind {
+    case .message: publisher.publish(operation, text, from: caller)
+    case .direct: publisher.direct(operation, text, from: caller)
+    case .broadcast: publisher.broadcast(operation, text, from: caller)
+    case .ping: request.answer(.pong(at: context.clock()), id: answerID)
+    case .auth, .join, .leave, .presence, .state, .history, .request:
+      context.refuse(
+        caller, .badRequest, "without a connection there are message, direct, broadcast and ping: open a WebSocket",
+        answerID)
+    }
+  }
+
+  /// Whether the operation is about a room that its session has asked to join and is not in yet: a client need not wait
+  /// for `joined` before it speaks, and its operations keep their order.
+  private func mustWait(_ operation: ClientOperation, _ text: Span<UInt8>, _ id: SlabID) -> Bool {
+    switch operation.kind {
+    case .message, .join, .leave, .presence, .state: break
+    case .auth, .direct, .broadcast, .history, .request, .ping: return false
+    }
+    var isJoining = false
+    operation.withRoom(in: text) { name in
+      if RoomName.isWildcard(name) { return isJoining = wildcardJoins.isJoiningWildcard(name, id.index) }
+      guard let room = context.rooms.find(name), let index = context.sessions[id.index].subscriptionIndex(room) else {
+        return
+      }
+      isJoining = !context.sessions[id.index].subscriptions[index].isJoined
+    }
+    return isJoining
+  }
+
+  /// Does what has waited for a join of these sessions. What waits for another room goes on waiting, in its order.
+  func performPostponed(of ids: [SlabID]) {
+    for id in ids {
+      for operation in pending.take(id) {
+        backPressure.operationEnds(id, bytes: operation.bytes.count)
+        guard context.sessions.contains(id) else { continue }
+        switch operation.form {
+        case .text:
+          // It was parsed before, when it came.
+          guard let parsed = try? ClientOperation(parsing: operation.bytes.span) else { continue }
+          perform(parsed, operation.bytes.span, from: id)
+        case .binary:
+          guard let envelope = try? BinaryEnvelope(parsing: operation.bytes.span) else { continue }
+          publisher.publish(envelope, operation.bytes.span, from: id)
+        }
+      }
+    }
+  }
+
+  private func isAllowed(
+    _ kind: ClientOperation.Kind, _ form: Postponed.Form, _ id: SlabID, _ text: Span<UInt8>, _ answerID: Range<Int>?
+  ) -> Bool {
+    guard limiters.charge(id, bytes: text.count, text, answerID) else { return false }
+    if context.sessions[id.index].user == nil, kind != .auth {
+      let quoted = answerID.map { [UInt8](copying: text.extracting($0)) }
+      guard !authentication.isPending(id) else {
+        authentication.postponeUntilJudged(form, text, of: id, answerID: quoted)
+        return false
+      }
+      context.refuse(id, .unauthenticated, "authenticate first: {\"type\":\"auth\",\"token\":…}", quoted)
+      return false
+    }
+    return true
+  }
+
+  /// Holds a session to the grants of its new token: it leaves the rooms that they do not name.
+  func reviseAccess(of id: SlabID) {
+    for name in context.sessions[id.index].subscriptions.map(\.room.name) {
+      if access.mayJoin(id.index, name.span) {
+        let mayPublish = access.mayPublish(id.index, name.span)
+        if let room = context.rooms.find(name.span), let index = context.sessions[id.index].subscriptionIndex(room) {
+          context.sessions[id.index].subscriptions[index].mayPublish = mayPublish
+        }
+      } else {
+        joins.leave(id, roomName: name.span)
+        tellExpelled(id, from: name)
+      }
+    }
+    for name in wildcards.memberships(of: id.index).map(\.wildcard.name) where !access.mayJoin(id.index, name.span) {
+      wildcardJoins.leave(id, wildcardName: name.span)
+      tellExpelled(id, from: name)
+    }
+  }
+
+  private func tellExpelled(_ id: SlabID, from name: [UInt8]) {
+    context.refuse(id, .forbidden, "the new token does not allow a room that the old one did: it was left", nil)
+    context.answerLeft(id, name.span, nil)
+  }
+
+  private func answerLeave(_ id: SlabID, roomName: Span<UInt8>, answerID: [UInt8]?) {
+    if RoomName.isWildcard(roomName) {
+      wildcardJoins.leave(id, wildcardName: roomName)
+    } else {
+      joins.leave(id, roomName: roomName)
+    }
+    context.answerLeft(id, roomName, answerID)
+  }
+
+  private func pong(_ id: SlabID, answerID: [UInt8]?) {
+    context.answer(id, .pong(at: context.clock()), id: answerID)
+  }
+}

@@ -1,0 +1,33 @@
+import ClientProtocol
+
+/// What a connection brings to its session.
+public struct Arriving {
+  /// The connection, in the numbering of `Delivery`.
+  public var target: UInt32
+  public var form: DeliveryForm
+  public var transport: Transport
+  /// The client's numeric address.
+  public var address: [UInt8]
+  /// The user, when it is known without a token.
+  public var user: [UInt8]?
+  /// What a token that was judged already says, or nil.
+  public var identity: Identity?
+  /// A token that came with the connection and is still to be judged, or nil.
+  public var token: [UInt8]?
+  /// Whether the address is loopback or private, which limits that were not set spare.
+  public var isLocal: Bool
+
+  public init(
+    target: UInt32, form: DeliveryForm, transport: Transport, address: [UInt8], user: [UInt8]? = nil,
+    identity: Identity? = nil, token: [UInt8]? = nil, isLocal: Bool = false
+  ) {
+    self.target = target
+    self.form = form
+    self.transport = transport
+    self.address = address
+    self.user = user
+    self.identity = identity
+    self.token = token
+    self.isLocal = isLocal
+  }
+}
