@@ -66,8 +66,10 @@ struct ConnectionParts {
   func endTick(_ hub: Hub) -> Bool {
     // First, so that nothing is framed after a close frame or for a connection that is gone.
     endSessions()
-    protocols.resumeReaders()
-    protocols.continueRequests()
+    if input.hasWork {
+      protocols.resumeReaders()
+      protocols.continueRequests()
+    }
     queues.beginTickEnd()
     hub.flush()
     queues.endTick()

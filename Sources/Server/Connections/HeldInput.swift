@@ -60,6 +60,9 @@ final class HeldInput {
   /// Forgets a connection that is gone.
   func forget(_ index: UInt32) { if !pausedBytes.isEmpty { pausedBytes[index] = nil } }
 
+  /// Whether connections wait for the end of the tick.
+  var hasWork: Bool { !resuming.isEmpty || !continuing.isEmpty }
+
   /// Takes the connections that may be read again.
   func takeResuming() -> [SlabID] { HeldInput.take(&resuming) }
 

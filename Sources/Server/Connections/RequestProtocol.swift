@@ -86,10 +86,11 @@ final class RequestProtocol {
     case .complete(let body):
       exchange.bodyReader = nil
       timers.enter(.answering, id.index)
+      let role = connections[id.index].role
       router?.route(
         Request(
-          connection: id, head: head, body: body, address: peers.client(of: head, on: connections[id.index]),
-          role: connections[id.index].role,
+          connection: id, head: head, body: body,
+          address: peers.client(of: head, from: connections[id.index].address, role), role: role,
           isSecure: connections[id.index].wire.tls != nil || RequestProtocol.cameByTLS(head)))
     }
   }

@@ -40,6 +40,7 @@ extension SendQueues {
 
   /// Queues one frame as an answer that the connection has asked for. What it has asked for never counts against the limit
   /// of its queue; a connection that does not take its answers is read no further instead.
+  @inline(__always)
   func answer(_ index: UInt32, _ write: () -> Void) {
     // A send that is in the ring leaves the queue before the answer is added, not while.
     settle(index)

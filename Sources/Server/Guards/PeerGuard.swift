@@ -95,13 +95,16 @@ final class PeerGuard {
   }
 
   /// The client that a request is from. A kept connection of a proxy carries the requests of many.
-  func client(of head: RequestHead, on connection: borrowing Connection) -> [UInt8] {
-    let peer = connection.address
+  ///
+  /// - Parameters:
+  ///   - peer: the address that the request's connection has.
+  ///   - role: of the listener that the connection came through.
+  func client(of head: RequestHead, from peer: [UInt8], _ role: ListenerRole) -> [UInt8] {
     guard let list = head.list(.forwardedFor) else { return peer }
     let address = Peer(text: peer).address
     guard isTrustedProxy(address) else {
       // Also what a client invents for itself: only a local peer is likely to be a proxy that nobody has named.
-      if address.isLocal, connection.role == .main { unnamedProxy = peer }
+      if address.isLocal, role == .main { unnamedProxy = peer }
       return peer
     }
     return ForwardedFor.client(list.span, peer: address, trusted: trustedProxies).text
