@@ -195,6 +195,7 @@ final class Authentication {
 
   /// Ends the sessions whose token did not come in time, by the clock that no one can set.
   func endUnidentifiedSessions(_ now: UInt64) {
+    guard let first = awaitingToken.first, first.deadline <= now else { return }
     var ended = 0
     while ended < awaitingToken.count, awaitingToken[ended].deadline <= now {
       let id = awaitingToken[ended].session

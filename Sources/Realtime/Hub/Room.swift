@@ -5,14 +5,14 @@ import JSONCore
 /// Confined to the loop that created its hub.
 final class Room: Named {
   enum Phase {
-    /// Not heard yet: the subscription is being confirmed.
+    /// The subscription is being confirmed.
     case subscribing
-    /// Heard, but where the stream stands is not known yet.
+    /// The node is subscribed, but where the stream stands is not known yet.
     case entering
     /// Messages are delivered as they come.
-    case live
+    case live(RoomStream)
     /// Messages are held until those that are missing have been read.
-    case recovering
+    case recovering(RoomStream)
   }
 
   /// A join that waits for its place in the stream.
@@ -27,11 +27,6 @@ final class Room: Named {
     var hasRead = false
     /// The first page of what it missed, or nil.
     var page: HistoryPage?
-
-    /// Whether it may be let in at `position`. Offsets of an epoch that is over say nothing.
-    func isDue(at position: Position) -> Bool {
-      entered.epoch != position.epoch || entered.offset <= position.offset
-    }
   }
 
   /// A message held while the room is not live.
@@ -60,8 +55,6 @@ final class Room: Named {
   var wildcards: [Wildcard] = []
   /// The revision of the hub's wildcards at which `wildcards` was found.
   var wildcardsRevision: UInt32 = 0
-  /// Meaningful once the phase is past `entering`.
-  var stream: RoomStream?
   /// What the stream's epoch continues; nil while history was not read.
   var past: [Ancestor]?
   /// How far the members were given the epochs before this one, the newest last: their masters may come back. An array is a
@@ -106,6 +99,43 @@ final class Room: Named {
     nameJSON = json
   }
 
+  /// Where the room's messages stand, or nil: that is not known yet.
+  var stream: RoomStream? {
+    switch phase {
+    case .subscribing, .entering: nil
+    case .live(let stream), .recovering(let stream): stream
+    }
+  }
+
+  var isLive: Bool { if case .live = phase { true } else { false } }
+  var isRecovering: Bool { if case .recovering = phase { true } else { false } }
+  var isEntering: Bool { if case .entering = phase { true } else { false } }
+
+  /// Goes on from another place in the stream, which must be known.
+  private func move(to stream: RoomStream) {
+    switch phase {
+    case .subscribing, .entering: break
+    case .live: phase = .live(stream)
+    case .recovering: phase = .recovering(stream)
+    }
+  }
+
+  /// Judges a message that belongs behind what is known of the stream, and moves on to it when it is the next one.
+  /// Nil: where the stream stands is not known yet.
+  func receive(_ position: Position) -> RoomStream.Verdict? {
+    guard var stream else { return nil }
+    let verdict = stream.receive(position)
+    if verdict == .next { move(to: stream) }
+    return verdict
+  }
+
+  /// Moves forward over messages that cannot be had any more. Returns their offsets, or nil: there are none.
+  func skip(to offset: UInt64) -> ClosedRange<UInt64>? {
+    guard var stream, let skipped = stream.skip(to: offset) else { return nil }
+    move(to: stream)
+    return skipped
+  }
+
   /// The offset of the last message that the members were given, or where the room was entered.
   var deliveredOffset: UInt64 {
     let waiting = batch?.entries.first { $0.offset > 0 }
@@ -145,7 +175,7 @@ final class Room: Named {
       former.append(last)
       if former.count > Room.formerMax { former.removeFirst() }
     }
-    stream?.begin(at: start)
+    if stream != nil { move(to: RoomStream(at: start)) }
     self.past = past
     lastTimestamp = 0
     acknowledgedOffset = 0

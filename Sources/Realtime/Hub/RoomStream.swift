@@ -19,7 +19,7 @@ struct RoomStream {
   init(at position: Position) { self.position = position }
 
   /// Judges a message and, when it is the next one, moves on to it.
-  mutating func hear(_ arrived: Position) -> Verdict {
+  mutating func receive(_ arrived: Position) -> Verdict {
     guard arrived.epoch == position.epoch else { return .newEpoch }
     if arrived.offset <= position.offset { return .repeated }
     guard arrived.offset == position.offset + 1 else { return .skipped }
@@ -33,7 +33,4 @@ struct RoomStream {
     defer { position = position.at(offset) }
     return (position.offset + 1)...offset
   }
-
-  /// Goes on from a place of another epoch.
-  mutating func begin(at position: Position) { self.position = position }
 }

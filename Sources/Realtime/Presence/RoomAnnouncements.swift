@@ -182,12 +182,16 @@ final class RoomAnnouncements {
     }
   }
 
+  /// Whether it must be read who is in a room, and nobody reads it yet.
+  func needsUsers(of room: Room) -> Bool {
+    keepsAnnounced(room) && room.presence?.announced == nil && room.presence?.isReading != true
+  }
+
   /// Reads who is in a room, before its first local member is let in: from then on every change is announced.
   /// Asked for right behind the entering, so that it costs no round trip of its own.
   ///
   /// - Parameter onFailure: called when that cannot be read.
   func readUsers(of room: Room, orElse onFailure: @escaping () -> Void) {
-    guard keepsAnnounced(room), room.presence?.announced == nil, room.presence?.isReading != true else { return }
     if graces.grace(of: room) > 0 { graces.endGraces(in: room.name) }
     readUsers(of: room) { [weak self] users in
       guard let self else { return }

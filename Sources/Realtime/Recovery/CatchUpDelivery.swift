@@ -92,7 +92,7 @@ final class CatchUpDelivery {
   /// Whether a batch brings what is not live any more: the node, its link or the broker stood still.
   func isBacklog(_ batch: RoomBatch, of room: Room) -> Bool {
     guard batch.firstAcceptedAt > 0, !room.rule.sparesSlowReaders else { return false }
-    return room.phase == .recovering || context.clock() > batch.firstAcceptedAt &+ Limits.backlogMilliseconds
+    return room.isRecovering || context.clock() > batch.firstAcceptedAt &+ Limits.backlogMilliseconds
   }
 
   /// Takes the members out of the roster who could not take more of a backlog: they read it from history, if there is any.
@@ -178,7 +178,7 @@ final class CatchUpDelivery {
 
   /// Gives a member what it can take now.
   private func advance(_ member: CatchUp) {
-    guard let index = index(of: member), member.room.phase == .live, let stream = member.room.stream,
+    guard let index = index(of: member), member.room.isLive, let stream = member.room.stream,
       let transport = context.transport(of: member.session.index)
     else { return }
     let (room, session) = (member.room, member.session.index)
@@ -227,7 +227,7 @@ final class CatchUpDelivery {
     let request = ReadScheduler.Request(
       key: { [weak self] in
         guard let self, index(of: member) != nil else { return nil }
-        guard room.phase != .live || room.recall?.messages(after: member.offset)?.isEmpty ?? true else {
+        guard !room.isLive || room.recall?.messages(after: member.offset)?.isEmpty ?? true else {
           // Another's read has brought it.
           member.isReading = false
           advance(member)
@@ -249,7 +249,7 @@ final class CatchUpDelivery {
   private func take(_ page: HistoryPage, for member: CatchUp) {
     let room = member.room
     // A room that recovers goes on with its members when it is done.
-    guard room.phase == .live, let position = room.stream?.position else { return }
+    guard room.isLive, let position = room.stream?.position else { return }
     guard page.position.epoch == position.epoch else {
       self.verify(room)
       return stall(member)

@@ -46,6 +46,7 @@ final class RecoveryCaches {
 
   /// Drops what nobody asks for any more. Called by `expire`.
   func expireRecalls(at now: UInt64) {
+    guard !recallingRooms.isEmpty else { return }
     recallingRooms.removeAll { room in
       guard let recall = room.recall else { return true }
       guard recall.expiresAt <= now, room.catchUps.isEmpty else { return false }

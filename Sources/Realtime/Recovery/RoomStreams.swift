@@ -37,9 +37,11 @@ final class RoomStreams {
   }
 
   func hear(_ room: Room, _ position: Position, _ envelope: Span<UInt8>) {
-    if room.phase != .live { beginHeardStream(of: room, with: position) }
-    guard room.phase == .live else { return room.hold(position, envelope) }
-    switch room.stream!.hear(position) {  // Safe because a live room has a stream.
+    if !room.isLive { beginHeardStream(of: room, with: position) }
+    guard case .live(var stream) = room.phase else { return room.hold(position, envelope) }
+    let verdict = stream.receive(position)
+    if verdict == .next { room.phase = .live(stream) }
+    switch verdict {
     case .next: append(envelope, at: position.offset, to: room)
     case .repeated: break
     case .skipped, .newEpoch:
@@ -70,23 +72,22 @@ final class RoomStreams {
   }
 
   func startStream(of room: Room, at position: Position) {
-    if room.phase == .entering {
-      room.stream = RoomStream(at: position)
-      room.phase = .live
+    switch room.phase {
+    case .entering:
+      room.phase = .live(RoomStream(at: position))
       for held in room.takeHeld() { hear(room, held.position, held.envelope.span) }
       if room.mustCompare { recover(room) }
       room.mustCompare = false
-    } else if room.phase == .live, room.stream?.position.epoch != position.epoch {
-      recover(room)
+    case .live(let stream): if stream.position.epoch != position.epoch { recover(room) }
+    case .subscribing, .recovering: break
     }
   }
 
   /// Begins the stream of a room with a message that came before anyone here had entered it, if wildcards hear the room:
   /// their members are owed this message, whatever position the room is entered at.
   private func beginHeardStream(of room: Room, with position: Position) {
-    guard room.phase != .recovering, !fanOut.wildcards(of: room).isEmpty else { return }
-    room.stream = RoomStream(at: Position(epoch: position.epoch, offset: max(position.offset, 1) - 1))
-    room.phase = .live
+    guard !room.isRecovering, !fanOut.wildcards(of: room).isEmpty else { return }
+    room.phase = .live(RoomStream(at: Position(epoch: position.epoch, offset: max(position.offset, 1) - 1)))
     room.mustCompare = false
     for held in room.takeHeld() { hear(room, held.position, held.envelope.span) }
   }
@@ -94,8 +95,7 @@ final class RoomStreams {
   /// Reads what is missing and delivers it in order to all local members. Nobody is disconnected.
   /// Called again it begins anew: only the last call's answers count.
   func recover(_ room: Room) {
-    if room.phase != .recovering { recoveringRooms += 1 }
-    room.phase = .recovering
+    hold(room)
     room.recoveries &+= 1
     let round = room.recoveries
     let request = ReadScheduler.Request(
@@ -113,22 +113,30 @@ final class RoomStreams {
     reads.add(request, for: .room(ObjectIdentifier(room)))
   }
 
+  /// Holds what comes next in a room, whose stream must be known.
+  private func hold(_ room: Room) {
+    guard case .live(let stream) = room.phase else { return }
+    room.phase = .recovering(stream)
+    recoveringRooms += 1
+  }
+
   /// The broker did not say what a room must know to go on. One that is away is asked again when it is back, by
   /// `brokerRestored`; one that is there and refuses, being busy, say, by `recoverRefused`.
   private func noteRefusal(in room: Room) { refusedRooms[ObjectIdentifier(room)] = room }
 
   /// Asks again about the rooms of which the broker refused to tell. Called by `expire`.
   func recoverRefused() {
-    guard context.broker.isWhole, !refusedRooms.isEmpty else { return }
+    guard !refusedRooms.isEmpty, context.broker.isWhole else { return }
     let refused = refusedRooms.values
     refusedRooms = [:]
-    for room in refused where context.isKnown(room) && (room.phase == .live || room.phase == .recovering) {
+    for room in refused where context.isKnown(room) && room.stream != nil {
       recover(room)
     }
   }
 
   private func mend(_ room: Room, with page: HistoryPage) {
-    guard page.position.epoch == room.stream!.position.epoch else { return follow(page, in: room) }
+    guard let stream = room.stream else { return }
+    guard page.position.epoch == stream.position.epoch else { return follow(page, from: stream.position, in: room) }
     room.past = page.past
     deliver(page, to: room)
     if page.hasMore { return recover(room) }
@@ -138,10 +146,10 @@ final class RoomStreams {
 
   /// Delivers what a page has of the room's stream, up to an offset.
   func deliver(_ page: HistoryPage, upTo last: UInt64 = .max, to room: Room) {
-    let epoch = room.stream!.position.epoch
-    for entry in page.entries where entry.offset > room.stream!.position.offset && entry.offset <= last {
+    guard let start = room.stream?.position else { return }
+    for entry in page.entries where entry.offset > start.offset && entry.offset <= last {
       lose(through: entry.offset - 1, in: room)
-      _ = room.stream!.hear(Position(epoch: epoch, offset: entry.offset))
+      guard room.receive(start.at(entry.offset)) == .next else { continue }
       context.counters.gapRecovered += 1
       append(entry.envelope.span, at: entry.offset, to: room)
     }
@@ -149,7 +157,7 @@ final class RoomStreams {
 
   /// Tells the members which messages no history holds any more.
   private func lose(through offset: UInt64, in room: Room) {
-    guard let lost = room.stream!.skip(to: offset) else { return }
+    guard let lost = room.skip(to: offset) else { return }
     context.counters.gapLost += UInt64(lost.count)
     room.lastTimestamp = 0
     caches.dropRecall(of: room)
@@ -157,9 +165,8 @@ final class RoomStreams {
   }
 
   /// Another master has begun another epoch, or the counter was lost. What it has of this epoch is delivered first.
-  private func follow(_ page: HistoryPage, in room: Room) {
+  private func follow(_ page: HistoryPage, from known: Position, in room: Room) {
     if page.position.offset == 0, page.past.isEmpty { return beginAnew(room) }
-    let known = room.stream!.position
     let shared = page.shared(with: known, past: room.past ?? [])
     guard let ancestor = page.past.first(where: { $0.end.epoch == known.epoch }), known.offset <= ancestor.end.offset
     else {
@@ -173,7 +180,7 @@ final class RoomStreams {
     let isWhole = room.isWhole(in: page)
     let end = ancestor.end.offset
     deliver(page, upTo: end, to: room)
-    if page.hasMore, room.stream!.position.offset < end { return recover(room) }
+    if page.hasMore, let stream = room.stream, stream.position.offset < end { return recover(room) }
     lose(through: end, in: room)
     begin(Position(epoch: page.position.epoch, offset: end), of: page, isWhole: isWhole, in: room)
   }
@@ -211,11 +218,12 @@ final class RoomStreams {
 
   /// Returns to live delivery with what was held meanwhile.
   private func resume(_ room: Room) {
-    if room.phase == .recovering { recoveringRooms -= 1 }
-    room.phase = .live
+    guard case .recovering(let stream) = room.phase else { return }
+    recoveringRooms -= 1
+    room.phase = .live(stream)
     var isForeign = false
     for held in room.takeHeld() {
-      if held.position.epoch == room.stream!.position.epoch {
+      if held.position.epoch == room.stream?.position.epoch {
         hear(room, held.position, held.envelope.span)
       } else {
         isForeign = true
@@ -230,7 +238,7 @@ final class RoomStreams {
   /// one. Recovering for each would never end; the broker's word on where the room stands decides.
   func verify(_ room: Room) {
     context.broker.position(room: room.name) { [weak self] result in
-      guard let self, self.context.isKnown(room), room.phase == .live else { return }
+      guard let self, self.context.isKnown(room), room.isLive else { return }
       guard case .success(let position) = result else { return self.noteRefusal(in: room) }
       self.recoverIfBehind(room, position)
     }
@@ -240,7 +248,7 @@ final class RoomStreams {
     guard let current = room.stream?.position else { return }
     if position.epoch != current.epoch || position.offset > current.offset {
       recover(room)
-    } else if room.phase == .recovering {
+    } else if room.isRecovering {
       // An answer that is still to come to an earlier recovery says nothing any more.
       room.recoveries &+= 1
       resume(room)
@@ -256,9 +264,7 @@ final class RoomStreams {
   /// What comes next in these rooms is held: after a failover it may be another stream than the one known here.
   func subscriptionsLost(where isAffected: RoomFilter?) {
     context.rooms.forEach { room in
-      guard room.phase == .live, isAffected?(room.name) ?? true else { return }
-      room.phase = .recovering
-      recoveringRooms += 1
+      if isAffected?(room.name) ?? true { hold(room) }
     }
   }
 
@@ -294,10 +300,10 @@ final class RoomStreams {
     }
     context.rooms.forEach { room in
       guard isAffected?(room.name) ?? true else { return }
-      if room.phase == .entering { room.mustCompare = true }
-      guard room.phase == .live || room.phase == .recovering, let stream = room.stream else { return }
+      if room.isEntering { room.mustCompare = true }
+      guard let stream = room.stream else { return }
       // What was held may be missing where the room is compared with. Whatever is there is read again.
-      if room.phase == .recovering { _ = room.takeHeld() }
+      if room.isRecovering { _ = room.takeHeld() }
       awaited += 1
       context.broker.compare(room: room.name, with: room.end(of: stream)) { [weak self] result in
         defer { finish() }
@@ -310,5 +316,5 @@ final class RoomStreams {
   }
 
   /// Forgets a room that has ended.
-  func forget(_ room: Room) { if room.phase == .recovering { recoveringRooms -= 1 } }
+  func forget(_ room: Room) { if room.isRecovering { recoveringRooms -= 1 } }
 }

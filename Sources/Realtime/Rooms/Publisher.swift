@@ -81,14 +81,16 @@ final class Publisher {
     backPressure.operationBegins(caller, bytes: size)
     if isEphemeral {
       return context.broker.publish(ephemeral: message.envelope, in: message.room) { [weak self] result in
-        self?.backPressure.operationEnds(caller, bytes: size)
-        self?.conclude(result.map { nil }, message, room, for: caller, answerID)
+        guard let self else { return }
+        backPressure.operationEnds(caller, bytes: size)
+        conclude(result.map { nil }, message, room, for: caller, answerID)
       }
     }
     context.broker.publish(message) { [weak self] result in
-      self?.backPressure.operationEnds(caller, bytes: size)
+      guard let self else { return }
+      backPressure.operationEnds(caller, bytes: size)
       if case .success(let position) = result { room?.note(acknowledged: position) }
-      self?.conclude(result.map { $0 }, message, room, for: caller, answerID)
+      conclude(result.map { $0 }, message, room, for: caller, answerID)
     }
   }
 

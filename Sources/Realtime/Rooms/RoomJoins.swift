@@ -131,7 +131,7 @@ final class RoomJoins {
       guard let self, self.context.isKnown(room) else { return }
       if case .success = result {
         room.isSubscribed = true
-        if room.phase == .subscribing { room.phase = .entering }
+        if case .subscribing = room.phase { room.phase = .entering }
       }
       var waiting: [() -> Void] = []
       swap(&waiting, &room.joinsWaiting)
@@ -148,20 +148,25 @@ final class RoomJoins {
     guard room.isSubscribed else { return abandonJoin(id, room, answerID) }
     backPressure.operationBegins(id, bytes: room.name.count)
     enterBroker(room, member) { [weak self] result in
-      self?.backPressure.operationEnds(id, bytes: room.name.count)
-      guard let self, self.context.sessions.contains(id) else { return }
-      guard self.context.sessions[id.index].subscriptionIndex(room) != nil else {
-        return self.refuseRevised(id, answerID)
-      }
-      guard case .success(let entered) = result else { return self.abandonJoin(id, room, answerID, result.fault) }
-      self.streams.startStream(of: room, at: entered)
+      guard let self else { return }
+      backPressure.operationEnds(id, bytes: room.name.count)
+      guard context.sessions.contains(id) else { return }
+      guard context.sessions[id.index].subscriptionIndex(room) != nil else { return refuseRevised(id, answerID) }
+      guard case .success(let entered) = result else { return abandonJoin(id, room, answerID, result.fault) }
+      streams.startStream(of: room, at: entered)
       // Not heard yet, perhaps: should another master lack it, the join must not wait for it for ever.
       room.note(acknowledged: entered)
       room.arrivals.append(Room.Arrival(session: id, id: answerID, entered: entered, since: since))
-      self.batches.markDirty(room)
+      batches.markDirty(room)
       // A read that failed while this one was entering has abandoned only those who had entered.
-      self.announcements.readUsers(of: room) { [weak self] in self?.abandonArrivals(in: room) }
+      readUsers(of: room)
     }
+    readUsers(of: room)
+  }
+
+  /// Reads who is in the room, if that is to be known before a join is answered.
+  private func readUsers(of room: Room) {
+    guard announcements.needsUsers(of: room) else { return }
     announcements.readUsers(of: room) { [weak self] in self?.abandonArrivals(in: room) }
   }
 
@@ -191,59 +196,60 @@ final class RoomJoins {
 
   /// Lets in whoever has waited long enough. Called at the end of a tick, right behind the room's batch.
   func admitArrivals(to room: Room) {
-    guard room.phase == .live, let position = room.stream?.position else { return }
+    guard room.isLive, let position = room.stream?.position else { return }
     guard announcements.knowsUsers(of: room) else { return }
     let userCount = context.userCount(of: room)
     var waiting: [Room.Arrival] = []
     swap(&waiting, &room.arrivals)
     for arrival in waiting where context.sessions.contains(arrival.session) {
-      if arrival.isDue(at: position) {
-        admit(arrival, to: room, at: position, userCount)
-      } else {
-        room.arrivals.append(arrival)
+      let session = arrival.session.index
+      let index = context.sessions[session].subscriptionIndex(room)
+      switch admission(of: arrival, isWanted: index != nil, to: room, at: position).decide() {
+      case .wait: room.arrivals.append(arrival)
+      case .refuse: refuseRevised(arrival.session, arrival.id)
+      case .readHistory: readMissed(for: arrival, room)
+      case .enter(let recovered):
+        guard let index else { continue }
+        answerJoined(arrival, index, recovered: recovered, room, position, userCount)
+        enterRoster(session, index, of: room)
+      case .resume(let offset):
+        guard let index else { continue }
+        answerJoined(arrival, index, recovered: true, room, position, userCount)
+        catchUps.resume(session, index, since: offset, firstPage: arrival.page)
       }
     }
     if !room.arrivals.isEmpty { waitingRooms.append(room) }
   }
 
-  private func admit(_ arrival: Room.Arrival, to room: Room, at position: Position, _ userCount: Int) {
+  private func admission(
+    of arrival: Room.Arrival, isWanted: Bool, to room: Room, at position: Position
+  ) -> Admission {
+    var admission = Admission(isWanted: isWanted, entered: arrival.entered, position: position, since: arrival.since)
+    guard let since = arrival.since else { return admission }
+    admission.past = room.past
+    admission.isCached = room.recall?.messages(after: since.offset) != nil
+    if arrival.hasRead { admission.history = .read(reaches: arrival.page?.reaches(since.offset) == true) }
+    return admission
+  }
+
+  private func answerJoined(
+    _ arrival: Room.Arrival, _ index: Int, recovered: Bool?, _ room: Room, _ position: Position, _ userCount: Int
+  ) {
     let session = arrival.session.index
-    guard let index = context.sessions[session].subscriptionIndex(room) else {
-      return refuseRevised(arrival.session, arrival.id)
-    }
-    let recovered: Bool?
-    switch resumption(of: arrival, in: room, at: position) {
-    case .notAsked: recovered = nil
-    case .unknown: return readMissed(for: arrival, room)
-    case .possible: recovered = true
-    case .impossible: recovered = false
-    }
     if recovered != true { catchUps.skipCatchUp(session, index) }
     slowConsumers.skipLag(session, index, isResuming: recovered == true)
     context.answer(
       arrival.session, .joined(roomJSON: room.nameJSON, position, userCount: userCount, recovered: recovered),
       id: arrival.id)
     pending.settle(arrival.session)
-    if recovered == true, let since = arrival.since, since.offset < position.offset {
-      return catchUps.resume(session, index, since: since.offset, firstPage: arrival.page)
-    }
+  }
+
+  private func enterRoster(_ session: UInt32, _ index: Int, of room: Room) {
     catchUps.endCatchUp(session, index)
     if context.sessions[session].subscriptions[index].place == nil {
       context.sessions[session].subscriptions[index].place = context.addToRoster(room, session)
     }
     if context.sessions[session].isBlocked { slowConsumers.fallBehind(session, index) }
-  }
-
-  private enum Resumption { case notAsked, unknown, possible, impossible }
-
-  /// Whether a client can be given everything that it missed. Only history tells which epochs this one continues.
-  private func resumption(of arrival: Room.Arrival, in room: Room, at position: Position) -> Resumption {
-    guard let since = arrival.since else { return .notAsked }
-    if since.epoch != position.epoch, room.past == nil, !arrival.hasRead { return .unknown }
-    guard since.isContinued(by: position, room.past ?? []) else { return .impossible }
-    if since.offset == position.offset || room.recall?.messages(after: since.offset) != nil { return .possible }
-    guard arrival.hasRead else { return .unknown }
-    return arrival.page?.reaches(since.offset) == true ? .possible : .impossible
   }
 
   /// Reads the beginning of what a client missed, and has it wait for that.
@@ -291,7 +297,7 @@ final class RoomJoins {
     guard context.sessions.contains(arrival.session), context.isKnown(room) else { return }
     room.arrivals.append(arrival)
     batches.markDirty(room)
-    announcements.readUsers(of: room) { [weak self] in self?.abandonArrivals(in: room) }
+    readUsers(of: room)
   }
 
   /// Nobody can be let in who would not be told of the others: the clients ask again.
@@ -306,8 +312,9 @@ final class RoomJoins {
 
   /// Recovers the rooms in which a join has waited for a second: it waits for a message that the subscription did not bring.
   func recoverWaiting() {
+    guard !waitingRooms.isEmpty else { return }
     var waiting: [Room] = []
     swap(&waiting, &waitingRooms)
-    for room in waiting where room.phase == .live && !room.arrivals.isEmpty { streams.recover(room) }
+    for room in waiting where room.isLive && !room.arrivals.isEmpty { streams.recover(room) }
   }
 }

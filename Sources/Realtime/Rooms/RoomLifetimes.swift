@@ -113,6 +113,7 @@ final class RoomLifetimes {
 
   /// Ends the rooms that nobody came back to.
   func expireLingering(at now: UInt64) {
+    guard let first = lingering.first, first.deadline <= now else { return }
     var ended = 0
     while ended < lingering.count, lingering[ended].deadline <= now {
       let room = lingering[ended].room
@@ -125,6 +126,7 @@ final class RoomLifetimes {
 
   /// Looks at the rooms that only wildcards keep, and whose time is up.
   func expireHeard(at now: UInt64) {
+    guard let first = heardRooms.first, first.deadline <= now else { return }
     let heard = heardRooms.prefix { $0.deadline <= now }
     heardRooms.removeFirst(heard.count)
     for entry in heard { look(at: entry) }

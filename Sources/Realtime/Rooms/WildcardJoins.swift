@@ -171,6 +171,7 @@ final class WildcardJoins {
 
   /// Ends the wildcards that nobody came back to, and the rooms that only they kept.
   func expire(at now: UInt64) {
+    guard let first = lingering.first, first.deadline <= now else { return }
     let due = lingering.prefix { $0.deadline <= now }
     lingering.removeFirst(due.count)
     let revision = wildcards.revision

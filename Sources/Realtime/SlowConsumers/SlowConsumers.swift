@@ -109,14 +109,16 @@ final class SlowConsumers {
   private func deliverLag(_ session: UInt32, _ index: Int) {
     let subscription = context.sessions[session].subscriptions[index]
     let room = subscription.room
-    guard subscription.isBehind, let place = subscription.place, let lag = room.lag else { return }
+    guard subscription.isBehind, let place = subscription.place, let lag = room.lag, let stream = room.stream else {
+      return
+    }
     // Compressing for one reader would take the processor's time from the others; RFC 7692 section 6.1 allows plain
     // messages at any time.
     let form = context.sessions[session].form == .deflated ? .plain : context.sessions[session].form
     let roster = [RosterEntry(target: context.sessions[session].target, session: session)]
     while lag.members[Int(place)].next < lag.buffer.nextSequence, !context.sessions[session].isBlocked {
       let batch = batches.takeSpare()
-      fill(batch, for: &lag.members[Int(place)], room, lag)
+      fill(batch, for: &lag.members[Int(place)], room, lag, stream.position.epoch)
       if !batch.isEmpty {
         context.transports[form]?.deliver(batch, of: room.name, to: roster, form: form, sparing: true)
       }
@@ -129,11 +131,11 @@ final class SlowConsumers {
   }
 
   /// Fills a batch with what comes next for a member, and moves the member on.
-  private func fill(_ batch: RoomBatch, for member: inout RoomLag.Member, _ room: Room, _ lag: RoomLag) {
-    let position = room.stream!.position  // Safe because only members of rooms with a stream fall behind.
-    batch.epoch = position.epoch
+  private func fill(_ batch: RoomBatch, for member: inout RoomLag.Member, _ room: Room, _ lag: RoomLag, _ epoch: Epoch)
+  {
+    batch.epoch = epoch
     let buffer = lag.buffer
-    if member.next < buffer.keptFrom { appendLoss(to: batch, for: &member, room, lag, position.epoch) }
+    if member.next < buffer.keptFrom { appendLoss(to: batch, for: &member, room, lag, epoch) }
     for entry in buffer.entries(from: member.next) {
       member.next = entry.sequence + 1
       guard !entry.isReplaced else { continue }

@@ -160,7 +160,9 @@ final class HubBench: Delivery {
       for member in roster where entry.origin?.index != member.session { remember(payload, entry.kind, member.target) }
     }
     guard sparing else { return }
-    for member in roster where stuck.contains(member.target) { hub.blocked(hub.context.sessions.id(at: member.session)) }
+    for member in roster where stuck.contains(member.target) {
+      hub.blocked(hub.context.sessions.id(at: member.session))
+    }
   }
 
   func offer(

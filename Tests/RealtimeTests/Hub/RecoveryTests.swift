@@ -124,7 +124,7 @@ struct RecoveryTests {
       return
     }
     let stream = RoomStream(at: Position(epoch: epoch, offset: 5))
-    room.stream = stream
+    room.phase = .live(stream)
     room.lastTimestamp = 77
     #expect(room.end(of: stream) == StreamEnd(position: Position(epoch: epoch, offset: 5), timestamp: 77))
     room.note(acknowledged: Position(epoch: other, offset: 90))

@@ -18,16 +18,16 @@ struct StoreTests {
     ]
     for row in table {
       var stream = RoomStream(at: try position(1, 5))
-      let verdict = stream.hear(try position(row.epoch, row.offset))
+      let verdict = stream.receive(try position(row.epoch, row.offset))
       #expect(verdict == row.verdict)
       #expect(stream.position == (try position(1, row.after)))
     }
     var stream = RoomStream(at: try position(1, 5))
     let skipped = [stream.skip(to: 5), stream.skip(to: 8)]
     #expect(skipped == [nil, 6...8])
-    var verdicts = [stream.hear(try position(1, 9))]
-    stream.begin(at: try position(7, 0))
-    verdicts.append(stream.hear(try position(7, 1)))
+    var verdicts = [stream.receive(try position(1, 9))]
+    stream = RoomStream(at: try position(7, 0))
+    verdicts.append(stream.receive(try position(7, 1)))
     #expect(verdicts == [.next, .next])
   }
 
