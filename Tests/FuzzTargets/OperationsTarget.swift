@@ -7,7 +7,7 @@ import Server
 /// Drives a hub over the embedded broker, and the admin endpoint over both, with what `OperationGrammar` makes of an input.
 ///
 /// Whatever is asked for, the process goes on, everything that it answers is JSON, and whoever gave an `id` is answered.
-final class OperationsTarget: Delivery {
+final class OperationsTarget: SessionTransport {
   private static let adminToken = Array("t".utf8)
   /// Steps of one input: a longer one finds nothing that this many do not.
   private static let stepsMax = 200
@@ -166,7 +166,7 @@ final class OperationsTarget: Delivery {
     grammar.knownEpoch = epoch
   }
 
-  // MARK: Delivery
+  // MARK: SessionTransport
 
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool) {}
   func rostersChanged(of target: UInt32, by change: Int32) {}

@@ -306,7 +306,7 @@ extension Hub {
   /// takes no more again.
   public func drained(_ id: SlabID) { slowConsumers.drained(id) }
 
-  /// Tells that a connection's queue has room again, as `Delivery.awaitRoom` asked. What waited goes on at the end of the tick.
+  /// Tells that a connection's queue has room again, as `SessionTransport.awaitRoom` asked. What waited goes on at the end of the tick.
   public func hasRoom(_ id: SlabID) { reads.hasRoom(id) }
 
   /// Tells a connection how many messages outside of rooms it has missed. Called when it can take more after an offer to

@@ -132,7 +132,7 @@ final class HubContext {
   }
 
   /// The transport that holds a session's connection.
-  func transport(of session: UInt32) -> (any Delivery)? { transports[sessions[session].form] }
+  func transport(of session: UInt32) -> (any SessionTransport)? { transports[sessions[session].form] }
 
   func answerLeft(_ id: SlabID, _ roomName: Span<UInt8>, _ answerID: [UInt8]?) {
     var roomJSON: [UInt8] = []

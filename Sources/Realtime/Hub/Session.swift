@@ -21,7 +21,7 @@ struct Session: ~Copyable {
     var isJoined: Bool { place != nil || isCatchingUp }
   }
 
-  /// The connection, in the numbering of `Delivery`.
+  /// The connection, in the numbering of `SessionTransport`.
   let target: UInt32
   var form: DeliveryForm
   let transport: Transport

@@ -30,13 +30,13 @@ public enum Allotment: Sendable {
 
 /// The transports of a node, by wire format. Not owned.
 public struct Transports {
-  private struct Entry { weak var transport: (any Delivery)? }
+  private struct Entry { weak var transport: (any SessionTransport)? }
 
   private var entries = [Entry](repeating: Entry(), count: DeliveryForm.allCases.count)
 
   public init() {}
 
-  public subscript(form: DeliveryForm) -> (any Delivery)? {
+  public subscript(form: DeliveryForm) -> (any SessionTransport)? {
     get { entries[Int(form.rawValue)].transport }
     set { entries[Int(form.rawValue)].transport = newValue }
   }
@@ -55,7 +55,7 @@ struct TargetsByFormat {
 /// Writes to the connections of one wire format, or of several: the hub decides what, its transports do it.
 ///
 /// Nothing is sent before the end of the tick, so every call may be made from inside any other.
-public protocol Delivery: AnyObject {
+public protocol SessionTransport: AnyObject {
   /// Gives a room's batch to every member of one form. Entries whose `origin` is the member's own session are left out.
   ///
   /// `sparing`: a member whose socket takes no more is told of by `Hub.blocked` before this returns, and is not closed.
@@ -91,7 +91,7 @@ public protocol Delivery: AnyObject {
 }
 
 /// For deliveries whose connections take everything at once.
-extension Delivery {
+extension SessionTransport {
   public func send(_ message: Span<UInt8>, _ kind: EventKind, toEach targets: [UInt32]) {
     for target in targets { send(message, kind, to: target) }
   }

@@ -104,7 +104,7 @@ final class SessionReads {
     context.sessions[id.index].allowance?.charge(answer: bytes, at: context.steady())
   }
 
-  /// Tells that a connection's queue has room again, as `Delivery.awaitRoom` asked. What waited goes on at the end of the tick.
+  /// Tells that a connection's queue has room again, as `SessionTransport.awaitRoom` asked. What waited goes on at the end of the tick.
   func hasRoom(_ id: SlabID) { if context.sessions.contains(id) { roomy.append(id) } }
 
   /// Reads no more from a session that does not take what it makes for itself.

@@ -2,7 +2,7 @@ import ClientProtocol
 
 /// What a connection brings to its session.
 public struct Arriving {
-  /// The connection, in the numbering of `Delivery`.
+  /// The connection, in the numbering of `SessionTransport`.
   public var target: UInt32
   public var form: DeliveryForm
   public var transport: Transport

@@ -1,7 +1,7 @@
 import Realtime
 
 /// A transport whose connections are sockets with a queue each: what is the same for all wire formats.
-protocol QueueTransport: Delivery {
+protocol QueueTransport: SessionTransport {
   var connections: ConnectionStore { get }
   var queues: SendQueues { get }
 }

@@ -5,7 +5,7 @@ import Testing
 @testable import Realtime
 
 /// A hub with a clock that tests move and a delivery that only remembers.
-final class HubBench: Delivery {
+final class HubBench: SessionTransport {
   final class ManualClock {
     /// What nobody sets.
     var milliseconds: UInt64 = 1_700_000_000_000
@@ -147,7 +147,7 @@ final class HubBench: Delivery {
   /// Ends ticks until nothing is left to do.
   func settle() { repeat { hub.flush() } while hub.hasWork }
 
-  // MARK: Delivery
+  // MARK: SessionTransport
 
   func rostersChanged(of target: UInt32, by change: Int32) {}
 

@@ -29,7 +29,7 @@ enum FlatCost {
 }
 
 /// A hub whose delivery only counts.
-private final class Bench: Delivery {
+private final class Bench: SessionTransport {
   private(set) var deliveredCount = 0
   private(set) var sentCount = 0
   private let hub: Hub
@@ -133,7 +133,7 @@ private final class Bench: Delivery {
     repeat { hub.flush() } while hub.hasWork
   }
 
-  // MARK: Delivery
+  // MARK: SessionTransport
 
   func rostersChanged(of target: UInt32, by change: Int32) {}
 
