@@ -37,7 +37,7 @@ final class OperationsTarget: SessionTransport {
     configuration.roomsPerConnectionMax = 8
     configuration.wildcardsMax = 4
     hub = Hub(configuration, broker: broker, clock: { clock.milliseconds })
-    for form in DeliveryForm.allCases { hub.transports[form] = self }
+    for format in WireFormat.allCases { hub.transports[format] = self }
     hub.after = { [weak self] _, action in self?.timers.append(action) }
   }
 
@@ -79,11 +79,11 @@ final class OperationsTarget: SessionTransport {
   private func open(_ user: String) {
     guard sessions.count < 6 else { return }
     nextTarget += 1
-    let form = DeliveryForm.allCases[Int(nextTarget) % 2]
+    let format = WireFormat.allCases[Int(nextTarget) % 2]
     sessions.append(
       hub.open(
         Arriving(
-          target: nextTarget, form: form, transport: .websocket, address: Array("127.0.0.1".utf8),
+          target: nextTarget, format: format, transport: .websocket, address: Array("127.0.0.1".utf8),
           user: Array(user.utf8))))
   }
 
@@ -168,7 +168,7 @@ final class OperationsTarget: SessionTransport {
 
   // MARK: SessionTransport
 
-  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool) {}
+  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], format: WireFormat, sparing: Bool) {}
   func rostersChanged(of target: UInt32, by change: Int32) {}
   func send(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32) {
     if kind != .binaryMessage { sent[target, default: []].append([UInt8](copying: message)) }

@@ -63,22 +63,22 @@ struct FramedBatchTests {
     let (compression, batch) = (MessageCompression(), Self.batch([nil, nil]))
     var cache = FramingCache()
     batch.isForWildcards = true
-    let first = (0..<64).map { _ in cache.frames(of: batch, .deflated, compression).block }
+    let first = (0..<64).map { _ in cache.frames(of: batch, .webSocketDeflated, compression).block }
     #expect(compression.deflatedCount == 2)
     #expect(Set(first).count == 1)
-    let plain = cache.frames(of: batch, .plain, compression).block
+    let plain = cache.frames(of: batch, .webSocket, compression).block
     #expect(plain.count > first[0].count)
     batch.removeAll()
     batch.isForWildcards = true
     batch.append(.message, offset: 3, origin: nil, acceptedAt: 0) { $0.append(contentsOf: "{\"n\":3}".utf8) }
     batch.append(.message, offset: 4, origin: nil, acceptedAt: 0) { $0.append(contentsOf: "{\"n\":4}".utf8) }
-    #expect(cache.frames(of: batch, .deflated, compression).block != first[0])
+    #expect(cache.frames(of: batch, .webSocketDeflated, compression).block != first[0])
     let other = Self.batch([nil, nil])
-    #expect(cache.frames(of: other, .plain, compression).block == plain)
+    #expect(cache.frames(of: other, .webSocket, compression).block == plain)
     // A batch for a room's members alone is delivered once, and not kept.
     let before = compression.deflatedCount
-    #expect(cache.frames(of: other, .deflated, compression).block == first[0])
-    #expect(cache.frames(of: other, .deflated, compression).block == first[0])
+    #expect(cache.frames(of: other, .webSocketDeflated, compression).block == first[0])
+    #expect(cache.frames(of: other, .webSocketDeflated, compression).block == first[0])
     #expect(compression.deflatedCount == before + 4)
   }
 }

@@ -211,7 +211,7 @@ extension Hub {
   /// Opens a session and greets it with `welcome`.
   public func open(_ arriving: Arriving) -> SlabID {
     let session = Session(
-      target: arriving.target, form: arriving.form, transport: arriving.transport, address: arriving.address,
+      target: arriving.target, format: arriving.format, transport: arriving.transport, address: arriving.address,
       since: context.clock(), isLocal: arriving.isLocal)
     let id = context.sessions.insert(session)
     newest = id

@@ -106,7 +106,7 @@ final class HubContext {
   func sendToEverySession(_ event: ServerEvent) {
     var targets = TargetsByFormat()
     for index in 0..<sessions.end where sessions.isOccupied(index) {
-      targets[sessions[index].form].append(sessions[index].target)
+      targets[sessions[index].format].append(sessions[index].target)
     }
     send(event, toEach: targets)
   }
@@ -114,15 +114,15 @@ final class HubContext {
   /// Sends one event to all members of rosters, encoded once.
   func send(_ event: ServerEvent, toEach rosters: Rosters) {
     var targets = TargetsByFormat()
-    for form in DeliveryForm.allCases { targets[form] = rosters[form: form].map(\.target) }
+    for format in WireFormat.allCases { targets[format] = rosters[format: format].map(\.target) }
     send(event, toEach: targets)
   }
 
   func send(_ event: ServerEvent, toEach targets: TargetsByFormat) {
     var text: [UInt8] = []
     event.appendJSON(to: &text)
-    for form in DeliveryForm.allCases where !targets[form].isEmpty {
-      transports[form]?.send(text.span, event.kind, toEach: targets[form])
+    for format in WireFormat.allCases where !targets[format].isEmpty {
+      transports[format]?.send(text.span, event.kind, toEach: targets[format])
     }
   }
 
@@ -132,7 +132,7 @@ final class HubContext {
   }
 
   /// The transport that holds a session's connection.
-  func transport(of session: UInt32) -> (any SessionTransport)? { transports[sessions[session].form] }
+  func transport(of session: UInt32) -> (any SessionTransport)? { transports[sessions[session].format] }
 
   func answerLeft(_ id: SlabID, _ roomName: Span<UInt8>, _ answerID: [UInt8]?) {
     var roomJSON: [UInt8] = []
@@ -229,19 +229,19 @@ final class HubContext {
   }
 
   func addToRoster(_ room: Room, _ session: UInt32) -> UInt32 {
-    let form = sessions[session].form
+    let format = sessions[session].format
     let target = sessions[session].target
-    room.rosters[form: form].append(RosterEntry(target: target, session: session))
-    transports[form]?.rostersChanged(of: target, by: 1)
-    return UInt32(room.rosters[form: form].count - 1)
+    room.rosters[format: format].append(RosterEntry(target: target, session: session))
+    transports[format]?.rostersChanged(of: target, by: 1)
+    return UInt32(room.rosters[format: format].count - 1)
   }
 
   /// Fills the hole with the last entry: constant time however many members there are.
-  func removeFromRoster(_ room: Room, form: DeliveryForm, place: UInt32) {
-    transports[form]?.rostersChanged(of: room.rosters[form: form][Int(place)].target, by: -1)
-    let last = room.rosters[form: form].removeLast()
-    guard Int(place) < room.rosters[form: form].count else { return }
-    room.rosters[form: form][Int(place)] = last
+  func removeFromRoster(_ room: Room, format: WireFormat, place: UInt32) {
+    transports[format]?.rostersChanged(of: room.rosters[format: format][Int(place)].target, by: -1)
+    let last = room.rosters[format: format].removeLast()
+    guard Int(place) < room.rosters[format: format].count else { return }
+    room.rosters[format: format][Int(place)] = last
     if let index = sessions[last.session].subscriptionIndex(room) {
       sessions[last.session].subscriptions[index].place = place
     }

@@ -208,36 +208,38 @@ final class Room: Named {
   }
 }
 
-/// A room's local members, one list per delivery form, so that a fan-out never asks a member for its form.
+/// A room's local members, one list per wire format, so that a fan-out never asks a member for its format.
 struct Rosters {
-  private var plain: [RosterEntry] = []
-  private var deflated: [RosterEntry] = []
-  private var events: [RosterEntry] = []
+  private var webSocket: [RosterEntry] = []
+  private var webSocketDeflated: [RosterEntry] = []
+  private var eventStream: [RosterEntry] = []
   private var poll: [RosterEntry] = []
 
-  var isEmpty: Bool { plain.isEmpty && deflated.isEmpty && events.isEmpty && poll.isEmpty }
+  var isEmpty: Bool { webSocket.isEmpty && webSocketDeflated.isEmpty && eventStream.isEmpty && poll.isEmpty }
 
   /// Gives the room that a crowd took back.
   mutating func shrink() {
-    for form in DeliveryForm.allCases where self[form: form].capacity > 64 {
-      if self[form: form].capacity > self[form: form].count * 4 { self[form: form] = Array(self[form: form][...]) }
+    for format in WireFormat.allCases where self[format: format].capacity > 64 {
+      if self[format: format].capacity > self[format: format].count * 4 {
+        self[format: format] = Array(self[format: format][...])
+      }
     }
   }
 
-  subscript(form form: DeliveryForm) -> [RosterEntry] {
+  subscript(format format: WireFormat) -> [RosterEntry] {
     get {
-      switch form {
-      case .plain: plain
-      case .deflated: deflated
-      case .events: events
+      switch format {
+      case .webSocket: webSocket
+      case .webSocketDeflated: webSocketDeflated
+      case .eventStream: eventStream
       case .poll: poll
       }
     }
     _modify {
-      switch form {
-      case .plain: yield &plain
-      case .deflated: yield &deflated
-      case .events: yield &events
+      switch format {
+      case .webSocket: yield &webSocket
+      case .webSocketDeflated: yield &webSocketDeflated
+      case .eventStream: yield &eventStream
       case .poll: yield &poll
       }
     }

@@ -1,7 +1,7 @@
 import ClientProtocol
 import JSONCore
 
-/// What a room gathers during one tick: encoded once, delivered once per form at the end of the tick.
+/// What a room gathers during one tick: encoded once, delivered once per wire format at the end of the tick.
 ///
 /// An object, so that the hub hands the same few from room to room and an idle room owns no buffer.
 public final class RoomBatch {
@@ -42,7 +42,7 @@ public final class RoomBatch {
   private(set) var firstAcceptedAt: UInt64 = 0
   /// Whether it tells that an epoch has begun.
   private(set) var beginsEpoch = false
-  /// The room's epoch, for forms that carry positions; nil before its first message.
+  /// The room's epoch, for formats that carry positions; nil before its first message.
   public internal(set) var epoch: Epoch?
 
   init() {}

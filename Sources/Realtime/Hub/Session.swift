@@ -23,7 +23,7 @@ struct Session: ~Copyable {
 
   /// The connection, in the numbering of `SessionTransport`.
   let target: UInt32
-  var form: DeliveryForm
+  var format: WireFormat
   let transport: Transport
   private var flags: Flags
   let address: [UInt8]
@@ -48,9 +48,9 @@ struct Session: ~Copyable {
     static let local = Flags(rawValue: 4)
   }
 
-  init(target: UInt32, form: DeliveryForm, transport: Transport, address: [UInt8], since: UInt64, isLocal: Bool) {
+  init(target: UInt32, format: WireFormat, transport: Transport, address: [UInt8], since: UInt64, isLocal: Bool) {
     self.target = target
-    self.form = form
+    self.format = format
     self.transport = transport
     self.address = address
     self.since = since

@@ -47,7 +47,7 @@ final class CatchUpDelivery {
       if subscription.isBehind {
         slowConsumers.removeFromLag(room, place: place)
       } else {
-        context.removeFromRoster(room, form: context.sessions[session].form, place: place)
+        context.removeFromRoster(room, format: context.sessions[session].format, place: place)
       }
     }
     let member = CatchUp(session: context.sessions.id(at: session), room: room, offset: offset)
@@ -102,12 +102,12 @@ final class CatchUpDelivery {
     // Who stays is told of the epoch by the batch itself.
     guard !batch.beginsEpoch else { return }
     let offset = room.rosterOffset
-    for form in DeliveryForm.allCases {
-      var place = room.rosters[form: form].count
+    for format in WireFormat.allCases {
+      var place = room.rosters[format: format].count
       while place > 0 {
         place -= 1
-        let entry = room.rosters[form: form][place]
-        guard context.transports[form]?.isNearLimit(entry.target) == true,
+        let entry = room.rosters[format: format][place]
+        guard context.transports[format]?.isNearLimit(entry.target) == true,
           let index = context.sessions[entry.session].subscriptionIndex(room)
         else {
           continue

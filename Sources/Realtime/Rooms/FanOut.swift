@@ -75,10 +75,10 @@ final class FanOut {
   }
 
   func deliver(_ batch: RoomBatch, of room: Room, to rosters: Rosters, sparing: Bool = false) {
-    for form in DeliveryForm.allCases {
-      let roster = rosters[form: form]
+    for format in WireFormat.allCases {
+      let roster = rosters[format: format]
       if !roster.isEmpty {
-        context.transports[form]?.deliver(batch, of: room.name, to: roster, form: form, sparing: sparing)
+        context.transports[format]?.deliver(batch, of: room.name, to: roster, format: format, sparing: sparing)
       }
     }
   }
@@ -111,7 +111,7 @@ final class FanOut {
   }
 
   private func receiverCount(_ room: Room) -> Int {
-    DeliveryForm.allCases.reduce(0) { $0 + room.rosters[form: $1].count }
+    WireFormat.allCases.reduce(0) { $0 + room.rosters[format: $1].count }
   }
 
   /// The wildcards that match a room's name. They are looked for once after each change of the node's wildcards.
@@ -143,8 +143,8 @@ final class FanOut {
     markBehind(in: room, true)
     for wildcard in room.wildcards {
       var rest = Rosters()
-      for form in DeliveryForm.allCases {
-        rest[form: form] = wildcard.rosters[form: form].filter { !isReached[Int($0.session)] }
+      for format in WireFormat.allCases {
+        rest[format: format] = wildcard.rosters[format: format].filter { !isReached[Int($0.session)] }
       }
       mark(rest, true)
       deliver(batch, of: room, to: rest)
@@ -161,8 +161,8 @@ final class FanOut {
   }
 
   private func mark(_ rosters: Rosters, _ value: Bool) {
-    for form in DeliveryForm.allCases {
-      for entry in rosters[form: form] { isReached[Int(entry.session)] = value }
+    for format in WireFormat.allCases {
+      for entry in rosters[format: format] { isReached[Int(entry.session)] = value }
     }
   }
 }

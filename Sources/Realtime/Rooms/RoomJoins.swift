@@ -106,7 +106,7 @@ final class RoomJoins {
       if subscription.isBehind {
         slowConsumers.removeFromLag(room, place: place)
       } else {
-        context.removeFromRoster(room, form: context.sessions[session].form, place: place)
+        context.removeFromRoster(room, format: context.sessions[session].format, place: place)
       }
     }
     if !staysPresent, room.rule.hasPresence, let member = context.member(session) {

@@ -102,10 +102,10 @@ final class WildcardJoins {
     for arrival in arrivals where context.sessions.contains(arrival.session) {
       let session = arrival.session.index
       guard let index = wildcards.index(of: session, in: wildcard) else { continue }
-      let form = context.sessions[session].form
+      let format = context.sessions[session].format
       let entry = RosterEntry(target: context.sessions[session].target, session: session)
-      wildcards.setPlace(UInt32(wildcard.rosters[form: form].count), of: session, at: index)
-      wildcard.rosters[form: form].append(entry)
+      wildcards.setPlace(UInt32(wildcard.rosters[format: format].count), of: session, at: index)
+      wildcard.rosters[format: format].append(entry)
       context.transport(of: entry.session)?.rostersChanged(of: entry.target, by: WildcardJoins.rostersOfWildcard)
       answerJoined(arrival, wildcard)
       pending.settle(arrival.session)
@@ -138,12 +138,12 @@ final class WildcardJoins {
   func depart(_ session: UInt32, from membership: WildcardTable.Membership) {
     let wildcard = membership.wildcard
     if let place = membership.place {
-      let form = context.sessions[session].form
+      let format = context.sessions[session].format
       context.transport(of: session)?.rostersChanged(
         of: context.sessions[session].target, by: -WildcardJoins.rostersOfWildcard)
-      let last = wildcard.rosters[form: form].removeLast()
-      if Int(place) < wildcard.rosters[form: form].count {
-        wildcard.rosters[form: form][Int(place)] = last
+      let last = wildcard.rosters[format: format].removeLast()
+      if Int(place) < wildcard.rosters[format: format].count {
+        wildcard.rosters[format: format][Int(place)] = last
         if let index = wildcards.index(of: last.session, in: wildcard) {
           wildcards.setPlace(place, of: last.session, at: index)
         }

@@ -1,13 +1,13 @@
 import ClientProtocol
 
-/// The shape in which a connection receives a room's messages. Members of one form share one encoding.
-public enum DeliveryForm: UInt8, CaseIterable, Sendable {
+/// The shape in which a connection receives a room's messages. Members of one format share one encoding.
+public enum WireFormat: UInt8, CaseIterable, Sendable {
   /// WebSocket frames.
-  case plain
+  case webSocket
   /// WebSocket frames compressed by permessage-deflate (RFC 7692).
-  case deflated
+  case webSocketDeflated
   /// Server-Sent Events.
-  case events
+  case eventStream
   /// Long polling.
   case poll
 }
@@ -32,23 +32,23 @@ public enum Allotment: Sendable {
 public struct Transports {
   private struct Entry { weak var transport: (any SessionTransport)? }
 
-  private var entries = [Entry](repeating: Entry(), count: DeliveryForm.allCases.count)
+  private var entries = [Entry](repeating: Entry(), count: WireFormat.allCases.count)
 
   public init() {}
 
-  public subscript(form: DeliveryForm) -> (any SessionTransport)? {
-    get { entries[Int(form.rawValue)].transport }
-    set { entries[Int(form.rawValue)].transport = newValue }
+  public subscript(format: WireFormat) -> (any SessionTransport)? {
+    get { entries[Int(format.rawValue)].transport }
+    set { entries[Int(format.rawValue)].transport = newValue }
   }
 }
 
 /// Connections of many sessions, by wire format.
 struct TargetsByFormat {
-  private var targets = [[UInt32]](repeating: [], count: DeliveryForm.allCases.count)
+  private var targets = [[UInt32]](repeating: [], count: WireFormat.allCases.count)
 
-  subscript(form: DeliveryForm) -> [UInt32] {
-    get { targets[Int(form.rawValue)] }
-    _modify { yield &targets[Int(form.rawValue)] }
+  subscript(format: WireFormat) -> [UInt32] {
+    get { targets[Int(format.rawValue)] }
+    _modify { yield &targets[Int(format.rawValue)] }
   }
 }
 
@@ -56,10 +56,10 @@ struct TargetsByFormat {
 ///
 /// Nothing is sent before the end of the tick, so every call may be made from inside any other.
 public protocol SessionTransport: AnyObject {
-  /// Gives a room's batch to every member of one form. Entries whose `origin` is the member's own session are left out.
+  /// Gives a room's batch to every member of one format. Entries whose `origin` is the member's own session are left out.
   ///
   /// `sparing`: a member whose socket takes no more is told of by `Hub.blocked` before this returns, and is not closed.
-  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool)
+  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], format: WireFormat, sparing: Bool)
   /// Tells that a connection now stands in so many more rosters. Whoever stands in one only gets no second batch in a
   /// tick, so that its batch need not wait for the tick's end.
   func rostersChanged(of target: UInt32, by change: Int32)

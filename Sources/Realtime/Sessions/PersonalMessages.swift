@@ -58,15 +58,15 @@ final class PersonalMessages {
   private func offer(_ text: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach receivers: [UInt32]) -> Int
   {
     var targets = TargetsByFormat()
-    for session in receivers { targets[context.sessions[session].form].append(context.sessions[session].target) }
+    for session in receivers { targets[context.sessions[session].format].append(context.sessions[session].target) }
     var refusedCount = 0
-    for form in DeliveryForm.allCases where !targets[form].isEmpty {
-      guard let refused = context.transports[form]?.offer(text, kind, allotment, toEach: targets[form]),
+    for format in WireFormat.allCases where !targets[format].isEmpty {
+      guard let refused = context.transports[format]?.offer(text, kind, allotment, toEach: targets[format]),
         !refused.isEmpty
       else { continue }
       let isRefused = Set(refused)
       for session in receivers
-      where context.sessions[session].form == form && isRefused.contains(context.sessions[session].target) {
+      where context.sessions[session].format == format && isRefused.contains(context.sessions[session].target) {
         refusedCount += 1
         context.counters.slowDropped += 1
         droppedMessages.note(context.sessions.id(at: session))

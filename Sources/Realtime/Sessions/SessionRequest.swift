@@ -4,7 +4,7 @@ import ClientProtocol
 public struct Arriving {
   /// The connection, in the numbering of `SessionTransport`.
   public var target: UInt32
-  public var form: DeliveryForm
+  public var format: WireFormat
   public var transport: Transport
   /// The client's numeric address.
   public var address: [UInt8]
@@ -18,11 +18,11 @@ public struct Arriving {
   public var isLocal: Bool
 
   public init(
-    target: UInt32, form: DeliveryForm, transport: Transport, address: [UInt8], user: [UInt8]? = nil,
+    target: UInt32, format: WireFormat, transport: Transport, address: [UInt8], user: [UInt8]? = nil,
     identity: Identity? = nil, token: [UInt8]? = nil, isLocal: Bool = false
   ) {
     self.target = target
-    self.form = form
+    self.format = format
     self.transport = transport
     self.address = address
     self.user = user

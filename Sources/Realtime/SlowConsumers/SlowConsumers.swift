@@ -39,7 +39,7 @@ final class SlowConsumers {
     let subscription = context.sessions[session].subscriptions[index]
     let room = subscription.room
     guard room.rule.sparesSlowReaders, !subscription.isBehind, let place = subscription.place else { return }
-    context.removeFromRoster(room, form: context.sessions[session].form, place: place)
+    context.removeFromRoster(room, format: context.sessions[session].format, place: place)
     let lag = room.lag ?? RoomLag()
     room.lag = lag
     lag.members.append(
@@ -114,13 +114,13 @@ final class SlowConsumers {
     }
     // Compressing for one reader would take the processor's time from the others; RFC 7692 section 6.1 allows plain
     // messages at any time.
-    let form = context.sessions[session].form == .deflated ? .plain : context.sessions[session].form
+    let format = context.sessions[session].format == .webSocketDeflated ? .webSocket : context.sessions[session].format
     let roster = [RosterEntry(target: context.sessions[session].target, session: session)]
     while lag.members[Int(place)].next < lag.buffer.nextSequence, !context.sessions[session].isBlocked {
       let batch = batches.takeSpare()
       fill(batch, for: &lag.members[Int(place)], room, lag, stream.position.epoch)
       if !batch.isEmpty {
-        context.transports[form]?.deliver(batch, of: room.name, to: roster, form: form, sparing: true)
+        context.transports[format]?.deliver(batch, of: room.name, to: roster, format: format, sparing: true)
       }
       batches.recycle(batch)
     }

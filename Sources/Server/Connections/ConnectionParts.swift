@@ -44,11 +44,11 @@ struct ConnectionParts {
     delivery = WebSocketDelivery(
       connections, hub: hub, queues: queues, input: input, sessions: sessions, webSockets: webSockets,
       compression: compression, queueBytesMax: limits.queueBytesMax, metrics: metrics)
-    for form in [DeliveryForm.plain, .deflated] { hub.transports[form] = delivery }
+    for format in [WireFormat.webSocket, .webSocketDeflated] { hub.transports[format] = delivery }
     eventStreams = EventStreamTransport(
       connections, hub: hub, timers: timers, queues: queues, input: input, sessions: sessions, requests: requests,
       peers: peers, limits: limits, metrics: metrics)
-    hub.transports[.events] = eventStreams
+    hub.transports[.eventStream] = eventStreams
   }
 
   /// Names the object that has the sockets and the loop. Called once, before the first connection; it is not owned.

@@ -65,7 +65,7 @@ final class EventStreamTransport: QueueTransport {
     }
     let session = hub.open(
       Arriving(
-        target: id.index, form: .events, transport: .sse, address: connections[id.index].address,
+        target: id.index, format: .eventStream, transport: .sse, address: connections[id.index].address,
         user: opening.identity == nil ? opening.user : nil, identity: opening.identity,
         isLocal: peers.number(of: connections[id.index].address).isLocal))
     // The hub may have closed it with its greeting.
@@ -101,7 +101,7 @@ final class EventStreamTransport: QueueTransport {
 
   // MARK: Fan-out
 
-  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool) {
+  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], format: WireFormat, sparing: Bool) {
     let (block, ends) = EventStreamEncoder.block(of: batch)
     queues.beginFanOut(sparing: sparing)
     for member in roster where isOpen(member.target) {

@@ -122,8 +122,8 @@ struct FramingCache {
 
   /// Returns the frames of a batch in one form; makes them when its contents are not those of the last call. A batch that
   /// is delivered once is not kept.
-  mutating func frames(of batch: RoomBatch, _ form: DeliveryForm, _ compression: MessageCompression) -> FramedBatch {
-    let isDeflated = form == .deflated
+  mutating func frames(of batch: RoomBatch, _ format: WireFormat, _ compression: MessageCompression) -> FramedBatch {
+    let isDeflated = format == .webSocketDeflated
     guard batch.isForWildcards else { return FramedBatch(batch, deflatedBy: isDeflated ? compression : nil) }
     if let known = isDeflated ? deflated : plain, known.batch === batch, known.revision == batch.revision {
       return known.framed

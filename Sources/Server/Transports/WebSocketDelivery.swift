@@ -46,8 +46,8 @@ final class WebSocketDelivery: QueueTransport {
 
   // MARK: Fan-out
 
-  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool) {
-    let framed = framings.frames(of: batch, form, compression)
+  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], format: WireFormat, sparing: Bool) {
+    let framed = framings.frames(of: batch, format, compression)
     let block = framed.block
     if batch.hasOrigins { origins.fill(from: batch) }
     // A member with an empty queue gets it by a send of its own, if nothing else of this tick can be for it. With several

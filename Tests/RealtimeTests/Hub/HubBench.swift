@@ -21,8 +21,8 @@ final class HubBench: SessionTransport {
   private(set) var binaries: [UInt32: [[UInt8]]] = [:]
   private(set) var closes: [UInt32: UInt16] = [:]
   private var nextTarget: UInt32 = 0
-  /// Whom each fan-out went to, in which form.
-  private(set) var deliveries: [(form: DeliveryForm, targets: [UInt32])] = []
+  /// Whom each fan-out went to, in which wire format.
+  private(set) var deliveries: [(format: WireFormat, targets: [UInt32])] = []
   /// Connections whose sockets take one batch and then no more, until `drain`.
   var stuck: Set<UInt32> = []
   /// Connections that take nothing that nobody asked for.
@@ -47,7 +47,7 @@ final class HubBench: SessionTransport {
     let clock = clock
     broker = FaultyBroker(historySize: historySize, rules: configuration.rules) { clock.milliseconds }
     hub = Hub(configuration, broker: broker, clock: { clock.wall }, steady: { clock.milliseconds })
-    for form in DeliveryForm.allCases { hub.transports[form] = self }
+    for format in WireFormat.allCases { hub.transports[format] = self }
     hub.after = { [weak self] milliseconds, action in
       guard let self else { return }
       timers.append((clock.milliseconds + UInt64(milliseconds), action))
@@ -55,10 +55,11 @@ final class HubBench: SessionTransport {
   }
 
   /// Opens a session and takes its `welcome`.
-  func open(_ user: String, form: DeliveryForm = .plain) -> Client {
+  func open(_ user: String, format: WireFormat = .webSocket) -> Client {
     nextTarget += 1
     let arriving = Arriving(
-      target: nextTarget, form: form, transport: .websocket, address: Array("127.0.0.1".utf8), user: Array(user.utf8))
+      target: nextTarget, format: format, transport: .websocket, address: Array("127.0.0.1".utf8),
+      user: Array(user.utf8))
     let client = Client(bench: self, target: nextTarget, session: hub.open(arriving))
     _ = client.take()
     return client
@@ -129,7 +130,7 @@ final class HubBench: SessionTransport {
   func arrive(token: String? = nil) -> Client {
     nextTarget += 1
     let arriving = Arriving(
-      target: nextTarget, form: .plain, transport: .websocket, address: Array("127.0.0.1".utf8),
+      target: nextTarget, format: .webSocket, transport: .websocket, address: Array("127.0.0.1".utf8),
       token: token.map { Array($0.utf8) })
     return Client(bench: self, target: nextTarget, session: hub.open(arriving))
   }
@@ -138,7 +139,8 @@ final class HubBench: SessionTransport {
   func open(_ identity: Identity) -> Client {
     nextTarget += 1
     let arriving = Arriving(
-      target: nextTarget, form: .plain, transport: .websocket, address: Array("127.0.0.1".utf8), identity: identity)
+      target: nextTarget, format: .webSocket, transport: .websocket, address: Array("127.0.0.1".utf8),
+      identity: identity)
     let client = Client(bench: self, target: nextTarget, session: hub.open(arriving))
     _ = client.take()
     return client
@@ -151,8 +153,8 @@ final class HubBench: SessionTransport {
 
   func rostersChanged(of target: UInt32, by change: Int32) {}
 
-  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool) {
-    deliveries.append((form: form, targets: roster.map(\.target)))
+  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], format: WireFormat, sparing: Bool) {
+    deliveries.append((format: format, targets: roster.map(\.target)))
     var start = 0
     for entry in batch.entries {
       let payload = Array(batch.bytes[start..<entry.end])

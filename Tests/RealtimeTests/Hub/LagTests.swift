@@ -64,7 +64,7 @@ struct LagTests {
   @Test("takes a reader that is behind out of the fan-out, and gives it plain frames when it comes back")
   func leavesTheFanOut() {
     let bench = makeBench(RoomRule(slow: .dropOldest))
-    let (ann, slow) = (bench.open("ann"), bench.open("slow", form: .deflated))
+    let (ann, slow) = (bench.open("ann"), bench.open("slow", format: .webSocketDeflated))
     for client in [ann, slow] { client.join() }
     bench.stop(slow)
     ann.publish(#""n":1"#)
@@ -72,10 +72,10 @@ struct LagTests {
     ann.publish(#""n":2"#)
     #expect(!bench.deliveries[before...].contains { $0.targets.contains(slow.target) })
     bench.drain(slow)
-    #expect(bench.deliveries.last?.form == .plain)
+    #expect(bench.deliveries.last?.format == .webSocket)
     #expect(bench.deliveries.last?.targets == [slow.target])
     ann.publish(#""n":3"#)
-    #expect(bench.deliveries.last?.form == .deflated)
+    #expect(bench.deliveries.last?.format == .webSocketDeflated)
   }
 
   @Test("hands what was kept over in pieces, as fast as the reader reads")

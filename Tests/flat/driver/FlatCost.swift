@@ -44,7 +44,7 @@ private final class Bench: SessionTransport {
     broker = EmbeddedBroker(
       nodeID: node, historySize: 100, historyMilliseconds: 300_000, epochSeed: 1, clock: { clock.milliseconds })
     hub = Hub(HubConfiguration(nodeID: node), broker: broker, clock: { clock.milliseconds })
-    for form in DeliveryForm.allCases { hub.transports[form] = self }
+    for format in WireFormat.allCases { hub.transports[format] = self }
   }
 
   func fanOut(members: Int, times: Int) {
@@ -122,7 +122,7 @@ private final class Bench: SessionTransport {
     nextTarget += 1
     return hub.open(
       Arriving(
-        target: nextTarget, form: .plain, transport: .websocket, address: Array("127.0.0.1".utf8),
+        target: nextTarget, format: .webSocket, transport: .websocket, address: Array("127.0.0.1".utf8),
         user: Array(user.utf8)))
   }
 
@@ -137,7 +137,7 @@ private final class Bench: SessionTransport {
 
   func rostersChanged(of target: UInt32, by change: Int32) {}
 
-  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], form: DeliveryForm, sparing: Bool) {
+  func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], format: WireFormat, sparing: Bool) {
     // Every member is looked at once, as the connections' own delivery does.
     for member in roster where batch.entries.first?.origin?.index != member.session { deliveredCount += 1 }
   }
