@@ -83,7 +83,7 @@ final class OperationsTarget: SessionTransport {
     sessions.append(
       hub.open(
         Arriving(
-          target: nextTarget, format: format, transport: .websocket, address: Array("127.0.0.1".utf8),
+          connection: nextTarget, format: format, transport: .websocket, address: Array("127.0.0.1".utf8),
           user: Array(user.utf8))))
   }
 

@@ -211,7 +211,8 @@ extension Hub {
   /// Opens a session and greets it with `welcome`.
   public func open(_ arriving: Arriving) -> SlabID {
     let session = Session(
-      target: arriving.target, format: arriving.format, transport: arriving.transport, address: arriving.address,
+      connection: arriving.connection, format: arriving.format, transport: arriving.transport,
+      address: arriving.address,
       since: context.clock(), isLocal: arriving.isLocal)
     let id = context.sessions.insert(session)
     newest = id
@@ -270,8 +271,8 @@ extension Hub {
 
   /// The same for a connection whose session is being opened: ``open(_:)`` may close it before it returns, as when its
   /// token is refused. Nil: no session of it was opened last.
-  public func nameOfNewest(_ target: UInt32) -> [UInt8]? {
-    guard let newest, context.sessions.contains(newest), context.sessions[newest.index].target == target else {
+  public func nameOfNewest(_ connection: UInt32) -> [UInt8]? {
+    guard let newest, context.sessions.contains(newest), context.sessions[newest.index].connection == connection else {
       return nil
     }
     return context.connectionName(newest)

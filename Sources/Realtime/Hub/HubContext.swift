@@ -91,7 +91,7 @@ final class HubContext {
     text.removeAll(keepingCapacity: true)
     event.appendJSON(id: answerID, to: &text)
     transport(of: id.index)?.answer(
-      text.span, event.kind, at: event.position, to: sessions[id.index].target)
+      text.span, event.kind, at: event.position, to: sessions[id.index].connection)
     let byteCount = text.count
     swap(&text, &scratch)
     return byteCount
@@ -104,31 +104,31 @@ final class HubContext {
 
   /// Sends one event to every session, encoded once.
   func sendToEverySession(_ event: ServerEvent) {
-    var targets = TargetsByFormat()
+    var connections = ConnectionsByFormat()
     for index in 0..<sessions.end where sessions.isOccupied(index) {
-      targets[sessions[index].format].append(sessions[index].target)
+      connections[sessions[index].format].append(sessions[index].connection)
     }
-    send(event, toEach: targets)
+    send(event, toEach: connections)
   }
 
   /// Sends one event to all members of rosters, encoded once.
   func send(_ event: ServerEvent, toEach rosters: Rosters) {
-    var targets = TargetsByFormat()
-    for format in WireFormat.allCases { targets[format] = rosters[format: format].map(\.target) }
-    send(event, toEach: targets)
+    var connections = ConnectionsByFormat()
+    for format in WireFormat.allCases { connections[format] = rosters[format: format].map(\.connection) }
+    send(event, toEach: connections)
   }
 
-  func send(_ event: ServerEvent, toEach targets: TargetsByFormat) {
+  func send(_ event: ServerEvent, toEach connections: ConnectionsByFormat) {
     var text: [UInt8] = []
     event.appendJSON(to: &text)
-    for format in WireFormat.allCases where !targets[format].isEmpty {
-      transports[format]?.send(text.span, event.kind, toEach: targets[format])
+    for format in WireFormat.allCases where !connections[format].isEmpty {
+      transports[format]?.send(text.span, event.kind, toEach: connections[format])
     }
   }
 
   /// Closes a session's connection after what it was given. The session's end comes back as ``close(_:)``.
   func close(_ id: SlabID, because reason: CloseReason) {
-    transport(of: id.index)?.close(sessions[id.index].target, because: reason)
+    transport(of: id.index)?.close(sessions[id.index].connection, because: reason)
   }
 
   /// The transport that holds a session's connection.
@@ -230,15 +230,15 @@ final class HubContext {
 
   func addToRoster(_ room: Room, _ session: UInt32) -> UInt32 {
     let format = sessions[session].format
-    let target = sessions[session].target
-    room.rosters[format: format].append(RosterEntry(target: target, session: session))
-    transports[format]?.rostersChanged(of: target, by: 1)
+    let connection = sessions[session].connection
+    room.rosters[format: format].append(RosterEntry(connection: connection, session: session))
+    transports[format]?.rostersChanged(of: connection, by: 1)
     return UInt32(room.rosters[format: format].count - 1)
   }
 
   /// Fills the hole with the last entry: constant time however many members there are.
   func removeFromRoster(_ room: Room, format: WireFormat, place: UInt32) {
-    transports[format]?.rostersChanged(of: room.rosters[format: format][Int(place)].target, by: -1)
+    transports[format]?.rostersChanged(of: room.rosters[format: format][Int(place)].connection, by: -1)
     let last = room.rosters[format: format].removeLast()
     guard Int(place) < room.rosters[format: format].count else { return }
     room.rosters[format: format][Int(place)] = last

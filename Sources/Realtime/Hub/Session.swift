@@ -22,7 +22,7 @@ struct Session: ~Copyable {
   }
 
   /// The connection, in the numbering of `SessionTransport`.
-  let target: UInt32
+  let connection: UInt32
   var format: WireFormat
   let transport: Transport
   private var flags: Flags
@@ -48,8 +48,8 @@ struct Session: ~Copyable {
     static let local = Flags(rawValue: 4)
   }
 
-  init(target: UInt32, format: WireFormat, transport: Transport, address: [UInt8], since: UInt64, isLocal: Bool) {
-    self.target = target
+  init(connection: UInt32, format: WireFormat, transport: Transport, address: [UInt8], since: UInt64, isLocal: Bool) {
+    self.connection = connection
     self.format = format
     self.transport = transport
     self.address = address

@@ -107,7 +107,7 @@ final class CatchUpDelivery {
       while place > 0 {
         place -= 1
         let entry = room.rosters[format: format][place]
-        guard context.transports[format]?.isNearLimit(entry.target) == true,
+        guard context.transports[format]?.isNearLimit(entry.connection) == true,
           let index = context.sessions[entry.session].subscriptionIndex(room)
         else {
           continue
@@ -133,7 +133,7 @@ final class CatchUpDelivery {
       for member in room.catchUps.all where context.sessions.contains(member.session) && entry.origin != member.session
       {
         context.transport(of: member.session.index)?.send(
-          payload, entry.kind, to: context.sessions[member.session.index].target)
+          payload, entry.kind, to: context.sessions[member.session.index].connection)
       }
     }
   }
@@ -182,29 +182,29 @@ final class CatchUpDelivery {
       let transport = context.transport(of: member.session.index)
     else { return }
     let (room, session) = (member.room, member.session.index)
-    let target = context.sessions[session].target
+    let connection = context.sessions[session].connection
     while true {
       if let transition = member.transition, member.offset >= transition.offset { tellEpoch(transition, member) }
       if member.offset >= stream.position.offset { return enterRoster(member, session, index) }
-      guard transport.hasRoom(target) else { return transport.awaitRoom(target) }
+      guard transport.hasRoom(connection) else { return transport.awaitRoom(connection) }
       guard let messages = room.recall?.messages(after: member.offset), !messages.isEmpty else {
         return readOn(member)
       }
-      give(messages, to: member, target, through: min(stream.position.offset, member.transition?.offset ?? .max))
+      give(messages, to: member, connection, through: min(stream.position.offset, member.transition?.offset ?? .max))
     }
   }
 
   /// Gives messages up to an offset, as long as the connection has room.
   private func give(
-    _ messages: ArraySlice<Recall.Message>, to member: CatchUp, _ target: UInt32, through last: UInt64
+    _ messages: ArraySlice<Recall.Message>, to member: CatchUp, _ connection: UInt32, through last: UInt64
   ) {
     guard let transport = context.transport(of: member.session.index) else { return }
     var bytes = 0
     for message in messages {
-      guard message.offset <= last, transport.hasRoom(target) else { break }
+      guard message.offset <= last, transport.hasRoom(connection) else { break }
       member.offset = message.offset
       if message.origin == member.session { continue }
-      transport.answer(message.payload.span, message.kind, at: member.position, to: target)
+      transport.answer(message.payload.span, message.kind, at: member.position, to: connection)
       bytes += message.payload.count
     }
     reads.chargeRead(member.session, bytes: bytes)
@@ -265,7 +265,7 @@ final class CatchUpDelivery {
   private func give(
     page messages: some Sequence<Recall.Message>, through last: UInt64, hasMore: Bool, to member: CatchUp
   ) {
-    let target = context.sessions[member.session.index].target
+    let connection = context.sessions[member.session.index].connection
     var bytes = 0
     for message in messages where message.offset > member.offset && message.offset <= last {
       pass(to: message.offset - 1, member)
@@ -273,7 +273,7 @@ final class CatchUpDelivery {
       member.offset = message.offset
       if message.origin == member.session { continue }
       context.transport(of: member.session.index)?.answer(
-        message.payload.span, message.kind, at: member.position, to: target)
+        message.payload.span, message.kind, at: member.position, to: connection)
       bytes += message.payload.count
     }
     if !hasMore { pass(to: last, member) }

@@ -103,10 +103,10 @@ final class WildcardJoins {
       let session = arrival.session.index
       guard let index = wildcards.index(of: session, in: wildcard) else { continue }
       let format = context.sessions[session].format
-      let entry = RosterEntry(target: context.sessions[session].target, session: session)
+      let entry = RosterEntry(connection: context.sessions[session].connection, session: session)
       wildcards.setPlace(UInt32(wildcard.rosters[format: format].count), of: session, at: index)
       wildcard.rosters[format: format].append(entry)
-      context.transport(of: entry.session)?.rostersChanged(of: entry.target, by: WildcardJoins.rostersOfWildcard)
+      context.transport(of: entry.session)?.rostersChanged(of: entry.connection, by: WildcardJoins.rostersOfWildcard)
       answerJoined(arrival, wildcard)
       pending.settle(arrival.session)
     }
@@ -140,7 +140,7 @@ final class WildcardJoins {
     if let place = membership.place {
       let format = context.sessions[session].format
       context.transport(of: session)?.rostersChanged(
-        of: context.sessions[session].target, by: -WildcardJoins.rostersOfWildcard)
+        of: context.sessions[session].connection, by: -WildcardJoins.rostersOfWildcard)
       let last = wildcard.rosters[format: format].removeLast()
       if Int(place) < wildcard.rosters[format: format].count {
         wildcard.rosters[format: format][Int(place)] = last

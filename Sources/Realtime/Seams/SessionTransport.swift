@@ -15,7 +15,7 @@ public enum WireFormat: UInt8, CaseIterable, Sendable {
 /// A member of a room on this node: where its bytes go, and whose they are.
 public struct RosterEntry: Sendable {
   /// The connection, in the numbering of its transport.
-  public let target: UInt32
+  public let connection: UInt32
   /// The session's place in the hub's slab.
   public let session: UInt32
 }
@@ -43,12 +43,12 @@ public struct Transports {
 }
 
 /// Connections of many sessions, by wire format.
-struct TargetsByFormat {
-  private var targets = [[UInt32]](repeating: [], count: WireFormat.allCases.count)
+struct ConnectionsByFormat {
+  private var connections = [[UInt32]](repeating: [], count: WireFormat.allCases.count)
 
   subscript(format: WireFormat) -> [UInt32] {
-    get { targets[Int(format.rawValue)] }
-    _modify { yield &targets[Int(format.rawValue)] }
+    get { connections[Int(format.rawValue)] }
+    _modify { yield &connections[Int(format.rawValue)] }
   }
 }
 
@@ -62,50 +62,51 @@ public protocol SessionTransport: AnyObject {
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], format: WireFormat, sparing: Bool)
   /// Tells that a connection now stands in so many more rosters. Whoever stands in one only gets no second batch in a
   /// tick, so that its batch need not wait for the tick's end.
-  func rostersChanged(of target: UInt32, by change: Int32)
+  func rostersChanged(of connection: UInt32, by change: Int32)
   /// Gives one message that others cause to one connection, behind everything it was given before.
-  func send(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32)
+  func send(_ message: Span<UInt8>, _ kind: EventKind, to connection: UInt32)
   /// Gives one message that nobody has asked for to many connections, behind everything they were given before, encoded
   /// once for all of them. Returns those for which more waits than the allotment: each of them gets nothing, stays open,
   /// and `Hub.canTakeMore` is called as soon as it takes more.
-  func offer(_ message: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach targets: [UInt32]) -> [UInt32]
+  func offer(_ message: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach connections: [UInt32])
+    -> [UInt32]
   /// Gives the same message to many connections, behind everything they were given before: encoded once for all of them.
-  func send(_ message: Span<UInt8>, _ kind: EventKind, toEach targets: [UInt32])
+  func send(_ message: Span<UInt8>, _ kind: EventKind, toEach connections: [UInt32])
   /// Gives one message that the connection itself has asked for: it never counts against the queue's limit. A connection
   /// that does not take its answers is read no further instead. `position`: where a client that has received it resumes; nil: where it would have resumed before.
-  func answer(_ message: Span<UInt8>, _ kind: EventKind, at position: Position?, to target: UInt32)
+  func answer(_ message: Span<UInt8>, _ kind: EventKind, at position: Position?, to connection: UInt32)
   /// Whether a connection's queue is short enough for more of what can wait: pages of history, say.
-  func hasRoom(_ target: UInt32) -> Bool
+  func hasRoom(_ connection: UInt32) -> Bool
   /// Calls `Hub.hasRoom` once when a connection's queue, which has no room now, has room again. Not inside this call.
-  func awaitRoom(_ target: UInt32)
+  func awaitRoom(_ connection: UInt32)
   /// Whether a connection's queue has come near to the limit at which it is closed.
-  func isNearLimit(_ target: UInt32) -> Bool
+  func isNearLimit(_ connection: UInt32) -> Bool
   /// Reads no more from a connection whose queue has no room, until it has: what it sends comes back to it.
-  func pauseUntilRoom(_ target: UInt32)
+  func pauseUntilRoom(_ connection: UInt32)
   /// Reads no more from a connection: its sender is faster than the broker. What was read and not yet understood waits.
-  func pauseReading(_ target: UInt32)
+  func pauseReading(_ connection: UInt32)
   /// Reads again, not inside this call.
-  func resumeReading(_ target: UInt32)
+  func resumeReading(_ connection: UInt32)
   /// Closes a connection after what it was given. The session's end comes back as `Hub.close`, not inside this call.
-  func close(_ target: UInt32, because reason: CloseReason)
+  func close(_ connection: UInt32, because reason: CloseReason)
 }
 
 /// For deliveries whose connections take everything at once.
 extension SessionTransport {
-  public func send(_ message: Span<UInt8>, _ kind: EventKind, toEach targets: [UInt32]) {
-    for target in targets { send(message, kind, to: target) }
+  public func send(_ message: Span<UInt8>, _ kind: EventKind, toEach connections: [UInt32]) {
+    for connection in connections { send(message, kind, to: connection) }
   }
   public func offer(
-    _ message: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach targets: [UInt32]
+    _ message: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach connections: [UInt32]
   ) -> [UInt32] {
-    send(message, kind, toEach: targets)
+    send(message, kind, toEach: connections)
     return []
   }
-  public func answer(_ message: Span<UInt8>, _ kind: EventKind, at position: Position?, to target: UInt32) {
-    send(message, kind, to: target)
+  public func answer(_ message: Span<UInt8>, _ kind: EventKind, at position: Position?, to connection: UInt32) {
+    send(message, kind, to: connection)
   }
-  public func hasRoom(_ target: UInt32) -> Bool { true }
-  public func awaitRoom(_ target: UInt32) {}
-  public func isNearLimit(_ target: UInt32) -> Bool { false }
-  public func pauseUntilRoom(_ target: UInt32) {}
+  public func hasRoom(_ connection: UInt32) -> Bool { true }
+  public func awaitRoom(_ connection: UInt32) {}
+  public func isNearLimit(_ connection: UInt32) -> Bool { false }
+  public func pauseUntilRoom(_ connection: UInt32) {}
 }

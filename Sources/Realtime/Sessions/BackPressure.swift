@@ -25,7 +25,7 @@ final class BackPressure {
     context.sessions[id.index].inFlight.begin(bytes)
     guard isCongested || context.sessions[id.index].inFlight.isFull, paused.insert(id).inserted else { return }
     context.counters.readsPaused += 1
-    context.transport(of: id.index)?.pauseReading(context.sessions[id.index].target)
+    context.transport(of: id.index)?.pauseReading(context.sessions[id.index].connection)
   }
 
   /// Notes that an operation was answered, or given up.
@@ -72,7 +72,7 @@ final class BackPressure {
     }
     guard !isCongested, context.sessions[id.index].inFlight.hasRoom else { return }
     paused.remove(id)
-    context.transport(of: id.index)?.resumeReading(context.sessions[id.index].target)
+    context.transport(of: id.index)?.resumeReading(context.sessions[id.index].connection)
   }
 
   /// Whether every connection is read.

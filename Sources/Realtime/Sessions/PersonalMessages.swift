@@ -57,16 +57,18 @@ final class PersonalMessages {
   @discardableResult
   private func offer(_ text: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach receivers: [UInt32]) -> Int
   {
-    var targets = TargetsByFormat()
-    for session in receivers { targets[context.sessions[session].format].append(context.sessions[session].target) }
+    var connections = ConnectionsByFormat()
+    for session in receivers {
+      connections[context.sessions[session].format].append(context.sessions[session].connection)
+    }
     var refusedCount = 0
-    for format in WireFormat.allCases where !targets[format].isEmpty {
-      guard let refused = context.transports[format]?.offer(text, kind, allotment, toEach: targets[format]),
+    for format in WireFormat.allCases where !connections[format].isEmpty {
+      guard let refused = context.transports[format]?.offer(text, kind, allotment, toEach: connections[format]),
         !refused.isEmpty
       else { continue }
       let isRefused = Set(refused)
       for session in receivers
-      where context.sessions[session].format == format && isRefused.contains(context.sessions[session].target) {
+      where context.sessions[session].format == format && isRefused.contains(context.sessions[session].connection) {
         refusedCount += 1
         context.counters.slowDropped += 1
         droppedMessages.note(context.sessions.id(at: session))

@@ -51,9 +51,9 @@ final class SessionReads {
     else {
       return true
     }
-    let target = context.sessions[id.index].target
-    guard transport.hasRoom(target) else {
-      transport.awaitRoom(target)
+    let connection = context.sessions[id.index].connection
+    guard transport.hasRoom(connection) else {
+      transport.awaitRoom(connection)
       return false
     }
     guard request.isDelayedByDebt, let allowance = context.sessions[id.index].allowance else { return true }
@@ -109,9 +109,9 @@ final class SessionReads {
 
   /// Reads no more from a session that does not take what it makes for itself.
   func pauseUntilRoom(_ id: SlabID) {
-    let target = context.sessions[id.index].target
-    guard let transport = context.transport(of: id.index), !transport.hasRoom(target) else { return }
-    transport.pauseUntilRoom(target)
+    let connection = context.sessions[id.index].connection
+    guard let transport = context.transport(of: id.index), !transport.hasRoom(connection) else { return }
+    transport.pauseUntilRoom(connection)
   }
 
   /// Asks for a read. It may begin, and even end, before this returns.

@@ -3,7 +3,7 @@ import ClientProtocol
 /// What a connection brings to its session.
 public struct Arriving {
   /// The connection, in the numbering of `SessionTransport`.
-  public var target: UInt32
+  public var connection: UInt32
   public var format: WireFormat
   public var transport: Transport
   /// The client's numeric address.
@@ -18,10 +18,10 @@ public struct Arriving {
   public var isLocal: Bool
 
   public init(
-    target: UInt32, format: WireFormat, transport: Transport, address: [UInt8], user: [UInt8]? = nil,
+    connection: UInt32, format: WireFormat, transport: Transport, address: [UInt8], user: [UInt8]? = nil,
     identity: Identity? = nil, token: [UInt8]? = nil, isLocal: Bool = false
   ) {
-    self.target = target
+    self.connection = connection
     self.format = format
     self.transport = transport
     self.address = address

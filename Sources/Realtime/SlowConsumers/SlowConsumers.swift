@@ -115,7 +115,7 @@ final class SlowConsumers {
     // Compressing for one reader would take the processor's time from the others; RFC 7692 section 6.1 allows plain
     // messages at any time.
     let format = context.sessions[session].format == .webSocketDeflated ? .webSocket : context.sessions[session].format
-    let roster = [RosterEntry(target: context.sessions[session].target, session: session)]
+    let roster = [RosterEntry(connection: context.sessions[session].connection, session: session)]
     while lag.members[Int(place)].next < lag.buffer.nextSequence, !context.sessions[session].isBlocked {
       let batch = batches.takeSpare()
       fill(batch, for: &lag.members[Int(place)], room, lag, stream.position.epoch)

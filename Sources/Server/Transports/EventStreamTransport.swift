@@ -65,7 +65,7 @@ final class EventStreamTransport: QueueTransport {
     }
     let session = hub.open(
       Arriving(
-        target: id.index, format: .eventStream, transport: .sse, address: connections[id.index].address,
+        connection: id.index, format: .eventStream, transport: .sse, address: connections[id.index].address,
         user: opening.identity == nil ? opening.user : nil, identity: opening.identity,
         isLocal: peers.number(of: connections[id.index].address).isLocal))
     // The hub may have closed it with its greeting.
@@ -104,14 +104,14 @@ final class EventStreamTransport: QueueTransport {
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], format: WireFormat, sparing: Bool) {
     let (block, ends) = EventStreamEncoder.block(of: batch)
     queues.beginFanOut(sparing: sparing)
-    for member in roster where isOpen(member.target) {
+    for member in roster where isOpen(member.connection) {
       let own = batch.hasOrigins ? without(member.session, batch, block, ends) : block
       guard !own.isEmpty else { continue }
-      queues.push(own, to: member.target)
+      queues.push(own, to: member.connection)
       if batch.isBacklog {
-        connections[member.target].outbox.noteSolicited(own.count)
-      } else if !sparing || connections[member.target].isUnwritable {
-        limitQueue(member.target)
+        connections[member.connection].outbox.noteSolicited(own.count)
+      } else if !sparing || connections[member.connection].isUnwritable {
+        limitQueue(member.connection)
       }
     }
     queues.endFanOut(sparing: sparing)

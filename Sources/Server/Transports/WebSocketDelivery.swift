@@ -57,7 +57,7 @@ final class WebSocketDelivery: QueueTransport {
     queues.beginFanOut(sparing: sparing)
     var posted: SendQueues.PostedBlock?
     for member in roster {
-      let target = member.target
+      let target = member.connection
       guard connections.isOccupied(target) else { continue }
       var way = connections[target].way(isAlone: isAlone)
       if way == .unsettled {

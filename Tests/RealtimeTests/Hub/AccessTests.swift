@@ -139,7 +139,7 @@ struct AccessTests {
     let clients = ["ann/\(now - 5000)/j1", "ann/\(now - 5000)/j2", "ann/x/j3", "bob/\(now - 5000)/j4"]
       .map { bench.arrive(token: $0) }
     for client in clients { _ = client.take() }
-    func ended() -> [Bool] { clients.map { bench.closes[$0.target] == 4401 } }
+    func ended() -> [Bool] { clients.map { bench.closes[$0.connection] == 4401 } }
     #expect(revoke(bench, .token(Array("j1".utf8))) == now + 60_000)
     #expect(ended() == [true, false, false, false])
     #expect(clients[0].take().map { $0.string("reason") } == ["revoked"])

@@ -58,9 +58,9 @@ final class HubBench: SessionTransport {
   func open(_ user: String, format: WireFormat = .webSocket) -> Client {
     nextTarget += 1
     let arriving = Arriving(
-      target: nextTarget, format: format, transport: .websocket, address: Array("127.0.0.1".utf8),
+      connection: nextTarget, format: format, transport: .websocket, address: Array("127.0.0.1".utf8),
       user: Array(user.utf8))
-    let client = Client(bench: self, target: nextTarget, session: hub.open(arriving))
+    let client = Client(bench: self, connection: nextTarget, session: hub.open(arriving))
     _ = client.take()
     return client
   }
@@ -130,18 +130,18 @@ final class HubBench: SessionTransport {
   func arrive(token: String? = nil) -> Client {
     nextTarget += 1
     let arriving = Arriving(
-      target: nextTarget, format: .webSocket, transport: .websocket, address: Array("127.0.0.1".utf8),
+      connection: nextTarget, format: .webSocket, transport: .websocket, address: Array("127.0.0.1".utf8),
       token: token.map { Array($0.utf8) })
-    return Client(bench: self, target: nextTarget, session: hub.open(arriving))
+    return Client(bench: self, connection: nextTarget, session: hub.open(arriving))
   }
 
   /// Opens a session under what a token says, and takes its `welcome`.
   func open(_ identity: Identity) -> Client {
     nextTarget += 1
     let arriving = Arriving(
-      target: nextTarget, format: .webSocket, transport: .websocket, address: Array("127.0.0.1".utf8),
+      connection: nextTarget, format: .webSocket, transport: .websocket, address: Array("127.0.0.1".utf8),
       identity: identity)
-    let client = Client(bench: self, target: nextTarget, session: hub.open(arriving))
+    let client = Client(bench: self, connection: nextTarget, session: hub.open(arriving))
     _ = client.take()
     return client
   }
@@ -154,15 +154,17 @@ final class HubBench: SessionTransport {
   func rostersChanged(of target: UInt32, by change: Int32) {}
 
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], format: WireFormat, sparing: Bool) {
-    deliveries.append((format: format, targets: roster.map(\.target)))
+    deliveries.append((format: format, targets: roster.map(\.connection)))
     var start = 0
     for entry in batch.entries {
       let payload = Array(batch.bytes[start..<entry.end])
       start = entry.end
-      for member in roster where entry.origin?.index != member.session { remember(payload, entry.kind, member.target) }
+      for member in roster where entry.origin?.index != member.session {
+        remember(payload, entry.kind, member.connection)
+      }
     }
     guard sparing else { return }
-    for member in roster where stuck.contains(member.target) {
+    for member in roster where stuck.contains(member.connection) {
       hub.blocked(hub.context.sessions.id(at: member.session))
     }
   }

@@ -122,7 +122,7 @@ private final class Bench: SessionTransport {
     nextTarget += 1
     return hub.open(
       Arriving(
-        target: nextTarget, format: .webSocket, transport: .websocket, address: Array("127.0.0.1".utf8),
+        connection: nextTarget, format: .webSocket, transport: .websocket, address: Array("127.0.0.1".utf8),
         user: Array(user.utf8)))
   }
 
