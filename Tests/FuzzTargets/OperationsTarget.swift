@@ -82,7 +82,7 @@ final class OperationsTarget: SessionTransport {
     let format = WireFormat.allCases[Int(nextTarget) % 2]
     sessions.append(
       hub.open(
-        Arriving(
+        SessionRequest(
           connection: nextTarget, format: format, transport: .websocket, address: Array("127.0.0.1".utf8),
           user: Array(user.utf8))))
   }

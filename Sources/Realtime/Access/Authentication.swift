@@ -28,12 +28,12 @@ final class Authentication {
 
   /// Finds out who an arriving connection is, before it is greeted. Returns what its token came to when it is not good
   /// or was judged at once: to be concluded behind the greeting.
-  func recognize(_ id: SlabID, _ arriving: Arriving) -> TokenVerdict? {
-    if let identity = arriving.identity {
+  func recognize(_ id: SlabID, _ request: SessionRequest) -> TokenVerdict? {
+    if let identity = request.identity {
       establish(id, identity)
       return nil
     }
-    if let user = arriving.user {
+    if let user = request.user {
       guard !revocations.isRevoked(Identity(user: user)) else {
         _ = authenticating.begin(id)
         return .refused(reason: Refusal.revoked)
@@ -42,7 +42,7 @@ final class Authentication {
       return nil
     }
     awaitingToken.append((context.steady() + UInt64(context.configuration.authTimeoutMilliseconds), id))
-    guard let token = arriving.token, judgeToken != nil else { return nil }
+    guard let token = request.token, judgeToken != nil else { return nil }
     var verdict: TokenVerdict?
     var isGreeted = false
     _ = authenticating.begin(id)

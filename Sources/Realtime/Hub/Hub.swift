@@ -209,17 +209,17 @@ public final class Hub {
 
 extension Hub {
   /// Opens a session and greets it with `welcome`.
-  public func open(_ arriving: Arriving) -> SlabID {
+  public func open(_ request: SessionRequest) -> SlabID {
     let session = Session(
-      connection: arriving.connection, format: arriving.format, transport: arriving.transport,
-      address: arriving.address,
-      since: context.clock(), isLocal: arriving.isLocal)
+      connection: request.connection, format: request.format, transport: request.transport,
+      address: request.address,
+      since: context.clock(), isLocal: request.isLocal)
     let id = context.sessions.insert(session)
     newest = id
     let name = context.connectionName(id)
     context.observers.report(
-      .sessions, .connected(connection: name, transport: arriving.transport, address: arriving.address))
-    let verdict = authentication.recognize(id, arriving)
+      .sessions, .connected(connection: name, transport: request.transport, address: request.address))
+    let verdict = authentication.recognize(id, request)
     context.answer(
       id,
       .welcome(

@@ -1,7 +1,7 @@
 import ClientProtocol
 
 /// What a connection brings to its session.
-public struct Arriving {
+public struct SessionRequest {
   /// The connection, in the numbering of `SessionTransport`.
   public var connection: UInt32
   public var format: WireFormat

@@ -64,7 +64,7 @@ final class EventStreamTransport: QueueTransport {
       output.append(contentsOf: "retry: \(Int.random(in: EventStreamTransport.retryMilliseconds))\n\n".utf8)
     }
     let session = hub.open(
-      Arriving(
+      SessionRequest(
         connection: id.index, format: .eventStream, transport: .sse, address: connections[id.index].address,
         user: opening.identity == nil ? opening.user : nil, identity: opening.identity,
         isLocal: peers.number(of: connections[id.index].address).isLocal))

@@ -61,7 +61,7 @@ final class WebSocketProtocol {
     }
     let sharesCompression = connections[id.index].deflateBits == MessageCompression.sharedWindowBits
     let session = hub.open(
-      Arriving(
+      SessionRequest(
         connection: id.index, format: sharesCompression ? .webSocketDeflated : .webSocket, transport: .websocket,
         address: connections[id.index].address, user: user, token: token, isLocal: isLocal))
     // The hub may have found the connection's queue full with its greeting: then it is closing already.

@@ -57,7 +57,7 @@ final class HubBench: SessionTransport {
   /// Opens a session and takes its `welcome`.
   func open(_ user: String, format: WireFormat = .webSocket) -> Client {
     nextTarget += 1
-    let arriving = Arriving(
+    let arriving = SessionRequest(
       connection: nextTarget, format: format, transport: .websocket, address: Array("127.0.0.1".utf8),
       user: Array(user.utf8))
     let client = Client(bench: self, connection: nextTarget, session: hub.open(arriving))
@@ -129,7 +129,7 @@ final class HubBench: SessionTransport {
   /// Opens a session that is to authenticate; its `welcome` is left to be taken.
   func arrive(token: String? = nil) -> Client {
     nextTarget += 1
-    let arriving = Arriving(
+    let arriving = SessionRequest(
       connection: nextTarget, format: .webSocket, transport: .websocket, address: Array("127.0.0.1".utf8),
       token: token.map { Array($0.utf8) })
     return Client(bench: self, connection: nextTarget, session: hub.open(arriving))
@@ -138,7 +138,7 @@ final class HubBench: SessionTransport {
   /// Opens a session under what a token says, and takes its `welcome`.
   func open(_ identity: Identity) -> Client {
     nextTarget += 1
-    let arriving = Arriving(
+    let arriving = SessionRequest(
       connection: nextTarget, format: .webSocket, transport: .websocket, address: Array("127.0.0.1".utf8),
       identity: identity)
     let client = Client(bench: self, connection: nextTarget, session: hub.open(arriving))

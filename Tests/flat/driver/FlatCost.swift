@@ -121,7 +121,7 @@ private final class Bench: SessionTransport {
   private func open(_ user: String) -> SlabID {
     nextTarget += 1
     return hub.open(
-      Arriving(
+      SessionRequest(
         connection: nextTarget, format: .webSocket, transport: .websocket, address: Array("127.0.0.1".utf8),
         user: Array(user.utf8)))
   }
