@@ -135,14 +135,14 @@ public enum Limits {
 
   /// Bytes of a room's recent messages kept for clients that resume or catch up. Beyond it the oldest are dropped, and read
   /// from history by those who still need them.
-  public static let recallBytesMax = 8 * 1024 * 1024
+  public static let recoveryCacheBytesMax = 8 * 1024 * 1024
 
   /// The same for all rooms of a node together. Beyond it the rooms that have kept them longest drop theirs.
-  public static let recallNodeBytesMax = 64 * 1024 * 1024
+  public static let recoveryCacheNodeBytesMax = 64 * 1024 * 1024
 
   /// Milliseconds for which recent messages are kept after a resume asked for them: a reconnect storm after a node's
   /// end is over by then.
-  public static let recallMilliseconds: UInt64 = 10_000
+  public static let recoveryCacheMilliseconds: UInt64 = 10_000
 
   /// Bytes that all rooms of a node keep together for members who are behind. Beyond it the room that would keep more
   /// drops its own oldest: however many rooms slow readers are in, they cost no more than this.

@@ -142,7 +142,7 @@ public final class Hub {
   /// Counts for `/metrics` and for the node's report.
   public var counters: HubCounters { context.counters }
   /// Bytes that rooms keep as recent messages.
-  public var recallBytes: Int { caches.recallBytes }
+  public var recoveryCacheBytes: Int { caches.cachedBytes }
   /// Bytes that rooms keep for members who are behind.
   public var lagBytes: Int { slowConsumers.lagBytes }
   /// Whether the batch being delivered is the only one of this tick: then a member's next bytes are surely this batch,
@@ -190,7 +190,7 @@ public final class Hub {
     lifetimes.expireHeard(at: now)
     announcements.comparePresence(at: now)
     context.counters.rooms = context.rooms.count
-    caches.expireRecalls(at: now)
+    caches.expire(at: now)
     catchUps.retryStalledCatchUps()
     joins.recoverWaiting()
     streams.recoverRefused()

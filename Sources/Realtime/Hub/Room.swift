@@ -79,7 +79,7 @@ final class Room: Named {
   /// Counts recoveries: an answer to an earlier one comes too late.
   var recoveries: UInt32 = 0
   var arrivals: [Arrival] = []
-  var recall: Recall?
+  var recoveryCache: RecoveryCache?
   /// The members who are not where the room is yet.
   var catchUps = CatchUps()
   /// What is known of who is there; nil until it is needed.

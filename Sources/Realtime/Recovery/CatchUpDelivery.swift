@@ -35,7 +35,7 @@ final class CatchUpDelivery {
   func resume(_ session: UInt32, _ index: Int, since offset: UInt64, firstPage page: HistoryPage?) {
     let room = context.sessions[session].subscriptions[index].room
     let member = beginCatchUp(session, index, from: offset)
-    if let page, room.recall?.messages(after: offset) == nil { take(page, for: member) } else { advance(member) }
+    if let page, room.recoveryCache?.messages(after: offset) == nil { take(page, for: member) } else { advance(member) }
   }
 
   /// Takes a member out of wherever it stands, and has it begin behind an offset.
@@ -55,7 +55,7 @@ final class CatchUpDelivery {
     context.sessions[session].subscriptions[index].isBehind = false
     context.sessions[session].subscriptions[index].isCatchingUp = true
     room.catchUps.add(member)
-    caches.keepRecall(of: room)
+    caches.keep(for: room)
     return member
   }
 
@@ -187,7 +187,7 @@ final class CatchUpDelivery {
       if let transition = member.transition, member.offset >= transition.offset { tellEpoch(transition, member) }
       if member.offset >= stream.position.offset { return enterRoster(member, session, index) }
       guard transport.hasRoom(connection) else { return transport.awaitRoom(connection) }
-      guard let messages = room.recall?.messages(after: member.offset), !messages.isEmpty else {
+      guard let messages = room.recoveryCache?.messages(after: member.offset), !messages.isEmpty else {
         return readOn(member)
       }
       give(messages, to: member, connection, through: min(stream.position.offset, member.transition?.offset ?? .max))
@@ -196,7 +196,7 @@ final class CatchUpDelivery {
 
   /// Gives messages up to an offset, as long as the connection has room.
   private func give(
-    _ messages: ArraySlice<Recall.Message>, to member: CatchUp, _ connection: UInt32, through last: UInt64
+    _ messages: ArraySlice<RecoveryCache.Message>, to member: CatchUp, _ connection: UInt32, through last: UInt64
   ) {
     guard let transport = context.transport(of: member.session.index) else { return }
     var bytes = 0
@@ -223,11 +223,11 @@ final class CatchUpDelivery {
     guard !member.isReading, !member.isStalled else { return }
     member.isReading = true
     let room = member.room
-    caches.keepRecall(of: room)
+    caches.keep(for: room)
     let request = ReadScheduler.Request(
       key: { [weak self] in
         guard let self, index(of: member) != nil else { return nil }
-        guard !room.isLive || room.recall?.messages(after: member.offset)?.isEmpty ?? true else {
+        guard !room.isLive || room.recoveryCache?.messages(after: member.offset)?.isEmpty ?? true else {
           // Another's read has brought it.
           member.isReading = false
           advance(member)
@@ -255,7 +255,7 @@ final class CatchUpDelivery {
       return stall(member)
     }
     learn(from: page, in: room)
-    guard room.recall?.messages(after: member.offset)?.isEmpty ?? true else { return advance(member) }
+    guard room.recoveryCache?.messages(after: member.offset)?.isEmpty ?? true else { return advance(member) }
     let before = (member.offset, member.transition)
     let news = page.entries.lazy.filter { $0.offset > before.0 }.compactMap { self.message($0, in: room) }
     give(page: news, through: min(page.position.offset, position.offset), hasMore: page.hasMore, to: member)
@@ -263,7 +263,7 @@ final class CatchUpDelivery {
   }
 
   private func give(
-    page messages: some Sequence<Recall.Message>, through last: UInt64, hasMore: Bool, to member: CatchUp
+    page messages: some Sequence<RecoveryCache.Message>, through last: UInt64, hasMore: Bool, to member: CatchUp
   ) {
     let connection = context.sessions[member.session.index].connection
     var bytes = 0
@@ -292,15 +292,15 @@ final class CatchUpDelivery {
   /// Keeps what a page of the room's epoch tells: the epochs before it, and the messages before those that are kept.
   func learn(from page: HistoryPage, in room: Room) {
     room.past = page.past
-    guard let recall = room.recall, let last = page.entries.last, last.offset >= recall.after else { return }
-    let earlier = page.entries.prefix { $0.offset <= recall.after }
+    guard let cache = room.recoveryCache, let last = page.entries.last, last.offset >= cache.after else { return }
+    let earlier = page.entries.prefix { $0.offset <= cache.after }
     guard !earlier.isEmpty else { return }
     let messages = earlier.compactMap { message($0, in: room) }
-    caches.changeRecall(of: room) { $0.prepend(messages) }
+    caches.change(of: room) { $0.prepend(messages) }
   }
 
   /// What a history entry is for a member.
-  private func message(_ entry: HistoryPage.Entry, in room: Room) -> Recall.Message? {
+  private func message(_ entry: HistoryPage.Entry, in room: Room) -> RecoveryCache.Message? {
     guard let envelope = Envelope(entry.envelope.span) else { return nil }
     var payload: [UInt8] = []
     MessageEncoder.message(envelope, in: entry.envelope.span, offset: entry.offset, room: room, to: &payload)
@@ -308,7 +308,7 @@ final class CatchUpDelivery {
     if envelope.origin.count > 1 {
       origin = context.localSession(named: entry.envelope.span.extracting(envelope.origin))
     }
-    return Recall.Message(
+    return RecoveryCache.Message(
       offset: entry.offset, kind: envelope.kind == .binary ? .binaryMessage : .message, payload: payload, origin: origin
     )
   }

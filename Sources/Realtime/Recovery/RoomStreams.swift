@@ -62,10 +62,10 @@ final class RoomStreams {
     batch.append(
       kind, offset: offset, origin: origin, acceptedAt: room.lastTimestamp
     ) { MessageEncoder.message(parsed, in: envelope, offset: offset, room: room, to: &$0) }
-    if room.recall != nil {
+    if room.recoveryCache != nil {
       let payload = Array(batch.bytes[start...])
-      caches.changeRecall(of: room) {
-        $0.append(Recall.Message(offset: offset, kind: kind, payload: payload, origin: origin))
+      caches.change(of: room) {
+        $0.append(RecoveryCache.Message(offset: offset, kind: kind, payload: payload, origin: origin))
       }
     }
     fanOut.capBatch(of: room)
@@ -160,7 +160,7 @@ final class RoomStreams {
     guard let lost = room.skip(to: offset) else { return }
     context.counters.gapLost += UInt64(lost.count)
     room.lastTimestamp = 0
-    caches.dropRecall(of: room)
+    caches.drop(of: room)
     fanOut.openBatch(of: room).append(gap: lost, roomJSON: room.nameJSON)
   }
 
@@ -209,7 +209,7 @@ final class RoomStreams {
     fanOut.deliverBatch(of: room)
     room.begin(at: start, past: page.past)
     slowConsumers.beginLagEpoch(room, at: start.offset, isWhole: isWhole)
-    if !isWhole { caches.dropRecall(of: room) }
+    if !isWhole { caches.drop(of: room) }
     catchUps.beginCatchUpEpoch(room, at: start.offset, isWhole: isWhole, isShared: isShared)
     fanOut.openBatch(of: room).append(
       epoch: .joined(roomJSON: room.nameJSON, start, userCount: userCount, recovered: isWhole))

@@ -227,7 +227,7 @@ final class RoomJoins {
     var admission = Admission(isWanted: isWanted, entered: arrival.entered, position: position, since: arrival.since)
     guard let since = arrival.since else { return admission }
     admission.past = room.past
-    admission.isCached = room.recall?.messages(after: since.offset) != nil
+    admission.isCached = room.recoveryCache?.messages(after: since.offset) != nil
     if arrival.hasRead { admission.history = .read(reaches: arrival.page?.reaches(since.offset) == true) }
     return admission
   }
@@ -255,7 +255,7 @@ final class RoomJoins {
   /// Reads the beginning of what a client missed, and has it wait for that.
   private func readMissed(for arrival: Room.Arrival, _ room: Room) {
     guard let since = arrival.since else { return }
-    caches.keepRecall(of: room)
+    caches.keep(for: room)
     var arrival = arrival
     arrival.hasRead = true
     let isEarly =
@@ -268,7 +268,7 @@ final class RoomJoins {
       isDelayedByDebt: !isEarly,
       key: { [weak self] in
         // Another's read may have brought it.
-        guard room.recall?.messages(after: since.offset) == nil else {
+        guard room.recoveryCache?.messages(after: since.offset) == nil else {
           self?.backPressure.operationEnds(arrival.session, bytes: size)
           self?.waitAgain(arrival, in: room)
           return nil

@@ -53,7 +53,7 @@ struct CatchUpTests {
     let bench = HubBench()
     bench.queueRoom = 1000
     let epoch = try fill(bench, 40, bytes: 30_000)
-    bench.wait(milliseconds: Limits.recallMilliseconds + 1000)
+    bench.wait(milliseconds: Limits.recoveryCacheMilliseconds + 1000)
     bench.hub.expire()
     let bob = bench.open("bob")
     bench.slowDown(bob)
@@ -72,7 +72,7 @@ struct CatchUpTests {
     bench.queueRoom = 1000
     let epoch = try fill(bench, 40, bytes: 30_000)
     // Nothing of it is kept by the node any more.
-    bench.wait(milliseconds: Limits.recallMilliseconds + 1000)
+    bench.wait(milliseconds: Limits.recoveryCacheMilliseconds + 1000)
     bench.hub.expire()
     let bob = bench.open("bob")
     bench.slowDown(bob)
@@ -128,7 +128,7 @@ struct CatchUpTests {
   func trimmed() throws {
     let bench = HubBench(historySize: 10)
     let epoch = try fill(bench, 10)
-    bench.wait(milliseconds: Limits.recallMilliseconds + 1000)
+    bench.wait(milliseconds: Limits.recoveryCacheMilliseconds + 1000)
     bench.hub.expire()
     let bob = bench.open("bob")
     bench.slowDown(bob)
@@ -196,7 +196,7 @@ struct CatchUpTests {
   }
 
   @Test("bounds what all rooms keep for clients that resume, and lets them read history instead")
-  func recallBytes() throws {
+  func cachedBytes() throws {
     let bench = HubBench()
     let text = String(repeating: "x", count: 200_000)
     var epochs: [String] = []
@@ -206,16 +206,16 @@ struct CatchUpTests {
       _ = keeper.join("r\(room)", since: since(epochs[room]))
       for n in 2...40 { try bench.broker.publishElsewhere("r\(room)", "\"n\":\(n),\"text\":\"\(text)\"") }
       _ = keeper.take()
-      #expect(bench.hub.recallBytes <= Limits.recallNodeBytesMax)
+      #expect(bench.hub.recoveryCacheBytes <= Limits.recoveryCacheNodeBytesMax)
     }
-    #expect(bench.hub.recallBytes > Limits.recallNodeBytesMax / 2)
+    #expect(bench.hub.recoveryCacheBytes > Limits.recoveryCacheNodeBytesMax / 2)
     for room in [0, 11] {
       let texts = bench.open("late\(room)").join("r\(room)", since: since(epochs[room]))
       #expect(numbers(texts) == Array(1...40))
     }
-    bench.wait(milliseconds: Limits.recallMilliseconds + 1000)
+    bench.wait(milliseconds: Limits.recoveryCacheMilliseconds + 1000)
     bench.hub.expire()
-    #expect(bench.hub.recallBytes == 0)
+    #expect(bench.hub.recoveryCacheBytes == 0)
   }
 }
 

@@ -32,34 +32,36 @@ struct StoreTests {
   }
 
   @Test("gives back exactly what came after an offset, and nil where it would leave a hole")
-  func recall() {
-    func message(_ offset: UInt64) -> Recall.Message { Recall.Message(offset: offset, kind: .message, payload: [1]) }
-    var recall = Recall(after: 5, expiresAt: 0)
-    #expect(recall.messages(after: 5)?.isEmpty == true)
-    #expect(recall.messages(after: 4) == nil)
-    for offset in 6...8 as ClosedRange<UInt64> { recall.append(message(offset)) }
+  func recoveryCache() {
+    func message(_ offset: UInt64) -> RecoveryCache.Message {
+      RecoveryCache.Message(offset: offset, kind: .message, payload: [1])
+    }
+    var cache = RecoveryCache(after: 5, expiresAt: 0)
+    #expect(cache.messages(after: 5)?.isEmpty == true)
+    #expect(cache.messages(after: 4) == nil)
+    for offset in 6...8 as ClosedRange<UInt64> { cache.append(message(offset)) }
     for (after, expected) in [(5, [6, 7, 8]), (6, [7, 8]), (7, [8]), (8, []), (9, [])] as [(UInt64, [UInt64])] {
-      #expect(recall.messages(after: after)?.map(\.offset) == expected)
+      #expect(cache.messages(after: after)?.map(\.offset) == expected)
     }
     // With a hole at 5, or one inside, nothing may be put in front.
-    recall.prepend([message(3), message(4)])
-    recall.prepend([message(3), message(5)])
-    recall.prepend([])
-    #expect(recall.messages(after: 4) == nil)
-    recall.prepend([message(3), message(4), message(5)])
-    #expect(recall.messages(after: 2)?.map(\.offset) == [3, 4, 5, 6, 7, 8])
-    #expect(recall.messages(after: 1) == nil)
-    #expect(recall.byteCount == 6)
+    cache.prepend([message(3), message(4)])
+    cache.prepend([message(3), message(5)])
+    cache.prepend([])
+    #expect(cache.messages(after: 4) == nil)
+    cache.prepend([message(3), message(4), message(5)])
+    #expect(cache.messages(after: 2)?.map(\.offset) == [3, 4, 5, 6, 7, 8])
+    #expect(cache.messages(after: 1) == nil)
+    #expect(cache.byteCount == 6)
     // Beyond its bytes the oldest go, and what is left is still without a hole.
-    let big = Recall.Message(
-      offset: 9, kind: .message, payload: [UInt8](repeating: 0, count: Limits.recallBytesMax - 2))
-    recall.append(big)
-    #expect(recall.after == 6 && recall.byteCount == Limits.recallBytesMax)
-    #expect(recall.messages(after: 5) == nil)
-    #expect(recall.messages(after: 6)?.map(\.offset) == [7, 8, 9])
+    let big = RecoveryCache.Message(
+      offset: 9, kind: .message, payload: [UInt8](repeating: 0, count: Limits.recoveryCacheBytesMax - 2))
+    cache.append(big)
+    #expect(cache.after == 6 && cache.byteCount == Limits.recoveryCacheBytesMax)
+    #expect(cache.messages(after: 5) == nil)
+    #expect(cache.messages(after: 6)?.map(\.offset) == [7, 8, 9])
     // What would be too much is not put in front.
-    recall.prepend([message(6)])
-    #expect(recall.messages(after: 5) == nil)
+    cache.prepend([message(6)])
+    #expect(cache.messages(after: 5) == nil)
   }
 
   /// Counts how many of its kind are alive.

@@ -3,7 +3,7 @@ import ClientProtocol
 /// A room's recent messages, kept while clients resume or catch up: ten thousand of them cost one read of history.
 ///
 /// Covers every offset above `after` up to the room's position, without holes; pure.
-struct Recall {
+struct RecoveryCache {
   struct Message {
     let offset: UInt64
     let kind: EventKind
@@ -26,11 +26,11 @@ struct Recall {
     self.expiresAt = expiresAt
   }
 
-  /// Adds the next message, and drops the oldest ones beyond `Limits.recallBytesMax`.
+  /// Adds the next message, and drops the oldest ones beyond `Limits.recoveryCacheBytesMax`.
   mutating func append(_ message: Message) {
     byteCount += message.payload.count
     messages.append(message)
-    while byteCount > Limits.recallBytesMax { dropOldest() }
+    while byteCount > Limits.recoveryCacheBytesMax { dropOldest() }
   }
 
   /// Puts what history held before the first message in front, if it leaves no hole up to `after` and fits.
@@ -38,7 +38,7 @@ struct Recall {
     guard let first = earlier.first, earlier.last?.offset == after, UInt64(earlier.count) == after - first.offset + 1
     else { return }
     let added = earlier.reduce(0) { $0 + $1.payload.count }
-    guard byteCount + added <= Limits.recallBytesMax else { return }
+    guard byteCount + added <= Limits.recoveryCacheBytesMax else { return }
     after = first.offset - 1
     messages.replaceSubrange(..<head, with: earlier)
     head = 0
