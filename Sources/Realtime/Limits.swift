@@ -144,11 +144,11 @@ public enum Limits {
   /// end is over by then.
   public static let recoveryCacheMilliseconds: UInt64 = 10_000
 
-  /// Bytes that all rooms of a node keep together for members who are behind. Beyond it the room that would keep more
+  /// Bytes that all rooms of a node keep together for lagging members. Beyond it the room that would keep more
   /// drops its own oldest: however many rooms slow readers are in, they cost no more than this.
   public static let lagBytesMax = 64 * 1024 * 1024
 
-  /// Bytes counted for an entry that is kept for members who are behind, beside its payload: the array's header and the
+  /// Bytes counted for an entry that is kept for lagging members, beside its payload: the array's header and the
   /// entry itself.
   static let lagEntryOverheadBytes = 128
 

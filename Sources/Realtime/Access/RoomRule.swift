@@ -40,7 +40,7 @@ public final class RoomRule: Sendable {
   public let key: [UInt8]?
   /// Milliseconds between two flushes to the room's members; 0: whenever there is something.
   public let throttleMilliseconds: Int
-  /// Bytes that the room keeps for members who are behind. Beyond it the oldest go.
+  /// Bytes that the room keeps for lagging members. Beyond it the oldest go.
   public let lagBytesMax: Int
   /// Users up to which each join and leave is announced; nil: as for all rooms.
   public let announceMax: Int?

@@ -143,7 +143,7 @@ public final class Hub {
   public var counters: HubCounters { context.counters }
   /// Bytes that rooms keep as recent messages.
   public var recoveryCacheBytes: Int { caches.cachedBytes }
-  /// Bytes that rooms keep for members who are behind.
+  /// Bytes that rooms keep for lagging members.
   public var lagBytes: Int { slowConsumers.lagBytes }
   /// Whether the batch being delivered is the only one of this tick: then a member's next bytes are surely this batch,
   /// and it can be sent at once instead of being queued for the end of the tick.
@@ -301,11 +301,11 @@ extension Hub {
   public var sparesSlowReaders: Bool { configuration.rules.spareSlowReaders }
 
   /// Tells that a connection's socket takes no more for now, while something is queued for it.
-  public func blocked(_ id: SlabID) { slowConsumers.blocked(id) }
+  public func becameUnwritable(_ id: SlabID) { slowConsumers.becameUnwritable(id) }
 
   /// Tells that all that was queued for a connection is sent: it gets what its rooms have kept for it, until its socket
   /// takes no more again.
-  public func drained(_ id: SlabID) { slowConsumers.drained(id) }
+  public func becameWritable(_ id: SlabID) { slowConsumers.becameWritable(id) }
 
   /// Tells that a connection's queue has room again, as `SessionTransport.awaitRoom` asked. What waited goes on at the end of the tick.
   public func hasRoom(_ id: SlabID) { reads.hasRoom(id) }

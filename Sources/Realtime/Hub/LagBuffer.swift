@@ -1,7 +1,7 @@
 import ClientProtocol
 import JSONCore
 
-/// What a room's members who are behind have still to get: one buffer however many they are; pure.
+/// What a room's lagging members have still to get: one buffer however many they are; pure.
 ///
 /// Entries are numbered as they come. Past its limit the oldest go; where messages are conflated, a message goes as
 /// soon as a newer one of its key comes.

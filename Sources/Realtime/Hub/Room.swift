@@ -72,7 +72,7 @@ final class Room: Named {
   var subscriberCount = 0
   /// What this tick has gathered, or nil.
   var batch: RoomBatch?
-  /// The members who are behind, or nil: there are none.
+  /// The lagging members, or nil: there are none.
   var lag: RoomLag?
   var held: [Held] = []
   private var heldBytes: UInt32 = 0

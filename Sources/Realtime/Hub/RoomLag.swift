@@ -3,7 +3,7 @@
 /// They are out of the roster: a fan-out does not look at them. What is kept is the room's, not each member's, so the
 /// memory that slow readers cost does not grow with their number. Confined to the loop that created the hub.
 final class RoomLag {
-  /// A member that is behind.
+  /// A member that lags.
   struct Member {
     let session: UInt32
     /// The number of the first entry that it has not got.

@@ -9,8 +9,8 @@ struct Session: ~Copyable {
     let since: UInt64
     /// The session's place in the room's roster, or nil while it is joining.
     var place: UInt32?
-    /// Whether the place is one among those who are behind, not in the roster.
-    var isBehind = false
+    /// Whether the place is one among the lagging members, not in the roster.
+    var isLagging = false
     /// Whether its token lets it publish here. Decided when it joins, so that a message costs no comparison of names.
     var mayPublish: Bool
     /// Whether the session is among the room's `catchUps`: it still has to get messages before it takes a place. The object
@@ -43,7 +43,7 @@ struct Session: ~Copyable {
   /// What is true or not of a session, in one byte: every idle session owns this record.
   private struct Flags: OptionSet {
     let rawValue: UInt8
-    static let blocked = Flags(rawValue: 1)
+    static let unwritable = Flags(rawValue: 1)
     static let expiryTold = Flags(rawValue: 2)
     static let local = Flags(rawValue: 4)
   }
@@ -58,9 +58,9 @@ struct Session: ~Copyable {
   }
 
   /// Whether its connection's socket takes no more for now. Known only where a room rule asks for it.
-  var isBlocked: Bool {
-    get { flags.contains(.blocked) }
-    set { if newValue { flags.insert(.blocked) } else { flags.remove(.blocked) } }
+  var isUnwritable: Bool {
+    get { flags.contains(.unwritable) }
+    set { if newValue { flags.insert(.unwritable) } else { flags.remove(.unwritable) } }
   }
 
   /// Whether it was told that its token is about to expire.

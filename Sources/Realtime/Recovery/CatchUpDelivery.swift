@@ -44,7 +44,7 @@ final class CatchUpDelivery {
     let subscription = context.sessions[session].subscriptions[index]
     let room = subscription.room
     if let place = subscription.place {
-      if subscription.isBehind {
+      if subscription.isLagging {
         slowConsumers.removeFromLag(room, place: place)
       } else {
         context.removeFromRoster(room, format: context.sessions[session].format, place: place)
@@ -52,7 +52,7 @@ final class CatchUpDelivery {
     }
     let member = CatchUp(session: context.sessions.id(at: session), room: room, offset: offset)
     context.sessions[session].subscriptions[index].place = nil
-    context.sessions[session].subscriptions[index].isBehind = false
+    context.sessions[session].subscriptions[index].isLagging = false
     context.sessions[session].subscriptions[index].isCatchingUp = true
     room.catchUps.add(member)
     caches.keep(for: room)
@@ -216,7 +216,7 @@ final class CatchUpDelivery {
     guard member.transition == nil, member.offset == member.room.stream?.position.offset else { return }
     endCatchUp(session, index)
     context.sessions[session].subscriptions[index].place = context.addToRoster(member.room, session)
-    if context.sessions[session].isBlocked { slowConsumers.fallBehind(session, index) }
+    if context.sessions[session].isUnwritable { slowConsumers.beginLagging(session, index) }
   }
 
   private func readOn(_ member: CatchUp) {

@@ -140,7 +140,7 @@ final class FanOut {
     let missing = Int(context.sessions.end) - isReached.count
     if missing > 0 { isReached.append(contentsOf: repeatElement(false, count: missing)) }
     mark(room.rosters, true)
-    markBehind(in: room, true)
+    markLagging(in: room, true)
     for wildcard in room.wildcards {
       var rest = Rosters()
       for format in WireFormat.allCases {
@@ -150,12 +150,12 @@ final class FanOut {
       deliver(batch, of: room, to: rest)
     }
     mark(room.rosters, false)
-    markBehind(in: room, false)
+    markLagging(in: room, false)
     for wildcard in room.wildcards { mark(wildcard.rosters, false) }
   }
 
-  /// Whoever is behind has the room's messages kept for it; whoever catches up reads them.
-  private func markBehind(in room: Room, _ value: Bool) {
+  /// The room keeps its messages for lagging members; a member that catches up reads them.
+  private func markLagging(in room: Room, _ value: Bool) {
     for member in room.lag?.members ?? [] { isReached[Int(member.session)] = value }
     for member in room.catchUps.all { isReached[Int(member.session.index)] = value }
   }

@@ -103,7 +103,7 @@ final class RoomJoins {
       room.catchUps.remove(member)
     }
     if let place = subscription.place {
-      if subscription.isBehind {
+      if subscription.isLagging {
         slowConsumers.removeFromLag(room, place: place)
       } else {
         context.removeFromRoster(room, format: context.sessions[session].format, place: place)
@@ -249,7 +249,7 @@ final class RoomJoins {
     if context.sessions[session].subscriptions[index].place == nil {
       context.sessions[session].subscriptions[index].place = context.addToRoster(room, session)
     }
-    if context.sessions[session].isBlocked { slowConsumers.fallBehind(session, index) }
+    if context.sessions[session].isUnwritable { slowConsumers.beginLagging(session, index) }
   }
 
   /// Reads the beginning of what a client missed, and has it wait for that.

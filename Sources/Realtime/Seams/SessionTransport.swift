@@ -58,7 +58,7 @@ struct ConnectionsByFormat {
 public protocol SessionTransport: AnyObject {
   /// Gives a room's batch to every member of one format. Entries whose `origin` is the member's own session are left out.
   ///
-  /// `sparing`: a member whose socket takes no more is told of by `Hub.blocked` before this returns, and is not closed.
+  /// `sparing`: a member whose socket takes no more is told of by `Hub.becameUnwritable` before this returns, and is not closed.
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], format: WireFormat, sparing: Bool)
   /// Tells that a connection now stands in so many more rosters. Whoever stands in one only gets no second batch in a
   /// tick, so that its batch need not wait for the tick's end.

@@ -18,37 +18,37 @@ final class SlowConsumers {
   }
 
   /// Tells that a connection's socket takes no more for now, while something is queued for it.
-  func blocked(_ id: SlabID) {
-    guard context.sessions.contains(id), !context.sessions[id.index].isBlocked else { return }
-    context.sessions[id.index].isBlocked = true
-    for index in context.sessions[id.index].subscriptions.indices { fallBehind(id.index, index) }
+  func becameUnwritable(_ id: SlabID) {
+    guard context.sessions.contains(id), !context.sessions[id.index].isUnwritable else { return }
+    context.sessions[id.index].isUnwritable = true
+    for index in context.sessions[id.index].subscriptions.indices { beginLagging(id.index, index) }
   }
 
   /// Tells that all that was queued for a connection is sent: it gets what its rooms have kept for it, until its socket
   /// takes no more again.
-  func drained(_ id: SlabID) {
-    guard context.sessions.contains(id), context.sessions[id.index].isBlocked else { return }
-    context.sessions[id.index].isBlocked = false
-    for index in context.sessions[id.index].subscriptions.indices where !context.sessions[id.index].isBlocked {
+  func becameWritable(_ id: SlabID) {
+    guard context.sessions.contains(id), context.sessions[id.index].isUnwritable else { return }
+    context.sessions[id.index].isUnwritable = false
+    for index in context.sessions[id.index].subscriptions.indices where !context.sessions[id.index].isUnwritable {
       deliverLag(id.index, index)
     }
   }
 
   /// Takes a member out of the roster, when its room spares slow readers.
-  func fallBehind(_ session: UInt32, _ index: Int) {
+  func beginLagging(_ session: UInt32, _ index: Int) {
     let subscription = context.sessions[session].subscriptions[index]
     let room = subscription.room
-    guard room.rule.sparesSlowReaders, !subscription.isBehind, let place = subscription.place else { return }
+    guard room.rule.sparesSlowReaders, !subscription.isLagging, let place = subscription.place else { return }
     context.removeFromRoster(room, format: context.sessions[session].format, place: place)
     let lag = room.lag ?? RoomLag()
     room.lag = lag
     lag.members.append(
       RoomLag.Member(session: session, next: lag.buffer.nextSequence, offset: room.deliveredOffset))
     context.sessions[session].subscriptions[index].place = UInt32(lag.members.count - 1)
-    context.sessions[session].subscriptions[index].isBehind = true
+    context.sessions[session].subscriptions[index].isLagging = true
   }
 
-  /// Takes a member out of those who are behind; fills the hole with the last of them.
+  /// Takes a member out of the lagging members; fills the hole with the last of them.
   func removeFromLag(_ room: Room, place: UInt32) {
     guard let lag = room.lag else { return }
     let last = lag.members.removeLast()
@@ -63,7 +63,7 @@ final class SlowConsumers {
     room.lag = nil
   }
 
-  /// Keeps a batch for those who are behind, within the room's limit and the node's.
+  /// Keeps a batch for the lagging members, within the room's limit and the node's.
   func keepForLag(_ batch: RoomBatch, _ lag: RoomLag, _ rule: RoomRule) {
     let before = lag.buffer.byteCount
     var start = 0
@@ -93,7 +93,7 @@ final class SlowConsumers {
   /// Lets a member that joins again start where the room is. What was kept for it is not to come behind the answer.
   func skipLag(_ session: UInt32, _ index: Int, isResuming: Bool) {
     let subscription = context.sessions[session].subscriptions[index]
-    guard subscription.isBehind, let place = subscription.place, let lag = subscription.room.lag else { return }
+    guard subscription.isLagging, let place = subscription.place, let lag = subscription.room.lag else { return }
     let offset = subscription.room.deliveredOffset
     let missed = lag.members[Int(place)].offset
     if !isResuming, offset > missed {
@@ -109,14 +109,14 @@ final class SlowConsumers {
   private func deliverLag(_ session: UInt32, _ index: Int) {
     let subscription = context.sessions[session].subscriptions[index]
     let room = subscription.room
-    guard subscription.isBehind, let place = subscription.place, let lag = room.lag, let stream = room.stream else {
+    guard subscription.isLagging, let place = subscription.place, let lag = room.lag, let stream = room.stream else {
       return
     }
     // Compressing for one reader would take the processor's time from the others; RFC 7692 section 6.1 allows plain
     // messages at any time.
     let format = context.sessions[session].format == .webSocketDeflated ? .webSocket : context.sessions[session].format
     let roster = [RosterEntry(connection: context.sessions[session].connection, session: session)]
-    while lag.members[Int(place)].next < lag.buffer.nextSequence, !context.sessions[session].isBlocked {
+    while lag.members[Int(place)].next < lag.buffer.nextSequence, !context.sessions[session].isUnwritable {
       let batch = batches.takeSpare()
       fill(batch, for: &lag.members[Int(place)], room, lag, stream.position.epoch)
       if !batch.isEmpty {
@@ -124,9 +124,9 @@ final class SlowConsumers {
       }
       batches.recycle(batch)
     }
-    guard !context.sessions[session].isBlocked else { return }
+    guard !context.sessions[session].isUnwritable else { return }
     removeFromLag(room, place: place)
-    context.sessions[session].subscriptions[index].isBehind = false
+    context.sessions[session].subscriptions[index].isLagging = false
     context.sessions[session].subscriptions[index].place = context.addToRoster(room, session)
   }
 

@@ -20,13 +20,13 @@ extension SendQueues {
       let session = connections[index].session
     else { return }
     connections[index].isUnwritable = true
-    hub.blocked(session)
+    hub.becameUnwritable(session)
   }
 
   /// Reports to the hub that all is sent: more may come, which is sent at once or at the end of the tick.
   func becomeWritable(_ index: UInt32) {
     connections[index].isUnwritable = false
-    if connections[index].isOpen, let session = connections[index].session { hub.drained(session) }
+    if connections[index].isOpen, let session = connections[index].session { hub.becameWritable(session) }
   }
 
   // MARK: Answers and their pace

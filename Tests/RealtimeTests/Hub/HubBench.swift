@@ -107,7 +107,7 @@ final class HubBench: SessionTransport {
   /// Lets a client's socket take all that was queued; `again`: and then one more batch and nothing.
   func drain(_ client: Client, again: Bool = false) {
     if !again { stuck.remove(client.target) }
-    hub.drained(client.session)
+    hub.becameWritable(client.session)
   }
 
   /// Makes a client's queue take what it is given, and keep it until `drainQueue`.
@@ -165,7 +165,7 @@ final class HubBench: SessionTransport {
     }
     guard sparing else { return }
     for member in roster where stuck.contains(member.connection) {
-      hub.blocked(hub.context.sessions.id(at: member.session))
+      hub.becameUnwritable(hub.context.sessions.id(at: member.session))
     }
   }
 

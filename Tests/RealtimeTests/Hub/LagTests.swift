@@ -226,7 +226,7 @@ struct LagTests {
     let (ann, slow) = (bench.open("ann"), bench.open("slow"))
     for client in [ann, slow] { client.join("other") }
     _ = slow.take()
-    bench.hub.blocked(slow.session)
+    bench.hub.becameUnwritable(slow.session)
     ann.publish(#""n":1"#, in: "other")
     #expect(story(slow.take()) == ["1"])
   }
