@@ -17,9 +17,9 @@ public enum Limits {
 
   /// Closed connections whose rates are remembered, at some 250 bytes each: more than close within ten seconds right after
   /// having sent much. Beyond it the oldest is forgotten, and its user may send a burst more.
-  public static let recentAllowancesMax = 10_000
+  public static let recentRateLimitersMax = 10_000
   /// Milliseconds for which they are remembered, at the most: ten minutes, for rates far below the burst.
-  public static let recentAllowanceMillisecondsMax: UInt64 = 600_000
+  public static let recentRateLimiterMillisecondsMax: UInt64 = 600_000
 
   /// Counters of direct messages, 32 bytes each: a user's name chooses one. With so many, 27,000 messages a second to
   /// invented names take two a second from each counter.

@@ -115,7 +115,7 @@ final class Authentication {
     context.sessions[id.index].isExpiryTold = false
     authenticating.noteJudged(id)
     if context.sessions[id.index].user == nil {
-      limiters.inheritAllowance(id)
+      limiters.inheritLimiter(id)
       identify(id, as: identity.user)
     }
     if let expiresAt = identity.expiresAt { setDeadline(of: id, to: Authentication.noticeMoment(for: expiresAt)) }

@@ -244,7 +244,7 @@ extension Hub {
     backPressure.forget(id)
     authentication.forget(id)
     personalMessages.forget(id)
-    limiters.keepAllowance(of: id)
+    limiters.keepLimiter(of: id)
     reads.forget(id)
     var subscriptions: [Session.Subscription] = []
     swap(&subscriptions, &context.sessions[id.index].subscriptions)

@@ -89,7 +89,7 @@ final class Room: Named {
   /// Joins that came before the subscription stood.
   var joinsWaiting: [() -> Void] = []
   /// What may still be published here by way of this node; nil until it counts.
-  var allowance: PublishAllowance?
+  var rateLimiter: PublishRateLimiter?
 
   init(name: [UInt8], rule: RoomRule = .standard) {
     self.name = name

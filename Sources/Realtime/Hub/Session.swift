@@ -38,7 +38,7 @@ struct Session: ~Copyable {
   var subscriptions: [Subscription] = []
   var inFlight = InFlight()
   /// What it may still send; nil until its first operation, and without limits.
-  var allowance: SendAllowance?
+  var rateLimiter: SessionRateLimiter?
 
   /// What is true or not of a session, in one byte: every idle session owns this record.
   private struct Flags: OptionSet {

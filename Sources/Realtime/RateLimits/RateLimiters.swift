@@ -6,10 +6,10 @@ import JSONCore
 /// Confined to the loop that created its hub.
 final class RateLimiters {
   private let context: HubContext
-  private var recentAllowances = RecentAllowances()
-  private var receiverRates = ReceiverRates()
+  private var recent = RecentRateLimiters()
+  private var receivers = ReceiverRateLimiters()
   /// What all sessions together may still join of rooms that nobody is in; made with the first that counts.
-  private var newRooms: NewRoomAllowance?
+  private var newRooms: NewRoomRateLimiter?
 
   init(_ context: HubContext) {
     self.context = context
@@ -18,11 +18,11 @@ final class RateLimiters {
   /// Charges an operation of so many bytes to its session. Over a limit it is refused with `rate_limited`, and who goes on
   /// all the same is closed with 4429. Returns whether the operation may be done.
   func charge(_ id: SlabID, bytes: Int, _ text: Span<UInt8>, _ answerID: Range<Int>?) -> Bool {
-    guard let allowance = allowance(of: id) else { return true }
+    guard let rateLimiter = limiter(of: id) else { return true }
     let now = context.steady()
-    guard case .refused(let limit, let perSecond) = allowance.charge(bytes: bytes, at: now) else { return true }
+    guard case .refused(let limit, let perSecond) = rateLimiter.charge(bytes: bytes, at: now) else { return true }
     context.counters.refusals.add(limit)
-    if isPatienceAtEnd(with: id, allowance, at: now) { return false }
+    if isPatienceAtEnd(with: id, rateLimiter, at: now) { return false }
     let unit = limit == .bytes ? "bytes" : "operations"
     context.refuse(
       id, .rateLimited, "more than \(perSecond) \(unit) a second: send more slowly",
@@ -33,22 +33,22 @@ final class RateLimiters {
   /// Charges a ping of the client's (RFC 6455 section 5.5.2). Returns whether it shall be answered: of several pings the
   /// last one's answer is enough (section 5.5.3).
   func chargePing(_ id: SlabID, bytes: Int) -> Bool {
-    guard context.sessions.contains(id), let allowance = allowance(of: id) else { return true }
+    guard context.sessions.contains(id), let rateLimiter = limiter(of: id) else { return true }
     let now = context.steady()
-    guard case .refused(let limit, _) = allowance.charge(bytes: bytes, at: now) else { return true }
+    guard case .refused(let limit, _) = rateLimiter.charge(bytes: bytes, at: now) else { return true }
     context.counters.refusals.add(limit)
-    _ = isPatienceAtEnd(with: id, allowance, at: now)
+    _ = isPatienceAtEnd(with: id, rateLimiter, at: now)
     return false
   }
 
-  private func isPatienceAtEnd(with id: SlabID, _ allowance: SendAllowance, at now: UInt64) -> Bool {
-    guard allowance.exceedsPatience(at: now) else { return false }
+  private func isPatienceAtEnd(with id: SlabID, _ rateLimiter: SessionRateLimiter, at now: UInt64) -> Bool {
+    guard rateLimiter.exceedsPatience(at: now) else { return false }
     context.close(id, because: .rateLimited)
     return true
   }
 
-  func allowance(of id: SlabID) -> SendAllowance? {
-    if let known = context.sessions[id.index].allowance { return known }
+  func limiter(of id: SlabID) -> SessionRateLimiter? {
+    if let known = context.sessions[id.index].rateLimiter { return known }
     let isLocal = context.sessions[id.index].isLocal
     let operations = context.configuration.operationsPerSecond.value(isLocal: isLocal)
     let bytes = context.configuration.bytesPerSecond.value(isLocal: isLocal)
@@ -57,32 +57,32 @@ final class RateLimiters {
     }
     let now = context.steady()
     let made =
-      recentAllowances.take(of: owner(of: id), at: now)
-      ?? SendAllowance(
+      recent.take(of: owner(of: id), at: now)
+      ?? SessionRateLimiter(
         operationsPerSecond: operations, bytesPerSecond: bytes, messageBytesMax: context.configuration.messageBytesMax,
         now: now)
-    context.sessions[id.index].allowance = made
+    context.sessions[id.index].rateLimiter = made
     return made
   }
 
   /// Whose rates a session counts for when it has closed: its user's if a token names it, else its address's, because a
   /// name that nobody has proved is another one every time.
-  private func owner(of id: SlabID) -> RecentAllowances.Owner {
+  private func owner(of id: SlabID) -> RecentRateLimiters.Owner {
     context.sessions[id.index].identity.map { .user($0.user) } ?? .init(address: context.sessions[id.index].address)
   }
 
   /// Keeps what a session that ends has left of its rates.
-  func keepAllowance(of id: SlabID) {
-    guard let allowance = context.sessions[id.index].allowance else { return }
-    recentAllowances.keep(allowance, of: owner(of: id), at: context.steady())
+  func keepLimiter(of id: SlabID) {
+    guard let rateLimiter = context.sessions[id.index].rateLimiter else { return }
+    recent.keep(rateLimiter, of: owner(of: id), at: context.steady())
   }
 
   /// Holds a session that has just got a user to what the user's last connection has left. Until now its address counted.
-  func inheritAllowance(_ id: SlabID) {
-    guard let allowance = context.sessions[id.index].allowance else { return }
+  func inheritLimiter(_ id: SlabID) {
+    guard let rateLimiter = context.sessions[id.index].rateLimiter else { return }
     let now = context.steady()
-    guard let left = recentAllowances.take(of: owner(of: id), at: now) else { return }
-    allowance.limit(to: left, at: now)
+    guard let left = recent.take(of: owner(of: id), at: now) else { return }
+    rateLimiter.limit(to: left, at: now)
   }
 
   /// Charges an operation to the rates of its user or address. When it is refused it was answered.
@@ -91,15 +91,15 @@ final class RateLimiters {
     let bytesPerSecond = context.configuration.bytesPerSecond.value(isLocal: request.isLocal)
     guard operations > 0 || bytesPerSecond > 0 else { return true }
     let now = context.steady()
-    let owner: RecentAllowances.Owner =
-      request.identity.map { .user($0.user) } ?? RecentAllowances.Owner(address: request.address)
-    let allowance =
-      recentAllowances.take(of: owner, at: now)
-      ?? SendAllowance(
+    let owner: RecentRateLimiters.Owner =
+      request.identity.map { .user($0.user) } ?? RecentRateLimiters.Owner(address: request.address)
+    let rateLimiter =
+      recent.take(of: owner, at: now)
+      ?? SessionRateLimiter(
         operationsPerSecond: operations, bytesPerSecond: bytesPerSecond,
         messageBytesMax: context.configuration.messageBytesMax, now: now)
-    defer { recentAllowances.keep(allowance, of: owner, at: now) }
-    guard case .refused(let limit, let perSecond) = allowance.charge(bytes: bytes, at: now) else { return true }
+    defer { recent.keep(rateLimiter, of: owner, at: now) }
+    guard case .refused(let limit, let perSecond) = rateLimiter.charge(bytes: bytes, at: now) else { return true }
     context.counters.refusals.add(limit)
     let unit = limit == .bytes ? "bytes" : "operations"
     context.refuse(
@@ -114,9 +114,9 @@ final class RateLimiters {
     let perSecond = context.configuration.roomPublishesPerSecond.value(isLocal: context.isLocal(caller))
     guard perSecond > 0 else { return true }
     let now = context.steady()
-    let allowance = room.allowance ?? PublishAllowance(perSecond: perSecond, now: now)
-    room.allowance = allowance
-    guard !allowance.take(at: now) else { return true }
+    let rateLimiter = room.rateLimiter ?? PublishRateLimiter(perSecond: perSecond, now: now)
+    room.rateLimiter = rateLimiter
+    guard !rateLimiter.take(at: now) else { return true }
     context.counters.refusals.add(.roomPublishes)
     context.refuse(
       caller, .rateLimited, "the room takes \(perSecond) messages a second on this node: send it later", answerID)
@@ -133,12 +133,12 @@ final class RateLimiters {
     guard own > 0 || all > 0 else { return true }
     let now = context.steady()
     if own > 0 {
-      let session = allowance(of: id)
-      let allowance =
+      let session = limiter(of: id)
+      let rateLimiter =
         session?.newRooms
-        ?? NewRoomAllowance(perSecond: own, burst: context.configuration.roomsPerConnectionMax, now: now)
-      session?.newRooms = allowance
-      guard allowance.take(at: now) else {
+        ?? NewRoomRateLimiter(perSecond: own, burst: context.configuration.roomsPerConnectionMax, now: now)
+      session?.newRooms = rateLimiter
+      guard rateLimiter.take(at: now) else {
         context.counters.refusals.add(.newRooms)
         context.refuse(
           id, .rateLimited,
@@ -148,9 +148,9 @@ final class RateLimiters {
       }
     }
     if all > 0 {
-      let allowance = newRooms ?? NewRoomAllowance(perSecond: all, burst: 0, now: now)
-      newRooms = allowance
-      guard allowance.take(at: now) else {
+      let rateLimiter = newRooms ?? NewRoomRateLimiter(perSecond: all, burst: 0, now: now)
+      newRooms = rateLimiter
+      guard rateLimiter.take(at: now) else {
         context.counters.refusals.add(.nodeNewRooms)
         context.refuse(
           id, .rateLimited,
@@ -174,7 +174,7 @@ final class RateLimiters {
   /// Charges a direct message to its receiver. Returns whether it may be sent; if not, it was refused.
   func chargeDirect(_ caller: Caller, to receiver: [UInt8], _ answerID: [UInt8]?) -> Bool {
     let perSecond = context.configuration.directsPerSecond.value(isLocal: context.isLocal(caller))
-    guard perSecond > 0, !receiverRates.take(for: receiver, perSecond: perSecond, at: context.steady()) else {
+    guard perSecond > 0, !receivers.take(for: receiver, perSecond: perSecond, at: context.steady()) else {
       return true
     }
     context.counters.refusals.add(.directs)
@@ -185,11 +185,11 @@ final class RateLimiters {
   }
 
   /// Closed connections whose rates are remembered.
-  var rememberedCount: Int { recentAllowances.count }
+  var rememberedCount: Int { recent.count }
 
   /// Forgets what no longer counts.
-  func expire(at now: UInt64) { recentAllowances.expire(at: now) }
+  func expire(at now: UInt64) { recent.expire(at: now) }
 
   /// Gives memory back after a crowd has left.
-  func shrink() { receiverRates.shrink(at: context.steady()) }
+  func shrink() { receivers.shrink(at: context.steady()) }
 }

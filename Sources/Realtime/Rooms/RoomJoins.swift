@@ -259,7 +259,7 @@ final class RoomJoins {
     var arrival = arrival
     arrival.hasRead = true
     let isEarly =
-      limiters.allowance(of: arrival.session)?.isEarlyResumption(among: context.configuration.roomsPerConnectionMax)
+      limiters.limiter(of: arrival.session)?.isEarlyResumption(among: context.configuration.roomsPerConnectionMax)
       ?? true
     // Until it is answered the client's next ones count with it: who asks on without an end is read no further.
     let size = room.name.count

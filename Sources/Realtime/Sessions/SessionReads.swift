@@ -56,8 +56,8 @@ final class SessionReads {
       transport.awaitRoom(connection)
       return false
     }
-    guard request.isDelayedByDebt, let allowance = context.sessions[id.index].allowance else { return true }
-    let delay = allowance.readDelay(at: context.steady())
+    guard request.isDelayedByDebt, let rateLimiter = context.sessions[id.index].rateLimiter else { return true }
+    let delay = rateLimiter.readDelay(at: context.steady())
     guard delay > 0 else { return true }
     context.after(Int(clamping: delay)) { [weak self] in self?.scheduler.unpark(owner) }
     return false
@@ -101,7 +101,7 @@ final class SessionReads {
 
   func chargeRead(_ id: SlabID, bytes: Int) {
     guard bytes > 0, context.sessions.contains(id) else { return }
-    context.sessions[id.index].allowance?.charge(answer: bytes, at: context.steady())
+    context.sessions[id.index].rateLimiter?.charge(answer: bytes, at: context.steady())
   }
 
   /// Tells that a connection's queue has room again, as `SessionTransport.awaitRoom` asked. What waited goes on at the end of the tick.

@@ -47,7 +47,7 @@ struct DirectTests {
 
   @Test("lets nobody's messages be refused for messages to invented names, and forgets all that is full again")
   func receivers() {
-    var rates = ReceiverRates()
+    var rates = ReceiverRateLimiters()
     for number in 0..<20_000 { _ = rates.take(for: Array("invented\(number)".utf8), perSecond: 100, at: 5000) }
     let bob = Array("bob".utf8)
     #expect((0..<50).allSatisfy { _ in rates.take(for: bob, perSecond: 100, at: 5000) })

@@ -2,7 +2,7 @@
 ///
 /// A fixed number of counters, each for the users whose names fall to it: however many names are invented, nobody's own
 /// messages are refused for them. Which names share one differs from process to process, so that nobody can aim.
-struct ReceiverRates {
+struct ReceiverRateLimiters {
   /// Empty until the first message is charged.
   private var buckets: [TokenBucket] = []
 

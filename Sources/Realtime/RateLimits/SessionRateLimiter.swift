@@ -1,6 +1,6 @@
 /// What a session may still send. Made with its first operation, and only when there is a limit: an idle session has none.
 /// Confined to the loop that created its hub.
-final class SendAllowance {
+final class SessionRateLimiter {
   /// Refusals within `windowMilliseconds` after which the connection is closed with 4429, or five seconds' worth of
   /// operations if that is more: whoever sends a hundred a second too much for ten seconds does not read the answers.
   static let refusalsMax = 1000
@@ -9,7 +9,7 @@ final class SendAllowance {
   private var operations: TokenBucket
   private var bytes: TokenBucket
   /// What it may still join of rooms that nobody is in; made with the first.
-  var newRooms: NewRoomAllowance?
+  var newRooms: NewRoomRateLimiter?
   private var reads: ReadDebt
   private var resumptions = 0
   private var refusals = 0
@@ -27,18 +27,18 @@ final class SendAllowance {
 
   /// Whether a new one would allow no more at `now` milliseconds.
   func isFresh(at now: UInt64) -> Bool {
-    let isPatient = refusals == 0 || now < windowBegan || now - windowBegan >= SendAllowance.windowMilliseconds
+    let isPatient = refusals == 0 || now < windowBegan || now - windowBegan >= SessionRateLimiter.windowMilliseconds
     return isPatient && operations.isFull(at: now) && bytes.isFull(at: now) && reads.delay(at: now) == 0
   }
 
   /// Milliseconds after which nothing of what was charged counts any more; capped for rates that no one would set.
   var lifeMilliseconds: UInt64 {
-    let longest = max(SendAllowance.windowMilliseconds, operations.fillMilliseconds, bytes.fillMilliseconds)
-    return min(longest, Limits.recentAllowanceMillisecondsMax)
+    let longest = max(SessionRateLimiter.windowMilliseconds, operations.fillMilliseconds, bytes.fillMilliseconds)
+    return min(longest, Limits.recentRateLimiterMillisecondsMax)
   }
 
   /// Allows no more than another one does: both are of one client.
-  func limit(to other: SendAllowance, at now: UInt64) {
+  func limit(to other: SessionRateLimiter, at now: UInt64) {
     operations.limit(to: other.operations, at: now)
     bytes.limit(to: other.bytes, at: now)
     if other.reads.delay(at: now) > reads.delay(at: now) { reads = other.reads }
@@ -73,18 +73,18 @@ final class SendAllowance {
 
   /// Counts a refusal. Returns whether there were too many.
   func exceedsPatience(at now: UInt64) -> Bool {
-    if now < windowBegan || now - windowBegan >= SendAllowance.windowMilliseconds {
+    if now < windowBegan || now - windowBegan >= SessionRateLimiter.windowMilliseconds {
       windowBegan = now
       refusals = 0
     }
     refusals += 1
-    return refusals > max(SendAllowance.refusalsMax, 5 * Int(operations.rate))
+    return refusals > max(SessionRateLimiter.refusalsMax, 5 * Int(operations.rate))
   }
 }
 
 /// What may still be published in a room by way of this node. Made with the first publish that counts.
 /// Confined to the loop that created its hub.
-final class PublishAllowance {
+final class PublishRateLimiter {
   private var publishes: TokenBucket
 
   init(perSecond: UInt32, now: UInt64) { publishes = TokenBucket(rate: perSecond, now: now) }

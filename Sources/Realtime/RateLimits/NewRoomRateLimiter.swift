@@ -1,6 +1,6 @@
 /// How many rooms that nobody on this node is in may be joined: each costs the broker a subscription, a counter and its members.
 /// Confined to the loop that created its hub.
-final class NewRoomAllowance {
+final class NewRoomRateLimiter {
   private var rooms: TokenBucket
 
   /// - Parameters:

@@ -4,7 +4,7 @@ import AddressCore
 ///
 /// Only what was charged lately is kept: an idle client leaves nothing behind. Each is kept for one fixed time, so they end
 /// in the order in which they came. Confined to the loop that created its hub.
-struct RecentAllowances {
+struct RecentRateLimiters {
   /// Whose connections share what is left.
   enum Owner: Hashable {
     /// The user of a token.
@@ -25,36 +25,36 @@ struct RecentAllowances {
   }
 
   /// Of an owner's closed connections each has its own, so that n new ones bring no more than the n before.
-  private var kept: [Owner: [(number: UInt64, allowance: SendAllowance)]] = [:]
+  private var kept: [Owner: [(number: UInt64, rateLimiter: SessionRateLimiter)]] = [:]
   /// When each ends, oldest first, from `begin` on. What was taken meanwhile is listed until then, or until such are the most.
   private var departures: [Departure] = []
   private var begin = 0
   private var nextNumber: UInt64 = 0
 
-  /// Allowances that are kept.
+  /// Rate limiters that are kept.
   private(set) var count = 0
 
   /// Keeps what a closed connection has left, unless that is all a new one would have. Over the limit the oldest is
   /// forgotten.
-  mutating func keep(_ allowance: SendAllowance, of owner: Owner, at now: UInt64) {
-    guard !allowance.isFresh(at: now) else { return }
+  mutating func keep(_ rateLimiter: SessionRateLimiter, of owner: Owner, at now: UInt64) {
+    guard !rateLimiter.isFresh(at: now) else { return }
     expire(at: now)
-    while count >= Limits.recentAllowancesMax { forgetOldest() }
+    while count >= Limits.recentRateLimitersMax { forgetOldest() }
     nextNumber += 1
-    kept[owner, default: []].append((nextNumber, allowance))
-    departures.append(Departure(owner: owner, number: nextNumber, deadline: now + allowance.lifeMilliseconds))
+    kept[owner, default: []].append((nextNumber, rateLimiter))
+    departures.append(Departure(owner: owner, number: nextNumber, deadline: now + rateLimiter.lifeMilliseconds))
     count += 1
     compact()
   }
 
   /// Takes out what a connection of the owner left last, or returns nil.
-  mutating func take(of owner: Owner, at now: UInt64) -> SendAllowance? {
+  mutating func take(of owner: Owner, at now: UInt64) -> SessionRateLimiter? {
     guard count > 0 else { return nil }
     expire(at: now)
     guard let last = kept[owner]?.popLast() else { return nil }
     if kept[owner]?.isEmpty == true { kept[owner] = nil }
     count -= 1
-    return last.allowance
+    return last.rateLimiter
   }
 
   /// Forgets what has ended at `now`.

@@ -3,7 +3,7 @@ import Testing
 @testable import Realtime
 
 @Suite("Hub, what a client may do")
-struct AllowanceTests {
+struct RateLimitTests {
   private func flood(_ client: Client, _ count: Int) -> Int {
     (0..<count).count { _ in client.send(#"{"type":"ping"}"#).first?.string("code") == "rate_limited" }
   }
@@ -113,18 +113,18 @@ struct AllowanceTests {
     #expect(bench.hub.limiters.rememberedCount == 0)
     let ann = bench.open("ann")
     _ = burst(ann)
-    bench.clock.milliseconds += SendAllowance.windowMilliseconds
+    bench.clock.milliseconds += SessionRateLimiter.windowMilliseconds
     bench.hub.close(ann.session)
     #expect(bench.hub.limiters.rememberedCount == 0)
-    var recent = RecentAllowances()
-    func spent(_ now: UInt64) -> SendAllowance {
-      let allowance = SendAllowance(operationsPerSecond: 1, bytesPerSecond: 0, messageBytesMax: 0, now: now)
-      _ = allowance.charge(bytes: 1, at: now)
-      return allowance
+    var recent = RecentRateLimiters()
+    func spent(_ now: UInt64) -> SessionRateLimiter {
+      let limiter = SessionRateLimiter(operationsPerSecond: 1, bytesPerSecond: 0, messageBytesMax: 0, now: now)
+      _ = limiter.charge(bytes: 1, at: now)
+      return limiter
     }
-    func owner(_ n: Int) -> RecentAllowances.Owner { .user(Array("u\(n)".utf8)) }
-    for n in 0...Limits.recentAllowancesMax { recent.keep(spent(1000), of: owner(n), at: 1000) }
-    #expect(recent.count == Limits.recentAllowancesMax)
+    func owner(_ n: Int) -> RecentRateLimiters.Owner { .user(Array("u\(n)".utf8)) }
+    for n in 0...Limits.recentRateLimitersMax { recent.keep(spent(1000), of: owner(n), at: 1000) }
+    #expect(recent.count == Limits.recentRateLimitersMax)
     let (oldest, next) = (recent.take(of: owner(0), at: 1000), recent.take(of: owner(1), at: 1000))
     #expect(oldest == nil && next != nil)
     // Who comes and goes all the time stands for one.
