@@ -161,34 +161,34 @@ extension ServerSettings {
   private static let rates: [Option<ServerSettings>] = [
     .integer(
       "maxConnectionsPerAddress", \.connectionsPerAddressMax, 0...10_000_000,
-      whenUnset: unset(DefaultCeilings.connectionsPerAddress),
+      whenUnset: unset(DefaultPeerLimits.connectionsPerAddress),
       "connections one address (IPv6: one /64) may have; 0 is no limit"),
     .integer(
       "maxConnectionsPerUser", \.connectionsPerUserMax, 0...10_000_000,
-      whenUnset: unset(DefaultCeilings.connectionsPerUser), "connections one user may have on a node; 0 is no limit"),
+      whenUnset: unset(DefaultPeerLimits.connectionsPerUser), "connections one user may have on a node; 0 is no limit"),
     .integer(
-      "handshakeRate", \.handshakesPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultCeilings.handshakesPerSecond),
+      "handshakeRate", \.handshakesPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultPeerLimits.handshakesPerSecond),
       "WebSocket handshakes a second a node answers; 0 is no limit"),
     .integer(
-      "rate", \.messagesPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultCeilings.operationsPerSecond),
+      "rate", \.messagesPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultPeerLimits.operationsPerSecond),
       "operations a second one connection may send; 0 is no limit"),
     .size(
       "rateBytes", \.bytesPerSecondMax, 0...(1 << 30),
-      whenUnset: "\(Quantity.text(bytes: DefaultCeilings.bytesPerSecond)) from public addresses",
+      whenUnset: "\(Quantity.text(bytes: DefaultPeerLimits.bytesPerSecond)) from public addresses",
       "bytes of operations a second one connection may send; 0 is no limit"),
     .integer(
       "roomRate", \.roomPublishesPerSecondMax, 0...1_000_000,
-      whenUnset: unset(DefaultCeilings.roomPublishesPerSecond),
+      whenUnset: unset(DefaultPeerLimits.roomPublishesPerSecond),
       "messages a second clients may publish in one room by way of a node; 0 is no limit"),
     .integer(
-      "directRate", \.directsPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultCeilings.directsPerSecond),
+      "directRate", \.directsPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultPeerLimits.directsPerSecond),
       "direct messages a second clients may send to one user by way of a node; 0 is no limit"),
     .integer(
-      "newRoomRate", \.newRoomsPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultCeilings.newRoomsPerSecond),
+      "newRoomRate", \.newRoomsPerSecondMax, 0...1_000_000, whenUnset: unset(DefaultPeerLimits.newRoomsPerSecond),
       "joins a second of rooms nobody on the node is in, for one connection (max-rooms at once); 0 is no limit"),
     .integer(
       "nodeNewRoomRate", \.nodeNewRoomsPerSecondMax, 0...10_000_000,
-      whenUnset: unset(DefaultCeilings.nodeNewRoomsPerSecond),
+      whenUnset: unset(DefaultPeerLimits.nodeNewRoomsPerSecond),
       "the same for all connections of a node; 0 is no limit"),
     .integer(
       "adminGuesses", \.adminGuessesPerMinute, 0...1_000_000,

@@ -62,7 +62,7 @@ struct GuardValueTests {
 
   @Test("lets a burst of one second's worth of handshakes through, then as many as time brings")
   func gate() {
-    var gate = HandshakeRateLimiter(Ceiling(10, sparesLocal: true), now: .zero)
+    var gate = HandshakeRateLimiter(PeerLimit(10, sparesLocal: true), now: .zero)
     let atOnce = (0..<20).count { _ in gate.admit(isLocal: false, at: .zero) }
     let later = (0..<20).count { _ in gate.admit(isLocal: false, at: Self.moment(500)) }
     let local = (0..<20).count { _ in gate.admit(isLocal: true, at: Self.moment(500)) }

@@ -7,21 +7,21 @@ public struct HubConfiguration: Sendable {
   /// Wildcards that the node hears at a time; 0: none.
   public var wildcardsMax = 64
   /// Client operations a second a connection may send.
-  public var operationsPerSecond: Ceiling = 0
+  public var operationsPerSecond: PeerLimit = 0
   /// Bytes of operations a second a connection may send.
-  public var bytesPerSecond: Ceiling = 0
+  public var bytesPerSecond: PeerLimit = 0
   /// Messages a second that clients may publish in a room by way of this node.
-  public var roomPublishesPerSecond: Ceiling = 0
+  public var roomPublishesPerSecond: PeerLimit = 0
   /// Direct messages a second that clients may send to one user by way of this node.
-  public var directsPerSecond: Ceiling = 0
+  public var directsPerSecond: PeerLimit = 0
   /// Who among clients may send them.
   public var clientDirects = DirectPolicy.everyone
   /// Rooms a second that nobody on this node is in, which a connection may join.
-  public var newRoomsPerSecond: Ceiling = 0
+  public var newRoomsPerSecond: PeerLimit = 0
   /// The same for all connections of the node together.
-  public var nodeNewRoomsPerSecond: Ceiling = 0
+  public var nodeNewRoomsPerSecond: PeerLimit = 0
   /// Connections of one user on this node.
-  public var connectionsPerUser: Ceiling = 0
+  public var connectionsPerUser: PeerLimit = 0
   /// Bytes of one operation; however low the rate, one of them passes.
   public var messageBytesMax = 64 * 1024
   /// Milliseconds between protocol pings, announced in `welcome`.

@@ -21,9 +21,9 @@ struct ConnectionLimits: Sendable {
   var messageTimeout = Interval.seconds(60)
   var isEchoEnabled = false
   /// Sockets of one address.
-  var connectionsPerAddress: Ceiling = 0
+  var connectionsPerAddress: PeerLimit = 0
   /// WebSocket handshakes a second.
-  var handshakesPerSecond: Ceiling = 0
+  var handshakesPerSecond: PeerLimit = 0
   /// The proxies whose statements about a client's address are believed.
   var trustedProxies = TrustedProxies([])
   /// Whether their connections begin with a PROXY protocol header.

@@ -6,9 +6,9 @@ import Realtime
 /// One entry of 24 bytes for each subscriber that is connected, and none for the others.
 struct ConnectionLimiter {
   private var counts: [IPAddress: UInt32] = [:]
-  private let max: Ceiling
+  private let max: PeerLimit
 
-  init(max: Ceiling) { self.max = max }
+  init(max: PeerLimit) { self.max = max }
 
   /// Counts one more, or returns false when its subscriber has as many as it may. What it admits must be released.
   mutating func admit(_ address: IPAddress) -> Bool {

@@ -9,10 +9,10 @@ struct HandshakeRateLimiter {
   /// Seconds after which refused clients return, each at its own random moment.
   static let retrySeconds = 1...10
 
-  private let ceiling: Ceiling
+  private let limit: PeerLimit
   private var bucket: TokenBucket
 
-  init(_ ceiling: Ceiling, now: Instant) {
+  init(_ ceiling: PeerLimit, now: Instant) {
     self.ceiling = ceiling
     bucket = TokenBucket(rate: ceiling.value(isLocal: false), now: now.milliseconds)
   }

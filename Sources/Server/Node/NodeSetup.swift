@@ -12,14 +12,14 @@ enum NodeSetup {
     var configuration = HubConfiguration(nodeID: id)
     configuration.roomsPerConnectionMax = settings.maxRooms
     configuration.wildcardsMax = settings.maxWildcards
-    configuration.operationsPerSecond = ceiling(settings.messagesPerSecondMax, DefaultCeilings.operationsPerSecond)
-    configuration.bytesPerSecond = ceiling(settings.bytesPerSecondMax, DefaultCeilings.bytesPerSecond)
-    configuration.roomPublishesPerSecond = ceiling(
-      settings.roomPublishesPerSecondMax, DefaultCeilings.roomPublishesPerSecond)
-    configuration.newRoomsPerSecond = ceiling(settings.newRoomsPerSecondMax, DefaultCeilings.newRoomsPerSecond)
-    configuration.nodeNewRoomsPerSecond = ceiling(
-      settings.nodeNewRoomsPerSecondMax, DefaultCeilings.nodeNewRoomsPerSecond)
-    configuration.connectionsPerUser = ceiling(settings.connectionsPerUserMax, DefaultCeilings.connectionsPerUser)
+    configuration.operationsPerSecond = peerLimit(settings.messagesPerSecondMax, DefaultPeerLimits.operationsPerSecond)
+    configuration.bytesPerSecond = peerLimit(settings.bytesPerSecondMax, DefaultPeerLimits.bytesPerSecond)
+    configuration.roomPublishesPerSecond = peerLimit(
+      settings.roomPublishesPerSecondMax, DefaultPeerLimits.roomPublishesPerSecond)
+    configuration.newRoomsPerSecond = peerLimit(settings.newRoomsPerSecondMax, DefaultPeerLimits.newRoomsPerSecond)
+    configuration.nodeNewRoomsPerSecond = peerLimit(
+      settings.nodeNewRoomsPerSecondMax, DefaultPeerLimits.nodeNewRoomsPerSecond)
+    configuration.connectionsPerUser = peerLimit(settings.connectionsPerUserMax, DefaultPeerLimits.connectionsPerUser)
     configuration.messageBytesMax = settings.maxMessageBytes
     configuration.pingIntervalMilliseconds = settings.pingIntervalMilliseconds
     configuration.historySize = settings.historyMessagesMax
@@ -29,7 +29,7 @@ enum NodeSetup {
     configuration.leaveDebounceMilliseconds = settings.leaveDebounceMilliseconds
     configuration.authTimeoutMilliseconds = settings.authTimeoutMilliseconds
     configuration.clientDirects = directPolicy(settings.clientDirect)
-    configuration.directsPerSecond = ceiling(settings.directsPerSecondMax, DefaultCeilings.directsPerSecond)
+    configuration.directsPerSecond = peerLimit(settings.directsPerSecondMax, DefaultPeerLimits.directsPerSecond)
     return configuration
   }
 
@@ -75,17 +75,17 @@ enum NodeSetup {
     limits.pingTimeout = .milliseconds(settings.pingTimeoutMilliseconds)
     limits.messageTimeout = .milliseconds(settings.messageTimeoutMilliseconds)
     limits.isEchoEnabled = settings.echo
-    limits.connectionsPerAddress = ceiling(
-      settings.connectionsPerAddressMax, DefaultCeilings.connectionsPerAddress)
-    limits.handshakesPerSecond = ceiling(settings.handshakesPerSecondMax, DefaultCeilings.handshakesPerSecond)
+    limits.connectionsPerAddress = peerLimit(
+      settings.connectionsPerAddressMax, DefaultPeerLimits.connectionsPerAddress)
+    limits.handshakesPerSecond = peerLimit(settings.handshakesPerSecondMax, DefaultPeerLimits.handshakesPerSecond)
     limits.trustedProxies = TrustedProxies(settings.trustedProxies.compactMap { IPNetwork($0) })
     limits.requiresProxyHeader = settings.proxyProtocol
     return limits
   }
 
   /// What was set counts for everyone; what was not spares local addresses.
-  private static func ceiling(_ asked: Int?, _ standard: Int) -> Ceiling {
-    Ceiling(asked ?? standard, sparesLocal: asked == nil)
+  private static func peerLimit(_ asked: Int?, _ standard: Int) -> PeerLimit {
+    PeerLimit(asked ?? standard, sparesLocal: asked == nil)
   }
 
   /// The id that was asked for, numbered when several workers would share it, or ten random characters.

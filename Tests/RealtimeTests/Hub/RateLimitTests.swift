@@ -238,11 +238,11 @@ struct RateLimitTests {
 
   @Test("a limit that nobody has set spares local addresses; one that was set counts them")
   func local() {
-    let standard = Ceiling(5, sparesLocal: true)
+    let standard = PeerLimit(5, sparesLocal: true)
     #expect(standard.value(isLocal: true) == 0)
     #expect(standard.value(isLocal: false) == 5)
-    #expect(Ceiling(5, sparesLocal: false).value(isLocal: true) == 5)
-    #expect(Ceiling(0, sparesLocal: false).value(isLocal: false) == 0)
+    #expect(PeerLimit(5, sparesLocal: false).value(isLocal: true) == 5)
+    #expect(PeerLimit(0, sparesLocal: false).value(isLocal: false) == 0)
   }
 
   @Test("a bucket gives nothing for a clock that was set back, and never more than its burst")

@@ -1,6 +1,6 @@
 /// The limits of what one client may have or do when the operator has set none. They hold for addresses of the internet,
 /// and spare loopback and private ones, behind which stand backends, load generators and proxies.
-public enum DefaultCeilings {
+public enum DefaultPeerLimits {
   /// Sockets of one IPv4 address or IPv6 /64: an office behind one address has hundreds; a thousand of them idle cost
   /// a megabyte.
   public static let connectionsPerAddress = 1000

@@ -2,7 +2,7 @@
 ///
 /// A default protects a node on the internet and must not be in the way of backends, load generators and proxies beside
 /// it: it spares local addresses. What an operator has chosen counts for everyone.
-public struct Ceiling: Equatable, Sendable, ExpressibleByIntegerLiteral {
+public struct PeerLimit: Equatable, Sendable, ExpressibleByIntegerLiteral {
   private let value: UInt32
   private let sparesLocal: Bool
 
