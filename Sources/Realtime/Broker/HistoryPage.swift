@@ -10,12 +10,12 @@ public struct HistoryPage {
   /// Ascending by offset, without holes.
   public var entries: [Entry]
   /// The epochs that this one continues, the newest first.
-  public var past: [Ancestor]
+  public var lineage: [EpochEnd]
 
-  public init(position: Position, entries: [Entry], past: [Ancestor] = []) {
+  public init(position: Position, entries: [Entry], lineage: [EpochEnd] = []) {
     self.position = position
     self.entries = entries
-    self.past = past
+    self.lineage = lineage
   }
 }
 
@@ -29,15 +29,15 @@ extension HistoryPage {
   }
 }
 
-/// An epoch that another one continues.
-public struct Ancestor: Equatable, Sendable {
+/// Where an epoch ended that another one continues.
+public struct EpochEnd: Equatable, Sendable {
   /// The last place at which both have the same message.
-  public let end: Position
+  public let position: Position
   /// Whether nothing is known to be missing between them that was acknowledged.
   public let isWhole: Bool
 
-  public init(end: Position, isWhole: Bool) {
-    self.end = end
+  public init(position: Position, isWhole: Bool) {
+    self.position = position
     self.isWhole = isWhole
   }
 }
@@ -47,10 +47,10 @@ extension HistoryPage {
   ///
   /// - Parameters:
   ///   - position: where the other stream is.
-  ///   - past: what the other one continues.
-  func shared(with position: Position, past: [Ancestor]) -> UInt64? {
-    for other in [position] + past.map(\.end) {
-      for own in [self.position] + self.past.map(\.end) where own.epoch == other.epoch {
+  ///   - lineage: what the other one continues.
+  func shared(with position: Position, lineage: [EpochEnd]) -> UInt64? {
+    for other in [position] + lineage.map(\.position) {
+      for own in [self.position] + self.lineage.map(\.position) where own.epoch == other.epoch {
         return min(own.offset, other.offset)
       }
     }
@@ -63,7 +63,7 @@ extension HistoryPage {
   func given(_ others: [Position]) -> UInt64? {
     var most: UInt64?
     for other in others {
-      for own in [position] + past.map(\.end) where own.epoch == other.epoch {
+      for own in [position] + lineage.map(\.position) where own.epoch == other.epoch {
         most = max(most ?? 0, min(own.offset, other.offset))
       }
     }
@@ -76,9 +76,9 @@ extension Position {
   ///
   /// - Parameters:
   ///   - current: where the stream is.
-  ///   - past: what its epoch continues.
-  public func isContinued(by current: Position, _ past: [Ancestor]) -> Bool {
+  ///   - lineage: what its epoch continues.
+  public func isContinued(by current: Position, _ lineage: [EpochEnd]) -> Bool {
     if epoch == current.epoch { return offset <= current.offset }
-    return past.contains { $0.end.epoch == epoch && offset <= $0.end.offset && $0.isWhole }
+    return lineage.contains { $0.position.epoch == epoch && offset <= $0.position.offset && $0.isWhole }
   }
 }

@@ -56,7 +56,7 @@ final class Room: Named {
   /// The revision of the hub's wildcards at which `wildcards` was found.
   var wildcardsRevision: UInt32 = 0
   /// What the stream's epoch continues; nil while history was not read.
-  var past: [Ancestor]?
+  var lineage: [EpochEnd]?
   /// How far the members were given the epochs before this one, the newest last: their masters may come back. An array is a
   /// word.
   private(set) var former: [Position] = []
@@ -169,14 +169,14 @@ final class Room: Named {
   private static let formerMax = 16
 
   /// Goes on in another epoch.
-  func begin(at start: Position, past: [Ancestor]) {
+  func begin(at start: Position, lineage: [EpochEnd]) {
     if let last = stream?.position, last.epoch != start.epoch {
       former.removeAll { $0.epoch == last.epoch }
       former.append(last)
       if former.count > Room.formerMax { former.removeFirst() }
     }
     if stream != nil { move(to: RoomStream(at: start)) }
-    self.past = past
+    self.lineage = lineage
     lastTimestamp = 0
     acknowledgedOffset = 0
     if let ahead = acknowledgedElsewhere.first, ahead.epoch == start.epoch { acknowledgedOffset = ahead.offset }
@@ -187,7 +187,7 @@ final class Room: Named {
   func isWhole(in page: HistoryPage) -> Bool {
     guard let stream else { return true }
     return ([end(of: stream).position] + acknowledgedElsewhere).allSatisfy {
-      $0.isContinued(by: page.position, page.past)
+      $0.isContinued(by: page.position, page.lineage)
     }
   }
 

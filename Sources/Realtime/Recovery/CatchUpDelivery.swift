@@ -291,7 +291,7 @@ final class CatchUpDelivery {
 
   /// Keeps what a page of the room's epoch tells: the epochs before it, and the messages before those that are kept.
   func learn(from page: HistoryPage, in room: Room) {
-    room.past = page.past
+    room.lineage = page.lineage
     guard let cache = room.recoveryCache, let last = page.entries.last, last.offset >= cache.after else { return }
     let earlier = page.entries.prefix { $0.offset <= cache.after }
     guard !earlier.isEmpty else { return }

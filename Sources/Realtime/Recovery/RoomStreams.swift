@@ -137,7 +137,7 @@ final class RoomStreams {
   private func mend(_ room: Room, with page: HistoryPage) {
     guard let stream = room.stream else { return }
     guard page.position.epoch == stream.position.epoch else { return follow(page, from: stream.position, in: room) }
-    room.past = page.past
+    room.lineage = page.lineage
     deliver(page, to: room)
     if page.hasMore { return recover(room) }
     lose(through: page.position.offset, in: room)
@@ -166,19 +166,20 @@ final class RoomStreams {
 
   /// Another master has begun another epoch, or the counter was lost. What it has of this epoch is delivered first.
   private func follow(_ page: HistoryPage, from known: Position, in room: Room) {
-    if page.position.offset == 0, page.past.isEmpty { return beginAnew(room) }
-    let shared = page.shared(with: known, past: room.past ?? [])
-    guard let ancestor = page.past.first(where: { $0.end.epoch == known.epoch }), known.offset <= ancestor.end.offset
+    if page.position.offset == 0, page.lineage.isEmpty { return beginAnew(room) }
+    let shared = page.shared(with: known, lineage: room.lineage ?? [])
+    guard let epochEnd = page.lineage.first(where: { $0.position.epoch == known.epoch }),
+      known.offset <= epochEnd.position.offset
     else {
-      // Without a common past, what stands before the newest epoch may have been delivered. A former master that comes back
+      // Without a common lineage, what stands before the newest epoch may have been delivered. A former master that comes back
       // has what its successor lacked, and the members were given it then.
-      let start = max(shared ?? page.past.first?.end.offset ?? 0, page.given(room.former) ?? 0)
+      let start = max(shared ?? page.lineage.first?.position.offset ?? 0, page.given(room.former) ?? 0)
       return begin(
         Position(epoch: page.position.epoch, offset: start), of: page, isWhole: false, isShared: shared == start,
         in: room)
     }
     let isWhole = room.isWhole(in: page)
-    let end = ancestor.end.offset
+    let end = epochEnd.position.offset
     deliver(page, upTo: end, to: room)
     if page.hasMore, let stream = room.stream, stream.position.offset < end { return recover(room) }
     lose(through: end, in: room)
@@ -207,7 +208,7 @@ final class RoomStreams {
     let userCount = context.userCount(of: room)
     // The old epoch's batch must not carry the new one's positions.
     fanOut.deliverBatch(of: room)
-    room.begin(at: start, past: page.past)
+    room.begin(at: start, lineage: page.lineage)
     slowConsumers.beginLagEpoch(room, at: start.offset, isWhole: isWhole)
     if !isWhole { caches.drop(of: room) }
     catchUps.beginCatchUpEpoch(room, at: start.offset, isWhole: isWhole, isShared: isShared)

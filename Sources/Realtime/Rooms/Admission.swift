@@ -32,7 +32,7 @@ struct Admission {
   /// Where the client was, or nil: it does not ask for what it missed.
   var since: Position?
   /// What the room's epoch continues, or nil: history was not read.
-  var past: [Ancestor]?
+  var lineage: [EpochEnd]?
   /// Whether the recovery cache has everything that the client missed.
   var isCached = false
   var history = History.unread
@@ -43,8 +43,8 @@ struct Admission {
     guard isWanted else { return .refuse }
     guard let since else { return .enter(recovered: nil) }
     // Only history tells which epochs this one continues.
-    if since.epoch != position.epoch, past == nil, history == .unread { return .readHistory }
-    guard since.isContinued(by: position, past ?? []) else { return .enter(recovered: false) }
+    if since.epoch != position.epoch, lineage == nil, history == .unread { return .readHistory }
+    guard since.isContinued(by: position, lineage ?? []) else { return .enter(recovered: false) }
     if since.offset == position.offset { return .enter(recovered: true) }
     if !isCached {
       switch history {

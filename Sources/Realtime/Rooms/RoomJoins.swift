@@ -226,7 +226,7 @@ final class RoomJoins {
   ) -> Admission {
     var admission = Admission(isWanted: isWanted, entered: arrival.entered, position: position, since: arrival.since)
     guard let since = arrival.since else { return admission }
-    admission.past = room.past
+    admission.lineage = room.lineage
     admission.isCached = room.recoveryCache?.messages(after: since.offset) != nil
     if arrival.hasRead { admission.history = .read(reaches: arrival.page?.reaches(since.offset) == true) }
     return admission

@@ -67,7 +67,7 @@ final class RoomQueries {
       // Offsets of another epoch that this one does not continue say nothing: the whole of it is what the client has not
       // seen.
       if let since, since.epoch != page.position.epoch, since.offset > 0,
-        !since.isContinued(by: page.position, page.past)
+        !since.isContinued(by: page.position, page.lineage)
       {
         self?.reads.read(RoomQueries.historyKey(room, .after(0, limit: limit)), for: id) { [weak self] answer in
           guard case .success(.page(let page)) = answer else {

@@ -104,7 +104,7 @@ final class RoomReader {
     guard let first = places.first, let position = Position(text: Array(first).span) else {
       return .failure(.unavailable)
     }
-    var page = HistoryPage(position: position, entries: [], past: lineage(places.dropFirst()))
+    var page = HistoryPage(position: position, entries: [], lineage: lineage(places.dropFirst()))
     page.entries.reserveCapacity(reply.count / 2)
     for i in stride(from: 1, to: reply.count, by: 2) {
       guard let offset = Position.offset(parsing: reply[i].bytes), offset > 0 else { return .failure(.unavailable) }
@@ -117,12 +117,14 @@ final class RoomReader {
 
   /// Reads the epochs that a room's epoch continues, as history.lua returns them: newest first. What is missing since one of
   /// them is missing since those before it too.
-  private static func lineage(_ places: ArraySlice<ArraySlice<UInt8>>) -> [Ancestor] {
+  private static func lineage(_ places: ArraySlice<ArraySlice<UInt8>>) -> [EpochEnd] {
     var isWhole = true
     return places.compactMap { place in
       let isMarked = place.first == UInt8(ascii: "!")
       if isMarked { isWhole = false }
-      return Position(text: Array(place.dropFirst(isMarked ? 1 : 0)).span).map { Ancestor(end: $0, isWhole: isWhole) }
+      return Position(text: Array(place.dropFirst(isMarked ? 1 : 0)).span).map {
+        EpochEnd(position: $0, isWhole: isWhole)
+      }
     }
   }
 }

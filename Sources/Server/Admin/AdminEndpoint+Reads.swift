@@ -125,7 +125,7 @@ extension AdminEndpoint {
     hub.readHistory(room: room, query) { [self] result in
       // As for clients: offsets of another epoch that this one does not continue say nothing.
       if let asked, asked.offset > 0, case .success(let page) = result,
-        !asked.isContinued(by: page.position, page.past), asked.epoch != page.position.epoch
+        !asked.isContinued(by: page.position, page.lineage), asked.epoch != page.position.epoch
       {
         hub.readHistory(room: room, .after(0, limit: limit)) { [self] in finishHistory(request, room, $0) }
       } else {

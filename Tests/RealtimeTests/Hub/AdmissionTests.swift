@@ -24,8 +24,8 @@ struct AdmissionTests {
   }
 
   /// The current epoch continues the old one, which ended at offset 7.
-  private static func lineage(isWhole: Bool) -> [Ancestor] {
-    [Ancestor(end: at(old, 7), isWhole: isWhole)]
+  private static func lineage(isWhole: Bool) -> [EpochEnd] {
+    [EpochEnd(position: at(old, 7), isWhole: isWhole)]
   }
 
   private static let table: [(String, Admission, Admission.Decision)] = [
@@ -67,22 +67,22 @@ struct AdmissionTests {
     (
       "another epoch that this one continues, cached",
       join(since: at(old, 4)) {
-        $0.past = lineage(isWhole: true)
+        $0.lineage = lineage(isWhole: true)
         $0.isCached = true
       }, .resume(after: 4)
     ),
-    ("another epoch, not cached", join(since: at(old, 4)) { $0.past = lineage(isWhole: true) }, .readHistory),
+    ("another epoch, not cached", join(since: at(old, 4)) { $0.lineage = lineage(isWhole: true) }, .readHistory),
     (
       "another epoch, of which messages are lost",
       join(since: at(old, 4)) {
-        $0.past = lineage(isWhole: false)
+        $0.lineage = lineage(isWhole: false)
         $0.isCached = true
       }, .enter(recovered: false)
     ),
     (
       "another epoch, beyond its end",
       join(since: at(old, 8)) {
-        $0.past = lineage(isWhole: true)
+        $0.lineage = lineage(isWhole: true)
         $0.isCached = true
       }, .enter(recovered: false)
     ),

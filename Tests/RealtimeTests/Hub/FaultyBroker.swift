@@ -276,7 +276,7 @@ final class FaultyBroker: Broker, BrokerListener {
           result.map { page in
             HistoryPage(
               position: named(page.position, room), entries: page.entries,
-              past: room == Array("r".utf8) ? reigns.past : [])
+              lineage: room == Array("r".utf8) ? reigns.lineage : [])
           })
       }
     }

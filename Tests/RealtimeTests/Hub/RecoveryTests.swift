@@ -134,9 +134,9 @@ struct RecoveryTests {
     room.note(acknowledged: Position(epoch: epoch, offset: 8))
     #expect(room.end(of: stream) == StreamEnd(position: Position(epoch: epoch, offset: 9), timestamp: 0))
     // What was acknowledged in the next epoch counts once the stream is there.
-    room.begin(at: Position(epoch: other, offset: 80), past: [])
+    room.begin(at: Position(epoch: other, offset: 80), lineage: [])
     #expect(room.stream.map { room.end(of: $0).position } == Position(epoch: other, offset: 90))
-    room.begin(at: Position(epoch: epoch, offset: 5), past: [])
+    room.begin(at: Position(epoch: epoch, offset: 5), lineage: [])
     #expect(room.stream.map { room.end(of: $0).position.offset } == 5)
   }
 

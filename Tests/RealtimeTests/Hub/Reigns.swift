@@ -5,7 +5,7 @@ import ClientProtocol
 /// Gives a room's epochs their names: after a failover the first message, or the first that is missing, begins another one.
 struct Reigns {
   private var current: Epoch?
-  private(set) var past: [Ancestor] = []
+  private(set) var lineage: [EpochEnd] = []
   /// Where the last reign ended, until the next epoch begins.
   private var ended: Position?
 
@@ -18,9 +18,9 @@ struct Reigns {
   mutating func count(epoch: UInt64) { if let ended { begin(epoch, after: ended, isWhole: true) } }
 
   private mutating func begin(_ epoch: UInt64, after end: Position, isWhole: Bool) {
-    if !isWhole { past = past.map { Ancestor(end: $0.end, isWhole: false) } }
-    past.insert(Ancestor(end: end, isWhole: isWhole), at: 0)
-    current = Epoch(epoch + UInt64(past.count))
+    if !isWhole { lineage = lineage.map { EpochEnd(position: $0.position, isWhole: false) } }
+    lineage.insert(EpochEnd(position: end, isWhole: isWhole), at: 0)
+    current = Epoch(epoch + UInt64(lineage.count))
     ended = nil
   }
 
@@ -29,8 +29,8 @@ struct Reigns {
     guard let current else { return }
     if known.epoch == current {
       if let ended, known.offset > ended.offset { begin(epoch, after: ended, isWhole: false) }
-    } else if let ancestor = past.first(where: { $0.end.epoch == known.epoch }) {
-      guard known.offset > ancestor.end.offset, ancestor.isWhole else { return }
+    } else if let epochEnd = lineage.first(where: { $0.position.epoch == known.epoch }) {
+      guard known.offset > epochEnd.position.offset, epochEnd.isWhole else { return }
       begin(epoch, after: Position(epoch: current, offset: offset), isWhole: false)
     } else if let ended {
       begin(epoch, after: ended, isWhole: false)
