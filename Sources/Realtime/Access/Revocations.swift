@@ -53,7 +53,7 @@ final class Revocations {
   /// Whether what was opened under an identity is to be refused now.
   func isRevoked(_ identity: Identity) -> Bool { !list.isEmpty && list.covers(identity, at: context.clock()) }
 
-  func obeyRevocation(_ body: Span<UInt8>) {
+  func applyRevocation(_ body: Span<UInt8>) {
     guard let order = try? JSONValue.parse(body), let text = order["subject"]?.asBytes,
       let subject = Revocation.Subject(text: text.span), let until = order["until"]?.asInt
     else { return }

@@ -18,7 +18,7 @@ final class PersonalMessages {
   func heard(user name: Span<UInt8>, envelope bytes: Span<UInt8>) -> Int {
     guard let user = context.users.find(name), let envelope = Envelope(bytes) else { return 0 }
     if envelope.kind == .disconnect {
-      obeyDisconnect(bytes.extracting(envelope.body))
+      applyDisconnect(bytes.extracting(envelope.body))
       return user.sessions.count
     }
     var text: [UInt8] = []
@@ -30,8 +30,8 @@ final class PersonalMessages {
 
   func heardByEveryone(envelope bytes: Span<UInt8>) {
     guard let envelope = Envelope(bytes) else { return }
-    if envelope.kind == .disconnect { return obeyDisconnect(bytes.extracting(envelope.body)) }
-    if envelope.kind == .revoke { return revocations.obeyRevocation(bytes.extracting(envelope.body)) }
+    if envelope.kind == .disconnect { return applyDisconnect(bytes.extracting(envelope.body)) }
+    if envelope.kind == .revoke { return revocations.applyRevocation(bytes.extracting(envelope.body)) }
     let origin = context.localSession(named: bytes.extracting(envelope.origin))
     var text: [UInt8] = []
     MessageEncoder.personal(envelope, in: bytes, to: &text)
@@ -43,7 +43,7 @@ final class PersonalMessages {
   }
 
   /// Closes what an administrator named: a user's connections, or one connection, as far as they are here.
-  private func obeyDisconnect(_ body: Span<UInt8>) {
+  private func applyDisconnect(_ body: Span<UInt8>) {
     guard let order = try? JSONValue.parse(body) else { return }
     if let name = order["user"]?.asBytes, let user = context.users.find(name.span) {
       user.sessions.forEach { context.close(context.sessions.id(at: $0), because: .closedByAdmin) }
