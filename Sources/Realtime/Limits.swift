@@ -47,11 +47,11 @@ public enum Limits {
 
   /// Rooms without local members that a node follows because a wildcard hears them. Each costs some 500 bytes. Beyond it
   /// those that were looked at longest ago are forgotten until their next message.
-  public static let heardRoomsMax = 10_000
+  public static let wildcardRoomsMax = 10_000
 
   /// Milliseconds between two looks at such a room: one that had no message in between is forgotten. As long as history
   /// is kept by default, because what is not kept cannot be mended.
-  public static let heardRoomIdleMilliseconds: UInt64 = 5 * 60 * 1000
+  public static let wildcardRoomIdleMilliseconds: UInt64 = 5 * 60 * 1000
 
   /// Revocations that stand at a time, in the whole cluster: every node reads them all when it starts, and holds them at
   /// some 100 bytes each. One more is refused with `rate_limited`. Who must revoke more changes the key.

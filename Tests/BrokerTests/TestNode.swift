@@ -21,20 +21,20 @@ final class Recorder: BrokerListener {
   var onPresenceLost: () -> Void = {}
   var onNotice: () -> Void = {}
 
-  func heard(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
+  func received(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
     messages.append((text(room), position, text(envelope)))
   }
-  func heard(room: Span<UInt8>, notice: Span<UInt8>) {
+  func received(room: Span<UInt8>, notice: Span<UInt8>) {
     let parsed = Envelope(notice)
     let parts = parsed.map { (text(notice.extracting($0.user)), text(notice.extracting($0.body))) } ?? ("", "")
     notices.append((text(room), parsed?.kind, parts.0, parts.1))
     onNotice()
   }
-  func heard(user: Span<UInt8>, envelope: Span<UInt8>) -> Int {
+  func received(user: Span<UInt8>, envelope: Span<UInt8>) -> Int {
     direct.append((text(user), text(envelope)))
     return .max
   }
-  func heardByEveryone(envelope: Span<UInt8>) { everyone.append(text(envelope)) }
+  func receivedByEveryone(envelope: Span<UInt8>) { everyone.append(text(envelope)) }
   func brokerLost() { lost += 1 }
   func subscriptionsLost(where isAffected: RoomFilter?) { cuts += 1 }
   func brokerRestored(where isAffected: RoomFilter?) {

@@ -6,14 +6,14 @@ public typealias RoomFilter = (_ room: [UInt8]) -> Bool
 /// Receives what a broker brings. Called on the loop's thread; the spans are valid during the call only.
 public protocol BrokerListener: AnyObject {
   /// A message of a room, in the order of the room's channel. Positions may skip or repeat after a fault.
-  func heard(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>)
+  func received(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>)
   /// A notice of a room, which has no offset: `userJoined`, `userLeft`, `userLeaving`, `userState`, `ephemeral`.
-  func heard(room: Span<UInt8>, notice: Span<UInt8>)
+  func received(room: Span<UInt8>, notice: Span<UInt8>)
   /// A message sent to one user. Returns the number of connections here that it was given to.
   @discardableResult
-  func heard(user: Span<UInt8>, envelope: Span<UInt8>) -> Int
+  func received(user: Span<UInt8>, envelope: Span<UInt8>) -> Int
   /// A message sent to everyone.
-  func heardByEveryone(envelope: Span<UInt8>)
+  func receivedByEveryone(envelope: Span<UInt8>)
 
   /// The broker went out of reach. Called once per outage.
   func brokerLost()

@@ -127,13 +127,13 @@ public final class EmbeddedBroker: Broker {
       dedupe.remember(id, DedupeMemory.Answer(first: position.epoch.value, second: position.offset), at: now)
     }
     if room.isHeard || heardPrefixes.contains(where: { message.room.starts(with: $0) }) {
-      listener?.heard(room: message.room.span, at: position, envelope: message.envelope.span)
+      listener?.received(room: message.room.span, at: position, envelope: message.envelope.span)
     }
     reply(.success(position))
   }
 
   public func publish(ephemeral envelope: [UInt8], in room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
-    if rooms[room]?.isHeard == true { listener?.heard(room: room.span, notice: envelope.span) }
+    if rooms[room]?.isHeard == true { listener?.received(room: room.span, notice: envelope.span) }
     reply(.success(()))
   }
 
@@ -192,9 +192,9 @@ public final class EmbeddedBroker: Broker {
       let count = connections(of: name).reduce(0) { count, _ in count + 1 }
       guard count > 0, let listener else { return count }
       // All connections are here, so it is known how many took it.
-      return min(count, listener.heard(user: name.span, envelope: envelope.span))
+      return min(count, listener.received(user: name.span, envelope: envelope.span))
     case .everyone:
-      listener?.heardByEveryone(envelope: envelope.span)
+      listener?.receivedByEveryone(envelope: envelope.span)
       return 0
     }
   }
@@ -267,7 +267,7 @@ public final class EmbeddedBroker: Broker {
     notice.reserveCapacity(member.name.count + member.user.count + body.count + 32)
     Envelope.begin(kind, timestamp: clock(), origin: member.name, userJSON: member.userJSON, into: &notice)
     notice += body
-    listener?.heard(room: name.span, notice: notice.span)
+    listener?.received(room: name.span, notice: notice.span)
   }
 
   public func members(

@@ -3,18 +3,20 @@ import ClientProtocol
 // What the broker brings, handed to the part that it is for.
 
 extension Hub: BrokerListener {
-  public func heard(room name: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
-    guard let room = context.rooms.find(name) ?? lifetimes.makeHeardRoom(name) else { return }
-    streams.hear(room, position, envelope)
+  public func received(room name: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
+    guard let room = context.rooms.find(name) ?? lifetimes.makeWildcardRoom(name) else { return }
+    streams.receive(room, position, envelope)
   }
 
-  public func heard(room name: Span<UInt8>, notice: Span<UInt8>) { announcements.heard(room: name, notice: notice) }
-
-  public func heard(user name: Span<UInt8>, envelope bytes: Span<UInt8>) -> Int {
-    personalMessages.heard(user: name, envelope: bytes)
+  public func received(room name: Span<UInt8>, notice: Span<UInt8>) {
+    announcements.received(room: name, notice: notice)
   }
 
-  public func heardByEveryone(envelope bytes: Span<UInt8>) { personalMessages.heardByEveryone(envelope: bytes) }
+  public func received(user name: Span<UInt8>, envelope bytes: Span<UInt8>) -> Int {
+    personalMessages.received(user: name, envelope: bytes)
+  }
+
+  public func receivedByEveryone(envelope bytes: Span<UInt8>) { personalMessages.receivedByEveryone(envelope: bytes) }
 
   public func brokerLost() { streams.brokerLost() }
 
@@ -23,7 +25,7 @@ extension Hub: BrokerListener {
 
   public func brokerRestored(where isAffected: RoomFilter?) {
     announcements.comparePresence(in: Limits.presenceCompareMilliseconds)
-    wildcardJoins.announceUnheard()
+    wildcardJoins.announceUnknownGap()
     revocations.refreshRevocations {}
     streams.brokerRestored(where: isAffected)
   }

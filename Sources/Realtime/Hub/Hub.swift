@@ -187,7 +187,7 @@ public final class Hub {
     limiters.expire(at: now)
     lifetimes.expireLingering(at: now)
     wildcardJoins.expire(at: now)
-    lifetimes.expireHeard(at: now)
+    lifetimes.expireWildcardRooms(at: now)
     announcements.comparePresence(at: now)
     context.counters.rooms = context.rooms.count
     caches.expire(at: now)

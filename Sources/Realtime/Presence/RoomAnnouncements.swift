@@ -19,7 +19,7 @@ final class RoomAnnouncements {
     self.graces = graces
   }
 
-  func heard(room name: Span<UInt8>, notice: Span<UInt8>) {
+  func received(room name: Span<UInt8>, notice: Span<UInt8>) {
     guard let room = context.rooms.find(name) else { return }
     if notice.count > 0, notice[0] == Envelope.Kind.ephemeral.rawValue {
       return fanOut.deliver(ephemeral: notice, in: room)

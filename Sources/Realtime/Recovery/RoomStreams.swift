@@ -36,8 +36,8 @@ final class RoomStreams {
     self.fanOut = fanOut
   }
 
-  func hear(_ room: Room, _ position: Position, _ envelope: Span<UInt8>) {
-    if !room.isLive { beginHeardStream(of: room, with: position) }
+  func receive(_ room: Room, _ position: Position, _ envelope: Span<UInt8>) {
+    if !room.isLive { beginStream(of: room, with: position) }
     guard case .live(var stream) = room.phase else { return room.hold(position, envelope) }
     let verdict = stream.receive(position)
     if verdict == .next { room.phase = .live(stream) }
@@ -75,7 +75,7 @@ final class RoomStreams {
     switch room.phase {
     case .entering:
       room.phase = .live(RoomStream(at: position))
-      for held in room.takeHeld() { hear(room, held.position, held.envelope.span) }
+      for held in room.takeHeld() { receive(room, held.position, held.envelope.span) }
       if room.mustCompare { recover(room) }
       room.mustCompare = false
     case .live(let stream): if stream.position.epoch != position.epoch { recover(room) }
@@ -85,11 +85,11 @@ final class RoomStreams {
 
   /// Begins the stream of a room with a message that came before anyone here had entered it, if wildcards hear the room:
   /// their members are owed this message, whatever position the room is entered at.
-  private func beginHeardStream(of room: Room, with position: Position) {
+  private func beginStream(of room: Room, with position: Position) {
     guard !room.isRecovering, !fanOut.wildcards(of: room).isEmpty else { return }
     room.phase = .live(RoomStream(at: Position(epoch: position.epoch, offset: max(position.offset, 1) - 1)))
     room.mustCompare = false
-    for held in room.takeHeld() { hear(room, held.position, held.envelope.span) }
+    for held in room.takeHeld() { receive(room, held.position, held.envelope.span) }
   }
 
   /// Reads what is missing and delivers it in order to all local members. Nobody is disconnected.
@@ -225,7 +225,7 @@ final class RoomStreams {
     var isForeign = false
     for held in room.takeHeld() {
       if held.position.epoch == room.stream?.position.epoch {
-        hear(room, held.position, held.envelope.span)
+        receive(room, held.position, held.envelope.span)
       } else {
         isForeign = true
       }

@@ -15,10 +15,10 @@ final class RoomLifetimes {
   /// Rooms without local members, in the order in which their time is up.
   private var lingering: [(deadline: UInt64, room: Room)] = []
   /// Rooms that only wildcards keep, in the order of their deadlines.
-  private var heardRooms: [HeardRoom] = []
+  private var wildcardRooms: [WildcardRoom] = []
 
   /// A room without local members that a wildcard keeps.
-  private struct HeardRoom {
+  private struct WildcardRoom {
     /// Milliseconds at which it is looked at again.
     let deadline: UInt64
     /// Where it was at the last look: a room that has not moved since is idle.
@@ -42,9 +42,9 @@ final class RoomLifetimes {
   }
 
   /// Makes the room of a message that came through a wildcard, or returns nil when no wildcard matches.
-  func makeHeardRoom(_ name: Span<UInt8>) -> Room? {
+  func makeWildcardRoom(_ name: Span<UInt8>) -> Room? {
     guard !wildcards.isEmpty, RoomName.isValid(name), !wildcards.matching(name).isEmpty else { return nil }
-    if heardRooms.count >= Limits.heardRoomsMax { endOldestHeardRooms() }
+    if wildcardRooms.count >= Limits.wildcardRoomsMax { endOldestWildcardRooms() }
     let room = makeRoom(name)
     room.phase = .entering
     watchIdleness(of: room)
@@ -63,8 +63,9 @@ final class RoomLifetimes {
 
   /// Ends the rooms that only wildcards kept and that none keeps any more: what is published there does not come here.
   /// A room that still lingers behind its last member is heard by its own channel, and is ended with its time.
-  func endUnheardRooms() {
-    for room in heardRooms.map(\.room) where room.subscriberCount == 0 && !room.isSubscribed && context.isKnown(room) {
+  func endUnmatchedRooms() {
+    for room in wildcardRooms.map(\.room) where room.subscriberCount == 0 && !room.isSubscribed && context.isKnown(room)
+    {
       if room.joinsWaiting.isEmpty, fanOut.wildcards(of: room).isEmpty { end(room) }
     }
   }
@@ -83,12 +84,12 @@ final class RoomLifetimes {
   private func watchIdleness(of room: Room) {
     guard !room.isWatchedForIdleness else { return }
     room.isWatchedForIdleness = true
-    heardRooms.append(
-      HeardRoom(
-        deadline: context.steady() + Limits.heardRoomIdleMilliseconds, position: room.stream?.position, room: room))
+    wildcardRooms.append(
+      WildcardRoom(
+        deadline: context.steady() + Limits.wildcardRoomIdleMilliseconds, position: room.stream?.position, room: room))
   }
 
-  private func look(at entry: HeardRoom) {
+  private func look(at entry: WildcardRoom) {
     let room = entry.room
     room.isWatchedForIdleness = false
     // A room with local members is watched again when the last of them has gone.
@@ -97,9 +98,9 @@ final class RoomLifetimes {
   }
 
   /// At the limit those that were looked at longest ago make place. Their next message makes them again.
-  private func endOldestHeardRooms() {
-    let oldest = heardRooms.prefix(max(1, Limits.heardRoomsMax / 16))
-    heardRooms.removeFirst(oldest.count)
+  private func endOldestWildcardRooms() {
+    let oldest = wildcardRooms.prefix(max(1, Limits.wildcardRoomsMax / 16))
+    wildcardRooms.removeFirst(oldest.count)
     for entry in oldest {
       entry.room.isWatchedForIdleness = false
       if entry.room.subscriberCount == 0, context.isKnown(entry.room) { end(entry.room) }
@@ -125,10 +126,10 @@ final class RoomLifetimes {
   }
 
   /// Looks at the rooms that only wildcards keep, and whose time is up.
-  func expireHeard(at now: UInt64) {
-    guard let first = heardRooms.first, first.deadline <= now else { return }
-    let heard = heardRooms.prefix { $0.deadline <= now }
-    heardRooms.removeFirst(heard.count)
+  func expireWildcardRooms(at now: UInt64) {
+    guard let first = wildcardRooms.first, first.deadline <= now else { return }
+    let heard = wildcardRooms.prefix { $0.deadline <= now }
+    wildcardRooms.removeFirst(heard.count)
     for entry in heard { look(at: entry) }
   }
 }

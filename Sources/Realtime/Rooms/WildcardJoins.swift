@@ -162,7 +162,7 @@ final class WildcardJoins {
 
   /// Tells the members of wildcards that messages of rooms which this node had not heard yet may be lost: nobody can ask
   /// for the history of a room whose name is not known.
-  func announceUnheard() {
+  func announceUnknownGap() {
     wildcards.byName.forEach { wildcard in
       guard wildcard.phase == .live else { return }
       context.send(.gap(roomJSON: wildcard.nameJSON, lost: nil), toEach: wildcard.rosters)
@@ -176,6 +176,6 @@ final class WildcardJoins {
     lingering.removeFirst(due.count)
     let revision = wildcards.revision
     for (_, wildcard) in due where wildcard.memberCount == 0 && wildcards.isKnown(wildcard) { end(wildcard) }
-    if wildcards.revision != revision { lifetimes.endUnheardRooms() }
+    if wildcards.revision != revision { lifetimes.endUnmatchedRooms() }
   }
 }

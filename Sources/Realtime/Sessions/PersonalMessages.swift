@@ -15,7 +15,7 @@ final class PersonalMessages {
     self.revocations = revocations
   }
 
-  func heard(user name: Span<UInt8>, envelope bytes: Span<UInt8>) -> Int {
+  func received(user name: Span<UInt8>, envelope bytes: Span<UInt8>) -> Int {
     guard let user = context.users.find(name), let envelope = Envelope(bytes) else { return 0 }
     if envelope.kind == .disconnect {
       applyDisconnect(bytes.extracting(envelope.body))
@@ -28,7 +28,7 @@ final class PersonalMessages {
     return offer(text.span, envelope.eventKind, envelope.allotment(in: bytes), toEach: receivers)
   }
 
-  func heardByEveryone(envelope bytes: Span<UInt8>) {
+  func receivedByEveryone(envelope bytes: Span<UInt8>) {
     guard let envelope = Envelope(bytes) else { return }
     if envelope.kind == .disconnect { return applyDisconnect(bytes.extracting(envelope.body)) }
     if envelope.kind == .revoke { return revocations.applyRevocation(bytes.extracting(envelope.body)) }

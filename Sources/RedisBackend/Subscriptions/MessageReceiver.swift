@@ -21,8 +21,8 @@ final class MessageReceiver {
     let payload = payloadPart.bytes
     switch keys.target(of: channel) {
     case .room(let name): deliver(room: channel.extracting(name), payload, by: shard)
-    case .user(let name): context.listener?.heard(user: channel.extracting(name), envelope: payload)
-    case .everyone: context.listener?.heardByEveryone(envelope: payload)
+    case .user(let name): context.listener?.received(user: channel.extracting(name), envelope: payload)
+    case .everyone: context.listener?.receivedByEveryone(envelope: payload)
     case nil: if channelPart.copy == shard.probeChannel { shard.probeArrived(payload) }
     }
   }
@@ -57,10 +57,10 @@ final class MessageReceiver {
   private func deliver(room: Span<UInt8>, notices: Span<UInt8>) {
     var start = 0
     for i in notices.indices where notices[i] == MessageReceiver.noticeSeparator {
-      context.listener?.heard(room: room, notice: notices.extracting(start..<i))
+      context.listener?.received(room: room, notice: notices.extracting(start..<i))
       start = i + 1
     }
-    context.listener?.heard(room: room, notice: notices.extracting(start..<notices.count))
+    context.listener?.received(room: room, notice: notices.extracting(start..<notices.count))
   }
 
   /// Between two notices: no JSON text and no name contains it.
@@ -70,7 +70,7 @@ final class MessageReceiver {
     guard let start = start(of: envelope, receivedFrom: shard), !unverified.contain(room) else {
       return holdBack { $0.keep([UInt8](copying: room), position, envelope) }
     }
-    context.listener?.heard(room: room, at: position, envelope: envelope.extracting(start..<envelope.count))
+    context.listener?.received(room: room, at: position, envelope: envelope.extracting(start..<envelope.count))
   }
 
   // MARK: Masters that were replaced
@@ -113,7 +113,7 @@ final class MessageReceiver {
       guard let shard = context.shards.shard(of: keys.roomChannel(message.room)),
         let start = start(of: envelope, receivedFrom: shard)
       else { continue }
-      context.listener?.heard(
+      context.listener?.received(
         room: message.room.span, at: message.position, envelope: envelope.extracting(start..<envelope.count))
     }
     context.listener?.doubted { heldBack.rooms.contains($0) }

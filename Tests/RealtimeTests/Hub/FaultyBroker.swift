@@ -338,29 +338,29 @@ final class FaultyBroker: Broker, BrokerListener {
 
   // MARK: BrokerListener
 
-  func heard(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
+  func received(room: Span<UInt8>, at position: Position, envelope: Span<UInt8>) {
     guard isAvailable, !isLosing else { return }
     let (name, bytes) = (copy(room), copy(envelope))
     let position = named(position, name)
     // Redis brings a message once for the channel and once for every pattern that matches it.
     let copies = prefixes.count { name.starts(with: $0) } + (subscribed.contains(name) ? 1 : 0)
     for _ in 0..<max(1, copies) {
-      bring { [weak self] in self?.listener?.heard(room: name.span, at: position, envelope: bytes.span) }
+      bring { [weak self] in self?.listener?.received(room: name.span, at: position, envelope: bytes.span) }
     }
   }
-  func heard(room: Span<UInt8>, notice: Span<UInt8>) {
+  func received(room: Span<UInt8>, notice: Span<UInt8>) {
     guard isAvailable, !isLosing else { return }
     let (name, bytes) = (copy(room), copy(notice))
-    bring { [weak self] in self?.listener?.heard(room: name.span, notice: bytes.span) }
+    bring { [weak self] in self?.listener?.received(room: name.span, notice: bytes.span) }
   }
-  func heard(user: Span<UInt8>, envelope: Span<UInt8>) -> Int {
+  func received(user: Span<UInt8>, envelope: Span<UInt8>) -> Int {
     let (name, bytes) = (copy(user), copy(envelope))
-    bring { [weak self] in self?.listener?.heard(user: name.span, envelope: bytes.span) }
+    bring { [weak self] in self?.listener?.received(user: name.span, envelope: bytes.span) }
     return .max
   }
-  func heardByEveryone(envelope: Span<UInt8>) {
+  func receivedByEveryone(envelope: Span<UInt8>) {
     let bytes = copy(envelope)
-    bring { [weak self] in self?.listener?.heardByEveryone(envelope: bytes.span) }
+    bring { [weak self] in self?.listener?.receivedByEveryone(envelope: bytes.span) }
   }
   func brokerLost() {}
   func subscriptionsLost(where isAffected: RoomFilter?) {}
