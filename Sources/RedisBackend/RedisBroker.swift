@@ -150,7 +150,7 @@ public final class RedisBroker: TickParticipant {
 
   /// Gives memory back after many clients have left: dictionaries do not shrink by themselves.
   public func shrink() {
-    for shard in context.shards.shards { shard.shrink() }
+    for shard in context.shards.current { shard.shrink() }
     epochs.forget()
     presence.shrink()
   }
@@ -160,9 +160,9 @@ public final class RedisBroker: TickParticipant {
     discovery.flush()
     batch.close()
     presenceBatch.close()
-    for shard in context.shards.shards { shard.flush() }
+    for shard in context.shards.current { shard.flush() }
     guard pauseDetector?.tickEnded() == true, Failover.processWasPaused.contains(.reconnect) else { return }
-    for shard in context.shards.shards {
+    for shard in context.shards.current {
       shard.commands.failAfterPause()
       shard.subscriber.failAfterPause()
     }
@@ -218,7 +218,7 @@ public final class RedisBroker: TickParticipant {
     membership.pause()
     discovery.stop()
     context.commands.stop()
-    for shard in context.shards.shards {
+    for shard in context.shards.current {
       for waiter in shard.stop() { waiter(.failure(.unavailable)) }
     }
     retries.abandon()
@@ -241,7 +241,7 @@ extension RedisBroker: Broker {
   public var isWhole: Bool { context.isUp }
   /// What a Redis that is there refused a moment ago.
   public var refusal: BrokerRefusal? {
-    let shards = context.shards.shards
+    let shards = context.shards.current
     return (shards.map(\.commands) + shards.map(\.subscriber)).lazy.compactMap(\.refusal).first?.refusal
   }
 

@@ -4,7 +4,7 @@ import Testing
 
 /// The scripts that give masters their leader epochs, run by a real Redis under the names of several masters.
 @Suite("Leader epochs of masters behind sentinels")
-struct ReignTests {
+struct LeaderEpochTests {
   private let redis: RedisServer
 
   init() throws { redis = try RedisServer() }

@@ -43,7 +43,7 @@ final class Recorder: BrokerListener {
   }
   /// Told when rooms are to be compared.
   var onDoubt: () -> Void = {}
-  func doubted(where isAffected: RoomFilter?) { onDoubt() }
+  func roomsUnverified(where isAffected: RoomFilter?) { onDoubt() }
   func presenceLost() {
     presenceLosses += 1
     onPresenceLost()

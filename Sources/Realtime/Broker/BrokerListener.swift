@@ -25,7 +25,7 @@ public protocol BrokerListener: AnyObject {
   func brokerRestored(where isAffected: RoomFilter?)
   /// The positions of the rooms that `isAffected` chooses (nil: all) may be wrong: messages of them were dropped, or another
   /// master has taken over. Time to compare their positions, before anything is published in them.
-  func doubted(where isAffected: RoomFilter?)
+  func roomsUnverified(where isAffected: RoomFilter?)
   /// The broker has forgotten who is connected here (restarted empty, or took this node for dead): assert every
   /// connection, member and state again.
   func presenceLost()

@@ -20,10 +20,10 @@ public struct HistoryPage {
 }
 
 extension HistoryPage {
-  /// Whether the room has messages behind the last one of the page.
+  /// Whether the room has messages after the last one of the page.
   public var hasMore: Bool { entries.last.map { $0.offset < position.offset } ?? false }
 
-  /// Whether the message behind `offset` is in the page, or there is none.
+  /// Whether the message after `offset` is in the page, or there is none.
   func reaches(_ offset: UInt64) -> Bool {
     entries.first.map { $0.offset <= offset + 1 } ?? (offset >= position.offset)
   }
@@ -43,7 +43,7 @@ public struct EpochEnd: Equatable, Sendable {
 }
 
 extension HistoryPage {
-  /// The last offset at which this stream and another have the same message; nil: nobody knows of any.
+  /// The last offset at which this stream and another have the same message; nil: none is known.
   ///
   /// - Parameters:
   ///   - position: where the other stream is.

@@ -84,7 +84,7 @@ final class Membership {
 
   private func leaseRefused() {
     guard context.shards.isSharded else {
-      context.shards.shards.first?.commands.fail("the lease could not be renewed")
+      context.shards.current.first?.commands.fail("the lease could not be renewed")
       return
     }
     context.loop.after(milliseconds: RedisLimits.mapMilliseconds) { [weak self] in
@@ -129,7 +129,7 @@ final class Membership {
     let refusal = sweeper.refusal
     guard context.shards.isSharded else {
       // The link's next opening comes here again.
-      context.shards.shards.first?.commands.fail(refusal ?? "old presence could not be removed")
+      context.shards.current.first?.commands.fail(refusal ?? "old presence could not be removed")
       return
     }
     if let refusal { context.leaseShard?.commands.fail(refusal) }

@@ -40,7 +40,7 @@ final class NodeClaim {
       guard let self, let reply, reply.kind == .string else { return done(.failed) }
       let owner = reply.copy
       guard !owner.isEmpty else {
-        settle()
+        conflictEnded()
         return done(.held)
       }
       // Asked once for each process: another one may have come meanwhile.
@@ -69,7 +69,7 @@ final class NodeClaim {
     log(.error, "\(problem) (for \((now - known.since) / 1_000_000_000) s now)")
   }
 
-  private func settle() {
+  private func conflictEnded() {
     guard conflict != nil else { return }
     conflict = nil
     log(.info, "the other process has ended: this one has the node id \"\(name)\" now")

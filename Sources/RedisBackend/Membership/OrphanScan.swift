@@ -62,7 +62,7 @@ final class OrphanScan {
     reportProgress("begin", age: age) { [weak self] answer in
       guard let self else { return }
       switch answer {
-      case 1: scan(shards.shards.filter { $0.slotCount > 0 }[...], cursor: [0x30])
+      case 1: scan(shards.current.filter { $0.slotCount > 0 }[...], cursor: [0x30])
       // An earlier attempt of this node may have written lists: their nodes are asked to reconcile.
       case 0: requestResyncs()
       default: finish(.postponed)

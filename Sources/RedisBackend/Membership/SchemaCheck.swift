@@ -18,8 +18,8 @@ final class SchemaCheck {
         let ids = stride(from: 0, to: nodes.count, by: 2).map { nodes[$0].text }.joined(separator: ", ")
         context.log(
           .warning,
-          "Redis holds live nodes of \(schema.map { "schema \($0)" } ?? "the first schema"), before schema "
-            + "\(RedisKeys.schema) (\(ids)): they share no room with this node. "
+          "Redis holds live nodes of \(schema.map { "schema \($0)" } ?? "the first schema") (\(ids)), older than schema "
+            + "\(RedisKeys.schema): they share no room with this node. "
             + "Stop them, or give this version its own --redis-prefix until they are replaced")
       }
     }

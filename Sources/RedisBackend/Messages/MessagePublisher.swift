@@ -37,7 +37,7 @@ final class MessagePublisher {
   /// Whether the master that holds a room takes messages.
   private func mayPublish(in room: [UInt8]) -> Bool {
     let shards = context.shards
-    guard shards.isSharded else { return shards.shards.first?.isPublishFrozen == false }
+    guard shards.isSharded else { return shards.current.first?.isPublishFrozen == false }
     guard let shard = shards.shard(of: context.keys.roomChannel(room)) else { return false }
     return shard.isServing && !shard.isPublishFrozen
   }
@@ -47,7 +47,7 @@ final class MessagePublisher {
     let dues = epochs.publish(in: message.room)
     if message.dedupe != nil { ids.bound(.room(message.room)) }
     if !presence.isEmpty, presence.contains(message.room) { presence.close() }
-    if batch.isEmpty { context.shards.shards.first?.commands.wake() }
+    if batch.isEmpty { context.shards.current.first?.commands.wake() }
     batch.append(
       PublishBatch.Message(
         room: message.room, envelope: message.envelope, dedupe: message.dedupe,

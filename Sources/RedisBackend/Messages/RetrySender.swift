@@ -43,7 +43,7 @@ final class RetrySender {
   /// Sends again what got no answer, oldest first. Called when Redis is back, before anything new is sent, and when the last
   /// publish freeze has ended.
   func resend() {
-    guard !context.shards.shards.contains(where: \.isPublishFrozen) else { return }
+    guard !context.shards.current.contains(where: \.isPublishFrozen) else { return }
     for entry in queue.takeAll() { entry.resend() }
   }
 

@@ -16,11 +16,11 @@ final class PresenceReconciler {
 
   /// Whether Redis may hold members of this node that have left, in rooms that only the node's list names. A master that is
   /// away delays the lists of the others no longer than it is away.
-  var isDue: Bool { isRunning || context.shards.shards.contains { $0.failover.isReconciliationDue && $0.isServing } }
+  var isDue: Bool { isRunning || context.shards.current.contains { $0.failover.isReconciliationDue && $0.isServing } }
 
   /// Reconciles on every master.
   func reconcileAll() {
-    for shard in context.shards.shards { shard.failover.requireReconciliation() }
+    for shard in context.shards.current { shard.failover.requireReconciliation() }
     reconcile()
   }
 
@@ -29,7 +29,7 @@ final class PresenceReconciler {
   func reconcile() {
     guard !isRunning, !context.isStopping, context.isAvailable else { return }
     let shards = context.shards
-    let affected = shards.shards.filter { $0.isServing && $0.failover.takeReconciliation() }
+    let affected = shards.current.filter { $0.isServing && $0.failover.takeReconciliation() }
     guard !affected.isEmpty else { return }
     isRunning = true
     let isAffected: (_ key: [UInt8]) -> Bool = { [shards] key in

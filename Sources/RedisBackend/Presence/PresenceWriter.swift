@@ -87,7 +87,7 @@ final class PresenceWriter {
     _ room: [UInt8], _ operation: PresenceOperation, isMetaDue: Bool = false, _ handler: @escaping PresenceBatch.Handler
   ) {
     if messages.contains(room) { messages.close() }
-    if batch.isEmpty { context.shards.shards.first?.commands.wake() }
+    if batch.isEmpty { context.shards.current.first?.commands.wake() }
     batch.append(operation, in: room, epoch: epochs.epoch(of: room), isMetaDue: isMetaDue, handler)
   }
 
@@ -143,7 +143,7 @@ final class PresenceWriter {
   func reconciled(_ room: [UInt8]) { if !listedRooms.contains(room) { removeFromList(room) } }
 
   private func removeFromList(_ room: [UInt8]) {
-    if batch.isEmpty { context.shards.shards.first?.commands.wake() }
+    if batch.isEmpty { context.shards.current.first?.commands.wake() }
     batch.delist(room)
   }
 
@@ -180,7 +180,7 @@ final class PresenceWriter {
       // More happened than was kept: everything is reconciled once all masters are there.
       guard context.shards.areServing else { return }
       mustReassert = true
-      for shard in context.shards.shards { shard.failover.requireReconciliation() }
+      for shard in context.shards.current { shard.failover.requireReconciliation() }
     }
     for entry in offline.takeAll() {
       switch entry {

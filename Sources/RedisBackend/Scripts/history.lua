@@ -1,10 +1,10 @@
 -- Reads a piece of a room's log together with the room's position; writes nothing. A room without a counter is at offset 0
--- of an epoch that nothing else ever has.
+-- of an epoch that is never used again.
 -- KEYS  1 meta  2 log
 -- ARGV  1 history size  2 limit, 0 to history size  3 offset to read after, or - for the newest
 --       4 bytes of entries at most, the first entry aside
--- Reply EPOCH:OFFSET, behind it, each behind a space, the epochs that this one continues, the newest first, with the last
---       offset that they share with it, behind a ! when something that was acknowledged then is lost; then offset and envelope of every entry, ascending
+-- Reply EPOCH:OFFSET, after it, each after a space, the epochs that this one continues, the newest first, with the last
+--       offset that they share with it, after a ! when something that was acknowledged is lost; then offset and envelope of every entry, ascending
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = epoch and redis.call('HGET', KEYS[1], epoch)
 if not offset then

@@ -2,7 +2,7 @@
 -- KEYS  1 order  2 members  3 users  4 extras
 -- ARGV  1 where to begin, as ZRANGEBYLEX takes it  2 entries at most
 -- Reply number of users in the room, and of connections; the entries, each a user, a zero byte, a connection, which is empty
---       for a user in grace; the member of each, or nothing; users of the page who say something; what they say
+--       for a user in grace; the member of each, or nothing; users of the page with a state; their states
 local users = redis.call('HLEN', KEYS[3])
 local entries = redis.call('ZRANGEBYLEX', KEYS[1], ARGV[1], '+', 'LIMIT', '0', ARGV[2])
 local connections = redis.call('HLEN', KEYS[2])

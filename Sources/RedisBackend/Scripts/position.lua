@@ -1,7 +1,7 @@
--- Reads where a room is. A room without a counter is at offset 0 of an epoch that nothing else ever has; for somebody who
--- stays there it gets a counter in that epoch.
+-- Reads the position of a room. A room without a counter is at offset 0 of an epoch that is never used again; for a caller
+-- that stays there it gets a counter in that epoch.
 -- KEYS  1 meta  2 log
--- ARGV  1 life of the counter, ms, for somebody who stays; 0: nothing is written  2 whether to refresh it: 0 or 1
+-- ARGV  1 life of the counter, ms, for a caller that stays; 0: nothing is written  2 whether to refresh it: 0 or 1
 --       3 key of the leader epoch, or empty
 -- Reply EPOCH:OFFSET
 local epoch = redis.call('HGET', KEYS[1], 'epoch')

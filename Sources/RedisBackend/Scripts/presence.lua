@@ -1,4 +1,4 @@
--- Puts connections into rooms' members, takes them out, and keeps what users say about themselves: the operations of a tick,
+-- Puts connections into rooms' members, takes them out, and keeps the states of users: the operations of a tick,
 -- in their order. Each is idempotent. A room is read in a few commands, changed in Lua, and written in as few: to call a
 -- command costs more than what it does for one member.
 -- KEYS  for each room: meta, log, members, users, order, extras, graces
@@ -8,8 +8,8 @@
 --       users to read afterwards, about so many, or 0; number of operations; and for each of them four:
 --         e connection user MEMBER       enters, without info; MEMBER is JSON; eINFO the same with info, as JSON
 --         l connection user GRACE        leaves; user is empty when it is not known; GRACE in ms
---         s connection user STATE        says something: JSON, or empty to take it back
---         a connection user STATE        says again what may have been forgotten
+--         s connection user STATE        sets the state: JSON, or empty to remove it
+--         a connection user STATE        asserts a state that may have been forgotten
 -- Reply for each room an array: EPOCH:OFFSET when somebody entered, else empty; and when users were to be read, the reply of
 --       users.lua for the first of them. Or an error when a key of the room has another type: nothing of the room was changed then
 local keys, args, call, try = KEYS, ARGV, redis.call, redis.pcall
@@ -27,7 +27,7 @@ local function quoted(user)
   return '"' .. user .. '"'
 end
 
--- Reads where a room is: epoch, offset, whether both begin here, and whether users are in grace, for all that is known.
+-- Reads the position of a room: epoch, offset, whether both begin here, and whether users may be in grace.
 local function locate(k, known)
   local counter = try('HMGET', keys[k], 'epoch', known, 'graced')
   if counter.err then return counter end
@@ -49,7 +49,7 @@ local function keep(k, a, epoch, isNew, isUnused)
   if isUnused or args[a + 2] == '1' then call('PEXPIRE', meta, args[2]) end
 end
 
--- Reads the first of a room's users, in no order, and what they say about themselves.
+-- Reads the first of a room's users, in no order, and their states.
 local function read(k, count)
   local scan = call('HSCAN', keys[k + 3], '0', 'COUNT', count)
   local users, fields, talkers, states = {}, {}, {}, {}
@@ -131,7 +131,7 @@ local function update(k, a, last)
   if had.err then return had end
   for i = 1, #names do value[names[i]] = had[i] end
 
-  -- What comes of it.
+  -- The result.
   local reply, notices, owner, changed = { offset and epoch .. ':' .. offset or '' }, {}, {}, {}
   local graced, states
   for i = a + 5, last, 4 do

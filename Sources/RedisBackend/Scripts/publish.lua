@@ -1,12 +1,12 @@
--- Gives messages their offsets, keeps them, and has every subscribed node hear them: one message, or those of a tick, for
--- to begin a script costs as much as one message in it. The hot path: every command, every argument and every piece of
--- text that is made costs, so the common case is spelled out, and '1' is text because a number would be printed.
+-- Gives messages their offsets, appends them to the logs, and publishes them: one message, or those of a tick, because a
+-- script run costs as much as one message in it. The hot path: every command, every argument and every string that is
+-- made costs, so the common case is written out, and '1' is a string because a number would be formatted.
 -- KEYS  for each message: meta, log, and the new and the old ids when the message carries one
 -- ARGV  for each message: channel; envelope; epoch as the node knows it, or `r` and the key of the leader epoch behind sentinels,
---       or empty; and what else is to be done, or empty: `d` and the 16 bytes of an id, then, when due, SIZE of the log, its TTL in ms, and the meta's, each behind a space
+--       or empty; and more to do, or empty: `d` and the 16 bytes of an id, then, when due, SIZE of the log, its TTL in ms, and the meta's, each after a space
 -- Reply for one message the offset when the node's epoch is right, else EPOCH:OFFSET; for an id that is repeated within
---       5 min an array of the first EPOCH:OFFSET. For several messages an array of that, with an error for a message of which the
---       keys hold something else
+--       5 min an array of the first EPOCH:OFFSET. For several messages an array of that, with an error for a message whose
+--       keys have another type
 local keys, args, call, try = KEYS, ARGV, redis.call, redis.pcall
 local replies, n, k = nil, 0, 0
 
@@ -30,7 +30,7 @@ for a = 1, #args, 4 do
     -- The counter is a field named like its epoch, so counting also compares: a wrong epoch counts from 1, which is looked into.
     local epoch, offset = known, try('HINCRBY', meta, known, '1')
     if offset == 1 and call('HGET', meta, 'epoch') == epoch then
-      -- Its first message: until the next refresh says better, it lives no longer as one that nobody speaks in.
+      -- Its first message: the life of a room without messages ends, until the next refresh sets the right one.
       call('PEXPIRE', meta, '86400000')
     elseif offset == 1 then
       call('HDEL', meta, epoch)
@@ -54,7 +54,7 @@ for a = 1, #args, 4 do
         call('HSET', meta, 'epoch', epoch, epoch, '1', 'graced', '1')
         if leader then call('HSET', meta, 'leader_epoch', leader) end
         call('DEL', log)
-        -- A day, until the next refresh says better: no key may stay for ever.
+        -- A day, until the next refresh sets the right life: every key must expire.
         call('PEXPIRE', meta, '86400000')
       end
     end
@@ -79,14 +79,14 @@ for a = 1, #args, 4 do
       end
       reply = epoch == known and offset or epoch .. ':' .. text
     else
-      -- The log holds something else: the offset that was counted is nobody's.
+      -- The log has another type: the offset that was counted is not used.
       if length ~= offset then call('HINCRBY', meta, epoch, '-1') end
       reply = length
     end
   end
 
   if n == 0 then
-    -- What keeps the first message from being published and is not about its keys keeps them all.
+    -- An error of the first message that is not about its keys holds for all.
     if #args == 4 or (type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true)) then return reply end
     replies = {}
   end

@@ -1,7 +1,7 @@
--- Keeps a revocation until its time is up. Those whose time is up go first, so that they do not count.
+-- Keeps a revocation until it ends. Those that have ended are removed first, so that they do not count.
 -- KEYS  1 revoked
--- ARGV  1 what is revoked  2 for how long, ms  3 how many may stand
--- Reply when it ends, ms since 1970; 0 when as many stand already
+-- ARGV  1 what is revoked  2 for how long, ms  3 how many are allowed
+-- Reply when it ends, ms since 1970; 0 when there are as many already
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))

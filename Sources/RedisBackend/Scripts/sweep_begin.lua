@@ -1,7 +1,7 @@
--- Claims the sweep of a dead node. The mark tells the node, should it come back, that its presence was taken away.
+-- Claims the sweep of a dead node. By the mark the node learns, should it come back, that its presence was removed.
 -- KEYS  1 leases  2 swept
--- ARGV  1 node  2 how long a claim keeps other sweepers out, ms  3 whether the asker has claimed it already: 0 or 1
--- Reply 1 when the lease has run out and nobody else is at it, else 0
+-- ARGV  1 node  2 how long a claim keeps other sweepers out, ms  3 whether the caller has claimed it already: 0 or 1
+-- Reply 1 when the lease has expired and no other node is sweeping, else 0
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local expiry = redis.call('ZSCORE', KEYS[1], ARGV[1])

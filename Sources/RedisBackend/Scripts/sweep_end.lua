@@ -1,9 +1,9 @@
--- Ends the sweep of a node: the lease goes last, so that a sweep that broke off is taken up again.
+-- Ends the sweep of a node: the lease is removed last, so that a sweep that broke off is continued.
 -- KEYS  1 leases  2 the node's report  3 swept  4 leaving  5 owner
 -- ARGV  1 node  2 whether the node swept itself: 0 or 1  3 the process that gives up the node's id, or empty
 -- Reply 1
 if ARGV[2] == '1' then
-  -- The mark stays: whoever set it may still be sweeping, under the feet of a new process with the same id.
+  -- The mark stays: the node that set it may still be sweeping while a new process has the same id.
   redis.call('ZREM', KEYS[1], ARGV[1])
   redis.call('ZREM', KEYS[4], ARGV[1])
   redis.call('DEL', KEYS[2])

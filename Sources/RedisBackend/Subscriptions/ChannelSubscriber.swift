@@ -58,12 +58,12 @@ final class ChannelSubscriber {
   /// Subscribes to the rooms whose name begins with a prefix. The sharded channels of a cluster have no patterns.
   func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>) {
     guard !context.shards.isSharded else { return reply(.failure(.unsupported)) }
-    guard let shard = context.shards.shards.first, shard.isSubscribed else { return reply(.failure(.unavailable)) }
+    guard let shard = context.shards.current.first, shard.isSubscribed else { return reply(.failure(.unavailable)) }
     if shard.want(pattern: context.keys.roomPattern(prefix), reply) { reply(.success(())) }
   }
 
   func unsubscribe(prefix: [UInt8]) {
-    guard !context.shards.isSharded, let shard = context.shards.shards.first else { return }
+    guard !context.shards.isSharded, let shard = context.shards.current.first else { return }
     for waiter in shard.giveUp(pattern: context.keys.roomPattern(prefix)) { waiter(.failure(.unavailable)) }
   }
 
@@ -88,7 +88,7 @@ final class ChannelSubscriber {
   func move(_ channels: [(Subscriptions<BrokerReply<Void>>.Released, Shard)]) {
     // Each shard has a probe of its own.
     var moved = channels.filter { !context.keys.isProbe($0.0.channel) }
-    for shard in context.shards.shards where shard.hasDroppedChannels {
+    for shard in context.shards.current where shard.hasDroppedChannels {
       moved += shard.takeDropped().filter { !context.keys.isProbe($0.channel) }.map { ($0, shard) }
     }
     guard !moved.isEmpty else { return }
@@ -107,7 +107,7 @@ final class ChannelSubscriber {
   func watch() {
     context.loop.after(milliseconds: RedisLimits.watchMilliseconds) { [weak self] in
       guard let self, !context.isStopping else { return }
-      for shard in context.shards.shards { shard.look() }
+      for shard in context.shards.current { shard.look() }
       watch()
     }
   }
@@ -115,7 +115,7 @@ final class ChannelSubscriber {
   /// Gives every master a channel in one of its slots, on which this node publishes to itself.
   private func assignProbes() {
     let (shards, keys, node) = (context.shards, context.keys, context.node)
-    for shard in shards.shards {
+    for shard in shards.current {
       if let channel = shard.probeChannel, shards.shard(of: channel) === shard { continue }
       let candidates = (0..<RedisLimits.probeCandidatesMax).lazy.map { keys.probeChannel(node, $0) }
       shard.listen(toProbe: candidates.first { shards.shard(of: $0) === shard })

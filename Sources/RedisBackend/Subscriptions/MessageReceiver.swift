@@ -84,7 +84,7 @@ final class MessageReceiver {
   /// Whether a present master has a tag, or there is one whose tag cannot be read.
   private func isCurrent(_ masterTag: Span<UInt8>, receivedFrom shard: Shard) -> Bool {
     isSame(masterTag, shard.masterTag)
-      || context.shards.shards.contains {
+      || context.shards.current.contains {
         isSame(masterTag, $0.masterTag) || ($0.isServing && $0.masterTag.isEmpty)
       }
   }
@@ -116,7 +116,7 @@ final class MessageReceiver {
       context.listener?.received(
         room: message.room.span, at: message.position, envelope: envelope.extracting(start..<envelope.count))
     }
-    context.listener?.doubted { heldBack.rooms.contains($0) }
+    context.listener?.roomsUnverified { heldBack.rooms.contains($0) }
   }
 }
 

@@ -52,7 +52,7 @@ final class CommandRouter {
   ) {
     if !isGathered { willSend() }
     guard shards.isSharded else {
-      guard let shard = shards.shards.first else { return reply(nil) }
+      guard let shard = shards.current.first else { return reply(nil) }
       return shard.commands.request(reply, write)
     }
     var writer = CommandWriter()

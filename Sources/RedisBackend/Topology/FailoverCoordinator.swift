@@ -56,12 +56,12 @@ final class FailoverCoordinator {
     if actions.contains(.freezePublishes) { scheduleThaw(of: shard) }
     membership.begin(isLeaseMaster: context.leaseShard === shard)
     guard context.shards.isSharded, context.isAvailable else { return }
-    if shard.isPublishFrozen { context.listener?.doubted(where: context.rooms(of: shard)) }
+    if shard.isPublishFrozen { context.listener?.roomsUnverified(where: context.rooms(of: shard)) }
     presence.replay()
     retries.resend()
     if presence.mustReassert { presence.reassert() }
     reconciler.reconcile()
-    settle(shard)
+    masterIsReady(shard)
   }
 
   /// Notes what the loss of data requires, for the next renewal or at once.
@@ -78,7 +78,7 @@ final class FailoverCoordinator {
       guard let self, let shard, shard.isPublishFrozen, shard.commands.generation == generation else { return }
       shard.failover.freezeEnded()
       retries.resend()
-      settle(shard)
+      masterIsReady(shard)
     }
   }
 
@@ -110,8 +110,8 @@ final class FailoverCoordinator {
     discovery.refresh()
   }
 
-  /// Has the rooms of a master compared that is back.
-  func settle(_ shard: Shard) {
+  /// Has the rooms of a master compared when it is back, and reports the end of an outage.
+  func masterIsReady(_ shard: Shard) {
     guard !context.isStopping, context.isAvailable, shard.isUp else { return }
     if context.shards.isSharded, shard.failover.takeComparison() {
       context.listener?.brokerRestored(where: context.rooms(of: shard))
@@ -126,9 +126,9 @@ final class FailoverCoordinator {
     let isNew = !context.isAvailable
     context.leaseRenewed()
     if isNew {
-      if !context.shards.isSharded, let master = context.shards.shards.first {
+      if !context.shards.isSharded, let master = context.shards.current.first {
         master.commands.confirm()
-        if master.isPublishFrozen { context.listener?.doubted(where: nil) }
+        if master.isPublishFrozen { context.listener?.roomsUnverified(where: nil) }
       }
       presence.replay()
       retries.resend()
@@ -137,7 +137,7 @@ final class FailoverCoordinator {
     if presence.mustReassert { presence.reassert() }
     reconciler.reconcile()
     if isNew {
-      for shard in context.shards.shards { settle(shard) }
+      for shard in context.shards.current { masterIsReady(shard) }
       schemas.run()
     }
     context.report(lost: false)
@@ -150,7 +150,7 @@ final class FailoverCoordinator {
 
   /// Leaves a master that was replaced: it may take commands for many seconds more, all of which will be lost.
   private func replaced(by endpoint: RedisEndpoint) {
-    guard !context.isStopping, let link = context.shards.shards.first?.commands, link.phase != .resolving,
+    guard !context.isStopping, let link = context.shards.current.first?.commands, link.phase != .resolving,
       link.endpoint != endpoint
     else { return }
     link.fail("the sentinels have made \(endpoint) the master")
@@ -167,7 +167,7 @@ final class FailoverCoordinator {
     for shard in successors {
       let actions = shard.failover.mapChanged(isServing: shard.isServing)
       if actions.contains(.freezePublishes) { scheduleThaw(of: shard) }
-      if actions.contains(.compareRooms) { context.listener?.doubted(where: context.rooms(of: shard)) }
+      if actions.contains(.compareRooms) { context.listener?.roomsUnverified(where: context.rooms(of: shard)) }
     }
     channels.assign()
     context.report(lost: false)

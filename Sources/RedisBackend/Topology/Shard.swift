@@ -242,7 +242,7 @@ final class Shard {
     guard !isSubscribed else { return }
     isSubscribed = true
     subscriber.confirm()
-    coordinator?.settle(self)
+    coordinator?.masterIsReady(self)
   }
 
   private func pushed(_ reply: Reply) {

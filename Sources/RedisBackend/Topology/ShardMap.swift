@@ -5,7 +5,8 @@ import Realtime
 final class ShardMap {
   /// Whether slots decide which master is asked.
   let isSharded: Bool
-  private(set) var shards: [Shard] = []
+  /// Those in use.
+  private(set) var current: [Shard] = []
   /// By slot; empty without a cluster.
   private var owners: [Shard?]
   /// Shards of masters that hold nothing any more, to be used for others.
@@ -31,27 +32,27 @@ final class ShardMap {
     let shard = makeShard(endpoint)
     made(shard)
     shard.slotCount = HashSlot.count
-    shards = [shard]
+    current = [shard]
     shard.start()
   }
 
   /// Those that are used, and those that were.
-  var all: [Shard] { shards + spares }
+  var all: [Shard] { current + spares }
   /// The slots that a master in reach serves.
-  var servedSlotCount: Int { shards.reduce(0) { $0 + ($1.isUp ? $1.slotCount : 0) } }
+  var servedSlotCount: Int { current.reduce(0) { $0 + ($1.isUp ? $1.slotCount : 0) } }
   /// Whether every slot is served.
   var areUp: Bool { servedSlotCount == HashSlot.count }
   /// Whether every master takes commands.
-  var areServing: Bool { shards.allSatisfy { $0.isServing || $0.slotCount == 0 } }
+  var areServing: Bool { current.allSatisfy { $0.isServing || $0.slotCount == 0 } }
   /// Whether no master is in reach.
-  var areDown: Bool { !shards.contains(where: \.isServing) }
+  var areDown: Bool { !current.contains(where: \.isServing) }
 
-  func shard(ofSlot slot: Int) -> Shard? { isSharded ? owners[slot] : shards.first }
+  func shard(ofSlot slot: Int) -> Shard? { isSharded ? owners[slot] : current.first }
 
   /// The master that holds a key or a channel.
-  func shard(of key: [UInt8]) -> Shard? { isSharded ? owners[HashSlot.of(key)] : shards.first }
+  func shard(of key: [UInt8]) -> Shard? { isSharded ? owners[HashSlot.of(key)] : current.first }
 
-  func shard(at endpoint: RedisEndpoint) -> Shard? { shards.first { $0.commands.endpoint == endpoint } }
+  func shard(at endpoint: RedisEndpoint) -> Shard? { current.first { $0.commands.endpoint == endpoint } }
 
   /// Notes that a slot has moved, before the whole map is known.
   func move(slot: Int, to endpoint: RedisEndpoint) {
@@ -77,7 +78,7 @@ final class ShardMap {
     shard.subscriber.endpoint = endpoint
     shard.isUnmapped = isUnmapped
     shard.failover = Failover(mode, hasTakenOver: hasMap)
-    shards.append(shard)
+    current.append(shard)
     shard.start()
     return shard
   }
@@ -95,25 +96,27 @@ extension ShardMap {
     let ranges = map.ranges.map { range in
       (slots: range.slots, owner: ObjectIdentifier(shard(at: range.master) ?? addShard(range.master)))
     }
-    let byID = Dictionary(uniqueKeysWithValues: shards.map { (ObjectIdentifier($0), $0) })
+    let byID = Dictionary(uniqueKeysWithValues: current.map { (ObjectIdentifier($0), $0) })
     let diff = ShardMap.diff(owners: owners.map { $0.map(ObjectIdentifier.init) }, ranges) {
       byID[$0]?.isServing == true
     }
     for (slot, owner) in diff.moved { owners[slot] = byID[owner] }
     generation += diff.moved.count
-    for shard in shards { (shard.slotCount, shard.isUnmapped) = (diff.slotCounts[ObjectIdentifier(shard)] ?? 0, false) }
+    for shard in current {
+      (shard.slotCount, shard.isUnmapped) = (diff.slotCounts[ObjectIdentifier(shard)] ?? 0, false)
+    }
     hasMap = true
     var moved: [Move] = []
-    for shard in shards {
+    for shard in current {
       for released in shard.release(unless: { self.shard(of: $0) === shard }) {
         if let owner = self.shard(of: released.channel) { moved.append((released, owner)) }
       }
     }
-    let ended = shards.filter { $0.slotCount == 0 && !$0.isVisited }
-    shards.removeAll { $0.slotCount == 0 && !$0.isVisited }
-    for shard in shards { shard.isVisited = false }
+    let ended = current.filter { $0.slotCount == 0 && !$0.isVisited }
+    current.removeAll { $0.slotCount == 0 && !$0.isVisited }
+    for shard in current { shard.isVisited = false }
     spares += ended
-    return (moved, ended, shards.filter { diff.successors.contains(ObjectIdentifier($0)) })
+    return (moved, ended, current.filter { diff.successors.contains(ObjectIdentifier($0)) })
   }
 
   /// What a new map changes.

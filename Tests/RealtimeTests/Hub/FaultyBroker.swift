@@ -365,7 +365,7 @@ final class FaultyBroker: Broker, BrokerListener {
   func brokerLost() {}
   func subscriptionsLost(where isAffected: RoomFilter?) {}
   func brokerRestored(where isAffected: RoomFilter?) {}
-  func doubted(where isAffected: RoomFilter?) { listener?.doubted(where: isAffected) }
+  func roomsUnverified(where isAffected: RoomFilter?) { listener?.roomsUnverified(where: isAffected) }
   func presenceLost() {}
   func isHere(_ connection: Span<UInt8>, in room: [UInt8]?) -> Bool { listener?.isHere(connection, in: room) ?? true }
   func nodeReport() -> [UInt8] { listener?.nodeReport() ?? [] }

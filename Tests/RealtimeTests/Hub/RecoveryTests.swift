@@ -69,7 +69,11 @@ struct RecoveryTests {
     try bench.broker.publishElsewhere("r", #""n":1"#)
     bench.broker.isLosing = false
     bench.broker.losesNextAnswer = true
-    if refusals == 1 { try bench.broker.publishElsewhere("r", #""n":2"#) } else { bench.hub.doubted(where: nil) }
+    if refusals == 1 {
+      try bench.broker.publishElsewhere("r", #""n":2"#)
+    } else {
+      bench.hub.roomsUnverified(where: nil)
+    }
     #expect(ann.take().isEmpty)
     // The history, too, which follows a comparison that failed.
     if refusals == 2 { bench.broker.losesNextAnswer = true }
@@ -92,7 +96,7 @@ struct RecoveryTests {
     for n in 2...3 { try bench.broker.publishElsewhere("r", "\"n\":\(n)") }
     bench.broker.isLosing = false
     _ = ann.take()
-    bench.hub.doubted(where: nil)
+    bench.hub.roomsUnverified(where: nil)
     let texts = ann.take()
     #expect(texts.map { $0.int("n") } == [2, 3])
     #expect(texts.allSatisfy { $0.string("room") == "r" })
@@ -111,7 +115,7 @@ struct RecoveryTests {
     bench.broker.isQueuing = true
     try bench.broker.publishElsewhere("r", #""n":2"#)
     bench.broker.hearNext()
-    for _ in 0..<3 { bench.hub.doubted { $0 == Array("r".utf8) } }
+    for _ in 0..<3 { bench.hub.roomsUnverified { $0 == Array("r".utf8) } }
     while !bench.broker.answers.isEmpty { bench.broker.answerNext() }
     #expect(ann.take().map { $0.int("n") } == [1, 2])
   }
