@@ -14,13 +14,13 @@ public final class EmbeddedBroker: Broker {
   private let rules: RoomRules
   private let clock: () -> UInt64
   private var rooms: [[UInt8]: EmbeddedRoom] = [:]
-  private var heardPrefixes: Set<[UInt8]> = []
+  private var subscribedPrefixes: Set<[UInt8]> = []
   private var revoked: [Revocation.Subject: UInt64] = [:]
   private var dedupe: DedupeMemory
   /// Rooms that nobody is in and nobody ever spoke in, in the order in which their time is up.
   private var unused: [(deadline: UInt64, name: [UInt8])] = []
   private var connections = NameTable<EmbeddedConnection>()
-  /// A user's first connection; the others hang behind it.
+  /// A user's first connection; the others are linked from it.
   private var userConnections: [[UInt8]: EmbeddedConnection] = [:]
   private var nextEpoch: UInt64
 
@@ -126,34 +126,34 @@ public final class EmbeddedBroker: Broker {
     if let id {
       dedupe.remember(id, DedupeMemory.Answer(first: position.epoch.value, second: position.offset), at: now)
     }
-    if room.isHeard || heardPrefixes.contains(where: { message.room.starts(with: $0) }) {
+    if room.isSubscribed || subscribedPrefixes.contains(where: { message.room.starts(with: $0) }) {
       listener?.received(room: message.room.span, at: position, envelope: message.envelope.span)
     }
     reply(.success(position))
   }
 
   public func publish(ephemeral envelope: [UInt8], in room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
-    if rooms[room]?.isHeard == true { listener?.received(room: room.span, notice: envelope.span) }
+    if rooms[room]?.isSubscribed == true { listener?.received(room: room.span, notice: envelope.span) }
     reply(.success(()))
   }
 
   public func subscribe(room: [UInt8], _ reply: @escaping BrokerReply<Void>) {
-    self.room(room).isHeard = true
+    self.room(room).isSubscribed = true
     reply(.success(()))
   }
 
   public func unsubscribe(room: [UInt8]) {
     guard let known = rooms[room] else { return }
-    known.isHeard = false
+    known.isSubscribed = false
     noteLeft(room, known)
   }
 
   public func subscribe(prefix: [UInt8], _ reply: @escaping BrokerReply<Void>) {
-    heardPrefixes.insert(prefix)
+    subscribedPrefixes.insert(prefix)
     reply(.success(()))
   }
 
-  public func unsubscribe(prefix: [UInt8]) { heardPrefixes.remove(prefix) }
+  public func unsubscribe(prefix: [UInt8]) { subscribedPrefixes.remove(prefix) }
 
   public func position(room name: [UInt8], _ reply: @escaping BrokerReply<Position>) {
     reply(.success(rooms[name]?.position ?? positionOfNothing()))
@@ -262,7 +262,7 @@ public final class EmbeddedBroker: Broker {
   private func notify(
     _ name: [UInt8], _ room: EmbeddedRoom, _ kind: Envelope.Kind, _ member: Member, body: [UInt8] = []
   ) {
-    guard room.isHeard else { return }
+    guard room.isSubscribed else { return }
     var notice: [UInt8] = []
     notice.reserveCapacity(member.name.count + member.user.count + body.count + 32)
     Envelope.begin(kind, timestamp: clock(), origin: member.name, userJSON: member.userJSON, into: &notice)
@@ -284,7 +284,7 @@ public final class EmbeddedBroker: Broker {
 
   public func userCountAtOnce(room: [UInt8]) -> Int? { rooms[room]?.userCount ?? 0 }
 
-  /// One node hears all its users anyway.
+  /// One node receives what is sent to all its users anyway.
   public func subscribe(user: [UInt8]) {}
 
   public func unsubscribe(user: [UInt8]) {}

@@ -63,7 +63,7 @@ struct MemberOrder {
     return merged
   }
 
-  /// The first connection behind a cursor.
+  /// The first connection after a cursor.
   static func place(after cursor: MemberCursor?, in connections: [EmbeddedConnection]) -> Int {
     guard let cursor else { return 0 }
     var (low, high) = (0, connections.count)

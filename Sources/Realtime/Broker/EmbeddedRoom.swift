@@ -59,7 +59,7 @@ final class EmbeddedRoom {
 
   private(set) var position: Position
   /// Whether the node is subscribed to it.
-  var isHeard = false
+  var isSubscribed = false
   /// Whether the broker has noted when it is to look whether the room is still unused.
   var isExpiring = false
   /// Ascending; what stands before `start` was dropped and waits to be cleared away in one go.
@@ -134,12 +134,12 @@ final class EmbeddedRoom {
 
   private var isEmpty: Bool { presences.isEmpty && extras?.graces.isEmpty != false }
 
-  /// Whether nobody hears it, it has no members and never had a message.
-  var isUnused: Bool { isEmpty && position.offset == 0 && !isHeard }
+  /// Whether it is not subscribed, has no members and never had a message.
+  var isUnused: Bool { isEmpty && position.offset == 0 && !isSubscribed }
 
   /// Whether nothing would be missed if the room were forgotten, its epoch included.
   func isForgotten(at now: UInt64) -> Bool {
-    isEmpty && !isHeard
+    isEmpty && !isSubscribed
       && now > lastUse + (position.offset == 0 ? Limits.unusedRoomMilliseconds - 1 : Limits.epochMilliseconds)
   }
 

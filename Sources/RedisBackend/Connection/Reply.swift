@@ -55,14 +55,14 @@ package struct Reply {
 
   var isError: Bool { kind == .error }
 
-  /// Whether it says that this Redis cannot serve at all now, or not on this connection (protected mode, `maxclients`).
+  /// Whether this Redis cannot serve at all now, or not on this connection (protected mode, `maxclients`).
   package var isFatal: Bool {
     guard isError else { return false }
     return begins(with: "LOADING") || begins(with: "READONLY") || begins(with: "MASTERDOWN") || begins(with: "NOAUTH")
       || begins(with: "MISCONF") || begins(with: "DENIED") || begins(with: "ERR max number of clients")
   }
 
-  /// Whether it says that a key holds something of another type than the command is for. A script's error says so behind the
+  /// Whether a key has another type than the command is for. A script's error has it after the
   /// words of Redis 6 and before.
   package var isWrongType: Bool { isError && (begins(with: "WRONGTYPE") || text.contains("WRONGTYPE")) }
 
