@@ -28,7 +28,7 @@ public enum Limits {
   /// Bytes of a user's name. A direct message to a longer one is refused: no user has it.
   public static let userNameBytesMax = 200
 
-  /// Milliseconds before a token expires at which its connection is told: a new token takes a request or two.
+  /// Milliseconds before a token expires at which its connection gets `token_expires`: a new token takes a request or two.
   public static let expiryNoticeMilliseconds: UInt64 = 20_000
 
   /// Milliseconds for which a message's `id` is remembered. Beyond it a retry is published again.
@@ -45,12 +45,12 @@ public enum Limits {
   /// Milliseconds that a room without local members stays subscribed: a page reload costs no resubscription.
   public static let roomLingerMilliseconds: UInt64 = 1000
 
-  /// Rooms without local members that a node follows because a wildcard hears them. Each costs some 500 bytes. Beyond it
+  /// Rooms without local members that a node follows because a wildcard matches them. Each costs some 500 bytes. Beyond it
   /// those that were looked at longest ago are forgotten until their next message.
   public static let wildcardRoomsMax = 10_000
 
   /// Milliseconds between two looks at such a room: one that had no message in between is forgotten. As long as history
-  /// is kept by default, because what is not kept cannot be mended.
+  /// is kept by default, because what is not kept cannot be recovered.
   public static let wildcardRoomIdleMilliseconds: UInt64 = 5 * 60 * 1000
 
   /// Revocations that stand at a time, in the whole cluster: every node reads them all when it starts, and holds them at
@@ -119,7 +119,7 @@ public enum Limits {
   /// users are read again within a second.
   public static let heldNoticesBytesMax = 4 * 1024 * 1024
 
-  /// Milliseconds from one look to the next for users whose grace is over, where several end one behind the other.
+  /// Milliseconds from one look to the next for users whose grace is over, where several end one after the other.
   static let graceCheckMilliseconds = 20
 
   /// Milliseconds until a look that failed is repeated.

@@ -27,7 +27,7 @@ final class Authentication {
   }
 
   /// Finds out who an arriving connection is, before it is greeted. Returns what its token came to when it is not good
-  /// or was judged at once: to be concluded behind the greeting.
+  /// or was judged at once: to be concluded after the greeting.
   func recognize(_ id: SlabID, _ request: SessionRequest) -> TokenVerdict? {
     if let identity = request.identity {
       establish(id, identity)
@@ -102,7 +102,7 @@ final class Authentication {
     }
   }
 
-  /// Sends a client away of whose token nobody can say whether it is good: it may come back with it.
+  /// Closes a client whose token cannot be judged now: it may come back with it.
   private func endUnjudged(_ id: SlabID, reason: String, answerID: [UInt8]?) {
     pending.forgetPostponed(id)
     context.refuse(id, .unavailable, reason, answerID)
@@ -142,7 +142,7 @@ final class Authentication {
     context.answer(id, .authSuccess(user: user.name), id: answerID)
   }
 
-  /// Tells a client why it is not, or no longer, authenticated, and closes its connection with 4401.
+  /// Sends a client the reason why it is not, or no longer, authenticated, and closes its connection with 4401.
   func endUnauthenticated(_ id: SlabID, reason: String, answerID: [UInt8]?) {
     context.counters.authenticationFailures += 1
     context.observers.report(.sessions, .notAuthenticated(connection: context.connectionName(id), reason: reason))
@@ -162,12 +162,12 @@ final class Authentication {
     }
   }
 
-  /// When a client is told that its token expires at `moment`.
+  /// When a client gets `token_expires` for a token that expires at `moment`.
   private static func noticeMoment(for moment: UInt64) -> UInt64 {
     moment - min(moment, Limits.expiryNoticeMilliseconds)
   }
 
-  /// Tells a client, once for each token, that its token expires soon, when that is so.
+  /// Sends a client, once for each token, that its token expires soon, when that is so.
   func announceExpiry(of id: SlabID) {
     guard context.sessions.contains(id), !context.sessions[id.index].isExpiryTold,
       let expiresAt = context.sessions[id.index].identity?.expiresAt,
@@ -177,7 +177,7 @@ final class Authentication {
     context.answer(id, .tokenExpires(at: expiresAt))
   }
 
-  /// Makes sure that the session is looked at when `moment` has come. An earlier entry stays: whoever finds it looks again.
+  /// Makes sure that the session is looked at when `moment` has come. An earlier entry stays, and is checked again when it is due.
   private func setDeadline(of id: SlabID, to moment: UInt64) {
     // At most one entry counts for each session, so that authenticating again and again takes no memory.
     guard moment < context.sessions[id.index].deadline else { return }

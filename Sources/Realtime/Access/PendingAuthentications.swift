@@ -39,7 +39,7 @@ struct PendingAuthentications {
     return .kept
   }
 
-  /// Notes that the newer token of a session could not be judged: it goes on under the old one.
+  /// Notes that the newer token of a session could not be judged: it continues under the old one.
   mutating func noteUnjudged(_ id: SlabID) { unjudged.insert(id) }
 
   /// Notes that a session's newest token was judged.

@@ -9,7 +9,7 @@ enum Refusal {
   /// The token or the user was revoked.
   static let revoked = "revoked"
 
-  /// What is said when trying again changes nothing.
+  /// When trying again changes nothing.
   static let damaged =
     "what the server holds for this is damaged; nothing was done: tell its operator that the node's log names the key"
 

@@ -17,7 +17,7 @@ final class Revocations {
   /// Has every node refuse a user's tokens, or one token, from now on, and close what was opened with them.
   ///
   /// Answers with the moment at which that ends, or nil when `Limits.revocationsMax` stand already. After a failure it may
-  /// stand, but not every node may have been told: ask again.
+  /// stand, but some nodes may not have received it: ask again.
   func revoke(
     _ subject: Revocation.Subject, forMilliseconds milliseconds: UInt64, _ reply: @escaping BrokerReply<UInt64?>
   ) {
@@ -29,7 +29,7 @@ final class Revocations {
     }
   }
 
-  /// Reads what the broker keeps and obeys it; tells the broker what it has lost, so that a Redis which was restarted
+  /// Reads which revocations the broker keeps and applies them; gives it those that it lost, so that a Redis which was restarted
   /// empty has it again. The node calls it before it takes connections, the hub whenever it may
   /// have missed something.
   func refreshRevocations(_ done: @escaping () -> Void) {

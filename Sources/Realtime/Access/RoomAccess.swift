@@ -28,7 +28,7 @@ final class RoomAccess {
   /// Whether a caller may send to everyone.
   func mayBroadcast(_ caller: Caller) -> Bool { context.identity(of: caller)?.mayBroadcast ?? true }
 
-  /// Whether a session may be told about a room. When it may not, it is refused.
+  /// Whether a session may read a room. When it may not, it is refused.
   func mayRead(_ id: SlabID, _ room: Span<UInt8>, _ answerID: [UInt8]?) -> Bool {
     if RoomName.isWildcard(room) {
       context.refuse(id, .badRoom, RoomName.wildcardRule, answerID)
@@ -41,7 +41,7 @@ final class RoomAccess {
     return isAuthorised(.read(room: [UInt8](copying: room)), .session(id), answerID)
   }
 
-  /// Whether a room's rule lets clients in, to join it or to be told about it. When it does not, the session is refused.
+  /// Whether a room's rule lets clients in, to join it or to read it. When it does not, the session is refused.
   func ruleLetsIn(_ id: SlabID, _ room: Span<UInt8>, _ answerID: [UInt8]?) -> Bool {
     let rule = context.rooms.find(room)?.rule ?? context.configuration.rules.rule(for: room)
     if !rule.mayJoin { context.refuse(id, .forbidden, Refusal.closedRoom, answerID) }

@@ -74,7 +74,7 @@ extension Hub {
   /// Has every node refuse a user's tokens, or one token, from now on, and close what was opened with them.
   ///
   /// Answers with the moment at which that ends, or nil when `Limits.revocationsMax` stand already. After a failure it may
-  /// stand, but not every node may have been told: ask again.
+  /// stand, but some nodes may not have received it: ask again.
   public func revoke(
     _ subject: Revocation.Subject, forMilliseconds milliseconds: UInt64, _ reply: @escaping BrokerReply<UInt64?>
   ) {

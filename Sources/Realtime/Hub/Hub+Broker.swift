@@ -37,7 +37,7 @@ extension Hub: BrokerListener {
 
   public func presenceLost() {
     announcements.comparePresence(in: Limits.presenceAssertMilliseconds)
-    // What forgot the members has likely forgotten the rooms too: without a message nobody would tell.
+    // What forgot the members has likely forgotten the rooms too: without a message nobody would notice.
     streams.reconcile(nil) {}
     announcements.assertMembers()
   }

@@ -297,17 +297,17 @@ extension Hub {
   /// last one's answer is enough (section 5.5.3).
   public func chargePing(_ id: SlabID, bytes: Int) -> Bool { limiters.chargePing(id, bytes: bytes) }
 
-  /// Whether any room rule spares slow readers: without one nobody needs to be told of them.
+  /// Whether any room rule spares slow readers: without one nobody needs to report them.
   public var sparesSlowReaders: Bool { configuration.rules.spareSlowReaders }
 
-  /// Tells that a connection's socket takes no more for now, while something is queued for it.
+  /// Notes that a connection's socket takes no more for now, while something is queued for it.
   public func becameUnwritable(_ id: SlabID) { slowConsumers.becameUnwritable(id) }
 
-  /// Tells that all that was queued for a connection is sent: it gets what its rooms have kept for it, until its socket
+  /// Notes that all that was queued for a connection is sent: it gets what its rooms have kept for it, until its socket
   /// takes no more again.
   public func becameWritable(_ id: SlabID) { slowConsumers.becameWritable(id) }
 
-  /// Tells that a connection's queue has room again, as `SessionTransport.awaitRoom` asked. What waited goes on at the end of the tick.
+  /// Notes that a connection's queue has room again, as `SessionTransport.awaitRoom` asked. What waited continues at the tick's end.
   public func hasRoom(_ id: SlabID) { reads.hasRoom(id) }
 
   /// Tells a connection how many messages outside of rooms it has missed. Called when it can take more after an offer to

@@ -4,7 +4,7 @@ public struct HubConfiguration: Sendable {
   public var nodeID: [UInt8]
   /// Rooms a connection may be in.
   public var roomsPerConnectionMax = 256
-  /// Wildcards that the node hears at a time; 0: none.
+  /// Wildcards that the node subscribes to at a time; 0: none.
   public var wildcardsMax = 64
   /// Client operations a second a connection may send.
   public var operationsPerSecond: PeerLimit = 0

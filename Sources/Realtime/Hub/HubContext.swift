@@ -182,7 +182,7 @@ final class HubContext {
     }
   }
 
-  /// Sends an answer to whoever asked. A request has to be answered; over a connection an operation without an `id` is not
+  /// Sends an answer to the caller. A request has to be answered; over a connection an operation without an `id` is not
   /// acknowledged.
   func acknowledge(_ caller: Caller, _ event: ServerEvent, id answerID: [UInt8]?) {
     switch caller {
@@ -223,7 +223,7 @@ final class HubContext {
     return rooms.find(name.span) === room
   }
 
-  /// Users in a room by what its members were told; 0 before this node has read them.
+  /// Users in a room as announced to its members; 0 before this node has read them.
   func userCount(of room: Room) -> Int {
     room.presence?.announced?.count ?? broker.userCountAtOnce(room: room.name) ?? 0
   }

@@ -5,7 +5,7 @@ public struct HubCounters: Sendable {
   /// Messages known to be missing: read again from history, or lost for good.
   public var gapRecovered: UInt64 = 0
   public var gapLost: UInt64 = 0
-  /// Messages that a slow reader did not get: dropped, and told by `gap` or `direct_dropped`; or replaced by a newer one of
+  /// Messages that a slow reader did not get: dropped, and reported by `gap` or `direct_dropped`; or replaced by a newer one of
   /// their key.
   public var slowDropped: UInt64 = 0
   public var slowConflated: UInt64 = 0

@@ -2,7 +2,7 @@
 public final class MemberList {
   /// All connections of at most as many users as were asked for, ascending by user, then by name.
   public private(set) var members: [Member] = []
-  /// What users say about themselves.
+  /// The states that users set.
   public private(set) var states: [[UInt8]: [UInt8]] = [:]
   /// Users in the whole room.
   public private(set) var userCount = 0

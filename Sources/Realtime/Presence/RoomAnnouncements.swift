@@ -1,7 +1,7 @@
 import ClientProtocol
 import JSONCore
 
-/// Who comes and goes, and what users say about themselves, announced to a room's local members: each change once, whatever
+/// Who comes and goes, and the states that users set, announced to a room's local members: each change once, whatever
 /// was lost or came twice on the way.
 /// Confined to the loop that created its hub.
 final class RoomAnnouncements {
@@ -25,7 +25,7 @@ final class RoomAnnouncements {
       return fanOut.deliver(ephemeral: notice, in: room)
     }
     guard room.rule.hasPresence else { return }
-    // What the pages that are being read say about it is not known yet.
+    // What the pages that are being read contain of it is not known yet.
     if let presence = room.presence, presence.isReading { presence.hold(notice) } else { take(notice, in: room) }
   }
 
@@ -59,7 +59,7 @@ final class RoomAnnouncements {
     JSONString.unescape(userJSON.extracting(1..<(userJSON.count - 1)))
   }
 
-  /// Tells the members at once, or in a crowd with the next update.
+  /// Announces the change at once, or in a crowd with the next update.
   func announce(
     _ userJSON: Span<UInt8>, isPresent: Bool, info: Span<UInt8> = Span(), except origin: SlabID? = nil, in room: Room
   ) {
@@ -80,7 +80,7 @@ final class RoomAnnouncements {
     fanOut.appendNotice(event, to: room, except: origin)
   }
 
-  /// What a user said goes with it. In a crowd the members may never learn that it was away, so they receive `null`.
+  /// A user's state leaves with it. In a crowd the members may never learn that it was away, so they receive `null`.
   private func forgetState(of userJSON: Span<UInt8>, in room: Room, isSummed: Bool) {
     guard let presence = room.presence, let user = RoomAnnouncements.name(in: userJSON),
       presence.forgetState(of: user.span), isSummed
@@ -135,7 +135,7 @@ final class RoomAnnouncements {
     return false
   }
 
-  /// Tells the changes now, or when the interval since the last update has passed.
+  /// Announces the changes now, or when the interval since the last update has passed.
   private func scheduleUpdate(of room: Room) {
     let presence = presence(of: room)
     guard !presence.isUpdateScheduled else { return }
@@ -175,7 +175,7 @@ final class RoomAnnouncements {
       guard let name = context.sessions[session].user?.name, context.sessions[session].subscriptionIndex(room) != nil,
         presence.insert(name.span)
       else { continue }
-      // What it said in an earlier stay went with that.
+      // The state of an earlier stay has ended with it.
       presence.forgetOwnState(of: name)
       announce(
         name, isPresent: true, info: context.sessions[session].identity?.info, except: arrival.session, in: room)
@@ -188,7 +188,7 @@ final class RoomAnnouncements {
   }
 
   /// Reads who is in a room, before its first local member is let in: from then on every change is announced.
-  /// Asked for right behind the entering, so that it costs no round trip of its own.
+  /// Requested right after entering, so that it costs no round trip of its own.
   ///
   /// - Parameter onFailure: called when that cannot be read.
   func readUsers(of room: Room, orElse onFailure: @escaping () -> Void) {
@@ -236,7 +236,7 @@ final class RoomAnnouncements {
     for notice in presence.takeHeld() { take(notice.span, in: room) }
   }
 
-  /// Compares, after so many milliseconds, what members were told with what the broker knows.
+  /// Compares, after so many milliseconds, what was announced to members with what the broker knows.
   func comparePresence(in milliseconds: UInt64) {
     comparisons.add(context.steady() + milliseconds)
   }
@@ -259,7 +259,7 @@ final class RoomAnnouncements {
     }
   }
 
-  /// Tells the members what they have missed.
+  /// Announces to the members what they have missed.
   private func correct(_ room: Room, _ presence: RoomPresence, to read: ReadUsers) {
     var users = read.names
     var left: [[UInt8]] = []
@@ -288,16 +288,16 @@ final class RoomAnnouncements {
     return isFound
   }
 
-  /// Tells the members what a user says about itself.
+  /// Announces a user's state to the members.
   ///
-  /// - Parameter isSaid: whether the user has just said so. Else it corrects what the members know.
+  /// - Parameter isSaid: whether the user has just set it. If not, it corrects what the members know.
   private func announceState(of userJSON: Span<UInt8>, _ state: Span<UInt8>, isSaid: Bool, in room: Room) {
     let presence = presence(of: room)
     if let user = RoomAnnouncements.name(in: userJSON) {
       presence.noteState(state, of: user, isSaid: isSaid, isOwn: isSaid && isMember(user, of: room))
       guard !presence.keepForUpdate(state, of: user) else { return }
     }
-    // To the session that said it, too: what another one of the user said meanwhile may come before or after.
+    // To the session that set it, too: what another session of the user set meanwhile may come before or after.
     let (user, state) = ([UInt8](copying: userJSON), [UInt8](copying: state))
     fanOut.appendNotice(.userState(roomJSON: room.nameJSON, userJSON: user, state: state), to: room)
   }
@@ -310,7 +310,7 @@ final class RoomAnnouncements {
     announceState(of: json.span, state.span, isSaid: false, in: room)
   }
 
-  /// Forgets what a user said in a room when its last session here has left.
+  /// Forgets a user's state in a room when its last session here has left.
   func forgetOwnState(of user: LocalUser, in room: Room) {
     guard let presence = room.presence, presence.keepsState(of: user.name) else { return }
     var isHere = false

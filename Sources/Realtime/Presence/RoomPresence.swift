@@ -28,7 +28,7 @@ final class RoomPresence {
   private var held: [[UInt8]] = []
   /// What the members were told that users say about themselves, as hashes: to find what they have missed.
   private var announcedStates: [[UInt8]: UInt64] = [:]
-  /// What users say about themselves whose sessions here said it, to be asserted when the broker has forgotten it; empty
+  /// The states that users set whose sessions here said it, to be asserted when the broker has forgotten it; empty
   /// when it was taken back.
   private var ownStates: [[UInt8]: [UInt8]] = [:]
   /// Milliseconds of the hub's steady clock before which no `presence_update` is sent.

@@ -12,7 +12,7 @@ final class CatchUp {
     /// Whether nothing is missing between the two.
     var isWhole: Bool
 
-    /// Two epochs that began one after the other, as one who saw neither has to be told of them.
+    /// Two epochs that began one after the other, as they are announced to a member that saw neither.
     func followed(by next: Transition) -> Transition {
       Transition(offset: min(offset, next.offset), isWhole: isWhole && next.isWhole)
     }
@@ -22,11 +22,11 @@ final class CatchUp {
   let room: Room
   /// Its place among those of the room.
   var place = 0
-  /// The last message that it was given or that it does not get. In the room's epoch, once `transition` is told.
+  /// The last message that it was given or that it does not get. In the room's epoch, once `transition` was announced.
   var offset: UInt64
   /// Where it is in the room's stream; nil: the room has none.
   var position: Position? { room.stream.map { $0.position.at(offset) } }
-  /// The epoch that it has not been told of yet.
+  /// The epoch that was not announced to it yet.
   var transition: Transition?
   /// Whether a page of history was asked for.
   var isReading = false

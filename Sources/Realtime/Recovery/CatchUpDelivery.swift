@@ -31,14 +31,14 @@ final class CatchUpDelivery {
     self.slowConsumers = slowConsumers
   }
 
-  /// Begins to give a member of a room everything behind an offset, in the room's epoch.
+  /// Begins to give a member of a room everything after an offset, in the room's epoch.
   func resume(_ session: UInt32, _ index: Int, since offset: UInt64, firstPage page: HistoryPage?) {
     let room = context.sessions[session].subscriptions[index].room
     let member = beginCatchUp(session, index, from: offset)
     if let page, room.recoveryCache?.messages(after: offset) == nil { take(page, for: member) } else { advance(member) }
   }
 
-  /// Takes a member out of wherever it stands, and has it begin behind an offset.
+  /// Takes a member out of the roster or of the lagging members, and has it begin after an offset.
   private func beginCatchUp(_ session: UInt32, _ index: Int, from offset: UInt64) -> CatchUp {
     endCatchUp(session, index)
     let subscription = context.sessions[session].subscriptions[index]
@@ -71,7 +71,7 @@ final class CatchUpDelivery {
     context.sessions[session].subscriptions[index].isCatchingUp = false
   }
 
-  /// Lets a member that joins anew, without asking for what it misses, begin where the room is: it is told what it does not get.
+  /// Lets a member that joins again without `since` begin where the room is: it gets a `gap` for what it misses.
   func skipCatchUp(_ session: UInt32, _ index: Int) {
     guard let member = catchUp(session, index), let stream = member.room.stream else { return }
     if stream.position.offset > member.offset, member.transition == nil {
@@ -99,7 +99,7 @@ final class CatchUpDelivery {
   func shed(_ batch: RoomBatch, of room: Room) {
     guard historySize(of: room) > 0 else { return }
     batch.isBacklog = true
-    // Who stays is told of the epoch by the batch itself.
+    // The batch itself announces the epoch to those who stay.
     guard !batch.beginsEpoch else { return }
     let offset = room.rosterOffset
     for format in WireFormat.allCases {
@@ -138,7 +138,7 @@ final class CatchUpDelivery {
     }
   }
 
-  /// Notes that the room goes on in another epoch behind `offset`. Who is not there yet is told when it is.
+  /// Notes that the room continues in another epoch after `offset`. Members that are not there yet learn it when they are.
   ///
   /// - Parameters:
   ///   - isWhole: whether nothing is missing between the two.
@@ -248,7 +248,7 @@ final class CatchUpDelivery {
   /// Gives a member what a page has for it.
   private func take(_ page: HistoryPage, for member: CatchUp) {
     let room = member.room
-    // A room that recovers goes on with its members when it is done.
+    // A room that recovers continues with its members when it is done.
     guard room.isLive, let position = room.stream?.position else { return }
     guard page.position.epoch == position.epoch else {
       self.verify(room)
@@ -280,7 +280,7 @@ final class CatchUpDelivery {
     reads.chargeRead(member.session, bytes: bytes)
   }
 
-  /// Moves a member on over what history does not hold any more, and tells it.
+  /// Moves a member forward over what history no longer holds, and sends it a `gap`.
   private func pass(to offset: UInt64, _ member: CatchUp) {
     if let transition = member.transition, transition.offset <= offset {
       if member.offset < transition.offset { tellGap((member.offset + 1)...transition.offset, member) }
@@ -289,7 +289,7 @@ final class CatchUpDelivery {
     if member.offset < offset { tellGap((member.offset + 1)...offset, member) }
   }
 
-  /// Keeps what a page of the room's epoch tells: the epochs before it, and the messages before those that are kept.
+  /// Keeps what a page of the room's epoch holds: the epochs before it, and the messages before those that are kept.
   func learn(from page: HistoryPage, in room: Room) {
     room.lineage = page.lineage
     guard let cache = room.recoveryCache, let last = page.entries.last, last.offset >= cache.after else { return }

@@ -1,6 +1,6 @@
 import ClientProtocol
 
-/// Follows a room's position and says what an arriving message means: pure, a table of inputs and verdicts.
+/// Follows a room's position and judges each arriving message: pure, a table of inputs and verdicts.
 struct RoomStream {
   enum Verdict: Equatable {
     /// The next one: deliver it.

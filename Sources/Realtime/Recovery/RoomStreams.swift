@@ -1,7 +1,7 @@
 import ClientProtocol
 import JSONCore
 
-/// What arrives from the broker in rooms, in order, and how holes in it are mended.
+/// What arrives from the broker in rooms, in order, and how gaps are filled.
 ///
 /// One path for a live message, a message read from history, and the resumption of a client.
 /// Confined to the loop that created its hub.
@@ -13,14 +13,14 @@ final class RoomStreams {
   private let slowConsumers: SlowConsumers
   private let catchUps: CatchUpDelivery
   private let fanOut: FanOut
-  /// Whether the broker was lost and the clients were told.
+  /// Whether the broker was lost and `degraded` was sent.
   private(set) var isDegraded = false
   /// Whether `restored` waits for the end of the tick.
   private(set) var isRestorationDue = false
-  /// Rounds of comparing positions under way, and rooms that are being mended: at zero the outage is over.
+  /// Rounds of comparing positions under way, and rooms that recover: at zero the outage is over.
   private var reconciling = 0
   private var recoveringRooms = 0
-  /// Rooms that may miss something because the broker refused to tell.
+  /// Rooms that may miss something because the broker refused to answer.
   private var refusedRooms: [ObjectIdentifier: Room] = [:]
 
   init(
@@ -83,8 +83,8 @@ final class RoomStreams {
     }
   }
 
-  /// Begins the stream of a room with a message that came before anyone here had entered it, if wildcards hear the room:
-  /// their members are owed this message, whatever position the room is entered at.
+  /// Begins the stream of a room with a message that came before anyone here had entered it, if wildcards match the room:
+  /// their members must get this message, whatever position the room is entered at.
   private func beginStream(of room: Room, with position: Position) {
     guard !room.isRecovering, !fanOut.wildcards(of: room).isEmpty else { return }
     room.phase = .live(RoomStream(at: Position(epoch: position.epoch, offset: max(position.offset, 1) - 1)))
@@ -93,7 +93,7 @@ final class RoomStreams {
   }
 
   /// Reads what is missing and delivers it in order to all local members. Nobody is disconnected.
-  /// Called again it begins anew: only the last call's answers count.
+  /// A second call starts again: only the last call's answers count.
   func recover(_ room: Room) {
     hold(room)
     room.recoveries &+= 1
@@ -120,11 +120,11 @@ final class RoomStreams {
     recoveringRooms += 1
   }
 
-  /// The broker did not say what a room must know to go on. One that is away is asked again when it is back, by
-  /// `brokerRestored`; one that is there and refuses, being busy, say, by `recoverRefused`.
+  /// The broker did not answer what a room needs to continue. An unreachable one is asked again when it is back, by
+  /// `brokerRestored`; one that is reachable and refuses, because it is busy for example, by `recoverRefused`.
   private func noteRefusal(in room: Room) { refusedRooms[ObjectIdentifier(room)] = room }
 
-  /// Asks again about the rooms of which the broker refused to tell. Called by `expire`.
+  /// Asks again about the rooms for which the broker refused to answer. Called by `expire`.
   func recoverRefused() {
     guard !refusedRooms.isEmpty, context.broker.isWhole else { return }
     let refused = refusedRooms.values
@@ -155,7 +155,7 @@ final class RoomStreams {
     }
   }
 
-  /// Tells the members which messages no history holds any more.
+  /// Sends the members a `gap` for messages that history no longer holds.
   private func lose(through offset: UInt64, in room: Room) {
     guard let lost = room.skip(to: offset) else { return }
     context.counters.gapLost += UInt64(lost.count)
@@ -204,7 +204,7 @@ final class RoomStreams {
   ///   - isWhole: whether nothing was missed.
   ///   - isShared: whether the two epochs have the same messages up to `start`.
   private func begin(_ start: Position, of page: HistoryPage, isWhole: Bool, isShared: Bool = true, in room: Room) {
-    // By what the members were told, not by what the broker knows: it may not know everybody again yet.
+    // As announced to the members, not as the broker knows: it may not know everybody again yet.
     let userCount = context.userCount(of: room)
     // The old epoch's batch must not carry the new one's positions.
     fanOut.deliverBatch(of: room)
@@ -235,7 +235,7 @@ final class RoomStreams {
     if isForeign { verify(room) }
   }
 
-  /// What was held is of another epoch than what history said: a late message of the one before, or the first of a new
+  /// What was held is of another epoch than history: a late message of the one before, or the first of a new
   /// one. Recovering for each would never end; the broker's word on where the room stands decides.
   func verify(_ room: Room) {
     context.broker.position(room: room.name) { [weak self] result in
@@ -250,7 +250,7 @@ final class RoomStreams {
     if position.epoch != current.epoch || position.offset > current.offset {
       recover(room)
     } else if room.isRecovering {
-      // An answer that is still to come to an earlier recovery says nothing any more.
+      // An answer to an earlier recovery that is still to come is ignored.
       room.recoveries &+= 1
       resume(room)
     }
@@ -277,13 +277,13 @@ final class RoomStreams {
     }
   }
 
-  /// Once every room has been compared and those that were behind have been mended, `restored` is said: at the end of
-  /// the tick, behind the messages that mended them.
+  /// Once every room was compared and those that lagged have recovered, `restored` is sent: at the end of
+  /// the tick, after the messages that they recovered.
   private func announceRestored() {
     isRestorationDue = isDegraded && context.broker.isWhole && reconciling == 0 && recoveringRooms == 0
   }
 
-  /// Says `restored` if it still holds.
+  /// Sends `restored` if it still holds.
   func sayRestored() {
     announceRestored()
     guard isRestorationDue else { return }
@@ -292,7 +292,7 @@ final class RoomStreams {
     context.sendToEverySession(.restored)
   }
 
-  /// Compares the positions of rooms in one pipelined round; those that are behind recover.
+  /// Compares the positions of rooms in one pipelined round; those that lag recover.
   func reconcile(_ isAffected: RoomFilter?, _ done: @escaping () -> Void) {
     var awaited = 1
     let finish = {

@@ -38,11 +38,11 @@ struct Admission {
   var history = History.unread
 
   func decide() -> Decision {
-    // Offsets of an epoch that is over say nothing.
+    // Offsets of an epoch that has ended mean nothing.
     guard entered.epoch != position.epoch || entered.offset <= position.offset else { return .wait }
     guard isWanted else { return .refuse }
     guard let since else { return .enter(recovered: nil) }
-    // Only history tells which epochs this one continues.
+    // Only history knows which epochs this one continues.
     if since.epoch != position.epoch, lineage == nil, history == .unread { return .readHistory }
     guard since.isContinued(by: position, lineage ?? []) else { return .enter(recovered: false) }
     if since.offset == position.offset { return .enter(recovered: true) }

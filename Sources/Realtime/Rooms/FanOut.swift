@@ -26,7 +26,7 @@ final class FanOut {
 
   /// The batch to append to, taken from the spare ones.
   ///
-  /// - Parameter membersOnly: whether what follows is not for those who hear the room through a wildcard. A batch is for
+  /// - Parameter membersOnly: whether what follows is not for members of wildcards. A batch is for
   ///   one audience, so the one before is delivered when it was for the other.
   func openBatch(of room: Room, membersOnly: Bool = false) -> RoomBatch {
     if room.wildcardsRevision != wildcards.revision { _ = wildcards(of: room) }
@@ -94,7 +94,7 @@ final class FanOut {
     capBatch(of: room)
   }
 
-  /// Holds a room's next flush back until its interval has passed. Whoever joins meanwhile waits with it, because a
+  /// Holds a room's next flush back until its interval has passed. Joins in that time wait with it, because a
   /// place in the stream can be given only where a flush ends.
   func pace(_ room: Room) {
     guard receiverCount(room) > 0 || !wildcards(of: room).isEmpty else { return }
@@ -123,7 +123,7 @@ final class FanOut {
   private func findWildcards(of room: Room) {
     let name = room.name
     let matching = wildcards.matching(name.span)
-    // What the room has gathered is for those who heard it when that came, and may hold notices for its members only.
+    // What the room has gathered is for the wildcards of that time, and may hold notices for its members only.
     if room.batch != nil, !matching.elementsEqual(room.wildcards, by: ===) { deliverBatch(of: room) }
     room.wildcards = matching
     room.wildcardsRevision = wildcards.revision

@@ -150,7 +150,7 @@ final class Publisher {
     return PublishTarget(name: room?.name ?? [UInt8](copying: name), room: room, rule: rule)
   }
 
-  /// Writes the line of facts of what a user says.
+  /// Writes an envelope's header for a user's message.
   ///
   /// - Parameter hasOrigin: whether the connection that it comes from is to receive no copy.
   private func beginEnvelope(

@@ -41,7 +41,7 @@ final class Room: Named {
   let rule: RoomRule
   var phase = Phase.subscribing
   // Yes and no stand together: apart, each would take a word of every room.
-  /// Whether its own channel is heard, and not only through wildcards.
+  /// Whether the node is subscribed to its own channel, and not only through wildcards.
   var isSubscribed = false
   /// Whether it stands in the hub's list of rooms that only wildcards keep.
   var isWatchedForIdleness = false
@@ -49,7 +49,7 @@ final class Room: Named {
   var isDirty = false
   /// Whether its interval runs: the next flush waits for the end of it.
   var isPaced = false
-  /// Whether subscriptions were renewed while the room was entering: the position it enters at may be behind already.
+  /// Whether subscriptions were renewed while the room was entering: the position it enters at may be old already.
   var mustCompare = false
   /// The wildcards of this node that matched its name at `wildcardsRevision`; `Hub.wildcards(of:)` brings it up to date.
   var wildcards: [Wildcard] = []
@@ -63,7 +63,7 @@ final class Room: Named {
   /// The time stamp of the stream's last message; 0 when that was not delivered here.
   var lastTimestamp: UInt64 = 0
   /// The highest offset of this epoch that was acknowledged to a publisher here, or given to somebody who entered: it may
-  /// not have been heard yet.
+  /// not have been received yet.
   private(set) var acknowledgedOffset: UInt64 = 0
   /// The last that was acknowledged in an epoch which the stream has not come to yet, or none. An array is a word.
   private var acknowledgedElsewhere: [Position] = []
@@ -111,7 +111,7 @@ final class Room: Named {
   var isRecovering: Bool { if case .recovering = phase { true } else { false } }
   var isEntering: Bool { if case .entering = phase { true } else { false } }
 
-  /// Goes on from another place in the stream, which must be known.
+  /// Continues from another place in the stream, which must be known.
   private func move(to stream: RoomStream) {
     switch phase {
     case .subscribing, .entering: break
@@ -120,7 +120,7 @@ final class Room: Named {
     }
   }
 
-  /// Judges a message that belongs behind what is known of the stream, and moves on to it when it is the next one.
+  /// Judges a message against the stream, and moves forward to it when it is the next one.
   /// Nil: where the stream stands is not known yet.
   func receive(_ position: Position) -> RoomStream.Verdict? {
     guard var stream else { return nil }
@@ -168,7 +168,7 @@ final class Room: Named {
   /// Epochs that a room remembers: no master that is older comes back.
   private static let formerMax = 16
 
-  /// Goes on in another epoch.
+  /// Continues in another epoch.
   func begin(at start: Position, lineage: [EpochEnd]) {
     if let last = stream?.position, last.epoch != start.epoch {
       former.removeAll { $0.epoch == last.epoch }
@@ -191,7 +191,7 @@ final class Room: Named {
     }
   }
 
-  /// How far the room surely went: to the last message heard, or to one that was acknowledged here and not heard yet.
+  /// How far the room surely went: to the last message received, or to one that was acknowledged here and not received yet.
   func end(of stream: RoomStream) -> StreamEnd {
     guard acknowledgedOffset > stream.position.offset else {
       return StreamEnd(position: stream.position, timestamp: lastTimestamp)

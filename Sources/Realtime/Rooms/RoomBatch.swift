@@ -16,23 +16,23 @@ public final class RoomBatch {
     public let origin: SlabID?
     /// Milliseconds since 1970 at which its node accepted it, 0 for notices.
     public let acceptedAt: UInt64
-    /// Whether it belongs to the room's stream, in which whoever is not where the room is finds it by itself: a message, a
+    /// Whether it belongs to the room's stream, in which members that are not where the room is find it by themselves: a message, a
     /// gap, an epoch.
     let isOfStream: Bool
     /// Whether it means nothing later: who cannot take it now never gets it.
     let isEphemeral: Bool
   }
 
-  /// The messages' payloads, one behind the other.
+  /// The messages' payloads, one after the other.
   public private(set) var bytes: [UInt8] = []
   public private(set) var entries: [Entry] = []
   /// Whether any entry has an `origin` to leave out.
   public private(set) var hasOrigins = false
   /// Changes with the contents: two looks at one batch with the same revision see the same messages.
   public private(set) var revision: UInt64 = 0
-  /// Whether it is for the room's own members only, and not for those who hear the room through a wildcard.
+  /// Whether it is for the room's own members only, and not for members of wildcards.
   var isForMembersOnly = false
-  /// Whether it goes to those who hear the room through a wildcard too, so that it is delivered several times.
+  /// Whether it goes to members of wildcards too, so that it is delivered several times.
   public internal(set) var isForWildcards = false
   /// Whether it is a backlog, which members get as fast as they can take it: it does not count against their queue's limit.
   public internal(set) var isBacklog = false
@@ -40,7 +40,7 @@ public final class RoomBatch {
   private(set) var deliveredBefore: UInt64?
   /// When its first message was accepted, in milliseconds since 1970; 0: it has none.
   private(set) var firstAcceptedAt: UInt64 = 0
-  /// Whether it tells that an epoch has begun.
+  /// Whether it announces that an epoch has begun.
   private(set) var beginsEpoch = false
   /// The room's epoch, for formats that carry positions; nil before its first message.
   public internal(set) var epoch: Epoch?

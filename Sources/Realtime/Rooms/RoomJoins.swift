@@ -112,7 +112,7 @@ final class RoomJoins {
     if !staysPresent, room.rule.hasPresence, let member = context.member(session) {
       reads.seal(room: room.name)
       let grace = graces.grace(of: room)
-      // A user whose grace runs says what it said: it is forgotten with `userLeft`.
+      // A user whose grace runs keeps its state: it is forgotten with `userLeft`.
       if grace > 0 {
         graces.graceBegins(in: room.name, grace)
       } else if let user = context.sessions[session].user {
@@ -135,7 +135,7 @@ final class RoomJoins {
       }
       var waiting: [() -> Void] = []
       swap(&waiting, &room.joinsWaiting)
-      // After a failure each of them asks the broker, is refused by it, and says so to its client.
+      // After a failure each of them asks the broker, is refused, and refuses its client.
       for join in waiting { join() }
     }
   }
@@ -154,7 +154,7 @@ final class RoomJoins {
       guard context.sessions[id.index].subscriptionIndex(room) != nil else { return refuseRevised(id, answerID) }
       guard case .success(let entered) = result else { return abandonJoin(id, room, answerID, result.fault) }
       streams.startStream(of: room, at: entered)
-      // Not heard yet, perhaps: should another master lack it, the join must not wait for it for ever.
+      // Perhaps not received yet: should another master lack it, the join must not wait for it for ever.
       room.note(acknowledged: entered)
       room.arrivals.append(Room.Arrival(session: id, id: answerID, entered: entered, since: since))
       batches.markDirty(room)
@@ -194,7 +194,7 @@ final class RoomJoins {
     pending.settle(id)
   }
 
-  /// Lets in whoever has waited long enough. Called at the end of a tick, right behind the room's batch.
+  /// Answers the joins that have waited long enough. Called at the end of a tick, right after the room's batch.
   func admitArrivals(to room: Room) {
     guard room.isLive, let position = room.stream?.position else { return }
     guard announcements.knowsUsers(of: room) else { return }
@@ -280,7 +280,7 @@ final class RoomJoins {
         self?.backPressure.operationEnds(arrival.session, bytes: size)
         guard let self, let result, context.sessions.contains(arrival.session), context.isKnown(room) else { return }
         guard case .success(.page(let page)) = result else {
-          // Without history nobody can tell what was missed: the client asks again when the broker is back.
+          // Without history it is not known what was missed: the client asks again when the broker is back.
           return abandonJoin(arrival.session, room, arrival.id)
         }
         if page.position.epoch == room.stream?.position.epoch {
@@ -300,7 +300,7 @@ final class RoomJoins {
     readUsers(of: room)
   }
 
-  /// Nobody can be let in who would not be told of the others: the clients ask again.
+  /// Without the room's users no join can be answered: the clients ask again.
   private func abandonArrivals(in room: Room) {
     _ = room.presence?.takeHeld()
     var arrivals: [Room.Arrival] = []

@@ -4,7 +4,7 @@ import JSONCore
 /// How rooms come into being on this node, and how they end.
 ///
 /// A room whose last local member has gone lingers. A room that nobody here has joined comes into being with the first
-/// message that a wildcard brings from it, and has a stream from then on: so its order is kept and its holes are mended as
+/// message that a wildcard brings from it, and has a stream from then on: so its order is kept and its gaps are filled as
 /// those of a joined room are.
 /// Confined to the loop that created its hub.
 final class RoomLifetimes {
@@ -62,7 +62,7 @@ final class RoomLifetimes {
   }
 
   /// Ends the rooms that only wildcards kept and that none keeps any more: what is published there does not come here.
-  /// A room that still lingers behind its last member is heard by its own channel, and is ended with its time.
+  /// A room that lingers after its last member is subscribed by its own channel, and ends when its time is up.
   func endUnmatchedRooms() {
     for room in wildcardRooms.map(\.room) where room.subscriberCount == 0 && !room.isSubscribed && context.isKnown(room)
     {
@@ -70,7 +70,7 @@ final class RoomLifetimes {
     }
   }
 
-  /// A room whose last local member has gone lives on while a wildcard hears it.
+  /// A room whose last local member has gone stays while a wildcard matches it.
   private func keepForWildcards(_ room: Room) {
     guard room.joinsWaiting.isEmpty else {
       // Its subscription is still being confirmed, for clients that have gone: the answer must not find it given up.

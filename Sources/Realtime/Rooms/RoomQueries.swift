@@ -1,7 +1,7 @@
 import ClientProtocol
 import JSONCore
 
-/// What sessions ask about rooms, and what they say about themselves in them.
+/// What sessions ask about rooms, and the states that they set in them.
 /// Confined to the loop that created its hub.
 final class RoomQueries {
   private let context: HubContext
@@ -98,7 +98,7 @@ final class RoomQueries {
 
   private static let cannotRead = "Redis is out of reach: ask again in a moment"
 
-  /// Takes what a user says about itself in a room: one JSON value, `null` to take it back.
+  /// Sets a user's state in a room: one JSON value, `null` to remove it.
   func setState(_ id: SlabID, roomName: Span<UInt8>, _ state: Span<UInt8>, answerID: [UInt8]?) {
     guard let room = context.rooms.find(roomName), let index = context.joinedIndex(id, room),
       let user = context.sessions[id.index].user,
@@ -121,7 +121,7 @@ final class RoomQueries {
         return context.refuse(
           id, failure: error, "Redis is out of reach; nothing was kept: say it again in a moment", answerID)
       }
-      // A session that has left meanwhile says it no more, even if it is about to come back.
+      // A session that has left meanwhile has no state, even if it is about to come back.
       if context.sessions.contains(id), context.joinedIndex(id, room) != nil {
         announcements.presence(of: room).keep(text, of: user.name)
       }

@@ -1,7 +1,7 @@
 import ClientProtocol
 import JSONCore
 
-/// A name that ends in `*`, and the connections of this node that hear every room whose name begins with the rest.
+/// A name that ends in `*`, and the connections of this node that receive every room whose name begins with the rest.
 ///
 /// They stand in no room's roster: a wildcard has one roster, which each matching room's batches are given to as well.
 /// So a join costs the same however many rooms match, and a message is matched against no pattern: a room is, once after

@@ -160,7 +160,7 @@ final class WildcardJoins {
     context.broker.unsubscribe(prefix: wildcard.prefix)
   }
 
-  /// Tells the members of wildcards that messages of rooms which this node had not heard yet may be lost: nobody can ask
+  /// Sends the members of wildcards a `gap`: messages of rooms that this node did not know yet may be lost, and nobody can ask
   /// for the history of a room whose name is not known.
   func announceUnknownGap() {
     wildcards.byName.forEach { wildcard in

@@ -38,7 +38,7 @@ final class WildcardTable {
     memberships[session]?.firstIndex { $0.wildcard === wildcard }
   }
 
-  /// Whether the session is in the wildcard and hears it.
+  /// Whether the session's join of the wildcard was answered.
   func isJoined(_ session: UInt32, _ wildcard: Wildcard) -> Bool {
     memberships[session]?.contains { $0.wildcard === wildcard && $0.place != nil } ?? false
   }

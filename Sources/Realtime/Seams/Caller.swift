@@ -12,7 +12,7 @@ enum Caller {
   case backend((Result<Position, BrokerError>) -> Void)
 }
 
-/// Whoever sends one operation without a connection that stays open: `POST /send`.
+/// The client of one operation without a connection that stays open: `POST /send`.
 public final class RequestCaller {
   /// The user's name.
   let user: [UInt8]

@@ -58,24 +58,24 @@ struct ConnectionsByFormat {
 public protocol SessionTransport: AnyObject {
   /// Gives a room's batch to every member of one format. Entries whose `origin` is the member's own session are left out.
   ///
-  /// `sparing`: a member whose socket takes no more is told of by `Hub.becameUnwritable` before this returns, and is not closed.
+  /// `sparing`: for a member whose socket takes no more, `Hub.becameUnwritable` is called before this returns; it is not closed.
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], format: WireFormat, sparing: Bool)
-  /// Tells that a connection now stands in so many more rosters. Whoever stands in one only gets no second batch in a
+  /// Notes that a connection now stands in so many more rosters. A connection in one roster only gets no second batch in a
   /// tick, so that its batch need not wait for the tick's end.
   func rostersChanged(of connection: UInt32, by change: Int32)
-  /// Gives one message that others cause to one connection, behind everything it was given before.
+  /// Gives one message that others cause to one connection, after everything it was given before.
   func send(_ message: Span<UInt8>, _ kind: EventKind, to connection: UInt32)
-  /// Gives one message that nobody has asked for to many connections, behind everything they were given before, encoded
+  /// Gives one message that nobody has asked for to many connections, after everything they were given before, encoded
   /// once for all of them. Returns those for which more waits than the allotment: each of them gets nothing, stays open,
   /// and `Hub.canTakeMore` is called as soon as it takes more.
   func offer(_ message: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach connections: [UInt32])
     -> [UInt32]
-  /// Gives the same message to many connections, behind everything they were given before: encoded once for all of them.
+  /// Gives the same message to many connections, after everything they were given before: encoded once for all of them.
   func send(_ message: Span<UInt8>, _ kind: EventKind, toEach connections: [UInt32])
   /// Gives one message that the connection itself has asked for: it never counts against the queue's limit. A connection
   /// that does not take its answers is read no further instead. `position`: where a client that has received it resumes; nil: where it would have resumed before.
   func answer(_ message: Span<UInt8>, _ kind: EventKind, at position: Position?, to connection: UInt32)
-  /// Whether a connection's queue is short enough for more of what can wait: pages of history, say.
+  /// Whether a connection's queue is short enough for more of what can wait, such as pages of history.
   func hasRoom(_ connection: UInt32) -> Bool
   /// Calls `Hub.hasRoom` once when a connection's queue, which has no room now, has room again. Not inside this call.
   func awaitRoom(_ connection: UInt32)

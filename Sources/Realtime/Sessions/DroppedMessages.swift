@@ -1,4 +1,4 @@
-/// Counts the messages outside of rooms that connections could not take, until they can be told; pure.
+/// Counts the messages outside of rooms that connections could not take, until `direct_dropped` can be sent; pure.
 ///
 /// Only connections that missed something have an entry.
 struct DroppedMessages {

@@ -153,7 +153,7 @@ final class OperationDispatcher {
     return isJoining
   }
 
-  /// Does what has waited for a join of these sessions. What waits for another room goes on waiting, in its order.
+  /// Does what has waited for a join of these sessions. What waits for another room keeps waiting, in its order.
   func performPostponed(of ids: [SlabID]) {
     for id in ids {
       for operation in pending.take(id) {

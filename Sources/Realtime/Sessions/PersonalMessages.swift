@@ -84,7 +84,7 @@ final class PersonalMessages {
     context.answer(id, .directDropped(count: count))
   }
 
-  /// Whether every session got what was for it, or was told how much it missed.
+  /// Whether every session got what was for it, or knows how much it missed.
   var isComplete: Bool { droppedMessages.isEmpty }
 
   /// Forgets a session that has ended.

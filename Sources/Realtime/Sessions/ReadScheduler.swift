@@ -1,7 +1,7 @@
 /// What is read from the broker, and what makes two reads equal.
 enum ReadKey: Hashable {
   case history(room: [UInt8], HistoryQuery, bytesMax: Int)
-  /// At most `limit` users behind `after`, with all their connections.
+  /// At most `limit` users after `after`, with all their connections.
   case members(room: [UInt8], after: [UInt8]?, limit: Int)
 
   var room: [UInt8] {
@@ -105,7 +105,7 @@ final class ReadScheduler {
   /// Whether reads wait for the next tick.
   var waitsForTick: Bool { answeredAtOnce >= answeredAtOnceMax && rotationHead < rotation.count }
 
-  /// Goes on with what waited for the next tick.
+  /// Continues with what waited for the next tick.
   func tickBegins() {
     guard answeredAtOnce > 0 else { return }
     answeredAtOnce = 0
@@ -125,7 +125,7 @@ final class ReadScheduler {
     run()
   }
 
-  /// Lets an owner go on whose read was held back.
+  /// Lets an owner continue whose read was held back.
   func unpark(_ owner: ReadOwner) {
     guard lines[owner]?.state == .parked else { return }
     list(owner)

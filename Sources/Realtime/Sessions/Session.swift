@@ -63,7 +63,7 @@ struct Session: ~Copyable {
     set { if newValue { flags.insert(.unwritable) } else { flags.remove(.unwritable) } }
   }
 
-  /// Whether it was told that its token is about to expire.
+  /// Whether `token_expires` was sent for its token.
   var isExpiryTold: Bool {
     get { flags.contains(.expiryTold) }
     set { if newValue { flags.insert(.expiryTold) } else { flags.remove(.expiryTold) } }

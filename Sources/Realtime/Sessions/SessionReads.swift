@@ -23,7 +23,7 @@ final class SessionReads {
     case .history(let room, let query, let bytesMax):
       context.broker.history(room: room, query, bytesMax: bytesMax) { reply($0.map { .page($0) }) }
     case .members(let room, let after, let limit):
-      // What users say meanwhile is newer than what the pages have of it.
+      // States that are set meanwhile are newer than those of the pages.
       let presence = context.rooms.find(room.span)?.presence
       presence?.beginMemberRead()
       readMembers(
@@ -104,7 +104,7 @@ final class SessionReads {
     context.sessions[id.index].rateLimiter?.charge(answer: bytes, at: context.steady())
   }
 
-  /// Tells that a connection's queue has room again, as `SessionTransport.awaitRoom` asked. What waited goes on at the end of the tick.
+  /// Notes that a connection's queue has room again, as `SessionTransport.awaitRoom` asked. What waited continues at the tick's end.
   func hasRoom(_ id: SlabID) { if context.sessions.contains(id) { roomy.append(id) } }
 
   /// Reads no more from a session that does not take what it makes for itself.

@@ -33,7 +33,7 @@ struct LagBuffer {
   private(set) var keptFrom: UInt64 = 0
   /// Notices below it were dropped: who lacks them does not know who is there.
   private(set) var noticesKeptFrom: UInt64 = 0
-  /// The highest offset among what was dropped; whoever has less than that misses something.
+  /// The highest offset among what was dropped; a member below it misses something.
   private(set) var droppedThrough: UInt64 = 0
   private var lastOffset: UInt64 = 0
   /// Bytes that it takes.
@@ -92,7 +92,7 @@ struct LagBuffer {
     replacedCount = 0
   }
 
-  /// Drops the oldest entry, and the notices behind it, which mean little without what came before them.
+  /// Drops the oldest entry, and the notices after it, which mean little without what came before them.
   private mutating func dropOldest() {
     repeat {
       let entry = entries[head]

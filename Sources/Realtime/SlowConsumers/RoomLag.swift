@@ -10,16 +10,16 @@ final class RoomLag {
     var next: UInt64
     /// The offset of the last message that it got, or where the room stood when it came.
     var offset: UInt64
-    /// Whether an epoch has begun since: its own offset says nothing any more.
+    /// Whether an epoch has begun since: its own offset means nothing any more.
     var isOfEarlierEpoch = false
   }
 
   var buffer = LagBuffer()
   var members: [Member] = []
-  /// The number of the entry that tells of the epoch.
+  /// The number of the entry that announces the epoch.
   private(set) var epochSequence: UInt64 = 0
 
-  /// Notes that an epoch begins behind an offset. What is of the one before is forgotten, unless this one continues it.
+  /// Notes that an epoch begins after an offset. Entries of the one before are dropped, unless this one continues it.
   func begin(at offset: UInt64, isWhole: Bool) {
     if !isWhole { buffer.begin() }
     epochSequence = buffer.nextSequence

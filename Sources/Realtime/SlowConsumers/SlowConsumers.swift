@@ -17,14 +17,14 @@ final class SlowConsumers {
     self.batches = batches
   }
 
-  /// Tells that a connection's socket takes no more for now, while something is queued for it.
+  /// Notes that a connection's socket takes no more for now, while something is queued for it.
   func becameUnwritable(_ id: SlabID) {
     guard context.sessions.contains(id), !context.sessions[id.index].isUnwritable else { return }
     context.sessions[id.index].isUnwritable = true
     for index in context.sessions[id.index].subscriptions.indices { beginLagging(id.index, index) }
   }
 
-  /// Tells that all that was queued for a connection is sent: it gets what its rooms have kept for it, until its socket
+  /// Notes that all that was queued for a connection is sent: it gets what its rooms have kept for it, until its socket
   /// takes no more again.
   func becameWritable(_ id: SlabID) {
     guard context.sessions.contains(id), context.sessions[id.index].isUnwritable else { return }
@@ -90,7 +90,7 @@ final class SlowConsumers {
     lagBytes += lag.buffer.byteCount
   }
 
-  /// Lets a member that joins again start where the room is. What was kept for it is not to come behind the answer.
+  /// Lets a member that joins again start where the room is. Nothing that was kept for it may follow the answer.
   func skipLag(_ session: UInt32, _ index: Int, isResuming: Bool) {
     let subscription = context.sessions[session].subscriptions[index]
     guard subscription.isLagging, let place = subscription.place, let lag = subscription.room.lag else { return }
@@ -146,7 +146,7 @@ final class SlowConsumers {
         member.offset = entry.offset
       }
       if entry.origin == context.sessions.id(at: member.session) { continue }
-      // No time of acceptance: how long this reader let it wait says nothing about the node.
+      // No time of acceptance: how long this reader let it wait is not the node's delay.
       batch.append(entry.kind, offset: entry.offset, origin: nil, acceptedAt: 0) {
         $0.append(contentsOf: entry.payload)
       }
@@ -157,7 +157,7 @@ final class SlowConsumers {
     member.isOfEarlierEpoch = false
   }
 
-  /// Says what a member will never get: messages, or that an epoch has begun.
+  /// Announces what a member will never get: messages, or that an epoch has begun.
   private func appendLoss(
     to batch: RoomBatch, for member: inout RoomLag.Member, _ room: Room, _ lag: RoomLag, _ epoch: Epoch
   ) {
