@@ -30,7 +30,7 @@ extension Hub: BrokerListener {
     streams.brokerRestored(where: isAffected)
   }
 
-  public func doubted(where isAffected: RoomFilter?) {
+  public func roomsUnverified(where isAffected: RoomFilter?) {
     announcements.comparePresence(in: Limits.presenceCompareMilliseconds)
     streams.reconcile(isAffected) {}
   }

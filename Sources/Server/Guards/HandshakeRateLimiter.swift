@@ -12,13 +12,13 @@ struct HandshakeRateLimiter {
   private let limit: PeerLimit
   private var bucket: TokenBucket
 
-  init(_ ceiling: PeerLimit, now: Instant) {
-    self.ceiling = ceiling
-    bucket = TokenBucket(rate: ceiling.value(isLocal: false), now: now.milliseconds)
+  init(_ limit: PeerLimit, now: Instant) {
+    self.limit = limit
+    bucket = TokenBucket(rate: limit.value(isLocal: false), now: now.milliseconds)
   }
 
   /// Returns whether a handshake may go on at `now`.
   mutating func admit(isLocal: Bool, at now: Instant) -> Bool {
-    ceiling.value(isLocal: isLocal) == 0 || bucket.take(at: now.milliseconds)
+    limit.value(isLocal: isLocal) == 0 || bucket.take(at: now.milliseconds)
   }
 }

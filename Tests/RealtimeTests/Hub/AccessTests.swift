@@ -148,7 +148,7 @@ struct AccessTests {
     func isRefused(_ token: String) -> Bool {
       let client = bench.arrive(token: token)
       return client.take().contains { $0.type == "auth_failed" && $0.string("reason") == "revoked" }
-        && bench.closes[client.target] == 4401
+        && bench.closes[client.connection] == 4401
     }
     #expect(isRefused("ann/\(now)/j9") && isRefused("eve/\(now)/j1"))
     #expect(!isRefused("ann/\(now + 1)/j9"))
@@ -162,11 +162,11 @@ struct AccessTests {
     let bench = HubBench()
     let ann = bench.open("ann")
     _ = revoke(bench, .user(Array("ann".utf8), issuedUntil: bench.clock.milliseconds))
-    #expect(bench.closes[ann.target] == 4401)
+    #expect(bench.closes[ann.connection] == 4401)
     let again = bench.open("ann")
-    #expect(bench.closes[again.target] == 4401)
+    #expect(bench.closes[again.connection] == 4401)
     #expect(again.join().first?.string("code") == "unauthenticated")
-    #expect(bench.closes[bench.open("bob").target] == nil)
+    #expect(bench.closes[bench.open("bob").connection] == nil)
   }
 
   @Test("obeys what was revoked while the broker was away, and takes no more than may stand")
@@ -177,9 +177,9 @@ struct AccessTests {
     #expect(revoke(bench, .user(Array("ann".utf8), issuedUntil: bench.clock.milliseconds)) == nil)
     bench.broker.comeBack()
     bench.broker.revoke(.user(Array("ann".utf8), issuedUntil: bench.clock.milliseconds), forMilliseconds: 1000) { _ in }
-    #expect(bench.closes[ann.target] == nil)
+    #expect(bench.closes[ann.connection] == nil)
     bench.broker.comeBack()
-    #expect(bench.closes[ann.target] == 4401)
+    #expect(bench.closes[ann.connection] == 4401)
     // A broker that has forgotten everything is told again.
     bench.broker.forget()
     var kept: [Revocation]?

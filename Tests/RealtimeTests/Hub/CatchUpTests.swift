@@ -60,10 +60,10 @@ struct CatchUpTests {
     for n in 0..<Limits.inFlightMax + 10 {
       bob.send(#"{"type":"join","room":"r","id":"\#(n)","since":\#(since(epoch))}"#)
     }
-    #expect(bench.paused.contains(bob.target))
+    #expect(bench.paused.contains(bob.connection))
     let seen = readSlowly(bench, bob)
     #expect(seen.contains { $0.type == "joined" && $0.string("id") == "\(Limits.inFlightMax + 9)" })
-    #expect(!bench.paused.contains(bob.target))
+    #expect(!bench.paused.contains(bob.connection))
   }
 
   @Test("reads no further page of history for a client before it has taken the last one")

@@ -70,7 +70,7 @@ struct DirectTests {
   func dropped() {
     let bench = HubBench()
     let (ann, bob, other) = (bench.open("ann"), bench.open("bob"), bench.open("bob"))
-    bench.full = [bob.target]
+    bench.full = [bob.connection]
     for _ in 0..<5 { _ = direct(ann) }
     ann.send(#"{"type":"broadcast"}"#)
     #expect(bob.take().isEmpty)
@@ -90,7 +90,7 @@ struct DirectTests {
   func closed() {
     let bench = HubBench()
     let (ann, bob) = (bench.open("ann"), bench.open("bob"))
-    bench.full = [bob.target]
+    bench.full = [bob.connection]
     _ = direct(ann)
     #expect(!bench.hub.personalMessages.isComplete)
     bench.hub.close(bob.session)

@@ -102,22 +102,22 @@ final class HubBench: SessionTransport {
   }
 
   /// Makes a client's socket take one more batch and then nothing.
-  func stop(_ client: Client) { stuck.insert(client.target) }
+  func stop(_ client: Client) { stuck.insert(client.connection) }
 
   /// Lets a client's socket take all that was queued; `again`: and then one more batch and nothing.
   func drain(_ client: Client, again: Bool = false) {
-    if !again { stuck.remove(client.target) }
+    if !again { stuck.remove(client.connection) }
     hub.becameWritable(client.session)
   }
 
   /// Makes a client's queue take what it is given, and keep it until `drainQueue`.
-  func slowDown(_ client: Client) { queues[client.target] = queues[client.target] ?? 0 }
+  func slowDown(_ client: Client) { queues[client.connection] = queues[client.connection] ?? 0 }
 
   /// Empties a client's queue; `forGood`: and lets it take everything at once again.
   func drainQueue(_ client: Client, forGood: Bool = false) {
-    guard queues[client.target] != nil else { return }
-    queues[client.target] = forGood ? nil : 0
-    if awaited.remove(client.target) != nil { hub.hasRoom(client.session) }
+    guard queues[client.connection] != nil else { return }
+    queues[client.connection] = forGood ? nil : 0
+    if awaited.remove(client.connection) != nil { hub.hasRoom(client.session) }
   }
 
   private func queue(_ bytes: Int, for target: UInt32) {
@@ -219,7 +219,7 @@ struct Text: CustomStringConvertible {
 /// A session of a bench.
 struct Client {
   let bench: HubBench
-  let target: UInt32
+  let connection: UInt32
   let session: SlabID
 
   /// Hands a text to the hub without ending the tick.
@@ -238,7 +238,7 @@ struct Client {
   /// Ends the tick and returns what the client was given since the last time.
   func take() -> [Text] {
     bench.settle()
-    return bench.take(target)
+    return bench.take(connection)
   }
 
   @discardableResult

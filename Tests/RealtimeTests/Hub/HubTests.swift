@@ -169,8 +169,8 @@ struct HubTests {
     let message = [1, 1] + Array("r".utf8) + [0xFF, 0x00]
     bench.hub.receive(binary: message.span, from: ann.session)
     bench.settle()
-    #expect(bench.binaries[first.target] == [[1, 1] + Array("r".utf8) + [3] + Array("ann".utf8) + [0xFF, 0x00]])
-    #expect(bench.binaries[ann.target] == nil)
+    #expect(bench.binaries[first.connection] == [[1, 1] + Array("r".utf8) + [3] + Array("ann".utf8) + [0xFF, 0x00]])
+    #expect(bench.binaries[ann.connection] == nil)
   }
 
   @Test("answers history in ascending order, after an offset, and from the start after an epoch that is gone")
@@ -235,9 +235,9 @@ struct HubTests {
     let bench = HubBench()
     let (first, second, bob) = (bench.open("ann"), bench.open("ann"), bench.open("bob"))
     bench.hub.disconnect(user: Array("ann".utf8)) { _ in }
-    #expect(bench.closes == [first.target: 4409, second.target: 4409])
+    #expect(bench.closes == [first.connection: 4409, second.connection: 4409])
     let name = bob.send(#"{"type":"request","action":"whoami"}"#).first?.json["payload"]?["connection"]?.asBytes ?? []
     bench.hub.disconnect(connection: name) { _ in }
-    #expect(bench.closes[bob.target] == 4409)
+    #expect(bench.closes[bob.connection] == 4409)
   }
 }

@@ -65,7 +65,7 @@ struct IdentityTests {
     #expect(texts.map(\.type) == ["welcome", "auth_failed"])
     #expect(texts.first?.json["user"] == .null)
     #expect(texts.last?.string("reason") == "it is bad")
-    #expect(tokens.bench.closes[client.target] == 4401)
+    #expect(tokens.bench.closes[client.connection] == 4401)
     #expect(tokens.bench.hub.counters.authenticationFailures == 1)
   }
 
@@ -100,7 +100,7 @@ struct IdentityTests {
     #expect(client.take().isEmpty && tokens.bench.closes.isEmpty)
     tokens.pass(seconds: 1)
     #expect(client.take().map(\.type) == ["auth_failed"])
-    #expect(tokens.bench.closes[client.target] == 4401)
+    #expect(tokens.bench.closes[client.connection] == 4401)
     tokens.bench.hub.close(client.session)
     tokens.pass(seconds: 20)
     #expect(client.take().isEmpty)
@@ -168,7 +168,7 @@ struct IdentityTests {
     tokens.isOutOfReach = true
     let client = tokens.bench.arrive(token: "ann")
     #expect(client.take().map { $0.string("code") } == [nil, "unavailable"])
-    #expect(tokens.bench.closes[client.target] == 1013)
+    #expect(tokens.bench.closes[client.connection] == 1013)
   }
 
   @Test("closes with 4401 when the token expires")
@@ -182,7 +182,7 @@ struct IdentityTests {
     #expect(tokens.bench.closes.isEmpty)
     tokens.pass(seconds: 1)
     #expect(client.take().last?.string("reason") == "the token has expired")
-    #expect(tokens.bench.closes[client.target] == 4401)
+    #expect(tokens.bench.closes[client.connection] == 4401)
   }
 
   @Test("lives as long as the newest token of the same user, longer or shorter")
@@ -203,7 +203,7 @@ struct IdentityTests {
     tokens.pass(seconds: 9)
     #expect(tokens.bench.closes.isEmpty)
     tokens.pass(seconds: 1)
-    #expect(tokens.bench.closes[client.target] == 4401)
+    #expect(tokens.bench.closes[client.connection] == 4401)
   }
 
   @Test("takes no more memory however often a connection authenticates again")
@@ -242,7 +242,7 @@ struct IdentityTests {
     #expect(client.take().map(\.type) == ["token_expires"])
     tokens.pass(seconds: 20)
     #expect(client.take().map(\.type) == ["auth_failed"])
-    #expect(tokens.bench.closes[client.target] == 4401)
+    #expect(tokens.bench.closes[client.connection] == 4401)
   }
 
   @Test("tells a client at once that its token has less than that left, behind its greeting or its answer")
@@ -265,7 +265,7 @@ struct IdentityTests {
     _ = client.take()
     tokens.pass(seconds: 10)
     #expect(client.take().map { $0.string("code") } == ["unavailable"])
-    #expect(tokens.bench.closes[client.target] == 1013)
+    #expect(tokens.bench.closes[client.connection] == 1013)
     tokens.judgeAll()
     #expect(client.take().isEmpty)
   }
@@ -281,11 +281,11 @@ struct IdentityTests {
       (tokens.isOutOfReach, tokens.isPending) = (true, isPending)
       let answer = client.send(#"{"type":"auth","token":"t","id":"a"}"#)
       #expect(answer.map { $0.string("code") } == (isPending ? [] : ["unavailable"]))
-      #expect(tokens.bench.closes[client.target] == nil)
+      #expect(tokens.bench.closes[client.connection] == nil)
       #expect(client.send(#"{"type":"ping"}"#).map(\.type) == ["pong"])
       tokens.pass(seconds: 60)
       #expect(client.take().last?.string("code") == "unavailable")
-      #expect(tokens.bench.closes[client.target] == 1013)
+      #expect(tokens.bench.closes[client.connection] == 1013)
       tokens.bench.hub.close(client.session)
     }
   }
@@ -300,7 +300,7 @@ struct IdentityTests {
     tokens.isOutOfReach = false
     #expect(client.send(#"{"type":"auth","token":"t"}"#).map(\.type) == ["auth_success"])
     tokens.pass(seconds: 60)
-    #expect(tokens.bench.closes[client.target] == 4401)
+    #expect(tokens.bench.closes[client.connection] == 4401)
   }
 
   @Test("forgets the deadlines of clients that come and go with long-lived tokens")
@@ -317,7 +317,7 @@ struct IdentityTests {
     #expect(tokens.bench.closes.isEmpty)
     tokens.bench.clock.milliseconds += 86_400_000
     tokens.bench.hub.expire()
-    #expect(tokens.bench.closes[staying.target] == 4401 && tokens.bench.hub.authentication.deadlineCount == 0)
+    #expect(tokens.bench.closes[staying.connection] == 4401 && tokens.bench.hub.authentication.deadlineCount == 0)
   }
 
   @Test("ends a connection that shows another user's token, or a wrong one", arguments: ["bob", "bad"])
@@ -327,7 +327,7 @@ struct IdentityTests {
     _ = client.take()
     client.join()
     #expect(client.send(#"{"type":"auth","token":"\#(token)"}"#).map(\.type) == ["auth_failed"])
-    #expect(tokens.bench.closes[client.target] == 4401)
+    #expect(tokens.bench.closes[client.connection] == 4401)
   }
 
   @Test("shows a token's info in presence")

@@ -13,11 +13,11 @@ struct InFlightTests {
     for n in 1..<Limits.inFlightMax { ann.post(#"{"type":"message","room":"r","n":\#(n)}"#) }
     #expect(bench.paused.isEmpty)
     ann.post(#"{"type":"message","room":"r","n":0}"#)
-    #expect(bench.paused == [ann.target])
+    #expect(bench.paused == [ann.connection])
     bob.post(#"{"type":"message","room":"r","n":0}"#)
-    #expect(bench.paused == [ann.target], "others go on")
+    #expect(bench.paused == [ann.connection], "others go on")
     for _ in 1..<(Limits.inFlightMax / 2) { bench.broker.answerNext() }
-    #expect(bench.paused == [ann.target])
+    #expect(bench.paused == [ann.connection])
     bench.broker.answerNext()
     #expect(bench.paused.isEmpty)
     bench.exchangeAll()
@@ -36,17 +36,17 @@ struct InFlightTests {
     for _ in 0..<4 { ann.post(#"{"type":"message","room":"r","text":"\#(text)"}"#) }
     #expect(bench.paused.isEmpty)
     ann.post(#"{"type":"direct","to":"ann","text":"\#(text)"}"#)
-    #expect(bench.paused == [ann.target])
+    #expect(bench.paused == [ann.connection])
     bench.exchangeAll()
     #expect(bench.paused.isEmpty)
     for kind in ["presence", "history", "join"] {
       for _ in 0..<Limits.inFlightMax { ann.post(#"{"type":"\#(kind)","room":"r"}"#) }
-      #expect(bench.paused == [ann.target], "\(kind)")
+      #expect(bench.paused == [ann.connection], "\(kind)")
       bench.exchangeAll()
       #expect(bench.paused.isEmpty, "\(kind)")
     }
     for _ in 0..<Limits.inFlightMax { ann.post(#"{"type":"broadcast","n":1}"#) }
-    #expect(bench.paused == [ann.target])
+    #expect(bench.paused == [ann.connection])
     bench.exchangeAll()
     #expect(bench.hub.backPressure.bytesInFlight == 0)
   }
@@ -59,7 +59,7 @@ struct InFlightTests {
     ann.post(#"{"type":"join","room":"r"}"#)
     let text = String(repeating: "x", count: 60_000)
     for _ in 0..<5 { ann.post(#"{"type":"message","room":"r","text":"\#(text)"}"#) }
-    #expect(bench.paused == [ann.target])
+    #expect(bench.paused == [ann.connection])
     bench.settle()
     for _ in 0..<20 {
       bench.exchangeAll()
@@ -113,7 +113,7 @@ struct InFlightTests {
     bench.broker.isQueuing = true
     bench.broker.goAway()
     for _ in 0..<Limits.inFlightMax { ann.post(#"{"type":"message","room":"r"}"#) }
-    #expect(bench.paused == [ann.target])
+    #expect(bench.paused == [ann.connection])
     bench.exchangeAll()
     #expect(bench.paused.isEmpty)
     #expect(ann.take().filter { $0.string("code") == "unavailable" }.count == Limits.inFlightMax)

@@ -70,10 +70,10 @@ struct LagTests {
     ann.publish(#""n":1"#)
     let before = bench.deliveries.count
     ann.publish(#""n":2"#)
-    #expect(!bench.deliveries[before...].contains { $0.targets.contains(slow.target) })
+    #expect(!bench.deliveries[before...].contains { $0.targets.contains(slow.connection) })
     bench.drain(slow)
     #expect(bench.deliveries.last?.format == .webSocket)
-    #expect(bench.deliveries.last?.targets == [slow.target])
+    #expect(bench.deliveries.last?.targets == [slow.connection])
     ann.publish(#""n":3"#)
     #expect(bench.deliveries.last?.format == .webSocketDeflated)
   }

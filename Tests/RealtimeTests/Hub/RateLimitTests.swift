@@ -17,11 +17,11 @@ struct RateLimitTests {
       #expect(flood(bob, 99) >= 88)
       bench.clock.milliseconds += 1000
     }
-    #expect(bench.closes[bob.target] == nil)
+    #expect(bench.closes[bob.connection] == nil)
     #expect(flood(ann, 1010) == 1000)
-    #expect(bench.closes[ann.target] == nil)
+    #expect(bench.closes[ann.connection] == nil)
     #expect(flood(ann, 1) == 0)
-    #expect(bench.closes[ann.target] == 4429)
+    #expect(bench.closes[ann.connection] == 4429)
     #expect(bench.hub.counters.refusals[.operations] > 1000)
   }
 
@@ -98,11 +98,11 @@ struct RateLimitTests {
     let bench = HubBench { $0.operationsPerSecond = 10 }
     let first = bench.open("ann")
     _ = flood(first, 1011)
-    #expect(bench.closes[first.target] == 4429)
+    #expect(bench.closes[first.connection] == 4429)
     bench.hub.close(first.session)
     let second = bench.open("ann")
     _ = flood(second, 1)
-    #expect(bench.closes[second.target] == 4429)
+    #expect(bench.closes[second.connection] == 4429)
   }
 
   @Test("remembers nobody who was idle or is even again, and so many of the others for so long")
@@ -226,13 +226,13 @@ struct RateLimitTests {
     let first = bench.open("ann")
     _ = bench.open("ann")
     let third = bench.open("ann")
-    #expect(bench.closes == [third.target: 4429])
+    #expect(bench.closes == [third.connection: 4429])
     bench.hub.close(third.session)
     #expect(first.send(#"{"type":"ping"}"#).first?.type == "pong")
     bench.hub.close(first.session)
     let fourth = bench.open("ann")
-    #expect(bench.closes[fourth.target] == nil)
-    #expect(bench.closes[bench.open("bob").target] == nil)
+    #expect(bench.closes[fourth.connection] == nil)
+    #expect(bench.closes[bench.open("bob").connection] == nil)
     #expect(bench.hub.counters.refusals[.connectionsPerUser] == 1)
   }
 
