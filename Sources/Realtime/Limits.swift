@@ -72,12 +72,12 @@ public enum Limits {
   /// session's queue grows by at a time, and some 0.2 ms of Redis.
   public static let historyPageBytesMax = 256 * 1024
 
-  /// Bytes of messages in one `history` answer, the first message aside. More is told by `"more":true`.
+  /// Bytes of messages in one `history` answer, the first message aside. `"more":true` says that there is more.
   public static let historyAnswerBytesMax = 1024 * 1024
 
   /// Users in a `presence` answer when no `limit` is given.
   public static let presenceLimitDefault = 1000
-  /// The highest `limit` of `presence`; more is told by `"more":true`.
+  /// The highest `limit` of `presence`; `"more":true` says that there are more.
   public static let presenceLimitMax = 10_000
 
   /// Joins and leaves of one user that are announced one by one in a room in a `presence-interval`; the first so many of all

@@ -54,6 +54,10 @@ final class Recorder: BrokerListener {
   func isHere(_ connection: Span<UInt8>, in room: [UInt8]?) -> Bool {
     !gone.contains(text(connection)) && !(room.map { roomsLeft.contains(String(decoding: $0, as: UTF8.self)) } ?? false)
   }
+  private(set) var graces: [String: Int] = [:]
+  func graceBegan(in room: [UInt8], milliseconds: Int) {
+    graces[String(decoding: room, as: UTF8.self)] = milliseconds
+  }
   func nodeReport() -> [UInt8] { bytes(#"{"rooms":1}"#) }
 
   func notices(_ kind: Envelope.Kind) -> [String] { notices.filter { $0.kind == kind }.map(\.user) }

@@ -42,6 +42,23 @@ struct HandOverTests {
     #expect(try cluster.nodes[1].inspect("presence/r")["users"]?.asInt == 2)
   }
 
+  @Test("nobody stays in presence whose room was empty long before the node ended", arguments: ["0", "2s"])
+  func emptyRooms(debounce: String) throws {
+    let cluster = try Cluster(2, ["--drain", "4s", "--leave-grace", "1s", "--leave-debounce", debounce])
+    // Each alone in a room: the room lingers for a second after its only member was closed, somewhere in the drain.
+    let clients = try (0..<12).map { number in
+      let client = try cluster.nodes[0].connect("u\(number)")
+      try client.join("r\(number)")
+      return client
+    }
+    cluster.nodes[0].process.signal(SIGTERM)
+    #expect(try cluster.nodes[0].process.waitForEnd(within: 20) == .exited(0))
+    try eventually("nobody is in any of the rooms", within: 15) {
+      try (0..<12).allSatisfy { try cluster.nodes[1].inspect("presence/r\($0)")["users"]?.asInt == 0 }
+    }
+    withExtendedLifetime(clients) {}
+  }
+
   @Test("hands over whoever is still there when the drain takes no time")
   func noDrain() throws {
     let cluster = try Cluster(2, ["--drain", "0", "--leave-grace", "5s"])

@@ -4,7 +4,7 @@ public struct RoomGlob: Equatable, Sendable {
 
   public init(_ bytes: [UInt8]) { self.bytes = bytes }
 
-  /// Whether the whole of `name` fits. Takes at most `name.count * bytes.count` steps, whoever wrote the pattern:
+  /// Whether the whole of `name` fits. Takes at most `name.count * bytes.count` steps, whatever the pattern:
   /// only the last star is ever tried again.
   public func matches(_ name: Span<UInt8>) -> Bool {
     let star = UInt8(ascii: "*")

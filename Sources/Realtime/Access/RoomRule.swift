@@ -15,7 +15,7 @@ public struct Retention: Equatable, Sendable {
 public enum SlowPolicy: Equatable, Sendable {
   /// They are queued; past the queue's limit the connection is closed with 4408 and can resume.
   case disconnect
-  /// The room keeps the newest ones for it; what it misses of the older ones it is told by `gap`.
+  /// The room keeps the newest ones for it; `gap` reports what it misses of the older ones.
   case dropOldest
   /// The room keeps for it the newest message of each key.
   case latest

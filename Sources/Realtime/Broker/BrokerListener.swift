@@ -26,6 +26,8 @@ public protocol BrokerListener: AnyObject {
   /// The positions of the rooms that `isAffected` chooses (nil: all) may be wrong: messages of them were dropped, or another
   /// master has taken over. Time to compare their positions, before anything is published in them.
   func roomsUnverified(where isAffected: RoomFilter?)
+  /// The broker has taken out connections of a node that is gone, whose users have a grace: time to ask for its end.
+  func graceBegan(in room: [UInt8], milliseconds: Int)
   /// The broker has forgotten who is connected here (restarted empty, or took this node for dead): assert every
   /// connection, member and state again.
   func presenceLost()

@@ -35,6 +35,8 @@ extension Hub: BrokerListener {
     streams.reconcile(isAffected) {}
   }
 
+  public func graceBegan(in room: [UInt8], milliseconds: Int) { graces.graceBegins(in: room, milliseconds) }
+
   public func presenceLost() {
     announcements.comparePresence(in: Limits.presenceAssertMilliseconds)
     // What forgot the members has likely forgotten the rooms too: without a message nobody would notice.

@@ -79,7 +79,7 @@ public final class Hub {
       context, access: access, backPressure: backPressure, pending: pending, limiters: limiters, reads: reads)
     queries = RoomQueries(
       context, access: access, backPressure: backPressure, limiters: limiters, reads: reads,
-      announcements: announcements)
+      announcements: announcements, fanOut: fanOut)
     requests = ClientRequests(context, wildcards: wildcards, backPressure: backPressure)
     operations = OperationDispatcher(
       context, wildcards: wildcards, access: access, backPressure: backPressure, pending: pending, limiters: limiters,
@@ -185,7 +185,8 @@ public final class Hub {
     let now = context.steady()
     authentication.endUnidentifiedSessions(now)
     limiters.expire(at: now)
-    lifetimes.expireLingering(at: now)
+    // The members whom a drain leaves behind are found by the rooms that the broker knows this node to have.
+    if !isHandingOver { lifetimes.expireLingering(at: now) }
     wildcardJoins.expire(at: now)
     lifetimes.expireWildcardRooms(at: now)
     announcements.comparePresence(at: now)

@@ -63,14 +63,14 @@ final class RoomAnnouncements {
   func announce(
     _ userJSON: Span<UInt8>, isPresent: Bool, info: Span<UInt8> = Span(), except origin: SlabID? = nil, in room: Room
   ) {
-    let isSummed = measureCrowd(of: room) || isStorm(of: userJSON, in: room)
+    // A room that is no longer a crowd gets one last summary, in its time, and nothing overtakes that.
+    let isSummed = measureCrowd(of: room) || isStorm(of: userJSON, in: room) || room.presence?.hasChanges == true
     if !isPresent { forgetState(of: userJSON, in: room, isSummed: isSummed) }
     context.observers.report(
       .presence, .userChanged(room: room.name, userJSON: [UInt8](copying: userJSON), isPresent: isPresent))
-    if isSummed || room.presence?.hasChanges == true {
+    if isSummed {
       if let user = RoomAnnouncements.name(in: userJSON) { presence(of: room).note(user, isPresent: isPresent) }
-      // A room that is no longer a crowd gets one last summary.
-      return isSummed ? scheduleUpdate(of: room) : announceChanges(in: room)
+      return scheduleUpdate(of: room)
     }
     let user = [UInt8](copying: userJSON)
     let event: ServerEvent =

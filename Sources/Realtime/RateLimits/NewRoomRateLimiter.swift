@@ -10,6 +10,9 @@ final class NewRoomRateLimiter {
     rooms = TokenBucket(rate: perSecond, burst: UInt32(clamping: burst), now: now)
   }
 
+  /// Whether a new one would allow no more at `now` milliseconds.
+  func isFull(at now: UInt64) -> Bool { rooms.isFull(at: now) }
+
   /// Takes one room at `now` milliseconds. Returns false when there is none to take.
   func take(at now: UInt64) -> Bool { rooms.take(at: now) }
 }

@@ -87,9 +87,22 @@ final class RateLimiters {
 
   /// Charges an operation to the rates of its user or address. When it is refused it was answered.
   func charge(_ request: RequestCaller, bytes: Int, _ answerID: [UInt8]?) -> Bool {
+    let verdict = withLimiter(of: request) { $0.charge(bytes: bytes, at: context.steady()) }
+    guard case .refused(let limit, let perSecond) = verdict else { return true }
+    context.counters.refusals.add(limit)
+    let unit = limit == .bytes ? "bytes" : "operations"
+    context.refuse(
+      .request(request), .rateLimited, "more than \(perSecond) \(unit) a second: send more slowly", answerID)
+    return false
+  }
+
+  /// Lends the limiter of a request's user, or of its address where names are not proved; nil: it has no limit. It is kept
+  /// until what it has counted is over.
+  private func withLimiter<Result>(of request: RequestCaller, _ body: (SessionRateLimiter) -> Result) -> Result? {
     let operations = context.configuration.operationsPerSecond.value(isLocal: request.isLocal)
     let bytesPerSecond = context.configuration.bytesPerSecond.value(isLocal: request.isLocal)
-    guard operations > 0 || bytesPerSecond > 0 else { return true }
+    let newRooms = context.configuration.newRoomsPerSecond.value(isLocal: request.isLocal)
+    guard operations > 0 || bytesPerSecond > 0 || newRooms > 0 else { return nil }
     let now = context.steady()
     let owner: RecentRateLimiters.Owner =
       request.identity.map { .user($0.user) } ?? RecentRateLimiters.Owner(address: request.address)
@@ -99,12 +112,7 @@ final class RateLimiters {
         operationsPerSecond: operations, bytesPerSecond: bytesPerSecond,
         messageBytesMax: context.configuration.messageBytesMax, now: now)
     defer { recent.keep(rateLimiter, of: owner, at: now) }
-    guard case .refused(let limit, let perSecond) = rateLimiter.charge(bytes: bytes, at: now) else { return true }
-    context.counters.refusals.add(limit)
-    let unit = limit == .bytes ? "bytes" : "operations"
-    context.refuse(
-      .request(request), .rateLimited, "more than \(perSecond) \(unit) a second: send more slowly", answerID)
-    return false
+    return body(rateLimiter)
   }
 
   /// Charges a publish to its room, where this node has it. Returns whether it may go on; else it was refused with
@@ -123,43 +131,46 @@ final class RateLimiters {
     return false
   }
 
-  /// Charges a room that this join would make. Returns whether it may be made; else the join was refused with `rate_limited`.
-  func chargeNewRoom(_ id: SlabID, _ answerID: [UInt8]?) -> Bool {
-    let isLocal = context.sessions[id.index].isLocal
-    let (own, all) = (
-      context.configuration.newRoomsPerSecond.value(isLocal: isLocal),
-      context.configuration.nodeNewRoomsPerSecond.value(isLocal: isLocal)
-    )
-    guard own > 0 || all > 0 else { return true }
+  /// Charges a room that this operation would make: a join of a room that nobody here is in, a message to one without a
+  /// connection. Returns whether it may be made; else the operation was refused with `rate_limited`.
+  func chargeNewRoom(_ caller: Caller, _ answerID: [UInt8]?) -> Bool {
+    let isLocal = context.isLocal(caller)
+    let own = context.configuration.newRoomsPerSecond.value(isLocal: isLocal)
+    let all = context.configuration.nodeNewRoomsPerSecond.value(isLocal: isLocal)
+    if own > 0, !takeNewRoom(of: caller, perSecond: own) {
+      context.counters.refusals.add(.newRooms)
+      context.refuse(
+        caller, .rateLimited,
+        "more than \(own) rooms a second that nobody is in: do it again in a second (new-room-rate)", answerID)
+      return false
+    }
+    guard all > 0 else { return true }
     let now = context.steady()
-    if own > 0 {
-      let session = limiter(of: id)
-      let rateLimiter =
-        session?.newRooms
-        ?? NewRoomRateLimiter(perSecond: own, burst: context.configuration.roomsPerConnectionMax, now: now)
-      session?.newRooms = rateLimiter
-      guard rateLimiter.take(at: now) else {
-        context.counters.refusals.add(.newRooms)
-        context.refuse(
-          id, .rateLimited,
-          "more than \(own) joins a second of rooms that nobody is in: join the room again in a second (new-room-rate)",
-          answerID)
-        return false
-      }
+    let rateLimiter = newRooms ?? NewRoomRateLimiter(perSecond: all, burst: 0, now: now)
+    newRooms = rateLimiter
+    guard !rateLimiter.take(at: now) else { return true }
+    context.counters.refusals.add(.nodeNewRooms)
+    context.refuse(
+      caller, .rateLimited,
+      "this node takes \(all) rooms a second that nobody is in: do it again in a few seconds (node-new-room-rate)",
+      answerID)
+    return false
+  }
+
+  private func takeNewRoom(of caller: Caller, perSecond: UInt32) -> Bool {
+    let take = { [context] (limiter: SessionRateLimiter) in
+      let now = context.steady()
+      let rooms =
+        limiter.newRooms
+        ?? NewRoomRateLimiter(perSecond: perSecond, burst: context.configuration.roomsPerConnectionMax, now: now)
+      limiter.newRooms = rooms
+      return rooms.take(at: now)
     }
-    if all > 0 {
-      let rateLimiter = newRooms ?? NewRoomRateLimiter(perSecond: all, burst: 0, now: now)
-      newRooms = rateLimiter
-      guard rateLimiter.take(at: now) else {
-        context.counters.refusals.add(.nodeNewRooms)
-        context.refuse(
-          id, .rateLimited,
-          "this node takes \(all) joins a second of rooms that nobody is in: join the room again in a few seconds "
-            + "(node-new-room-rate)", answerID)
-        return false
-      }
+    switch caller {
+    case .session(let id): return limiter(of: id).map(take) ?? true
+    case .request(let request): return withLimiter(of: request, take) ?? true
+    case .backend: return true
     }
-    return true
   }
 
   /// Whether the user may have one more connection on this node; else this one is closed with 4429.

@@ -2,7 +2,7 @@
 /// Confined to the loop that created its hub.
 final class SessionRateLimiter {
   /// Refusals within `windowMilliseconds` after which the connection is closed with 4429, or five seconds' worth of
-  /// operations if that is more: whoever sends a hundred a second too much for ten seconds does not read the answers.
+  /// operations if that is more: a client that sends a hundred a second too much for ten seconds does not read the answers.
   static let refusalsMax = 1000
   static let windowMilliseconds: UInt64 = 10_000
 
@@ -29,6 +29,7 @@ final class SessionRateLimiter {
   func isFresh(at now: UInt64) -> Bool {
     let isPatient = refusals == 0 || now < windowBegan || now - windowBegan >= SessionRateLimiter.windowMilliseconds
     return isPatient && operations.isFull(at: now) && bytes.isFull(at: now) && reads.delay(at: now) == 0
+      && newRooms?.isFull(at: now) ?? true
   }
 
   /// Milliseconds after which nothing of what was charged counts any more; capped for rates that no one would set.

@@ -143,9 +143,13 @@ final class Publisher {
     }
     let rule = room?.rule ?? context.configuration.rules.rule(for: name)
     guard mayPublish, rule.mayPublish else {
-      context.refuse(caller, .forbidden, mayPublish ? Refusal.readOnlyRoom : Refusal.publishForbidden, answerID)
+      let mayRead = context.identity(of: caller)?.rooms?.mayJoin(name) ?? true
+      let reason = mayPublish ? Refusal.readOnlyRoom : mayRead ? Refusal.publishForbidden : Refusal.roomForbidden
+      context.refuse(caller, .forbidden, reason, answerID)
       return nil
     }
+    // What nobody here is in may be nowhere yet, and a message makes its counter and its log.
+    guard room != nil || limiters.chargeNewRoom(caller, answerID) else { return nil }
     guard access.isAuthorised(.publish(room: [UInt8](copying: name)), caller, answerID) else { return nil }
     return PublishTarget(name: room?.name ?? [UInt8](copying: name), room: room, rule: rule)
   }

@@ -28,6 +28,8 @@ public final class RoomBatch {
   public private(set) var entries: [Entry] = []
   /// Whether any entry has an `origin` to leave out.
   public private(set) var hasOrigins = false
+  /// Whether any entry is a notice: neither a message nor a part of the room's stream.
+  public private(set) var hasNotices = false
   /// Changes with the contents: two looks at one batch with the same revision see the same messages.
   public private(set) var revision: UInt64 = 0
   /// Whether it is for the room's own members only, and not for members of wildcards.
@@ -61,6 +63,7 @@ public final class RoomBatch {
         end: bytes.count, kind: kind, offset: offset, origin: origin, acceptedAt: acceptedAt,
         isOfStream: isOfStream || offset > 0, isEphemeral: isEphemeral))
     if origin != nil { hasOrigins = true }
+    if offset == 0, !isOfStream { hasNotices = true }
     guard offset > 0 else { return }
     if deliveredBefore == nil { deliveredBefore = offset - 1 }
     if firstAcceptedAt == 0 { firstAcceptedAt = acceptedAt }
@@ -118,7 +121,7 @@ public final class RoomBatch {
   func removeAll() {
     bytes.removeAll(keepingCapacity: true)
     entries.removeAll(keepingCapacity: true)
-    hasOrigins = false
+    (hasOrigins, hasNotices) = (false, false)
     revision &+= 1
     isForWildcards = false
     isBacklog = false

@@ -72,7 +72,7 @@ final class RoomJoins {
       if let known = context.rooms.find(roomName) {
         room = known
       } else {
-        guard limiters.chargeNewRoom(id, answerID) else { return }
+        guard limiters.chargeNewRoom(.session(id), answerID) else { return }
         room = lifetimes.makeRoom(roomName)
       }
       room.subscriberCount += 1

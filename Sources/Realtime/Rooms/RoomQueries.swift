@@ -10,10 +10,11 @@ final class RoomQueries {
   private let limiters: RateLimiters
   private let reads: SessionReads
   private let announcements: RoomAnnouncements
+  private let fanOut: FanOut
 
   init(
     _ context: HubContext, access: RoomAccess, backPressure: BackPressure, limiters: RateLimiters, reads: SessionReads,
-    announcements: RoomAnnouncements
+    announcements: RoomAnnouncements, fanOut: FanOut
   ) {
     self.context = context
     self.access = access
@@ -21,6 +22,7 @@ final class RoomQueries {
     self.limiters = limiters
     self.reads = reads
     self.announcements = announcements
+    self.fanOut = fanOut
   }
 
   func presence(
@@ -37,19 +39,37 @@ final class RoomQueries {
       guard case .success(.members(let list)) = answer else {
         return context.refuse(id, failure: answer.fault, RoomQueries.cannotRead, answerID)
       }
-      var page = PresencePage(list)
-      if let room = context.rooms.find(room.span), let presence = room.presence {
-        page.agree(with: presence, after: after, limit: limit, now: context.clock())
-        // A notice of it was lost, or is still on its way: everybody receives what this client does.
-        for user in page.users where !presence.hasAnnounced(user.state, of: user.user) {
-          announcements.announce(state: user.state, of: user.user, in: room)
-        }
+      let query = PresenceQuery(room: room, after: after, limit: limit, answerID: answerID)
+      // The page contains what this tick has gathered to announce, so the answer comes after that. Messages that wait for
+      // the interval of their room's rule go on waiting.
+      if let known = context.rooms.find(room.span), !known.isPaced, known.batch?.hasNotices == true {
+        fanOut.deliverBatch(of: known)
       }
-      let announced = context.rooms.find(room.span)?.presence?.announced?.count ?? 0
-      reads.answerRead(
-        id, .presence(room: room, page), id: answerID,
-        costBytes: list.costBytes + announced / Limits.announcedPerCostByte)
+      answerPresence(id, query, list)
     }
+  }
+
+  private struct PresenceQuery {
+    let room: [UInt8]
+    let after: [UInt8]?
+    let limit: Int
+    let answerID: [UInt8]?
+  }
+
+  private func answerPresence(_ id: SlabID, _ query: PresenceQuery, _ list: MemberList) {
+    var page = PresencePage(list)
+    let room = context.rooms.find(query.room.span)
+    if let room, let presence = room.presence {
+      page.agree(with: presence, after: query.after, limit: query.limit, now: context.clock())
+      // A notice of it was lost, or is still on its way: everybody receives what this client does.
+      for user in page.users where !presence.hasAnnounced(user.state, of: user.user) {
+        announcements.announce(state: user.state, of: user.user, in: room)
+      }
+    }
+    let announced = room?.presence?.announced?.count ?? 0
+    reads.answerRead(
+      id, .presence(room: query.room, page), id: query.answerID,
+      costBytes: list.costBytes + announced / Limits.announcedPerCostByte)
   }
 
   func history(_ id: SlabID, roomName: Span<UInt8>, _ operation: ClientOperation, answerID: [UInt8]?) {

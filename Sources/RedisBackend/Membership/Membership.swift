@@ -35,6 +35,7 @@ final class Membership {
       loop: context.loop, router: context.commands, scripts: context.scripts, keys: context.keys,
       graceMilliseconds: context.configuration.graceMilliseconds)
     sweeper.swept = { [nodes] in nodes.remove($0) }
+    sweeper.graceBegan = { [weak context] in context?.listener?.graceBegan(in: $0, milliseconds: $1) }
     lease.renewed = { [weak self] in self?.renewed($0, expired: $1, leaving: $2) }
     lease.resyncRequested = { [weak self] in self?.resyncRequested() }
     lease.taken = { [weak self] in self?.idIsTaken() }

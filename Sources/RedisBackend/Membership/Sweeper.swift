@@ -15,6 +15,8 @@ final class Sweeper {
   private(set) var refusal: String?
   /// Called when a dead node has been swept completely.
   var swept: (_ node: [UInt8]) -> Void = { _ in }
+  /// Called when users have got a grace: no node of the room may be left to end it.
+  var graceBegan: (_ room: [UInt8], _ milliseconds: Int) -> Void = { _, _ in }
 
   private let loop: EventLoop
   /// How long a user of a room may be away before it has left.
@@ -173,6 +175,7 @@ final class Sweeper {
     let leaves = chunk.map { PresenceOperation.leave(name: $0.name, user: $0.user, graceMilliseconds: grace) }
     scripts.change(room, leaves, keys, masterTag: router.masterTag(of: keys.roomChannel(room))) { [weak self] isDone in
       guard let self, isDone else { return done(false) }
+      if grace > 0 { graceBegan(room, grace) }
       remove(Array(members.dropFirst(chunk.count)), from: room, done)
     }
   }

@@ -66,7 +66,9 @@ final class PresenceWriter {
 
   /// Removes a connection that no client has removed just now: with the grace of the room.
   func leave(room: [UInt8], _ member: Member) {
-    leave(room: room, member, graceMilliseconds: context.configuration.graceMilliseconds(room))
+    let grace = context.configuration.graceMilliseconds(room)
+    leave(room: room, member, graceMilliseconds: grace)
+    if grace > 0 { context.listener?.graceBegan(in: room, milliseconds: grace) }
   }
 
   func setState(

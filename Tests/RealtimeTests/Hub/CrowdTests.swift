@@ -45,6 +45,42 @@ struct CrowdTests {
     #expect(ann.take().map(\.type) == ["user_left", "user_joined"])
   }
 
+  @Test("a room that is no longer a crowd gets its last update in its time, and no notice overtakes it")
+  func lastUpdate() throws {
+    let bench = makeBench(announceMax: 5)
+    let ann = bench.open("ann")
+    ann.join()
+    for number in 1...6 { bench.broker.moveElsewhere("far\(number)") }
+    _ = ann.take()
+    bench.wait(milliseconds: 1000)
+    _ = ann.take()
+    bench.wait(milliseconds: 100)
+    for number in 1...4 { bench.broker.moveElsewhere("far\(number)") }
+    #expect(ann.take().isEmpty, "the interval since the last update is not over")
+    bench.broker.moveElsewhere("far4")
+    bench.wait(milliseconds: 1000)
+    let texts = ann.take()
+    #expect(texts.map(\.type) == ["presence_update"] && names(texts[0], "left") == ["far1", "far2", "far3"])
+    bench.broker.moveElsewhere("far1")
+    #expect(ann.take().map(\.type) == ["user_joined"])
+  }
+
+  @Test("an answer to presence comes after the notices of what it contains")
+  func answerOrder() throws {
+    let bench = makeBench(announceMax: 500)
+    let (ann, bob) = (bench.open("ann"), bench.open("bob"))
+    ann.join()
+    bob.post(#"{"type":"join","room":"r"}"#)
+    bench.broker.moveElsewhere("far")
+    ann.post(#"{"type":"presence","room":"r"}"#)
+    let texts = ann.take()
+    let answer = try #require(texts.first { $0.type == "presence" })
+    #expect(texts.contains { $0.type == "user_joined" })
+    for text in texts.drop(while: { $0.type != "presence" }) where text.type == "user_joined" {
+      #expect(!answer.description.contains(text.string("user") ?? "?"), "\(texts)")
+    }
+  }
+
   @Test("names at most a hundred, and says that there were more")
   func manyNames() throws {
     let bench = makeBench(announceMax: 0)

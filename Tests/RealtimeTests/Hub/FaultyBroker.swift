@@ -24,7 +24,7 @@ final class FaultyBroker: Broker, BrokerListener {
   private let rules: RoomRules
   private let clock: () -> UInt64
   private var life: UInt64 = 1
-  private var subscribed: Set<[UInt8]> = []
+  private(set) var subscribed: Set<[UInt8]> = []
   private(set) var prefixes: Set<[UInt8]> = []
   private var heardUsers: Set<[UInt8]> = []
   /// What was published in room r, and which epochs it went through.
@@ -368,6 +368,9 @@ final class FaultyBroker: Broker, BrokerListener {
   func roomsUnverified(where isAffected: RoomFilter?) { listener?.roomsUnverified(where: isAffected) }
   func presenceLost() {}
   func isHere(_ connection: Span<UInt8>, in room: [UInt8]?) -> Bool { listener?.isHere(connection, in: room) ?? true }
+  func graceBegan(in room: [UInt8], milliseconds: Int) {
+    listener?.graceBegan(in: room, milliseconds: milliseconds)
+  }
   func nodeReport() -> [UInt8] { listener?.nodeReport() ?? [] }
 
   private func copy(_ span: Span<UInt8>) -> [UInt8] { span.withUnsafeBufferPointer { Array($0) } }

@@ -33,6 +33,23 @@ struct HubHandOverTests {
     #expect(clients[2].take().isEmpty)
   }
 
+  @Test("keeps the rooms in which a drain has left members, so that the broker finds them there")
+  func lingering() {
+    let bench = HubBench()
+    let (ann, bob) = (bench.open("ann"), bench.open("bob"))
+    ann.join("stays")
+    bob.join("goes")
+    bench.hub.close(bob.session)
+    bench.wait(milliseconds: Limits.roomLingerMilliseconds + 1)
+    bench.hub.expire()
+    #expect(bench.broker.subscribed == [Array("stays".utf8)])
+    bench.hub.isHandingOver = true
+    bench.hub.close(ann.session)
+    bench.wait(milliseconds: 10 * Limits.roomLingerMilliseconds)
+    bench.hub.expire()
+    #expect(bench.broker.subscribed == [Array("stays".utf8)])
+  }
+
   @Test("knows who is here and in which room, but counts whoever was handed over as present")
   func isHere() throws {
     let bench = HubBench { $0.rules = RoomRules([(RoomGlob(Array("quiet".utf8)), RoomRule(hasPresence: false))]) }

@@ -16,6 +16,8 @@ final class PresenceClient {
   private(set) var count = 0
   private(set) var complaints: [String] = []
   private var isLeaving = false
+  /// Whether all pages of the list have come.
+  private var hasWholeList = false
   /// Counts its joins: an answer to what it asked in an earlier stay says nothing.
   private var stays = 0
   /// Users in one answer.
@@ -49,7 +51,7 @@ final class PresenceClient {
   private func look(at text: Text) {
     switch text.type {
     case "joined":
-      if text.string("id") != nil { (isJoined, isJoining, users) = (true, false, nil) }
+      if text.string("id") != nil { (isJoined, isJoining, hasWholeList, users) = (true, false, false, nil) }
       count = text.int("members") ?? -1
     case "presence":
       guard text.string("id")?.hasSuffix("t\(stays)") == true else { break }
@@ -59,7 +61,7 @@ final class PresenceClient {
     case "presence_update": update(text)
     case "user_state":
       if let user = text.string("user"), users?[user] != nil { users?[user] = text.string("state") ?? "" }
-    case "left": (isJoined, isLeaving, users) = (false, false, nil)
+    case "left": (isJoined, isLeaving, hasWholeList, users) = (false, false, false, nil)
     case "error": refused(text)
     case "degraded", "restored", "gap", "message": break
     default: complaints.append("unexpected: \(text)")
@@ -68,6 +70,8 @@ final class PresenceClient {
 
   private func change(_ text: Text, by step: Int) {
     guard let user = text.string("user") else { return }
+    // An answer comes after the notices of what it contains.
+    if step > 0, hasWholeList, users?[user] != nil { complaints.append("known already: \(text)") }
     count += step
     if step > 0 { insert(user) } else { users?[user] = nil }
   }
@@ -79,7 +83,10 @@ final class PresenceClient {
     for user in names(text.json["joined"]) { insert(user) }
     for user in names(text.json["left"]) { users?[user] = nil }
     // More have changed than are named.
-    if text.json["more"]?.asBool == true { ask(after: nil) }
+    if text.json["more"]?.asBool == true {
+      hasWholeList = false
+      ask(after: nil)
+    }
   }
 
   private func names(_ value: JSONValue?) -> [String] { (value?.asArray ?? []).compactMap(\.asString) }
@@ -91,7 +98,8 @@ final class PresenceClient {
       guard let user = member["user"]?.asString else { continue }
       users?[user] = member["state"]?.asString ?? ""
     }
-    guard page.json["more"]?.asBool == true else { return }
+    hasWholeList = page.json["more"]?.asBool != true
+    guard !hasWholeList else { return }
     ask(after: members.last?["user"]?.asString)
   }
 

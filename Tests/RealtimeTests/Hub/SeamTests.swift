@@ -71,6 +71,22 @@ struct SeamTests {
     #expect(answers.list.last?.code == nil)
   }
 
+  @Test("messages to rooms that nobody is in are charged as joins of them are")
+  func newRooms() {
+    let bench = HubBench {
+      $0.newRoomsPerSecond = 2
+      $0.roomsPerConnectionMax = 3
+    }
+    let (ann, answers) = (bench.open("ann"), Answers())
+    ann.join("known")
+    for number in 0..<5 { send(#"{"type":"message","room":"r\#(number)"}"#, bench, by: caller("bob", answers)) }
+    send(#"{"type":"message","room":"known"}"#, bench, by: caller("bob", answers))
+    #expect(answers.list.map(\.code) == [nil, nil, nil, .rateLimited, .rateLimited, nil])
+    bench.wait(milliseconds: 1000)
+    send(#"{"type":"message","room":"r9"}"#, bench, by: caller("bob", answers))
+    #expect(answers.list.last?.code == nil)
+  }
+
   @Test("observers receive the kinds of events that they asked for")
   func observers() {
     let bench = HubBench()
