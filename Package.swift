@@ -114,7 +114,8 @@ let package = Package(
     .testTarget(
       name: "ServerTests",
       dependencies: [
-        "ClientProtocol", "TimeCore", "roost", "Server", "Realtime", "Compression", "TestSupport", "JSONCore", "WebSocketCore",
+        "ClientProtocol", "TimeCore", "roost", "Server", "Realtime", "Compression", "TestSupport", "JSONCore",
+        "WebSocketCore",
         "Randomness",
       ],
       swiftSettings: strict),

@@ -26,6 +26,7 @@ public struct CloseReason: Equatable, Sendable {
   public static let draining = CloseReason(1012, "this node is draining: reconnect", .soon)
   public static let full = CloseReason(1013, "this node is full: connect again later", .soon)
   public static let tokensUnjudged = CloseReason(1013, "tokens cannot be judged: connect again later", .soon)
+  public static let roomUnavailable = CloseReason(1013, "the room cannot be joined now: connect again later", .soon)
   public static let notAuthenticated = CloseReason(4401, "not authenticated", .never)
   public static let forbidden = CloseReason(4403, "forbidden", .never)
   public static let slowConsumer = CloseReason(4408, "slow consumer: reconnect and resume", .soon)
@@ -39,7 +40,7 @@ public struct CloseReason: Equatable, Sendable {
 
   /// All of them.
   public static let all = [
-    draining, full, tokensUnjudged, notAuthenticated, forbidden, slowConsumer, nothingRead,
+    draining, full, tokensUnjudged, roomUnavailable, notAuthenticated, forbidden, slowConsumer, nothingRead,
     messageUnfinished, closedByAdmin, rateLimited, tooManyConnections,
   ]
 

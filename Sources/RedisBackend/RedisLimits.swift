@@ -118,6 +118,10 @@ public enum RedisLimits {
   static let presenceRoomWeight = 2
   /// Rooms that one command puts into a node's list, or takes out of it.
   static let listedRoomsMax = 128
+  /// Time until a leave is tried again that a key of another type has refused: an operator's time, not a machine's.
+  static let refusedLeaveRetryMilliseconds = 5_000
+  /// Such leaves at a time. Further ones stand until the node ends and is swept.
+  static let refusedLeavesMax = 10_000
   /// Users whose grace one script ends.
   static let gracesMax = 100
   /// What the keys of a room in which all are in grace outlive the last grace by.

@@ -81,6 +81,18 @@ struct PresenceBatchTests {
     #expect(try node.page(room: "good").userCount == membersPerRoom - 1)
   }
 
+  @Test("who left while a key had another type is gone once it is repaired")
+  func repairedKeys() throws {
+    _ = try node.enter(node.member("ann"))
+    server.run("SET", "roost:3:{r:r}:extras", "x")
+    node.heard.roomsLeft = ["r"]
+    node.leave(node.member("ann"), grace: 0)
+    #expect(drive([node]) { node.log.contains { $0.contains("another type") } })
+    #expect(server.run("HLEN", "roost:3:{r:r}:members") == "1")
+    server.run("DEL", "roost:3:{r:r}:extras")
+    #expect(drive([node], within: 15) { server.run("HLEN", "roost:3:{r:r}:members") == "0" })
+  }
+
   @Test("all fail, and nothing is changed, when Redis has no memory left")
   func noMemory() throws {
     server.run("CONFIG", "SET", "maxmemory", "1")

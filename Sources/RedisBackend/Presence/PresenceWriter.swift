@@ -21,6 +21,9 @@ final class PresenceWriter {
   private var listedRooms: Set<[UInt8]> = []
   private let context: BrokerContext
 
+  /// Leaves that wait to be tried again.
+  private var refusedLeaves = 0
+
   init(_ context: BrokerContext, batch: PresenceBatch, messages: PublishBatch, epochs: RoomEpochs) {
     self.context = context
     self.batch = batch
@@ -60,7 +63,24 @@ final class PresenceWriter {
     let leave = PresenceOperation.leave(
       name: member.name, user: member.user, graceMilliseconds: graceMilliseconds)
     change(room, leave) { [weak self] outcome in
-      if case .failed = outcome { self?.remember(.leave(room: room, member)) }
+      switch outcome {
+      case .done: break
+      case .failed: self?.remember(.leave(room: room, member))
+      case .refused: self?.leaveLater(room: room, member, graceMilliseconds: graceMilliseconds)
+      }
+    }
+  }
+
+  /// Tries a leave again that a key of another type has refused: once it is repaired, nobody else would take the member out.
+  private func leaveLater(room: [UInt8], _ member: Member, graceMilliseconds: Int) {
+    guard refusedLeaves < RedisLimits.refusedLeavesMax else { return }
+    refusedLeaves += 1
+    context.loop.after(milliseconds: RedisLimits.refusedLeaveRetryMilliseconds) { [weak self] in
+      guard let self else { return }
+      refusedLeaves -= 1
+      // It may have come back meanwhile.
+      guard context.listener?.isHere(member.name.span, in: room) != true else { return }
+      leave(room: room, member, graceMilliseconds: graceMilliseconds)
     }
   }
 

@@ -23,17 +23,19 @@ final class EventStreamEndpoint {
   func answer(_ request: Request) {
     guard request.head.method == .get else { return refuse(request, ErrorResponse.methodNotAllowed("GET")) }
     let rooms = request.head.query.all("room")
-    guard rooms.count == 1 else {
-      return refuse(request, ErrorResponse.make(.badRequest, "an event stream is of one room: /sse?room=NAME"))
+    let room = rooms.first ?? []
+    guard rooms.count == 1, !RoomName.isWildcard(room.span) else {
+      let message = "an event stream is of one room, by its name: /sse?room=NAME"
+      return refuse(request, ErrorResponse.make(.badRequest, message))
     }
-    guard believesNames else { return judge(request, rooms[0]) }
+    guard believesNames else { return judge(request, room) }
     guard let user = userName(request.head.query.first("user")) else {
       return refuse(request, ErrorResponse.make(.badRequest, "user must be \(UserName.rule)"))
     }
     if let refusal = hub.refusal(ofUser: user) {
       return refuse(request, ErrorResponse.make(.unauthenticated, refusal))
     }
-    open(request, rooms[0], user: user, nil)
+    open(request, room, user: user, nil)
   }
 
   private func judge(_ request: Request, _ room: [UInt8]) {

@@ -46,6 +46,9 @@ final class EventStreamTransport: QueueTransport {
     self.metrics = metrics
   }
 
+  /// Connections whose room is not joined yet: a stream that cannot have its room ends, so that its browser tries again.
+  private var joining: Set<UInt32> = []
+
   // MARK: The beginning
 
   /// Answers a request with the head of a stream, opens a session, and joins the room.
@@ -71,6 +74,7 @@ final class EventStreamTransport: QueueTransport {
     // The hub may have closed it with its greeting.
     guard connections[id.index].isOpen else { return sessions.end(session) }
     connections[id.index].session = session
+    joining.insert(id.index)
     let join = EventStreamTransport.join(opening)
     hub.receive(text: join.span, from: session)
   }
@@ -152,6 +156,11 @@ final class EventStreamTransport: QueueTransport {
     guard isOpen(target) else { return }
     queues.answer(target) {
       queues.append(to: target) { EventStreamEncoder.append(message, kind, at: position, to: &$0) }
+    }
+    if kind == .joined {
+      joining.remove(target)
+    } else if kind == .error, joining.remove(target) != nil {
+      sessions.close(target, because: .roomUnavailable)
     }
   }
 
