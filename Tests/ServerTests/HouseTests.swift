@@ -13,6 +13,8 @@ struct HouseTests {
   private static let bannedNames = [
     "AdminFault", "Standstill", "MasterFinder", "MapWatcher", "EnteringLedger", "RoomLedger", "RecentDepartures",
     "ClockDrift", "LeaseKeeper", "AddressTally", "HandshakeGate", "AdminGuesses", "homeless", "isSubstitute",
+    "DeliveryForm", "Arriving", "Allowance", "Ceiling", "Ancestor", "obeyDisconnect", "obeyRevocation",
+    "heardByEveryone",
   ]
   private static let bannedWords = ["whoever", "is told", "are told"]
 
