@@ -6,6 +6,8 @@ import JSONCore
 /// Confined to the loop that created its hub.
 final class RoomAnnouncements {
   private let context: HubContext
+  /// The context's, held here too: reached through the context it is retained for every call.
+  private let broker: any Broker
   private let batches: BatchQueue
   private let fanOut: FanOut
   private let graces: LeaveGraces
@@ -14,6 +16,7 @@ final class RoomAnnouncements {
 
   init(_ context: HubContext, batches: BatchQueue, fanOut: FanOut, graces: LeaveGraces) {
     self.context = context
+    broker = context.broker
     self.batches = batches
     self.fanOut = fanOut
     self.graces = graces
@@ -35,13 +38,13 @@ final class RoomAnnouncements {
     let body = notice.extracting(envelope.body)
     switch envelope.kind {
     case .userJoined:
-      if context.broker.losesNotices {
+      if broker.losesNotices {
         guard let user = RoomAnnouncements.name(in: userJSON), room.presence?.insert(user.span) == true else { return }
       }
       let origin = context.localSession(named: notice.extracting(envelope.origin))
       announce(userJSON, isPresent: true, info: body, except: origin, in: room)
     case .userLeft:
-      if context.broker.losesNotices {
+      if broker.losesNotices {
         guard let user = RoomAnnouncements.name(in: userJSON) else { return }
         // A node knows better about its own: it was taken for dead, or the notice is older than the user's return.
         guard !isMember(user, of: room), room.presence?.remove(user.span) == true else { return }
@@ -160,7 +163,7 @@ final class RoomAnnouncements {
   }
 
   /// Whether a room needs to know who was announced: where notices may be lost, and anybody is announced at all.
-  private func keepsAnnounced(_ room: Room) -> Bool { context.broker.losesNotices && room.rule.hasPresence }
+  private func keepsAnnounced(_ room: Room) -> Bool { broker.losesNotices && room.rule.hasPresence }
 
   /// Whether joins may be answered: it is known who is in the room.
   func knowsUsers(of room: Room) -> Bool { !keepsAnnounced(room) || room.presence?.announced != nil }
@@ -243,7 +246,7 @@ final class RoomAnnouncements {
 
   /// Compares all rooms when it is time. Called by `expire`.
   func comparePresence(at now: UInt64) {
-    guard comparisons.isDue(at: now), context.broker.losesNotices else { return }
+    guard comparisons.isDue(at: now), broker.losesNotices else { return }
     context.rooms.forEach { room in
       guard let presence = room.presence, presence.announced != nil, !presence.isReading else { return }
       readUsers(of: room) { [weak self] users in

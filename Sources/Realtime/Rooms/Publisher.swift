@@ -8,6 +8,8 @@ import JSONCore
 /// Confined to the loop that created its hub.
 final class Publisher {
   private let context: HubContext
+  /// The context's, held here too: reached through the context it is retained for every call.
+  private let broker: any Broker
   private let access: RoomAccess
   private let backPressure: BackPressure
   private let pending: PendingOperations
@@ -19,6 +21,7 @@ final class Publisher {
     limiters: RateLimiters, reads: SessionReads
   ) {
     self.context = context
+    broker = context.broker
     self.access = access
     self.backPressure = backPressure
     self.pending = pending
@@ -80,13 +83,13 @@ final class Publisher {
     reads.seal(room: message.room)
     backPressure.operationBegins(caller, bytes: size)
     if isEphemeral {
-      return context.broker.publish(ephemeral: message.envelope, in: message.room) { [weak self] result in
+      return broker.publish(ephemeral: message.envelope, in: message.room) { [weak self] result in
         guard let self else { return }
         backPressure.operationEnds(caller, bytes: size)
         conclude(result.map { nil }, message, room, for: caller, answerID)
       }
     }
-    context.broker.publish(message) { [weak self] result in
+    broker.publish(message) { [weak self] result in
       guard let self else { return }
       backPressure.operationEnds(caller, bytes: size)
       if case .success(let position) = result { room?.note(acknowledged: position) }
@@ -198,7 +201,7 @@ final class Publisher {
       return
     }
     backPressure.operationBegins(caller, bytes: envelope.count)
-    context.broker.send(envelope, to: .user(name)) { [weak self] result in
+    broker.send(envelope, to: .user(name)) { [weak self] result in
       self?.backPressure.operationEnds(caller, bytes: envelope.count)
       let count: Int
       switch result {
@@ -237,7 +240,7 @@ final class Publisher {
     guard access.isAuthorised(.broadcast, caller, answerID) else { return }
     guard let envelope = personal(.broadcast, operation, text, from: caller) else { return }
     backPressure.operationBegins(caller, bytes: envelope.count)
-    context.broker.send(envelope, to: .everyone) { [weak self] result in
+    broker.send(envelope, to: .everyone) { [weak self] result in
       self?.backPressure.operationEnds(caller, bytes: envelope.count)
       if case .failure(let error) = result {
         self?.context.refuse(caller, failure: error, Refusal.outOfReach(error, hasDedupe: false), answerID)

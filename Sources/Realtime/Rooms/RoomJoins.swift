@@ -9,6 +9,8 @@ import JSONCore
 /// Confined to the loop that created its hub.
 final class RoomJoins {
   private let context: HubContext
+  /// The context's, held here too: reached through the context it is retained for every call.
+  private let broker: any Broker
   private let wildcards: WildcardTable
   private let access: RoomAccess
   private let backPressure: BackPressure
@@ -33,6 +35,7 @@ final class RoomJoins {
     announcements: RoomAnnouncements, streams: RoomStreams, lifetimes: RoomLifetimes
   ) {
     self.context = context
+    broker = context.broker
     self.wildcards = wildcards
     self.access = access
     self.backPressure = backPressure
@@ -118,7 +121,7 @@ final class RoomJoins {
       } else if let user = context.sessions[session].user {
         announcements.forgetOwnState(of: user, in: room)
       }
-      context.broker.leave(room: room.name, member, graceMilliseconds: grace)
+      broker.leave(room: room.name, member, graceMilliseconds: grace)
     }
     room.subscriberCount -= 1
     if room.subscriberCount == 0 {
@@ -127,7 +130,7 @@ final class RoomJoins {
   }
 
   private func subscribe(_ room: Room) {
-    context.broker.subscribe(room: room.name) { [weak self] result in
+    broker.subscribe(room: room.name) { [weak self] result in
       guard let self, self.context.isKnown(room) else { return }
       if case .success = result {
         room.isSubscribed = true
@@ -148,19 +151,24 @@ final class RoomJoins {
     guard room.isSubscribed else { return abandonJoin(id, room, answerID) }
     backPressure.operationBegins(id, bytes: room.name.count)
     enterBroker(room, member) { [weak self] result in
-      guard let self else { return }
-      backPressure.operationEnds(id, bytes: room.name.count)
-      guard context.sessions.contains(id) else { return }
-      guard context.sessions[id.index].subscriptionIndex(room) != nil else { return refuseRevised(id, answerID) }
-      guard case .success(let entered) = result else { return abandonJoin(id, room, answerID, result.fault) }
-      streams.startStream(of: room, at: entered)
-      // Perhaps not received yet: should another master lack it, the join must not wait for it for ever.
-      room.note(acknowledged: entered)
-      room.arrivals.append(Room.Arrival(session: id, id: answerID, entered: entered, since: since))
-      batches.markDirty(room)
-      // A read that failed while this one was entering has abandoned only those who had entered.
-      readUsers(of: room)
+      self?.entered(id, room, since: since, answerID: answerID, result)
     }
+    readUsers(of: room)
+  }
+
+  private func entered(
+    _ id: SlabID, _ room: Room, since: Position?, answerID: [UInt8]?, _ result: Result<Position, BrokerError>
+  ) {
+    backPressure.operationEnds(id, bytes: room.name.count)
+    guard context.sessions.contains(id) else { return }
+    guard context.sessions[id.index].subscriptionIndex(room) != nil else { return refuseRevised(id, answerID) }
+    guard case .success(let position) = result else { return abandonJoin(id, room, answerID, result.fault) }
+    streams.startStream(of: room, at: position)
+    // Perhaps not received yet: should another master lack it, the join must not wait for it for ever.
+    room.note(acknowledged: position)
+    room.arrivals.append(Room.Arrival(session: id, id: answerID, entered: position, since: since))
+    batches.markDirty(room)
+    // A read that failed while this one was entering has abandoned only those who had entered.
     readUsers(of: room)
   }
 
@@ -173,8 +181,8 @@ final class RoomJoins {
   /// Enters the room's presence, or where the rule keeps none, asks where the room is.
   private func enterBroker(_ room: Room, _ member: Member, _ reply: @escaping BrokerReply<Position>) {
     reads.seal(room: room.name)
-    if room.rule.hasPresence { return context.broker.enter(room: room.name, member, reply) }
-    context.broker.begin(room: room.name, reply)
+    if room.rule.hasPresence { return broker.enter(room: room.name, member, reply) }
+    broker.begin(room: room.name, reply)
   }
 
   /// Answers `unavailable` and forgets the join, unless the client was in the room before it asked again.
