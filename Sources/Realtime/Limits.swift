@@ -81,7 +81,7 @@ public enum Limits {
   public static let presenceLimitMax = 10_000
 
   /// Joins and leaves of one user that are announced one by one in a room in a `presence-interval`; the first so many of all
-  /// users are not counted. The next `presence_update` tells the rest: no person reloads a page 25 times a second.
+  /// users are not counted. The next `presence_update` has the rest: no person reloads a page 25 times a second.
   public static let presenceUserNoticesMax = 50
   /// The same of all users of a room, or twice its `presence-announce-max` where that is more.
   public static let presenceNoticesMax = 1000
@@ -125,7 +125,7 @@ public enum Limits {
   /// Milliseconds until a look that failed is repeated.
   static let graceRetryMilliseconds = 1000
 
-  /// Milliseconds from the return of a broker until what members were told of each other is compared with what it knows:
+  /// Milliseconds from the return of a broker until what was announced to members is compared with what it knows:
   /// longer than nodes take to notice that it has forgotten them, so that nobody is said to have left for that.
   public static let presenceCompareMilliseconds: UInt64 = 3000
 

@@ -3,7 +3,7 @@ import TimeCore
 /// Keeps the moments at which sessions are to be looked at; pure.
 ///
 /// A heap of 16 bytes an entry. An entry that is no longer wanted stays until its time, and the taker finds that out by
-/// comparing it with what the session says; but once such entries are the most, they are all removed. Clients that come
+/// comparing it with the session's own moment; but once such entries are the most, they are all removed. Clients that come
 /// and go with long-lived tokens take no memory.
 struct Deadlines {
   /// Entries that may be stale before anybody looks: less is not worth the pass.

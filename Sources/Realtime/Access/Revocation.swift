@@ -38,7 +38,7 @@ extension Revocation.Subject {
     }
   }
 
-  /// One line that says the same: `t:JTI`, or `u:MILLISECONDS:USER`.
+  /// The same as one line: `t:JTI`, or `u:MILLISECONDS:USER`.
   public var text: [UInt8] {
     switch self {
     case .token(let name): return Array("t:".utf8) + name
@@ -64,7 +64,7 @@ struct RevocationList {
 
   var isEmpty: Bool { tokens.isEmpty && users.isEmpty }
 
-  /// Adds one. One that says nothing new changes nothing.
+  /// Adds one. One that is covered already changes nothing.
   mutating func insert(_ revocation: Revocation) {
     switch revocation.subject {
     case .token(let name): tokens[name] = max(revocation.until, tokens[name] ?? 0)

@@ -35,7 +35,7 @@ public final class RoomRule: Sendable {
   /// Whether clients may publish. The admin endpoint always may.
   public let mayPublish: Bool
   public let slow: SlowPolicy
-  /// The member of a message whose value tells what the message is about, for `SlowPolicy.latest`; nil: all messages
+  /// The member of a message whose value names what the message is about, for `SlowPolicy.latest`; nil: all messages
   /// are about one thing.
   public let key: [UInt8]?
   /// Milliseconds between two flushes to the room's members; 0: whenever there is something.

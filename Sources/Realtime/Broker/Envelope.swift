@@ -21,7 +21,7 @@ public struct Envelope: Equatable {
     /// A user's last connection left the room, and the user has a grace to come back; the body is the grace in
     /// milliseconds. Clients do not receive it.
     case userLeaving = 0x67  // g
-    /// A user says something about itself in the room; the body is JSON, `null` when it is taken back.
+    /// A user sets its state in the room; the body is JSON, `null` when it is removed.
     case userState = 0x73  // s
     /// A message of a room that has no offset and is kept nowhere; the body is JSON members.
     case ephemeral = 0x65  // e

@@ -71,7 +71,7 @@ public protocol PresenceBroker: AnyObject {
   /// Ends the stay of users whose grace has passed: `userLeft` for each. Answers with the milliseconds until the next
   /// grace in the room ends, or nil when there is none.
   func endGraces(room: [UInt8], _ reply: @escaping BrokerReply<Int?>)
-  /// Keeps what a user says about itself in a room, one JSON value, or removes it (nil): every node of the room receives
+  /// Keeps a user's state in a room, one JSON value, or removes it (nil): every node of the room receives
   /// `userState`. The newest replaces what was there, and it goes when the user leaves. Does nothing for a user who is not
   /// in the room. Answers when it is kept.
   ///

@@ -165,7 +165,7 @@ final class EmbeddedRoom {
     switch query {
     case .newest(let limit): window = kept[start...].suffix(max(0, limit))
     case .after(let offset, let limit):
-      // Offsets have no holes, so the last one tells how many stand above any other: nothing is added to what was asked.
+      // Offsets have no holes, so the last one gives the number above any other: nothing is added to what was asked.
       let above = Int(clamping: position.offset - min(offset, position.offset))
       window = kept[start...].suffix(above).prefix(max(0, limit))
     }
@@ -230,7 +230,7 @@ final class EmbeddedRoom {
     return (over, extras.graces.values.map(\.deadline).min())
   }
 
-  /// Keeps what a user says about itself. Returns whether that is to be told.
+  /// Keeps a user's state. Returns whether it is to be announced.
   func setState(_ state: [UInt8]?, of user: [UInt8], first: EmbeddedConnection?, isAssertion: Bool) -> Bool {
     guard holdsAny(from: first) || extras?.graces[user] != nil else { return false }
     guard !isAssertion || extras?.states[user] == nil else { return false }

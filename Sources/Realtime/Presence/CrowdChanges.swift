@@ -1,4 +1,4 @@
-/// Who came and went in a crowded room since its members were last told: names up to a limit, and whether there were more.
+/// Who came and went in a crowded room since the last update: names up to a limit, and whether there were more.
 /// Only the last change of a user counts. Pure.
 struct CrowdChanges {
   /// Names in one `presence_update`.
@@ -21,7 +21,7 @@ struct CrowdChanges {
     isPresent[user] = present
   }
 
-  /// Keeps what a user says for after the next telling, if that will name it. Returns whether it does.
+  /// Keeps a user's state for after the next update, if that will name the user. Returns whether it does.
   mutating func keep(_ state: [UInt8], of user: [UInt8]) -> Bool {
     guard isPresent[user] != nil else { return false }
     states[user] = state
@@ -35,7 +35,7 @@ struct CrowdChanges {
     /// Those who are not, ascending.
     var left: [[UInt8]] = []
     var hasMore = false
-    /// What is to be told of some of them afterwards.
+    /// The states of some of them, announced afterwards.
     var states: [(user: [UInt8], state: [UInt8])] = []
   }
 

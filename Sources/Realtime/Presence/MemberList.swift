@@ -26,7 +26,7 @@ public final class MemberList {
     self.isFromStart = isFromStart
   }
 
-  /// Members that the next page should have: one more than users are missing, for that tells whether there are more.
+  /// Members that the next page should have: one more than users are missing, which shows whether there are more.
   var pageSize: Int { min(Limits.memberPageMax, max(Limits.memberPageMin, usersMax - usersRead + 1)) }
 
   /// Adds the next page. Returns where to go on, or nil when there is nothing more to read.

@@ -9,7 +9,7 @@ public struct PresentUser {
   /// Milliseconds since 1970: its earliest connection that is still there.
   public private(set) var since: UInt64
   public private(set) var info: [UInt8]?
-  /// What it says about itself, one JSON value, or nil.
+  /// Its state, one JSON value, or nil.
   public internal(set) var state: [UInt8]?
 
   /// Groups members that are ascending by user.

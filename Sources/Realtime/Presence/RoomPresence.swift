@@ -8,7 +8,7 @@ import JSONCore
 /// `announced`, in the order in which it was announced.
 final class RoomPresence {
   // In this order the small members fill what others leave of a word: every room with Redis has one of these.
-  /// Whom the members were told to be there; nil until it was read, and where the broker knows at once.
+  /// The users that were announced to the members; nil until they were read, and where the broker knows at once.
   private(set) var announced: AnnouncedUsers?
   /// Whether the users are being read. Notices of that time are held: what the pages say about them is not known.
   private(set) var isReading = false
@@ -26,7 +26,7 @@ final class RoomPresence {
   private var noticesOfUsers: [[UInt8]: Int] = [:]
   private var statesSinceRead: [[UInt8]: [UInt8]] = [:]
   private var held: [[UInt8]] = []
-  /// What the members were told that users say about themselves, as hashes: to find what they have missed.
+  /// Hashes of the states that were announced to the members: to find what they have missed.
   private var announcedStates: [[UInt8]: UInt64] = [:]
   /// The states that users set whose sessions here said it, to be asserted when the broker has forgotten it; empty
   /// when it was taken back.
@@ -115,10 +115,10 @@ final class RoomPresence {
 
   // MARK: States
 
-  /// What an own user says, to be asserted again; nil: nothing.
+  /// The state of a user of this node, to be asserted again; nil: none.
   func ownState(of user: [UInt8]) -> [UInt8]? { ownStates[user].flatMap { $0.isEmpty ? nil : $0 } }
 
-  /// Keeps what an own user says from now on, nil when it was taken back.
+  /// Keeps the state of a user of this node, nil when it was removed.
   func keep(_ state: [UInt8]?, of user: [UInt8]) { ownStates[user] = state ?? [] }
 
   func keepsState(of user: [UInt8]) -> Bool { ownStates[user] != nil }
@@ -139,7 +139,7 @@ final class RoomPresence {
     if readsUnderWay > 0 { statesSinceRead[user] = state }
   }
 
-  /// Whether the members were told that a user says this, or nothing (nil).
+  /// Whether this state of a user, or none (nil), was announced to the members.
   func hasAnnounced(_ state: [UInt8]?, of user: [UInt8]) -> Bool {
     announcedStates[user] == state.map { RoomPresence.hash($0.span) }
   }
@@ -160,7 +160,7 @@ final class RoomPresence {
     if readsUnderWay == 0 { statesSinceRead = [:] }
   }
 
-  /// What a user says, given what a page of members had of it.
+  /// A user's state, given what a page of members had of it.
   func state(of user: [UInt8], inPage state: [UInt8]?) -> [UInt8]? {
     guard let newer = statesSinceRead[user] else { return state }
     return RoomPresence.isNull(newer) ? nil : newer

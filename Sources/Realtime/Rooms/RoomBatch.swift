@@ -86,7 +86,7 @@ public final class RoomBatch {
     beginsEpoch = true
   }
 
-  /// Leaves only the newest message of each key, `name` being the member that tells it, and all notices. Returns how many
+  /// Leaves only the newest message of each key, `name` being the member that holds it, and all notices. Returns how many
   /// messages went.
   func conflate(by name: [UInt8]?) -> Int {
     var isKept = [Bool](repeating: true, count: entries.count)
