@@ -1,7 +1,20 @@
 /// Why the server closes a connection: what each transport sends, in its own form, before the end.
 ///
 /// One table for the server, its clients and its documents; codes are those of WebSocket (RFC 6455 section 7.4).
-public struct CloseReason: Equatable, Sendable {
+public enum CloseReason: CaseIterable, Sendable {
+  case draining
+  case full
+  case tokensUnjudged
+  case roomUnavailable
+  case notAuthenticated
+  case forbidden
+  case slowConsumer
+  case nothingRead
+  case messageUnfinished
+  case closedByAdmin
+  case rateLimited
+  case tooManyConnections
+
   /// What a client that was closed does by itself.
   public enum Reconnect: Sendable {
     /// It connects again after a short random time.
@@ -12,49 +25,51 @@ public struct CloseReason: Equatable, Sendable {
     case never
   }
 
-  public let code: UInt16
-  /// What is wrong and what to do, for people.
-  public let text: StaticString
-  public let reconnect: Reconnect
-
-  private init(_ code: UInt16, _ text: StaticString, _ reconnect: Reconnect) {
-    self.code = code
-    self.text = text
-    self.reconnect = reconnect
+  public var code: UInt16 {
+    switch self {
+    case .draining: 1012
+    case .full, .tokensUnjudged, .roomUnavailable: 1013
+    case .notAuthenticated: 4401
+    case .forbidden: 4403
+    case .slowConsumer, .nothingRead, .messageUnfinished: 4408
+    case .closedByAdmin: 4409
+    case .rateLimited, .tooManyConnections: 4429
+    }
   }
 
-  public static let draining = CloseReason(1012, "this node is draining: reconnect", .soon)
-  public static let full = CloseReason(1013, "this node is full: connect again later", .soon)
-  public static let tokensUnjudged = CloseReason(1013, "tokens cannot be judged: connect again later", .soon)
-  public static let roomUnavailable = CloseReason(1013, "the room cannot be joined now: connect again later", .soon)
-  public static let notAuthenticated = CloseReason(4401, "not authenticated", .never)
-  public static let forbidden = CloseReason(4403, "forbidden", .never)
-  public static let slowConsumer = CloseReason(4408, "slow consumer: reconnect and resume", .soon)
-  public static let nothingRead = CloseReason(
-    4408, "nothing was read for too long: reconnect and resume", .soon)
-  public static let messageUnfinished = CloseReason(4408, "a message took too long to come", .soon)
-  public static let closedByAdmin = CloseReason(4409, "closed by an admin", .never)
-  public static let rateLimited = CloseReason(4429, "too many operations: reconnect later", .later)
-  public static let tooManyConnections = CloseReason(
-    4429, "too many connections of this user: reconnect later", .later)
+  /// What is wrong and what to do, for people.
+  public var text: StaticString {
+    switch self {
+    case .draining: "this node is draining: reconnect"
+    case .full: "this node is full: connect again later"
+    case .tokensUnjudged: "tokens cannot be judged: connect again later"
+    case .roomUnavailable: "the room cannot be joined now: connect again later"
+    case .notAuthenticated: "not authenticated"
+    case .forbidden: "forbidden"
+    case .slowConsumer: "slow consumer: reconnect and resume"
+    case .nothingRead: "nothing was read for too long: reconnect and resume"
+    case .messageUnfinished: "a message took too long to come"
+    case .closedByAdmin: "closed by an admin"
+    case .rateLimited: "too many operations: reconnect later"
+    case .tooManyConnections: "too many connections of this user: reconnect later"
+    }
+  }
 
-  /// All of them.
-  public static let all = [
-    draining, full, tokensUnjudged, roomUnavailable, notAuthenticated, forbidden, slowConsumer, nothingRead,
-    messageUnfinished, closedByAdmin, rateLimited, tooManyConnections,
-  ]
+  public var reconnect: Reconnect {
+    switch self {
+    case .draining, .full, .tokensUnjudged, .roomUnavailable, .slowConsumer, .nothingRead, .messageUnfinished: .soon
+    case .rateLimited, .tooManyConnections: .later
+    case .notAuthenticated, .forbidden, .closedByAdmin: .never
+    }
+  }
 
   /// What a client does after a close with any code, those of RFC 6455 section 7.4.1 included. 1005 stands for none and
   /// 1006 for a connection that broke.
   public static func reconnect(after code: UInt16) -> Reconnect {
-    if let known = all.first(where: { $0.code == code }) { return known.reconnect }
+    if let known = allCases.first(where: { $0.code == code }) { return known.reconnect }
     switch code {
     case 1001, 1006, 1011: return .soon
     default: return .never
     }
-  }
-
-  public static func == (left: CloseReason, right: CloseReason) -> Bool {
-    left.code == right.code && left.text.utf8Start == right.text.utf8Start
   }
 }

@@ -44,7 +44,8 @@ extension ServerEvent {
     case .presence(let room, let body), .history(let room, let body):
       ServerEvent.append(",\"room\":", string: room, to: &output)
       ServerEvent.append(body, to: &output)
-    default: appendRoomMembers(to: &output)
+    case .response: break
+    case .joined, .left, .ack, .userJoined, .userLeft, .userState, .presenceUpdate, .gap: appendRoomMembers(to: &output)
     }
   }
 
@@ -83,7 +84,8 @@ extension ServerEvent {
         ServerEvent.append(",\"from\":", lost.lowerBound, to: &output)
         ServerEvent.append(",\"to\":", lost.upperBound, to: &output)
       }
-    default: preconditionFailure("an event without a room")
+    // The events without a room are above.
+    default: break
     }
   }
 

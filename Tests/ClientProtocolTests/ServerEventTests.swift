@@ -95,7 +95,7 @@ struct ServerEventTests {
     for code in [1000, 1002, 1003, 1005, 1007, 1008, 1009, 4401, 4403, 4409, 4999] as [UInt16] {
       #expect(CloseReason.reconnect(after: code) == .never)
     }
-    for reason in CloseReason.all {
+    for reason in CloseReason.allCases {
       #expect(reason.reconnect == CloseReason.reconnect(after: reason.code))
       // RFC 6455 section 5.5: a control frame has 125 bytes at the most, two of them for the code.
       #expect((1...123).contains(reason.text.utf8CodeUnitCount))

@@ -24,7 +24,7 @@ struct ProtocolTablesTests {
   @Test("docs/protocol.md has every close code, error code and kind of event, and whether to connect again")
   func document() throws {
     let document = try text("docs/protocol.md")
-    for reason in CloseReason.all {
+    for reason in CloseReason.allCases {
       let row = try #require(
         document.split(separator: "\n").first { $0.hasPrefix("| ") && $0.prefix(24).contains("\(reason.code)") })
       let ending = row.split(separator: "|").last.map(String.init) ?? ""
