@@ -4,15 +4,17 @@ import Realtime
 
 extension Node {
   func makeEventStreamEndpoint() -> EventStreamEndpoint {
-    EventStreamEndpoint(
-      hub: hub, table: table, believesNames: settings.authentication != .jwt,
-      userName: { [weak self] in self?.userName(asked: $0) })
+    EventStreamEndpoint(hub: hub, table: table, identifier: makeRequestIdentifier())
   }
 
   func makeSendEndpoint() -> SendEndpoint {
     SendEndpoint(
-      hub: hub, messageBytesMax: settings.maxMessageBytes, believesNames: settings.authentication != .jwt,
-      userName: { [weak self] in self?.userName(asked: $0) },
+      hub: hub, identifier: makeRequestIdentifier(), messageBytesMax: settings.maxMessageBytes,
       respond: { [weak table] in table?.respond($0, $1) })
+  }
+
+  private func makeRequestIdentifier() -> RequestIdentifier {
+    RequestIdentifier(
+      hub: hub, believesNames: settings.authentication != .jwt, userName: { [weak self] in self?.userName(asked: $0) })
   }
 }

@@ -7,17 +7,12 @@ import Realtime
 final class EventStreamEndpoint {
   private let hub: Hub
   private let table: ConnectionTable
-  private let believesNames: Bool
-  private let userName: (_ asked: [UInt8]?) -> [UInt8]?
+  private let identifier: RequestIdentifier
 
-  /// - Parameters:
-  ///   - believesNames: whether names are believed; else a token is needed.
-  ///   - userName: the user for the name that a request asks for, or for none; nil: the name is not valid.
-  init(hub: Hub, table: ConnectionTable, believesNames: Bool, userName: @escaping ([UInt8]?) -> [UInt8]?) {
+  init(hub: Hub, table: ConnectionTable, identifier: RequestIdentifier) {
     self.hub = hub
     self.table = table
-    self.believesNames = believesNames
-    self.userName = userName
+    self.identifier = identifier
   }
 
   func answer(_ request: Request) {
@@ -28,31 +23,15 @@ final class EventStreamEndpoint {
       let message = "an event stream is of one room, by its name: /sse?room=NAME"
       return refuse(request, ErrorResponse.make(.badRequest, message))
     }
-    guard believesNames else { return judge(request, room) }
-    guard let user = userName(request.head.query.first("user")) else {
-      return refuse(request, ErrorResponse.make(.badRequest, "user must be \(UserName.rule)"))
-    }
-    if let refusal = hub.refusal(ofUser: user) {
-      return refuse(request, ErrorResponse.make(.unauthenticated, refusal))
-    }
-    open(request, room, user: user, nil)
-  }
-
-  private func judge(_ request: Request, _ room: [UInt8]) {
-    guard let token = UserToken.find(in: request.head) else {
-      let message = "a token is needed: ?token=, Authorization: Bearer or a cookie"
-      return refuse(request, ErrorResponse.make(.unauthenticated, message))
-    }
-    hub.judge(token) { [weak self] verdict in
-      switch verdict {
-      case .accepted(let identity): self?.open(request, room, user: nil, identity)
-      case .refused(let reason): self?.refuse(request, ErrorResponse.make(.unauthenticated, reason))
-      case .unavailable(let reason): self?.refuse(request, ErrorResponse.make(.unavailable, reason))
+    identifier.identify(request.head) { [weak self] result in
+      switch result {
+      case .success(let (user, identity)): self?.open(request, room, user: user, identity)
+      case .failure(let error): self?.refuse(request, ErrorResponse.make(error.code, error.message))
       }
     }
   }
 
-  private func open(_ request: Request, _ room: [UInt8], user: [UInt8]?, _ identity: Identity?) {
+  private func open(_ request: Request, _ room: [UInt8], user: [UInt8], _ identity: Identity?) {
     if let problem = hub.refusal(ofJoining: room, by: identity) {
       return refuse(request, ErrorResponse.make(problem.code, problem.message))
     }

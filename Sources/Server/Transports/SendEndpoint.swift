@@ -7,21 +7,16 @@ import Realtime
 /// answer the JSON that it would get; an error has the matching status. Confined to the loop that created it.
 final class SendEndpoint {
   private let hub: Hub
+  private let identifier: RequestIdentifier
   private let messageBytesMax: Int
-  /// Whether names are believed; else a token is needed.
-  private let believesNames: Bool
-  private let userName: (_ asked: [UInt8]?) -> [UInt8]?
   private let respond: (SlabID, Response) -> Void
 
-  /// - Parameter userName: the user for the name that a request asks for, or for none; nil: the name is not valid.
   init(
-    hub: Hub, messageBytesMax: Int, believesNames: Bool, userName: @escaping ([UInt8]?) -> [UInt8]?,
-    respond: @escaping (SlabID, Response) -> Void
+    hub: Hub, identifier: RequestIdentifier, messageBytesMax: Int, respond: @escaping (SlabID, Response) -> Void
   ) {
     self.hub = hub
+    self.identifier = identifier
     self.messageBytesMax = messageBytesMax
-    self.believesNames = believesNames
-    self.userName = userName
     self.respond = respond
   }
 
@@ -39,23 +34,10 @@ final class SendEndpoint {
     guard JSONScanner.isValidUTF8(request.body.span) else {
       return refuse(request, .badRequest, "the body is not valid UTF-8")
     }
-    guard believesNames else { return judge(request) }
-    guard let user = userName(request.head.query.first("user")) else {
-      return refuse(request, .badRequest, "user must be \(UserName.rule)")
-    }
-    if let refusal = hub.refusal(ofUser: user) { return refuse(request, .unauthenticated, refusal) }
-    perform(request, user: user, nil)
-  }
-
-  private func judge(_ request: Request) {
-    guard let token = UserToken.find(in: request.head) else {
-      return refuse(request, .unauthenticated, "a token is needed: Authorization: Bearer, ?token= or a cookie")
-    }
-    hub.judge(token) { [weak self] verdict in
-      switch verdict {
-      case .accepted(let identity): self?.perform(request, user: identity.user, identity)
-      case .refused(let reason): self?.refuse(request, .unauthenticated, reason)
-      case .unavailable(let reason): self?.refuse(request, .unavailable, reason)
+    identifier.identify(request.head) { [weak self] result in
+      switch result {
+      case .success(let (user, identity)): self?.perform(request, user: user, identity)
+      case .failure(let error): self?.refuse(request, error.code, error.message)
       }
     }
   }
