@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// A real process that a test has started: its output, its end, its signals. Killed with its children at the latest
 /// when the object goes.
@@ -105,10 +106,14 @@ package final class ChildProcess {
 
 /// Ports for programs that cannot choose one themselves.
 package enum FreePort {
-  /// Returns a port that nobody listens on, below the range from which the kernel takes ports for itself.
+  private static let given = Mutex<Set<UInt16>>([])
+
+  /// Returns a port that nobody listens on, below the range from which the kernel takes ports for itself. No two calls of a
+  /// test run return the same one: some time passes until a server listens on it.
   package static func find() throws -> UInt16 {
     for _ in 0..<200 {
       let port = UInt16.random(in: 20_000..<32_000)
+      guard given.withLock({ $0.insert(port).inserted }) else { continue }
       let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
       defer { close(descriptor) }
       if SocketAddress.loopback(port, { bind(descriptor, $0, $1) }) == 0 { return port }

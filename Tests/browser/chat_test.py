@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from cut import Relay
-from runner import WAIT_MS, run_suite, steps_of
+from runner import WAIT_MS, run_suite, steps_of, wait_until
 
 URL_A = os.environ.get("ROOST_URL_A", "http://127.0.0.1:8080").rstrip("/")
 URL_B = os.environ.get("ROOST_URL_B", URL_A).rstrip("/")
@@ -68,11 +68,12 @@ class Person:
 
     def settled(self):
         """Waits until no own message is pending."""
-        self.page.wait_for_function("!document.querySelector('.log:not([hidden]) .pending')")
+        wait_until(self.page, "!document.querySelector('.log:not([hidden]) .pending')")
 
     def members(self, *names):
         """Waits until exactly these people are listed."""
-        self.page.wait_for_function(
+        wait_until(
+            self.page,
             "names => [...document.querySelectorAll('#members .name')].map(e => e.textContent).sort().join() === names",
             arg=",".join(sorted(names)))
 
@@ -157,8 +158,7 @@ class Suite:
         carol = Person(self.browser, URL_B, viewport={"width": 360, "height": 640})
         carol.open(user="carol", room=ROOM).connected()
         carol.sees("Good morning")
-        carol.page.wait_for_function(
-            "n => document.querySelectorAll('.message').length === n", arg=len(self.alice.texts()))
+        wait_until(carol.page, "n => document.querySelectorAll('.message').length === n", arg=len(self.alice.texts()))
         assert carol.texts() == self.alice.texts()
         assert carol.page.evaluate("document.documentElement.scrollWidth") <= 360
         carol.picture("phone")
@@ -218,13 +218,13 @@ class Suite:
             self.alice.write(f"line {i}")
         self.bob.sees("line 29")
         at_end = f"{log}.scrollHeight - {log}.scrollTop - {log}.clientHeight < 2"
-        self.bob.page.wait_for_function(at_end)
+        wait_until(self.bob.page, at_end)
         self.bob.page.evaluate(f"{log}.scrollTop = 0")
         self.alice.write("one more")
         self.bob.page.wait_for_selector("#newest")
         assert self.bob.page.evaluate(f"{log}.scrollTop") == 0
         self.bob.page.click("#newest")
-        self.bob.page.wait_for_function(at_end)
+        wait_until(self.bob.page, at_end)
 
     def a_direct_call_of_the_client_library_is_answered(self):
         answer = self.alice.page.evaluate("""async () => {

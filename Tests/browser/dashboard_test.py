@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from chat_test import ADMIN_TOKEN, ROOM, URL_A, URL_B, Person
 from crowd import Crowd
 from cut import Relay
-from runner import WAIT_MS, run_suite, steps_of
+from runner import WAIT_MS, run_suite, steps_of, wait_until
 from scripted import STANDING_AT_S
 
 HOSTILE = '<img src=x onerror="window.interpreted = true">'
@@ -48,11 +48,7 @@ class Dashboard(Person):
         return self
 
     def until(self, script):
-        # Not wait_for_function: it evaluates text in the page, which trusted types forbid.
-        deadline = time.monotonic() + WAIT_MS / 1000
-        while not self.page.evaluate(script):
-            assert time.monotonic() < deadline, script
-            self.page.wait_for_timeout(50)
+        wait_until(self.page, script)
 
     def row(self, table, text):
         return self.page.locator(f"#{table} tbody tr", has_text=text)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from runner import WAIT_MS, run_suite, steps_of
+from runner import WAIT_MS, run_suite, steps_of, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = os.environ.get("ROOST_URL_A", "http://127.0.0.1:8080").rstrip("/")
@@ -65,7 +65,7 @@ class Suite:
         }""")
         page, printed = self._page(example("README.md") + "\nconsole.log('the end was reached');\n")
         self._printed(page, printed, lambda line: line == "the end was reached")
-        other.wait_for_function("got.includes('ada: hello')")
+        wait_until(other, "got.includes('ada: hello')")
         other.evaluate("roost.send('general', { text: 'and back' }).then(() => {})")
         self._printed(page, printed, lambda line: line == "bob and back")
         assert printed == ["the end was reached", "bob and back"], printed

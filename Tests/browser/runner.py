@@ -1,6 +1,7 @@
 """The running of tests in one Chromium."""
 
 import os
+import time
 import traceback
 
 from playwright.sync_api import Error, sync_playwright
@@ -9,6 +10,19 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
 WAIT_MS = 20_000
+POLL_MS = 20
+
+
+def wait_until(page, script, arg=None):
+    """Polls until an expression, or a function of `arg`, is true in the page.
+
+    Playwright's own `wait_for_function` evaluates text in the page, which the pages' security policy forbids as soon as it
+    has to look a second time.
+    """
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while not page.evaluate(script, arg):
+        assert time.monotonic() < deadline, script
+        page.wait_for_timeout(POLL_MS)
 
 
 def run(tests_in):

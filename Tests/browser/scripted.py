@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from runner import WAIT_MS
+from runner import WAIT_MS, wait_until
 
 PAGES = Path(__file__).resolve().parents[2] / "Sources/Server/Pages"
 FILES = {"roost.js": "text/javascript", "chat.js": "text/javascript", "chat.css": "text/css", "page.css": "text/css",
@@ -99,7 +99,7 @@ class Node:
         return self.page.evaluate(script)
 
     def until(self, script):
-        self.page.wait_for_function(script)
+        wait_until(self.page, script)
 
     def eventually(self, condition):
         """Polls for what the page's frames, which arrive while the page is waited for, make true."""

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from runner import WAIT_MS, run_suite, steps_of
+from runner import WAIT_MS, run_suite, steps_of, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOST = os.environ.get("ROOST_BINARY", str(ROOT / ".build/debug/roost"))
@@ -77,19 +77,19 @@ class Suite:
         site = self._site(URL, {"chat.html": lambda: (example("html", "./roost.js"), "text/html")})
         ada, printed_by_ada = self._page(f"{site}/chat.html?user=ada")
         # The client is a module that waits for the join: what it sets after that shows that it is there.
-        ada.wait_for_function("document.getElementById('form').onsubmit !== null")
+        wait_until(ada, "document.getElementById('form').onsubmit !== null")
         bob, printed_by_bob = self._page(f"{site}/chat.html?user=bob")
-        ada.wait_for_function("document.getElementById('log').textContent.includes('bob: joined')")
-        bob.wait_for_function("document.getElementById('form').onsubmit !== null")
+        wait_until(ada, "document.getElementById('log').textContent.includes('bob: joined')")
+        wait_until(bob, "document.getElementById('form').onsubmit !== null")
         for page, text in ((ada, "hello bob"), (bob, "hello ada")):
             page.fill("#text", text)
             page.press("#text", "Enter")
         for page, own, other in ((ada, "ada: hello bob", "bob: hello ada"), (bob, "bob: hello ada", "ada: hello bob")):
             for text in (own, other):
-                page.wait_for_function(
-                    f"[...document.querySelectorAll('#log li')].filter((li) => li.textContent === '{text}').length === 1")
+                wait_until(
+                    page, f"[...document.querySelectorAll('#log li')].filter((li) => li.textContent === '{text}').length === 1")
         bob.close()
-        ada.wait_for_function("document.getElementById('log').textContent.includes('bob: left')")
+        wait_until(ada, "document.getElementById('log').textContent.includes('bob: left')")
         assert not printed_by_ada and not printed_by_bob, (printed_by_ada, printed_by_bob)
         ada.close()
 
