@@ -1,6 +1,5 @@
 import CSystem
 import Glibc
-import Synchronization
 
 /// Writes lines to a descriptor from a thread of its own, so that nobody who does not read them can stop the caller.
 ///
@@ -26,7 +25,7 @@ public final class LineWriter: Sendable {
 
   private let descriptor: Int32
   private let bytesMax: Int
-  private let state = Mutex(State())
+  private let state = Locked(State())
   /// Wakes the thread; -1 when the system gives none, and then lines are written at once.
   private let event: Int32
 
