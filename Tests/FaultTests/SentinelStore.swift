@@ -53,7 +53,7 @@ final class SentinelStore: Store {
     return { [self] in
       guard isSettled else { return }
       try follow(old)
-      for kind in ["normal", "pubsub"] { _ = try old.command("CLIENT KILL TYPE \(kind) SKIPME yes") }
+      for kind in ["normal", "pubsub"] { _ = try old.command("CLIENT KILL TYPE \(kind) USER default SKIPME yes") }
       _ = try old.command("CLIENT UNPAUSE")
     }
   }

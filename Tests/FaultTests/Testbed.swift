@@ -122,8 +122,8 @@ final class Testbed {
     case .pauseClients(let milliseconds):
       order("CLIENT PAUSE \(milliseconds) ALL")
       paused = Deadline(within: Double(milliseconds) / 1000)
-    case .killSubscriptions: order("CLIENT KILL TYPE pubsub")
-    case .killCommands: order("CLIENT KILL TYPE normal SKIPME yes")
+    case .killSubscriptions: order("CLIENT KILL TYPE pubsub USER default")
+    case .killCommands: order("CLIENT KILL TYPE normal USER default SKIPME yes")
     case .flushAll: order("FLUSHALL")
     case .flushScripts: order("SCRIPT FLUSH")
     // Redis ends a pause by its wall clock: it would last for an hour more.

@@ -16,7 +16,7 @@ package final class SentinelTrio {
   /// - Parameter security: nil: everything is plain, and open to everybody.
   package init(_ security: RedisSecurity? = nil) throws {
     self.security = security
-    let secure = security?.arguments(["+role"]) ?? []
+    let secure = security?.arguments(["+role"]) ?? SentinelTrio.sentinelUser
     master = try RedisProcess(secure)
     replica = try RedisProcess(
       secure + [
@@ -38,6 +38,11 @@ package final class SentinelTrio {
   }
 
   deinit { for file in files { unlink(file) } }
+
+  /// A Redis user of the sentinels' own, so that a test can close the nodes' connections without theirs: a sentinel whose
+  /// connection is closed just before its next PING takes the master for dead.
+  private static let sentinelUser = ["--user", "sentinel on nopass allkeys allchannels allcommands"]
+  private static let sentinelLines = "sentinel auth-pass main any\nsentinel auth-user main sentinel"
 
   /// For `--redis`.
   package var url: String {
@@ -70,6 +75,7 @@ package final class SentinelTrio {
       sentinel monitor main 127.0.0.1 \(SentinelTrio.port(of: master, security)) 2
       sentinel down-after-milliseconds main 1000
       sentinel failover-timeout main 4000
+      \(security == nil ? SentinelTrio.sentinelLines : "")
 
       """
     let file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)

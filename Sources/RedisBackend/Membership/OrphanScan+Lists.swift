@@ -21,11 +21,12 @@ extension OrphanScan {
     }
   }
 
-  /// Takes the number of entries that a list lacked. A living node reconciles them itself: they may have been removed between
-  /// the reading and the writing.
+  /// Takes the number of entries that a list lacked; nil: whether it was written is unknown. Either way the node is looked at
+  /// again: the entries may have been removed between the reading and the writing, or the node swept.
   private func noted(_ node: [UInt8], _ reply: Reply?, _ done: (Bool) -> Void) {
+    if reply == nil { unlisted.insert(node) }
     accept(reply, done) { reply in
-      if reply.integer > 0, living.contains(node) { unlisted.insert(node) }
+      if reply.integer > 0 { unlisted.insert(node) }
       done(true)
     }
   }

@@ -26,7 +26,8 @@ final class OrphanScan {
   /// Nodes with a lease, and nodes without, as far as this scan has met them.
   private(set) var living: Set<[UInt8]> = []
   private var dead: Set<[UInt8]> = []
-  /// Nodes with a lease whose lists lacked something; kept until they were asked to reconcile.
+  /// Nodes whose lists this node has written something into, or may have; kept until they were asked to reconcile, or
+  /// have a lease that ends.
   var unlisted: Set<[UInt8]> = []
   /// What Redis refused, in its words.
   private var refusal: String?
@@ -63,8 +64,9 @@ final class OrphanScan {
       guard let self else { return }
       switch answer {
       case 1: scan(shards.current.filter { $0.slotCount > 0 }[...], cursor: [0x30])
-      // An earlier attempt of this node may have written lists: their nodes are asked to reconcile.
-      case 0: requestResyncs()
+      // Another node has scanned. An earlier attempt of this one may have written lists after the other looked at them: those
+      // nodes are asked to reconcile, or swept.
+      case 0: judgeAgain()
       default: finish(.postponed)
       }
     }
@@ -233,7 +235,6 @@ final class OrphanScan {
     living.subtract(written)
     judge(written) { [weak self] isComplete in
       guard let self, isComplete else { self?.breakOff(); return }
-      unlisted.subtract(dead)
       expireOrphanLeases()
     }
   }
@@ -244,6 +245,7 @@ final class OrphanScan {
     guard canTrustLeases(), shards.generation == generation else { return finish(.postponed) }
     let buried: ScriptRunner.Handler = { [weak self] reply in
       guard let self, reply?.integer == 1 else { self?.finish(.postponed); return }
+      unlisted.subtract(dead)
       requestResyncs()
     }
     scripts.run(.expireOrphanLeases, keys: 1, parts: 2 + dead.count, buried) { [keys, node, dead] writer in
