@@ -41,7 +41,7 @@ package final class SentinelTrio {
 
   /// A Redis user of the sentinels' own, so that a test can close the nodes' connections without theirs: a sentinel whose
   /// connection is closed just before its next PING takes the master for dead.
-  private static let sentinelUser = ["--user", "sentinel on nopass allkeys allchannels allcommands"]
+  private static let sentinelUser = ["--user", "sentinel", "on", "nopass", "~*", "&*", "+@all"]
   private static let sentinelLines = "sentinel auth-pass main any\nsentinel auth-user main sentinel"
 
   /// For `--redis`.
