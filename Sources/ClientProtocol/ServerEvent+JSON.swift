@@ -143,3 +143,12 @@ extension ServerEvent {
     output = writer.finish()
   }
 }
+
+extension ServerEvent {
+  /// Makes the JSON of an `error` that answers no `id`.
+  public static func json(ofError error: ProtocolError) -> [UInt8] {
+    var text: [UInt8] = []
+    ServerEvent.error(error.code, error.message).appendJSON(to: &text)
+    return text
+  }
+}

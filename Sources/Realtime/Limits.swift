@@ -72,6 +72,13 @@ public enum Limits {
   /// session's queue grows by at a time, and some 0.2 ms of Redis.
   public static let historyPageBytesMax = 256 * 1024
 
+  /// Milliseconds after the last poll for which a room that only polls ask for stays subscribed: a client that polls on over
+  /// a slow line finds it still here.
+  public static let polledRoomMilliseconds: UInt64 = 10_000
+
+  /// Pages of history that are read for one poll before it is answered with what it has.
+  static let pollReadsMax = 4
+
   /// Bytes of messages in one `history` answer, the first message aside. `"more":true` says that there is more.
   public static let historyAnswerBytesMax = 1024 * 1024
 

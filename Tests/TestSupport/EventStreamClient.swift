@@ -59,6 +59,13 @@ package final class EventStreamClient {
     }
   }
 
+  /// Takes the next event; nil: none comes in time.
+  package func next(within seconds: Double = 10) -> Event? {
+    let deadline = Deadline(within: seconds)
+    while events.isEmpty { guard !hasEnded, read(until: deadline) else { return nil } }
+    return events.removeFirst()
+  }
+
   /// Reads until the server ends the stream, and returns the events that had not been taken.
   package func readToEnd(within seconds: Double = 10) throws -> [Event] {
     let deadline = Deadline(within: seconds)

@@ -13,7 +13,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 passed=0
 failed=0
-for script in files_test docs_test pages_test start_test run_sh_test restart_test; do
+for script in files_test docs_test pages_test start_test run_sh_test transports_test restart_test; do
   echo "== $script"
   "$python" "Tests/deploy/$script.py" | tee "$log" || true
   if read -r more _ less _ < <(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log"); then

@@ -4,8 +4,15 @@ enum Refusal {
   static let readOnlyRoom = "clients may not publish in this room"
   static let roomForbidden = "the token does not allow this room: its rooms must name it"
   static let publishForbidden = "the token allows to read this room, not to publish in it"
+  static let wildcardOfEverything = "a wildcard needs at least one byte before its *"
   static let broadcastForbidden = "the token does not allow broadcasts: its permissions must list broadcast"
   static let roomWithoutPresence = "the room's rule keeps no presence, so nobody can have a state in it"
+  static let tokenOver = "the token is no longer valid"
+  static let authWithoutConnection =
+    "a request carries its token itself: Authorization: Bearer, ?token= or a cookie, not an auth operation"
+  static let noConnection =
+    "join, leave and state are of a connection: open an event stream (/sse), a poll connection (/poll) or a WebSocket"
+  static let cannotRead = "Redis is out of reach: ask again in a moment"
   /// The token or the user was revoked.
   static let revoked = "revoked"
 

@@ -28,23 +28,40 @@ final class RoomAccess {
   /// Whether a caller may send to everyone.
   func mayBroadcast(_ caller: Caller) -> Bool { context.identity(of: caller)?.mayBroadcast ?? true }
 
-  /// Whether a session may read a room. When it may not, it is refused.
-  func mayRead(_ id: SlabID, _ room: Span<UInt8>, _ answerID: [UInt8]?) -> Bool {
+  /// Whether a caller may read a room. When it may not, it is refused.
+  func mayRead(_ caller: Caller, _ room: Span<UInt8>, _ answerID: [UInt8]?) -> Bool {
     if RoomName.isWildcard(room) {
-      context.refuse(id, .badRoom, RoomName.wildcardRule, answerID)
+      context.refuse(caller, .badRoom, RoomName.wildcardRule, answerID)
       return false
     }
-    guard mayJoin(id.index, room) else {
-      context.refuse(id, .forbidden, Refusal.roomForbidden, answerID)
+    guard context.identity(of: caller)?.rooms?.mayJoin(room) ?? true else {
+      context.refuse(caller, .forbidden, Refusal.roomForbidden, answerID)
       return false
     }
-    return isAuthorised(.read(room: [UInt8](copying: room)), .session(id), answerID)
+    return isAuthorised(.read(room: [UInt8](copying: room)), caller, answerID)
   }
 
-  /// Whether a room's rule lets clients in, to join it or to read it. When it does not, the session is refused.
-  func ruleLetsIn(_ id: SlabID, _ room: Span<UInt8>, _ answerID: [UInt8]?) -> Bool {
+  /// Why a user may not join a room or a wildcard; nil: it may be joined. No session is needed.
+  func refusal(ofJoining room: Span<UInt8>, user: [UInt8], _ identity: Identity?) -> ProtocolError? {
+    guard RoomName.isValid(room) else { return ProtocolError(.badRoom, RoomName.rule) }
+    let isWildcard = RoomName.isWildcard(room)
+    if isWildcard, room.count == 1 { return ProtocolError(.badRoom, Refusal.wildcardOfEverything) }
+    if identity?.rooms?.mayJoin(room) == false { return ProtocolError(.forbidden, Refusal.roomForbidden) }
+    // What a wildcard brings is held to the rule of each room.
+    if !isWildcard, !context.configuration.rules.rule(for: room).mayJoin {
+      return ProtocolError(.forbidden, Refusal.closedRoom)
+    }
+    guard !context.authorisers.isEmpty else { return nil }
+    let principal = Principal(user: user, info: identity?.info, connection: nil)
+    return context.authorisers.refusal(of: .read(room: [UInt8](copying: room)), by: principal).map {
+      ProtocolError(.forbidden, $0)
+    }
+  }
+
+  /// Whether a room's rule lets clients in, to join it or to read it. When it does not, the caller is refused.
+  func ruleLetsIn(_ caller: Caller, _ room: Span<UInt8>, _ answerID: [UInt8]?) -> Bool {
     let rule = context.rooms.find(room)?.rule ?? context.configuration.rules.rule(for: room)
-    if !rule.mayJoin { context.refuse(id, .forbidden, Refusal.closedRoom, answerID) }
+    if !rule.mayJoin { context.refuse(caller, .forbidden, Refusal.closedRoom, answerID) }
     return rule.mayJoin
   }
 

@@ -25,6 +25,7 @@ public final class Hub {
   let streams: RoomStreams
   let lifetimes: RoomLifetimes
   let joins: RoomJoins
+  let polls: RoomPolls
   let wildcardJoins: WildcardJoins
   let revocations: Revocations
   let authentication: Authentication
@@ -73,6 +74,9 @@ public final class Hub {
       announcements: announcements, streams: streams, lifetimes: lifetimes)
     wildcardJoins = WildcardJoins(context, wildcards: wildcards, access: access, pending: pending, lifetimes: lifetimes)
     revocations = Revocations(context)
+    polls = RoomPolls(
+      context, access: access, limiters: limiters, reads: reads, caches: caches, streams: streams,
+      lifetimes: lifetimes, joins: joins, revocations: revocations)
     authentication = Authentication(context, pending: pending, limiters: limiters, revocations: revocations)
     personalMessages = PersonalMessages(context, revocations: revocations)
     publisher = Publisher(
@@ -85,6 +89,7 @@ public final class Hub {
       context, wildcards: wildcards, access: access, backPressure: backPressure, pending: pending, limiters: limiters,
       joins: joins, wildcardJoins: wildcardJoins, authentication: authentication, publisher: publisher,
       queries: queries, requests: requests)
+    fanOut.polledRoomMoved = { [weak polls] in polls?.roomMoved($0) }
     catchUps.verify = { [weak streams] in streams?.verify($0) }
     revocations.endSession = { [weak authentication] in
       authentication?.endUnauthenticated($0, reason: Refusal.revoked, answerID: nil)
@@ -186,6 +191,7 @@ public final class Hub {
     authentication.endUnidentifiedSessions(now)
     limiters.expire(at: now)
     // The members whom a drain leaves behind are found by the rooms that the broker knows this node to have.
+    polls.expire(at: now)
     if !isHandingOver { lifetimes.expireLingering(at: now) }
     wildcardJoins.expire(at: now)
     lifetimes.expireWildcardRooms(at: now)
@@ -288,8 +294,8 @@ extension Hub {
   /// Takes one binary message from a client.
   public func receive(binary bytes: Span<UInt8>, from id: SlabID) { operations.receive(binary: bytes, from: id) }
 
-  /// Performs one operation of a client that has no connection: `message`, `direct`, `broadcast` or `ping`. It is charged
-  /// to the caller's user, or to its address where names are not proved, with the rates of a connection.
+  /// Performs one operation of a client that has no connection: all but those that change a connection. It is charged to
+  /// the caller's user, or to its address where names are not proved, with the rates of a connection.
   ///
   /// - Parameter text: the operation as JSON; valid UTF-8.
   public func perform(_ text: Span<UInt8>, by request: RequestCaller) { operations.perform(text, by: request) }
@@ -327,10 +333,19 @@ extension Hub {
     revocations.isRevoked(Identity(user: name)) ? Refusal.revoked : nil
   }
 
-  /// Why nobody with that identity may join a room; nil: it may be joined. For transports that must know before they begin.
-  public func refusal(ofJoining room: [UInt8], by identity: Identity?) -> ProtocolError? {
-    if !RoomName.isValid(room.span) { return ProtocolError(.badRoom, RoomName.rule) }
-    if identity?.rooms?.mayJoin(room.span) == false { return ProtocolError(.forbidden, Refusal.roomForbidden) }
-    return configuration.rules.rule(for: room.span).mayJoin ? nil : ProtocolError(.forbidden, Refusal.closedRoom)
+  /// Why a user may not join a room or a wildcard; nil: it may be joined. For transports that must know before they begin.
+  public func refusal(ofJoining room: [UInt8], user: [UInt8], by identity: Identity?) -> ProtocolError? {
+    access.refusal(ofJoining: room.span, user: user, identity)
+  }
+
+  /// Has a session join a room or a wildcard that its connection was opened for: as the operation `join` does, at no
+  /// charge to its rates. It is answered with `joined` or `error`.
+  ///
+  /// - Parameter since: where it was before; nil: it does not ask for what it missed.
+  public func join(_ id: SlabID, room name: [UInt8], since: Position?) { operations.join(id, name, since: since) }
+
+  /// The room that a session joined first of those that it is in; nil: it is in none.
+  public func firstRoom(of id: SlabID) -> [UInt8]? {
+    context.sessions.contains(id) ? context.sessions[id.index].subscriptions.first?.room.name : nil
   }
 }

@@ -81,17 +81,19 @@ final class HubContext {
 
   /// Sends one event to a session, if it is still there.
   ///
-  /// - Parameter answerID: the `id` of the operation that it answers, with its quotes; nil: it had none, or nobody asked.
+  /// - Parameters:
+  ///   - answerID: the `id` of the operation that it answers, with its quotes; nil: it had none, or nobody asked.
+  ///   - room: the name of the room, or of the wildcard, whose position it brings; nil: of none.
   /// - Returns: the bytes of its JSON.
   @discardableResult
-  func answer(_ id: SlabID, _ event: ServerEvent, id answerID: [UInt8]? = nil) -> Int {
+  func answer(_ id: SlabID, _ event: ServerEvent, id answerID: [UInt8]? = nil, in room: [UInt8]? = nil) -> Int {
     guard sessions.contains(id) else { return 0 }
     var text: [UInt8] = []
     swap(&text, &scratch)
     text.removeAll(keepingCapacity: true)
     event.appendJSON(id: answerID, to: &text)
     transport(of: id.index)?.answer(
-      text.span, event.kind, at: event.position, to: sessions[id.index].connection)
+      text.span, event.kind, at: event.position, in: room, to: sessions[id.index].connection)
     let byteCount = text.count
     swap(&text, &scratch)
     return byteCount

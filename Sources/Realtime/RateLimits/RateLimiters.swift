@@ -87,14 +87,40 @@ final class RateLimiters {
 
   /// Charges an operation to the rates of its user or address. When it is refused it was answered.
   func charge(_ request: RequestCaller, bytes: Int, _ answerID: [UInt8]?) -> Bool {
-    let verdict = withLimiter(of: request) { $0.charge(bytes: bytes, at: context.steady()) }
-    guard case .refused(let limit, let perSecond) = verdict else { return true }
-    context.counters.refusals.add(limit)
-    let unit = limit == .bytes ? "bytes" : "operations"
-    context.refuse(
-      .request(request), .rateLimited, "more than \(perSecond) \(unit) a second: send more slowly", answerID)
+    guard let refusal = refusal(ofOperationBy: request, bytes: bytes) else { return true }
+    context.refuse(.request(request), .rateLimited, refusal, answerID)
     return false
   }
+
+  private func refusal(ofOperationBy request: RequestCaller, bytes: Int) -> String? {
+    let verdict = withLimiter(of: request) { $0.charge(bytes: bytes, at: context.steady()) }
+    guard case .refused(let limit, let perSecond) = verdict else { return nil }
+    context.counters.refusals.add(limit)
+    let unit = limit == .bytes ? "bytes" : "operations"
+    return "more than \(perSecond) \(unit) a second: send more slowly"
+  }
+
+  /// Charges an operation that reads, and returns why it is refused, or nil. A request does not wait for its debt as a
+  /// session's does: it is refused until that is paid.
+  func refusal(ofReadBy request: RequestCaller) -> String? {
+    if let refusal = refusal(ofOperationBy: request, bytes: 0) { return refusal }
+    return refusal(ofDebtOf: request)
+  }
+
+  /// Why a request may read nothing large now; nil: it may.
+  func refusal(ofDebtOf request: RequestCaller) -> String? {
+    guard let delay = withLimiter(of: request, { $0.readDelay(at: context.steady()) }), delay > 0 else { return nil }
+    context.counters.refusals.add(.bytes)
+    return "more was read than the rate allows: ask again in \((delay + 999) / 1000) s (rate-bytes)"
+  }
+
+  /// Charges an answer that a request asked for.
+  func chargeRead(of request: RequestCaller, bytes: Int) {
+    _ = withLimiter(of: request) { $0.charge(answer: bytes, at: context.steady()) }
+  }
+
+  /// Charges a room that a poll would make on this node, and returns why it is refused, or nil.
+  func refusal(ofNewRoomFor request: RequestCaller) -> String? { refusal(ofNewRoomFor: .request(request)) }
 
   /// Lends the limiter of a request's user, or of its address where names are not proved; nil: it has no limit. It is kept
   /// until what it has counted is over.
@@ -134,27 +160,26 @@ final class RateLimiters {
   /// Charges a room that this operation would make: a join of a room that nobody here is in, a message to one without a
   /// connection. Returns whether it may be made; else the operation was refused with `rate_limited`.
   func chargeNewRoom(_ caller: Caller, _ answerID: [UInt8]?) -> Bool {
+    guard let refusal = refusal(ofNewRoomFor: caller) else { return true }
+    context.refuse(caller, .rateLimited, refusal, answerID)
+    return false
+  }
+
+  private func refusal(ofNewRoomFor caller: Caller) -> String? {
     let isLocal = context.isLocal(caller)
     let own = context.configuration.newRoomsPerSecond.value(isLocal: isLocal)
     let all = context.configuration.nodeNewRoomsPerSecond.value(isLocal: isLocal)
     if own > 0, !takeNewRoom(of: caller, perSecond: own) {
       context.counters.refusals.add(.newRooms)
-      context.refuse(
-        caller, .rateLimited,
-        "more than \(own) rooms a second that nobody is in: do it again in a second (new-room-rate)", answerID)
-      return false
+      return "more than \(own) rooms a second that nobody is in: do it again in a second (new-room-rate)"
     }
-    guard all > 0 else { return true }
+    guard all > 0 else { return nil }
     let now = context.steady()
     let rateLimiter = newRooms ?? NewRoomRateLimiter(perSecond: all, burst: 0, now: now)
     newRooms = rateLimiter
-    guard !rateLimiter.take(at: now) else { return true }
+    guard !rateLimiter.take(at: now) else { return nil }
     context.counters.refusals.add(.nodeNewRooms)
-    context.refuse(
-      caller, .rateLimited,
-      "this node takes \(all) rooms a second that nobody is in: do it again in a few seconds (node-new-room-rate)",
-      answerID)
-    return false
+    return "this node takes \(all) rooms a second that nobody is in: do it again in a few seconds (node-new-room-rate)"
   }
 
   private func takeNewRoom(of caller: Caller, perSecond: UInt32) -> Bool {

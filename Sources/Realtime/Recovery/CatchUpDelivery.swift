@@ -165,7 +165,7 @@ final class CatchUpDelivery {
       member.session,
       .joined(
         roomJSON: member.room.nameJSON, position, userCount: context.userCount(of: member.room),
-        recovered: transition.isWhole))
+        recovered: transition.isWhole), in: member.room.name)
   }
 
   private func tellGap(_ lost: ClosedRange<UInt64>, _ member: CatchUp) {
@@ -204,7 +204,7 @@ final class CatchUpDelivery {
       guard message.offset <= last, transport.hasRoom(connection) else { break }
       member.offset = message.offset
       if message.origin == member.session { continue }
-      transport.answer(message.payload.span, message.kind, at: member.position, to: connection)
+      transport.answer(message.payload.span, message.kind, at: member.position, in: member.room.name, to: connection)
       bytes += message.payload.count
     }
     reads.chargeRead(member.session, bytes: bytes)
@@ -273,7 +273,7 @@ final class CatchUpDelivery {
       member.offset = message.offset
       if message.origin == member.session { continue }
       context.transport(of: member.session.index)?.answer(
-        message.payload.span, message.kind, at: member.position, to: connection)
+        message.payload.span, message.kind, at: member.position, in: member.room.name, to: connection)
       bytes += message.payload.count
     }
     if !hasMore { pass(to: last, member) }

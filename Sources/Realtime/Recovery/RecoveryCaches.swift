@@ -49,7 +49,7 @@ final class RecoveryCaches {
     guard !cachingRooms.isEmpty else { return }
     cachingRooms.removeAll { room in
       guard let cache = room.recoveryCache else { return true }
-      guard cache.expiresAt <= now, room.catchUps.isEmpty else { return false }
+      guard cache.expiresAt <= now, room.catchUps.isEmpty, !room.isPolled else { return false }
       cachedBytes -= cache.byteCount
       room.recoveryCache = nil
       return true

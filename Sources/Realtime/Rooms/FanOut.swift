@@ -10,6 +10,8 @@ final class FanOut {
   private let batches: BatchQueue
   private let slowConsumers: SlowConsumers
   private let catchUps: CatchUpDelivery
+  /// Notes that a batch of a room that is polled was delivered. Set before the first session.
+  var polledRoomMoved: (Room) -> Void = { _ in }
   /// Which sessions a batch has reached already; all false between deliveries. Grows to the number of sessions.
   private var isReached: [Bool] = []
 
@@ -72,6 +74,7 @@ final class FanOut {
     batch.isBacklog = false
     if batch.isForWildcards { deliverToWildcards(batch, of: room) }
     batches.recycle(batch)
+    if room.isPolled { polledRoomMoved(room) }
   }
 
   func deliver(_ batch: RoomBatch, of room: Room, to rosters: Rosters, sparing: Bool = false) {

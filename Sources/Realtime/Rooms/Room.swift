@@ -49,6 +49,8 @@ final class Room: Named {
   var isDirty = false
   /// Whether its interval runs: the next flush waits for the end of it.
   var isPaced = false
+  /// Whether it is polled by clients without a session, who count as one subscription.
+  var isPolled = false
   /// Whether subscriptions were renewed while the room was entering: the position it enters at may be old already.
   var mustCompare = false
   /// The wildcards of this node that matched its name at `wildcardsRevision`; `Hub.wildcards(of:)` brings it up to date.

@@ -69,7 +69,7 @@ final class RoomJoins {
         context.counters.refusals.add(.rooms)
         return context.refuse(id, .tooManyRooms, "a connection is in at most \(limit) rooms: leave one first", answerID)
       }
-      guard access.ruleLetsIn(id, roomName, answerID),
+      guard access.ruleLetsIn(.session(id), roomName, answerID),
         access.isAuthorised(.read(room: [UInt8](copying: roomName)), .session(id), answerID)
       else { return }
       if let known = context.rooms.find(roomName) {
@@ -83,8 +83,13 @@ final class RoomJoins {
         Session.Subscription(
           room: room, since: context.clock(), place: nil, mayPublish: access.mayPublish(id.index, roomName)))
     }
-    guard !room.isSubscribed else { return enter(id, room, since: since, answerID: answerID) }
-    room.joinsWaiting.append { [weak self] in self?.enter(id, room, since: since, answerID: answerID) }
+    whenSubscribed(room) { [weak self] in self?.enter(id, room, since: since, answerID: answerID) }
+  }
+
+  /// Calls `body` once this node is subscribed to a room, or could not be: then the room is not marked as subscribed.
+  func whenSubscribed(_ room: Room, _ body: @escaping () -> Void) {
+    guard !room.isSubscribed else { return body() }
+    room.joinsWaiting.append(body)
     if room.joinsWaiting.count == 1 { subscribe(room) }
   }
 
@@ -248,7 +253,7 @@ final class RoomJoins {
     slowConsumers.skipLag(session, index, isResuming: recovered == true)
     context.answer(
       arrival.session, .joined(roomJSON: room.nameJSON, position, userCount: userCount, recovered: recovered),
-      id: arrival.id)
+      id: arrival.id, in: room.name)
     pending.settle(arrival.session)
   }
 

@@ -1,7 +1,7 @@
 import ClientProtocol
 import JSONCore
 
-/// What sessions ask about rooms, and the states that they set in them.
+/// What clients ask about rooms, and the states that sessions set in them.
 /// Confined to the loop that created its hub.
 final class RoomQueries {
   private let context: HubContext
@@ -26,18 +26,20 @@ final class RoomQueries {
   }
 
   func presence(
-    _ id: SlabID, roomName: Span<UInt8>, _ operation: ClientOperation, _ text: Span<UInt8>, answerID: [UInt8]?
+    _ caller: Caller, roomName: Span<UInt8>, _ operation: ClientOperation, _ text: Span<UInt8>, answerID: [UInt8]?
   ) {
-    guard access.mayRead(id, roomName, answerID), access.ruleLetsIn(id, roomName, answerID) else { return }
+    guard access.mayRead(caller, roomName, answerID), access.ruleLetsIn(caller, roomName, answerID),
+      mayReadOn(caller, answerID)
+    else { return }
     let room = [UInt8](copying: roomName)
     let limit = min(operation.limit ?? Limits.presenceLimitDefault, Limits.presenceLimitMax)
     let after = operation.after?.decoded(in: text)
-    backPressure.operationBegins(id, bytes: room.count)
-    reads.read(.members(room: room, after: after, limit: limit), for: id) { [weak self] answer in
-      self?.backPressure.operationEnds(id, bytes: room.count)
+    backPressure.operationBegins(caller, bytes: room.count)
+    reads.read(.members(room: room, after: after, limit: limit), for: caller) { [weak self] answer in
+      self?.backPressure.operationEnds(caller, bytes: room.count)
       guard let self else { return }
       guard case .success(.members(let list)) = answer else {
-        return context.refuse(id, failure: answer.fault, RoomQueries.cannotRead, answerID)
+        return context.refuse(caller, failure: answer.fault, Refusal.cannotRead, answerID)
       }
       let query = PresenceQuery(room: room, after: after, limit: limit, answerID: answerID)
       // The page contains what this tick has gathered to announce, so the answer comes after that. Messages that wait for
@@ -45,7 +47,7 @@ final class RoomQueries {
       if let known = context.rooms.find(room.span), !known.isPaced, known.batch?.hasNotices == true {
         fanOut.deliverBatch(of: known)
       }
-      answerPresence(id, query, list)
+      answerPresence(caller, query, list)
     }
   }
 
@@ -56,7 +58,7 @@ final class RoomQueries {
     let answerID: [UInt8]?
   }
 
-  private func answerPresence(_ id: SlabID, _ query: PresenceQuery, _ list: MemberList) {
+  private func answerPresence(_ caller: Caller, _ query: PresenceQuery, _ list: MemberList) {
     var page = PresencePage(list)
     let room = context.rooms.find(query.room.span)
     if let room, let presence = room.presence {
@@ -67,21 +69,23 @@ final class RoomQueries {
       }
     }
     let announced = room?.presence?.announced?.count ?? 0
-    reads.answerRead(
-      id, .presence(room: query.room, page), id: query.answerID,
+    answer(
+      caller, .presence(room: query.room, page), id: query.answerID,
       costBytes: list.costBytes + announced / Limits.announcedPerCostByte)
   }
 
-  func history(_ id: SlabID, roomName: Span<UInt8>, _ operation: ClientOperation, answerID: [UInt8]?) {
-    guard access.mayRead(id, roomName, answerID), access.ruleLetsIn(id, roomName, answerID) else { return }
+  func history(_ caller: Caller, roomName: Span<UInt8>, _ operation: ClientOperation, answerID: [UInt8]?) {
+    guard access.mayRead(caller, roomName, answerID), access.ruleLetsIn(caller, roomName, answerID),
+      mayReadOn(caller, answerID)
+    else { return }
     let room = [UInt8](copying: roomName)
     let limit = operation.limit ?? Limits.historyLimitDefault
     let since = operation.since
     let query: HistoryQuery = since.map { .after($0.offset, limit: limit) } ?? .newest(limit: limit)
-    backPressure.operationBegins(id, bytes: room.count)
-    reads.read(RoomQueries.historyKey(room, query), for: id) { [weak self] answer in
+    backPressure.operationBegins(caller, bytes: room.count)
+    reads.read(RoomQueries.historyKey(room, query), for: caller) { [weak self] answer in
       guard case .success(.page(let page)) = answer else {
-        self?.answerHistory(id, room, .failure(answer.fault), answerID)
+        self?.answerHistory(caller, room, .failure(answer.fault), answerID)
         return
       }
       // Offsets of another epoch that this one does not continue say nothing: the whole of it is what the client has not
@@ -89,15 +93,15 @@ final class RoomQueries {
       if let since, since.epoch != page.position.epoch, since.offset > 0,
         !since.isContinued(by: page.position, page.lineage)
       {
-        self?.reads.read(RoomQueries.historyKey(room, .after(0, limit: limit)), for: id) { [weak self] answer in
+        self?.reads.read(RoomQueries.historyKey(room, .after(0, limit: limit)), for: caller) { [weak self] answer in
           guard case .success(.page(let page)) = answer else {
-            self?.answerHistory(id, room, .failure(answer.fault), answerID)
+            self?.answerHistory(caller, room, .failure(answer.fault), answerID)
             return
           }
-          self?.answerHistory(id, room, .success(page), answerID)
+          self?.answerHistory(caller, room, .success(page), answerID)
         }
       } else {
-        self?.answerHistory(id, room, .success(page), answerID)
+        self?.answerHistory(caller, room, .success(page), answerID)
       }
     }
   }
@@ -107,16 +111,31 @@ final class RoomQueries {
   }
 
   private func answerHistory(
-    _ id: SlabID, _ room: [UInt8], _ result: Result<HistoryPage, BrokerError>, _ answerID: [UInt8]?
+    _ caller: Caller, _ room: [UInt8], _ result: Result<HistoryPage, BrokerError>, _ answerID: [UInt8]?
   ) {
-    backPressure.operationEnds(id, bytes: room.count)
+    backPressure.operationEnds(caller, bytes: room.count)
     guard case .success(let page) = result else {
-      return context.refuse(id, failure: result.fault, RoomQueries.cannotRead, answerID)
+      return context.refuse(caller, failure: result.fault, Refusal.cannotRead, answerID)
     }
-    reads.answerRead(id, .history(room: room, HistoryText(page, of: room)), id: answerID)
+    answer(caller, .history(room: room, HistoryText(page, of: room)), id: answerID)
   }
 
-  private static let cannotRead = "Redis is out of reach: ask again in a moment"
+  /// Whether a request has paid for what was read before; a session's reads wait for that by themselves.
+  private func mayReadOn(_ caller: Caller, _ answerID: [UInt8]?) -> Bool {
+    guard case .request(let request) = caller, let refusal = limiters.refusal(ofDebtOf: request) else { return true }
+    context.refuse(caller, .rateLimited, refusal, answerID)
+    return false
+  }
+
+  /// Answers a read and charges it.
+  private func answer(_ caller: Caller, _ event: ServerEvent, id answerID: [UInt8]?, costBytes: Int = 0) {
+    switch caller {
+    case .session(let id): reads.answerRead(id, event, id: answerID, costBytes: costBytes)
+    case .request(let request):
+      limiters.chargeRead(of: request, bytes: max(request.answer(event, id: answerID), costBytes))
+    case .backend: break
+    }
+  }
 
   /// Sets a user's state in a room: one JSON value, `null` to remove it.
   func setState(_ id: SlabID, roomName: Span<UInt8>, _ state: Span<UInt8>, answerID: [UInt8]?) {

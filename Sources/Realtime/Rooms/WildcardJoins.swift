@@ -26,7 +26,7 @@ final class WildcardJoins {
   /// Begins a join of a wildcard, or repeats one.
   func join(_ id: SlabID, wildcardName name: Span<UInt8>, asksToResume: Bool, answerID: [UInt8]?) {
     guard name.count > 1 else {
-      return context.refuse(id, .badRoom, "a wildcard needs at least one byte before its *", answerID)
+      return context.refuse(id, .badRoom, Refusal.wildcardOfEverything, answerID)
     }
     guard access.mayJoin(id.index, name) else { return context.refuse(id, .forbidden, Refusal.roomForbidden, answerID) }
     let known = wildcards.byName.find(name)
@@ -132,7 +132,8 @@ final class WildcardJoins {
   private func answerJoined(_ arrival: Wildcard.Arrival, _ wildcard: Wildcard) {
     let recovered = arrival.asksToResume ? false : nil
     context.answer(
-      arrival.session, .joined(roomJSON: wildcard.nameJSON, nil, userCount: 0, recovered: recovered), id: arrival.id)
+      arrival.session, .joined(roomJSON: wildcard.nameJSON, nil, userCount: 0, recovered: recovered), id: arrival.id,
+      in: wildcard.name)
   }
 
   func depart(_ session: UInt32, from membership: WildcardTable.Membership) {

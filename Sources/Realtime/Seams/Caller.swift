@@ -36,14 +36,16 @@ public final class RequestCaller {
     self.reply = reply
   }
 
-  /// Sends the answer. Of several the first counts.
-  func answer(_ event: ServerEvent, id: [UInt8]?) {
-    guard let reply else { return }
+  /// Sends the answer. Of several the first counts. Returns its bytes.
+  @discardableResult
+  func answer(_ event: ServerEvent, id: [UInt8]?) -> Int {
+    guard let reply else { return 0 }
     self.reply = nil
     var text: [UInt8] = []
     event.appendJSON(id: id, to: &text)
     var code: ErrorCode?
     if case .error(let error, _) = event { code = error }
     reply(text, code)
+    return text.count
   }
 }

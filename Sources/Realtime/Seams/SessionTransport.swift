@@ -75,6 +75,10 @@ public protocol SessionTransport: AnyObject {
   /// Gives one message that the connection itself has asked for: it never counts against the queue's limit. A connection
   /// that does not take its answers is read no further instead. `position`: where a client that has received it resumes; nil: where it would have resumed before.
   func answer(_ message: Span<UInt8>, _ kind: EventKind, at position: Position?, to connection: UInt32)
+  /// The same with the name of the room, or of the wildcard, that it is about; nil: of none. For transports whose clients
+  /// resume several rooms by one id.
+  func answer(
+    _ message: Span<UInt8>, _ kind: EventKind, at position: Position?, in room: [UInt8]?, to connection: UInt32)
   /// Whether a connection's queue is short enough for more of what can wait, such as pages of history.
   func hasRoom(_ connection: UInt32) -> Bool
   /// Calls `Hub.hasRoom` once when a connection's queue, which has no room now, has room again. Not inside this call.
@@ -104,6 +108,11 @@ extension SessionTransport {
   }
   public func answer(_ message: Span<UInt8>, _ kind: EventKind, at position: Position?, to connection: UInt32) {
     send(message, kind, to: connection)
+  }
+  public func answer(
+    _ message: Span<UInt8>, _ kind: EventKind, at position: Position?, in room: [UInt8]?, to connection: UInt32
+  ) {
+    answer(message, kind, at: position, to: connection)
   }
   public func hasRoom(_ connection: UInt32) -> Bool { true }
   public func awaitRoom(_ connection: UInt32) {}

@@ -62,18 +62,26 @@ final class ClientRequests {
     return .success(payload: writer.finish())
   }
 
-  func request(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
-    guard let action = operation.action?.decoded(in: text), let user = context.sessions[id.index].user else { return }
+  func request(_ operation: ClientOperation, _ text: Span<UInt8>, from caller: Caller) {
+    guard let action = operation.action?.decoded(in: text), let user = context.userName(of: caller) else { return }
     let answerID = operation.answerID(in: text)
     let payload = operation.payload.map { [UInt8](copying: text.extracting($0)) }
+    var (connection, rooms): ([UInt8]?, [[UInt8]]) = (nil, [])
+    if case .session(let id) = caller {
+      (connection, rooms) = (context.connectionName(id), joinedRoomsJSON(of: id.index))
+    }
     let request = ActionRequest(
-      action: action, payload: payload, user: user.name, info: context.sessions[id.index].identity?.info,
-      connection: context.connectionName(id), roomsJSON: joinedRoomsJSON(of: id.index))
+      action: action, payload: payload, user: user, info: context.identity(of: caller)?.info, connection: connection,
+      roomsJSON: rooms)
     let size = action.count + (payload?.count ?? 0)
-    backPressure.operationBegins(id, bytes: size)
+    backPressure.operationBegins(caller, bytes: size)
     actions.handle(request) { [weak self] response in
-      self?.backPressure.operationEnds(id, bytes: size)
-      self?.context.answer(id, .response(response), id: answerID)
+      self?.backPressure.operationEnds(caller, bytes: size)
+      switch caller {
+      case .session(let id): self?.context.answer(id, .response(response), id: answerID)
+      case .request(let request): request.answer(.response(response), id: answerID)
+      case .backend: break
+      }
     }
   }
 

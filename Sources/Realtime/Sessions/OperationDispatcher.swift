@@ -73,20 +73,13 @@ final class OperationDispatcher {
     switch operation.kind {
     case .message: publisher.publish(operation, text, from: .session(id))
     case .join:
-      operation.withRoom(in: text) { name in
-        let answerID = operation.answerID(in: text)
-        if RoomName.isWildcard(name) {
-          wildcardJoins.join(id, wildcardName: name, asksToResume: operation.since != nil, answerID: answerID)
-        } else {
-          joins.join(id, roomName: name, since: operation.since, answerID: answerID)
-        }
-      }
+      operation.withRoom(in: text) { join(id, $0, since: operation.since, answerID: operation.answerID(in: text)) }
     case .leave: operation.withRoom(in: text) { answerLeave(id, roomName: $0, answerID: operation.answerID(in: text)) }
     case .direct: publisher.direct(operation, text, from: .session(id))
     case .broadcast: publisher.broadcast(operation, text, from: .session(id))
     case .presence:
       operation.withRoom(in: text) {
-        queries.presence(id, roomName: $0, operation, text, answerID: operation.answerID(in: text))
+        queries.presence(.session(id), roomName: $0, operation, text, answerID: operation.answerID(in: text))
       }
     case .state:
       guard let state = operation.state else { return }
@@ -95,9 +88,9 @@ final class OperationDispatcher {
       }
     case .history:
       operation.withRoom(in: text) {
-        queries.history(id, roomName: $0, operation, answerID: operation.answerID(in: text))
+        queries.history(.session(id), roomName: $0, operation, answerID: operation.answerID(in: text))
       }
-    case .request: requests.request(operation, text, from: id)
+    case .request: requests.request(operation, text, from: .session(id))
     case .ping: pong(id, answerID: operation.answerID(in: text))
     case .auth:
       authentication.authenticate(
@@ -105,8 +98,22 @@ final class OperationDispatcher {
     }
   }
 
-  /// Performs one operation of a client that has no connection: `message`, `direct`, `broadcast` or `ping`. It is charged
-  /// to the caller's user, or to its address where names are not proved, with the rates of a connection.
+  /// Has a session join a room or a wildcard, at no charge to its rates.
+  func join(_ id: SlabID, _ name: [UInt8], since: Position?) {
+    guard context.sessions.contains(id), context.sessions[id.index].user != nil else { return }
+    join(id, name.span, since: since, answerID: nil)
+  }
+
+  private func join(_ id: SlabID, _ name: Span<UInt8>, since: Position?, answerID: [UInt8]?) {
+    if RoomName.isWildcard(name) {
+      wildcardJoins.join(id, wildcardName: name, asksToResume: since != nil, answerID: answerID)
+    } else {
+      joins.join(id, roomName: name, since: since, answerID: answerID)
+    }
+  }
+
+  /// Performs one operation of a client that has no connection: all but those that change a connection. It is charged to
+  /// the caller's user, or to its address where names are not proved, with the rates of a connection.
   ///
   /// - Parameter text: the operation as JSON; valid UTF-8.
   func perform(_ text: Span<UInt8>, by request: RequestCaller) {
@@ -128,10 +135,15 @@ final class OperationDispatcher {
     case .direct: publisher.direct(operation, text, from: caller)
     case .broadcast: publisher.broadcast(operation, text, from: caller)
     case .ping: request.answer(.pong(at: context.clock()), id: answerID)
-    case .auth, .join, .leave, .presence, .state, .history, .request:
-      context.refuse(
-        caller, .badRequest, "without a connection there are message, direct, broadcast and ping: open a WebSocket",
-        answerID)
+    case .presence:
+      operation.withRoom(in: text) {
+        queries.presence(caller, roomName: $0, operation, text, answerID: answerID)
+      }
+    case .history:
+      operation.withRoom(in: text) { queries.history(caller, roomName: $0, operation, answerID: answerID) }
+    case .request: requests.request(operation, text, from: caller)
+    case .auth: context.refuse(caller, .badRequest, Refusal.authWithoutConnection, answerID)
+    case .join, .leave, .state: context.refuse(caller, .badRequest, Refusal.noConnection, answerID)
     }
   }
 

@@ -23,6 +23,8 @@ enum ReadOwner: Hashable {
   case session(SlabID)
   /// A room of this node that recovers.
   case room(ObjectIdentifier)
+  /// A request without a session: an operation, or a poll.
+  case request(ObjectIdentifier)
   /// The admin endpoint.
   case admin
 }

@@ -63,11 +63,15 @@ final class SessionReads {
     return false
   }
 
-  /// Reads on a session's request, in its turn. When the session has gone first, the answer is `unavailable`.
-  func read(_ key: ReadKey, for id: SlabID, _ finish: @escaping BrokerReply<ReadAnswer>) {
+  /// Reads on a caller's request, in its turn. When a session has gone first, the answer is `unavailable`.
+  func read(_ key: ReadKey, for caller: Caller, _ finish: @escaping BrokerReply<ReadAnswer>) {
     let request = ReadScheduler.Request(
       isDelayedByDebt: true, key: { key }, finish: { finish($0 ?? .failure(.unavailable)) })
-    scheduler.add(request, for: .session(id))
+    switch caller {
+    case .session(let id): scheduler.add(request, for: .session(id))
+    case .request(let caller): scheduler.add(request, for: .request(ObjectIdentifier(caller)))
+    case .backend: scheduler.add(request, for: .admin)
+    }
   }
 
   /// Reads a room's history for the admin endpoint: as much as one answer holds.

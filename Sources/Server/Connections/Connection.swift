@@ -86,6 +86,8 @@ struct Connection: ~Copyable {
   var isCounted = false
   /// Whether it has a place among the connections that may be idle for long.
   var isKeptLong = false
+  /// Whether it is an event stream whose ids are its own, and not those that its room's block has for all members.
+  var hasOwnIDs = false
 
   init(socket: Int32, address: [UInt8], role: ListenerRole, wire: Wire, tick: UInt32) {
     self.socket = socket
@@ -117,7 +119,7 @@ struct Connection: ~Copyable {
   /// - Parameter isAlone: whether nothing else of this tick can be for it.
   @inline(__always)
   func way(isAlone: Bool) -> Way {
-    guard stage == .websocket else { return .none }
+    guard isOpen else { return .none }
     guard !isSending else { return .unsettled }
     return (isAlone || rosterCount == 1) && outbox.isEmpty ? .direct : .queued
   }
@@ -175,6 +177,8 @@ final class Exchange {
   var parser = RequestParser()
   var head: RequestHead?
   var bodyReader: BodyReader?
+  /// The wait of the request at hand, if it is a poll that waits; `PollWaits` owns it.
+  var wait: PollWait?
   /// Bytes that arrived while a request was being answered, or before the answer was taken.
   var waiting = ReadAhead()
 }

@@ -18,6 +18,7 @@ struct ConnectionParts {
   let requests: RequestProtocol
   let protocols: ConnectionProtocol
   let peers: PeerGuard
+  let polls: PollWaits
 
   /// - Parameters:
   ///   - ring: through which the sends of a tick's end are made together; nil: each is made at once.
@@ -34,20 +35,23 @@ struct ConnectionParts {
     webSockets = WebSocketProtocol(
       connections, hub: hub, timers: timers, input: input, queues: queues, sessions: sessions, compression: compression,
       limits: limits, metrics: metrics)
+    polls = PollWaits(
+      connections, hub: hub, timers: timers, sessions: sessions, peers: peers, limits: limits, metrics: metrics)
     requests = RequestProtocol(
-      connections, timers: timers, queues: queues, webSockets: webSockets, peers: peers, metrics: metrics, trace: trace)
+      connections, timers: timers, queues: queues, webSockets: webSockets, polls: polls, peers: peers, metrics: metrics,
+      trace: trace)
     protocols = ConnectionProtocol(
       connections, timers: timers, input: input, requests: requests, webSockets: webSockets)
     heartbeats = Heartbeats(
-      connections, timers: timers, queues: queues, sessions: sessions, webSockets: webSockets, limits: limits,
-      metrics: metrics)
+      connections, timers: timers, queues: queues, sessions: sessions, webSockets: webSockets, polls: polls,
+      limits: limits, metrics: metrics)
     delivery = WebSocketDelivery(
       connections, hub: hub, queues: queues, input: input, sessions: sessions, webSockets: webSockets,
-      compression: compression, queueBytesMax: limits.queueBytesMax, metrics: metrics)
+      compression: compression, metrics: metrics)
     for format in [WireFormat.webSocket, .webSocketDeflated] { hub.transports[format] = delivery }
     eventStreams = EventStreamTransport(
-      connections, hub: hub, timers: timers, queues: queues, input: input, sessions: sessions, requests: requests,
-      peers: peers, limits: limits, metrics: metrics)
+      connections, hub: hub, timers: timers, queues: queues, sessions: sessions, requests: requests, peers: peers,
+      limits: limits, metrics: metrics)
     hub.transports[.eventStream] = eventStreams
   }
 
@@ -70,11 +74,12 @@ struct ConnectionParts {
       protocols.resumeReaders()
       protocols.continueRequests()
     }
+    eventStreams.joinDue()
     queues.beginTickEnd()
     hub.flush()
     queues.endTick()
     endSessions()
-    return hub.hasWork || queues.hasWork || sessions.hasWork
+    return hub.hasWork || queues.hasWork || sessions.hasWork || eventStreams.hasWork
   }
 
   private func endSessions() {
@@ -87,6 +92,8 @@ struct ConnectionParts {
   /// - Parameter close: closes the socket, which nothing uses any more.
   func remove(_ index: UInt32, close: (Int32) -> Void = { _ in }) {
     let id = connections.id(at: index)
+    eventStreams.forget(index)
+    polls.forget(index)
     sessions.dropped(index)
     // The hub may have sent to other connections meanwhile, never to this one: it is still in its place.
     guard connections.contains(id) else { return }
@@ -120,6 +127,7 @@ struct ConnectionParts {
     timers.shrink()
     peers.shrink()
     delivery.shrink()
+    eventStreams.shrink()
     queues.shrink()
   }
 }

@@ -124,6 +124,10 @@ final class ConnectionTable: TickParticipant {
       guard parts.connections[index].isOpen, let session = parts.connections[index].session else {
         if parts.connections[index].stage == .request || parts.connections[index].stage == .idle {
           parts.queues.finish(index)
+        } else if parts.connections[index].exchange?.wait != nil {
+          loop.after(schedule.moment(using: &generator)) { [weak self] in
+            if let self, parts.connections.contains(id) { parts.polls.hurry(index) }
+          }
         }
         continue
       }
@@ -143,6 +147,19 @@ final class ConnectionTable: TickParticipant {
 
   /// Answers the request at hand, if its connection is still there.
   func respond(_ id: SlabID, _ response: Response) { parts.requests.respond(id, response) }
+
+  /// Answers the request at hand with bytes that many share, where nothing is to be added to them.
+  func respond(_ id: SlabID, _ response: Response, sharedBytes: [UInt8]) {
+    parts.requests.respond(id, response, sharedBytes: sharedBytes)
+  }
+
+  /// Lets a poll wait for a message, within the limits of connections. Returns why it may not wait, or nil.
+  func beginWait(_ request: Request, _ waiter: PollWaiter, for interval: Interval) -> Response? {
+    parts.polls.begin(request, waiter, for: interval)
+  }
+
+  /// Polls that wait for a message.
+  var waitingPollCount: Int { parts.polls.count }
 
   /// Answers a valid handshake: from here on the connection is a WebSocket, and its client's alone.
   func upgrade(_ request: Request, _ acceptance: Handshake.Acceptance, echo: Bool) {

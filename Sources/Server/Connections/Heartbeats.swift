@@ -11,19 +11,22 @@ final class Heartbeats {
   private let queues: SendQueues
   private let sessions: ConnectionSessions
   private let webSockets: WebSocketProtocol
+  private let polls: PollWaits
   private let limits: ConnectionLimits
   private let metrics: Metrics
   weak var host: (any ConnectionHost)?
 
   init(
     _ connections: ConnectionStore, timers: ConnectionTimers, queues: SendQueues, sessions: ConnectionSessions,
-    webSockets: WebSocketProtocol, limits: ConnectionLimits, metrics: Metrics
+    webSockets: WebSocketProtocol, polls: PollWaits,
+    limits: ConnectionLimits, metrics: Metrics
   ) {
     self.connections = connections
     self.timers = timers
     self.queues = queues
     self.sessions = sessions
     self.webSockets = webSockets
+    self.polls = polls
     self.limits = limits
     self.metrics = metrics
   }
@@ -37,7 +40,7 @@ final class Heartbeats {
     case .closing: expire(index, after: Deadlines.close, inStage)
     case .finishing: expire(index, after: Deadlines.finish, inStage)
     case .lingering: expire(index, after: Deadlines.linger, inStage)
-    case .answering: timers.schedule(index, in: Deadlines.finish)
+    case .answering: polls.visit(index)
     case .websocket, .echo, .eventStream: heartbeat(index)
     }
   }

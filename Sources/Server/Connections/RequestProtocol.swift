@@ -30,8 +30,14 @@ protocol RequestRouter: AnyObject {
   func route(_ request: Request)
   /// Adds to every answer what does not depend on the path.
   func decorate(_ response: inout Response, for head: RequestHead)
+  /// Whether it adds anything to the answer to a request.
+  func decorates(_ head: RequestHead) -> Bool
   /// The largest body that the path of `head` takes, in bytes.
   func bodyBytesMax(_ head: RequestHead) -> Int
+}
+
+extension RequestRouter {
+  func decorates(_ head: RequestHead) -> Bool { true }
 }
 
 /// The HTTP side of connections: requests are read, given to the router, and answered.
@@ -43,6 +49,7 @@ final class RequestProtocol {
   private let timers: ConnectionTimers
   private let queues: SendQueues
   private let webSockets: WebSocketProtocol
+  private let polls: PollWaits
   private let peers: PeerGuard
   private let metrics: Metrics
   /// The log, when it takes what happens to connections.
@@ -53,12 +60,13 @@ final class RequestProtocol {
 
   init(
     _ connections: ConnectionStore, timers: ConnectionTimers, queues: SendQueues, webSockets: WebSocketProtocol,
-    peers: PeerGuard, metrics: Metrics, trace: Log?
+    polls: PollWaits, peers: PeerGuard, metrics: Metrics, trace: Log?
   ) {
     self.connections = connections
     self.timers = timers
     self.queues = queues
     self.webSockets = webSockets
+    self.polls = polls
     self.peers = peers
     self.metrics = metrics
     self.trace = trace
@@ -135,8 +143,29 @@ final class RequestProtocol {
     } else {
       queues.append(to: id.index) { $0.append(contentsOf: content) }
     }
+    conclude(exchange, head, id.index)
+  }
+
+  /// Answers the request at hand with bytes that many share, where nothing is to be added to them.
+  ///
+  /// - Parameters:
+  ///   - response: the same, for the others.
+  ///   - bytes: the response as it leaves on a connection that goes on by itself.
+  func respond(_ id: SlabID, _ response: Response, sharedBytes bytes: [UInt8]) {
+    guard connections.contains(id), connections[id.index].stage == .answering,
+      let exchange = connections[id.index].exchange, let head = exchange.head
+    else { return }
+    guard head.keepAlive, head.versionMinor == 1, head.method == .get, connections[id.index].wire.tls == nil,
+      router?.decorates(head) == false
+    else { return respond(id, response) }
+    queues.push(bytes, to: id.index)
+    conclude(exchange, head, id.index)
+  }
+
+  private func conclude(_ exchange: Exchange, _ head: RequestHead, _ index: UInt32) {
+    polls.end(exchange)
     exchange.head = nil
-    if head.keepAlive { timers.enter(.idle, id.index) } else { queues.finish(id.index) }
+    if head.keepAlive { timers.enter(.idle, index) } else { queues.finish(index) }
   }
 
   /// Answers the request at hand with the head of a response whose body follows piece by piece. Returns false when the

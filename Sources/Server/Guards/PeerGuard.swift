@@ -87,6 +87,9 @@ final class PeerGuard {
     limiter.release(number(of: connection.address))
   }
 
+  /// Gives back what `admit` has counted for an address.
+  func release(_ address: IPAddress) { limiter.release(address) }
+
   /// The answer to a subscriber that has as many connections as it may.
   static func makeAddressRefusal() -> Response {
     var response = ErrorResponse.make(.rateLimited, "too many connections from this address: close some, or come later")

@@ -10,15 +10,18 @@ final class Routes: RequestRouter {
   private let admin: AdminEndpoint
   private let send: SendEndpoint
   private let eventStreams: EventStreamEndpoint
+  private let polls: PollEndpoint
 
   init(
-    table: ConnectionTable, node: Node, admin: AdminEndpoint, send: SendEndpoint, eventStreams: EventStreamEndpoint
+    table: ConnectionTable, node: Node, admin: AdminEndpoint, send: SendEndpoint, eventStreams: EventStreamEndpoint,
+    polls: PollEndpoint
   ) {
     self.table = table
     self.node = node
     self.admin = admin
     self.send = send
     self.eventStreams = eventStreams
+    self.polls = polls
     table.router = self
   }
 
@@ -27,7 +30,7 @@ final class Routes: RequestRouter {
 
   func bodyBytesMax(_ head: RequestHead) -> Int {
     if Routes.isAdmin(head.path) { return AdminEndpoint.bodyBytesMax }
-    return head.path.elementsEqual(Routes.sendPath) ? send.bodyBytesMax : Routes.ignoredBodyBytesMax
+    return head.path.elementsEqual(Routes.sendPath) ? send.bodyBytesMax(head) : Routes.ignoredBodyBytesMax
   }
 
   /// A page of a listed origin may read the answers (the Fetch standard, section 3.2: CORS protocol). With a list no
@@ -38,13 +41,17 @@ final class Routes: RequestRouter {
     guard let origin = head.value(.origin), node.origins.lists(origin) else { return }
     response.addHeader("Access-Control-Allow-Origin", origin)
     response.addHeader("Access-Control-Allow-Credentials", "true")
+    response.addHeader("Access-Control-Expose-Headers", "ETag, Retry-After")
   }
+
+  func decorates(_ head: RequestHead) -> Bool { node.origins.isList }
 
   /// The browser's question before a request that a form could not have sent.
   private func preflight() -> Response {
     var response = Response(status: 204)
     response.addHeader("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")
-    response.addHeader("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Last-Event-ID")
+    response.addHeader(
+      "Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID")
     response.addHeader("Access-Control-Max-Age", "86400")
     return response
   }
@@ -61,6 +68,7 @@ final class Routes: RequestRouter {
     case "/ws", "/ws/": openWebSocket(request, echo: false)
     case "/echo" where table.limits.isEchoEnabled: openWebSocket(request, echo: true)
     case "/sse": if admitsConnection(request) { eventStreams.answer(request) }
+    case "/poll": if !refusesDraining(request) { polls.answer(request) }
     case "/send": send.answer(request)
     case "/healthz": get(request) { .text("ok\n") }
     case "/readyz": get(request) { readiness() }

@@ -7,6 +7,10 @@ extension Node {
     EventStreamEndpoint(hub: hub, table: table, identifier: makeRequestIdentifier())
   }
 
+  func makePollEndpoint() -> PollEndpoint {
+    PollEndpoint(hub: hub, table: table, identifier: makeRequestIdentifier(), metrics: metrics)
+  }
+
   func makeSendEndpoint() -> SendEndpoint {
     SendEndpoint(
       hub: hub, identifier: makeRequestIdentifier(), messageBytesMax: settings.maxMessageBytes,

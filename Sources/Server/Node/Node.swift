@@ -127,7 +127,8 @@ public final class Node {
     hub.makeReport = { [weak self] in self?.report() ?? Array("{}".utf8) }
     admin.node = self
     routes = Routes(
-      table: table, node: self, admin: admin, send: makeSendEndpoint(), eventStreams: makeEventStreamEndpoint())
+      table: table, node: self, admin: admin, send: makeSendEndpoint(), eventStreams: makeEventStreamEndpoint(),
+      polls: makePollEndpoint())
   }
 
   /// Starts to serve, as soon as the loop runs. Binds the ports before it returns.
@@ -309,7 +310,7 @@ public final class Node {
   func closeListeners() { for listener in listeners { listener.close() } }
 
   private func awaitDrained(until deadline: Instant) {
-    if table.sessionCount == 0 || loop.instant >= deadline {
+    if table.sessionCount + table.waitingPollCount == 0 || loop.instant >= deadline {
       closeListeners()
       return giveUpLease()
     }

@@ -3,17 +3,30 @@ import HTTPCore
 import JSONCore
 import Realtime
 
+/// The events of a batch, one after the other.
+struct EventBlock {
+  var bytes: [UInt8] = []
+  /// Where the event of each entry ends.
+  var ends: [Int] = []
+
+  /// Where the event of an entry lies.
+  func range(_ index: Int) -> Range<Int> { (index == 0 ? 0 : ends[index - 1])..<ends[index] }
+}
+
 /// The form in which an event stream carries what the hub sends (WHATWG HTML section 9.2): what people say without an event
 /// name, everything else under its type; `id` is `EPOCH:OFFSET` of the room, by which the browser resumes.
 enum EventStreamEncoder {
   /// Appends one event.
   ///
-  /// - Parameter position: where the room is after it; nil: it does not change what the client has.
+  /// - Parameters:
+  ///   - position: where the room is after it; nil: it does not change what the client has.
+  ///   - hasID: whether the position is the event's id; if not, the caller has written the id.
   static func append(
-    _ message: Span<UInt8>, _ kind: EventKind, at position: Position?, timestamp: UInt64 = 0, to output: inout [UInt8]
+    _ message: Span<UInt8>, _ kind: EventKind, at position: Position?, timestamp: UInt64 = 0, hasID: Bool = true,
+    to output: inout [UInt8]
   ) {
     var id: [UInt8]?
-    if let position {
+    if hasID, let position {
       var text: [UInt8] = []
       position.append(to: &text)
       id = text
@@ -26,19 +39,23 @@ enum EventStreamEncoder {
     ServerSentEvents.appendEvent(id: id, event: event, data: text.span, to: &output)
   }
 
-  /// A room's batch as one block for all its members, and where the event of each entry ends.
-  static func block(of batch: RoomBatch) -> (bytes: [UInt8], ends: [Int]) {
-    var (block, ends): ([UInt8], [Int]) = ([], [])
+  /// A room's batch as one block for many members, and where the event of each entry ends.
+  ///
+  /// - Parameter hasIDs: whether messages carry the room's position as their id.
+  static func block(of batch: RoomBatch, hasIDs: Bool) -> EventBlock {
+    var block = EventBlock()
     let bytes = batch.bytes
     var start = 0
     for entry in batch.entries {
+      // A binary message needs the offset for its JSON, whether it is an id or not.
       let position = entry.offset > 0 ? batch.epoch.map { Position(epoch: $0, offset: entry.offset) } : nil
       append(
-        bytes.span.extracting(start..<entry.end), entry.kind, at: position, timestamp: entry.acceptedAt, to: &block)
+        bytes.span.extracting(start..<entry.end), entry.kind, at: position, timestamp: entry.acceptedAt,
+        hasID: hasIDs, to: &block.bytes)
       start = entry.end
-      ends.append(block.count)
+      block.ends.append(block.bytes.count)
     }
-    return (block, ends)
+    return block
   }
 
   /// Appends the event that stands before the end of a stream.

@@ -1,6 +1,5 @@
 import ClientProtocol
 import HTTPCore
-import JSONCore
 import LoopCore
 import Realtime
 
@@ -8,7 +7,8 @@ import Realtime
 final class EventStreamTransport: QueueTransport {
   /// What is known of a stream before it begins.
   struct Opening {
-    let room: [UInt8]
+    /// The rooms and wildcards to join, each once; may be empty.
+    let rooms: [[UInt8]]
     /// The browser's Last-Event-ID, or nil: it was never there.
     let lastEventID: [UInt8]?
     let user: [UInt8]?
@@ -18,19 +18,23 @@ final class EventStreamTransport: QueueTransport {
   /// How long a browser waits before it connects again: a random time, so that a thousand do not come together.
   private static let retryMilliseconds = 1000...5000
 
+  static let openStage = Connection.Stage.eventStream
+  /// Bytes of an id up to which every message carries one: some 60 rooms. Above it the last message of a batch does, or
+  /// ids would be most of what is sent.
+  static let idBytesOfEach = 1024
+
   let connections: ConnectionStore
   private let hub: Hub
   private let timers: ConnectionTimers
   let queues: SendQueues
-  private let input: HeldInput
-  private let sessions: ConnectionSessions
+  let sessions: ConnectionSessions
   private let requests: RequestProtocol
   private let peers: PeerGuard
   private let limits: ConnectionLimits
-  private let metrics: Metrics
+  let metrics: Metrics
 
   init(
-    _ connections: ConnectionStore, hub: Hub, timers: ConnectionTimers, queues: SendQueues, input: HeldInput,
+    _ connections: ConnectionStore, hub: Hub, timers: ConnectionTimers, queues: SendQueues,
     sessions: ConnectionSessions, requests: RequestProtocol, peers: PeerGuard, limits: ConnectionLimits,
     metrics: Metrics
   ) {
@@ -38,7 +42,6 @@ final class EventStreamTransport: QueueTransport {
     self.hub = hub
     self.timers = timers
     self.queues = queues
-    self.input = input
     self.sessions = sessions
     self.requests = requests
     self.peers = peers
@@ -46,12 +49,14 @@ final class EventStreamTransport: QueueTransport {
     self.metrics = metrics
   }
 
-  /// Connections whose room is not joined yet: a stream that cannot have its room ends, so that its browser tries again.
-  private var joining: Set<UInt32> = []
+  /// What is known of the rooms of streams, by connection: of those that join and of those that have ids of their own.
+  private var rooms: [StreamRooms?] = []
+  /// Streams that have joined a room and have another one to join.
+  private var joining: [SlabID] = []
 
   // MARK: The beginning
 
-  /// Answers a request with the head of a stream, opens a session, and joins the room.
+  /// Answers a request with the head of a stream, opens a session, and begins to join the rooms.
   func open(_ id: SlabID, _ opening: Opening) {
     guard connections.contains(id), connections[id.index].stage == .answering else { return }
     if let max = limits.connectionsMax, sessions.count >= max {
@@ -63,8 +68,9 @@ final class EventStreamTransport: QueueTransport {
     connections[id.index].exchange = nil
     timers.enter(.eventStream, id.index)
     sessions.noteOpened(id.index, .sse)
+    // A line of the event that follows: some clients take one of its own for an event without data.
     queues.append(to: id.index) { output in
-      output.append(contentsOf: "retry: \(Int.random(in: EventStreamTransport.retryMilliseconds))\n\n".utf8)
+      output.append(contentsOf: "retry: \(Int.random(in: EventStreamTransport.retryMilliseconds))\n".utf8)
     }
     let session = hub.open(
       SessionRequest(
@@ -74,9 +80,9 @@ final class EventStreamTransport: QueueTransport {
     // The hub may have closed it with its greeting.
     guard connections[id.index].isOpen else { return sessions.end(session) }
     connections[id.index].session = session
-    joining.insert(id.index)
-    let join = EventStreamTransport.join(opening)
-    hub.receive(text: join.span, from: session)
+    guard !opening.rooms.isEmpty else { return }
+    keep(StreamRooms(names: opening.rooms, lastEventID: opening.lastEventID), of: id.index)
+    joinNext(of: id.index)
   }
 
   private static func head() -> Response {
@@ -87,56 +93,145 @@ final class EventStreamTransport: QueueTransport {
     return response
   }
 
-  /// The operation that a client with a socket would send. An id that says nothing asks for what nobody has: the answer is
-  /// `recovered: false`.
-  private static func join(_ opening: Opening) -> [UInt8] {
-    var operation: [UInt8] = []
-    operation.append(contentsOf: "{\"type\":\"join\",\"room\":".utf8)
-    operation += JSONString.quoting(opening.room)
-    if let id = opening.lastEventID {
-      let position = Position(text: id.span) ?? Position(epoch: .unknown, offset: 0)
-      operation.append(contentsOf: ",\"since\":{\"epoch\":\"".utf8)
-      position.epoch.append(to: &operation)
-      operation.append(contentsOf: "\",\"offset\":\(position.offset)}".utf8)
+  // MARK: Joining
+
+  // One room after the other, so that `joined` comes in the order asked, and a stream of many rooms asks Redis for one thing
+  // at a time.
+
+  private func keep(_ stream: StreamRooms, of index: UInt32) {
+    let missing = Int(index) + 1 - rooms.count
+    if missing > 0 { rooms.append(contentsOf: repeatElement(nil, count: missing)) }
+    rooms[Int(index)] = stream
+    connections[index].hasOwnIDs = !stream.isOne
+  }
+
+  private func rooms(of index: UInt32) -> StreamRooms? { index < rooms.count ? rooms[Int(index)] : nil }
+
+  private func joinNext(of index: UInt32) {
+    guard let next = rooms(of: index)?.next, let session = connections[index].session else { return }
+    hub.join(session, room: next.name, since: next.since)
+  }
+
+  /// Goes on with the streams that have more rooms to join. Called at the end of a tick, before the hub's flush.
+  func joinDue() {
+    guard hasWork else { return }
+    var due: [SlabID] = []
+    swap(&due, &joining)
+    for id in due where connections.contains(id) && isOpen(id.index) { joinNext(of: id.index) }
+  }
+
+  /// Whether streams have more rooms to join.
+  var hasWork: Bool { !joining.isEmpty }
+
+  /// Notes that a stream has joined a room, or was refused the one whose turn it was: a stream that cannot have its rooms
+  /// ends, so that its browser tries again.
+  private func noteJoin(_ kind: EventKind, _ room: [UInt8]?, _ index: UInt32) {
+    guard let stream = rooms(of: index), stream.next != nil else { return }
+    if kind == .error { return sessions.close(index, because: .roomUnavailable) }
+    guard kind == .joined, let room, stream.noteJoined(room) else { return }
+    if stream.next != nil {
+      joining.append(connections.id(at: index))
+    } else if !connections[index].hasOwnIDs {
+      // The ids of one room are in its block: nothing more needs to be known.
+      rooms[Int(index)] = nil
     }
-    operation.append(UInt8(ascii: "}"))
-    return operation
+  }
+
+  func rostersChanged(of target: UInt32, by change: Int32) {
+    guard connections.isOccupied(target) else { return }
+    connections[target].rosterCount += change
+    guard connections[target].rosterCount > 1, !connections[target].hasOwnIDs, isOpen(target),
+      let session = connections[target].session
+    else { return }
+    // A stream of one room has joined another one since: only the first one's positions are ids.
+    keep(StreamRooms(names: hub.firstRoom(of: session).map { [$0] } ?? [], lastEventID: nil), of: target)
+    connections[target].hasOwnIDs = true
+  }
+
+  /// Forgets a connection that is gone.
+  func forget(_ index: UInt32) { if index < rooms.count { rooms[Int(index)] = nil } }
+
+  /// Gives memory back after a crowd has left.
+  func shrink() {
+    if let last = rooms.lastIndex(where: { $0 != nil }) { rooms.removeSubrange((last + 1)...) } else { rooms = [] }
   }
 
   // MARK: Fan-out
 
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], format: WireFormat, sparing: Bool) {
-    let (block, ends) = EventStreamEncoder.block(of: batch)
+    let block = EventStreamEncoder.block(of: batch, hasIDs: true)
+    // The same without ids, made with the first member that needs it.
+    var bare: EventBlock?
+    let isAlone = hub.isDeliveringAlone
+    let isBacklog = batch.isBacklog
     queues.beginFanOut(sparing: sparing)
-    for member in roster where isOpen(member.connection) {
-      let own = batch.hasOrigins ? without(member.session, batch, block, ends) : block
-      guard !own.isEmpty else { continue }
-      queues.push(own, to: member.connection)
-      if batch.isBacklog {
-        connections[member.connection].outbox.noteSolicited(own.count)
-      } else if !sparing || connections[member.connection].isUnwritable {
-        limitQueue(member.connection)
+    var posted: SendQueues.PostedBlock?
+    for member in roster {
+      let target = member.connection
+      let way = self.way(of: target, isAlone: isAlone)
+      if way == .none { continue }
+      if connections[target].hasOwnIDs {
+        let events = bare ?? EventStreamEncoder.block(of: batch, hasIDs: false)
+        bare = events
+        let count = appendOwn(events, batch, room, member)
+        if count > 0 { noteQueued(count, for: target, sparing: sparing, isBacklog: isBacklog) }
+      } else if batch.hasOrigins, batch.entries.contains(where: { $0.origin?.index == member.session }) {
+        let rest = EventStreamTransport.without(member.session, batch, block)
+        if !rest.isEmpty { queue(rest, for: target, sparing: sparing, isBacklog: isBacklog) }
+      } else if way == .direct {
+        queues.sendDirectly(block.bytes, &posted, to: target)
+      } else {
+        queue(block.bytes, for: target, sparing: sparing, isBacklog: isBacklog)
       }
     }
     queues.endFanOut(sparing: sparing)
     metrics.count(batch, members: roster.count)
   }
 
-  /// A block without what the member's own session has sent; the block itself when that is nothing.
-  private func without(_ session: UInt32, _ batch: RoomBatch, _ block: [UInt8], _ ends: [Int]) -> [UInt8] {
-    guard batch.entries.contains(where: { $0.origin?.index == session }) else { return block }
+  /// A block without what the member's own session has sent.
+  private static func without(_ session: UInt32, _ batch: RoomBatch, _ block: EventBlock) -> [UInt8] {
     var rest: [UInt8] = []
     for (index, entry) in batch.entries.enumerated() where entry.origin?.index != session {
-      rest.append(contentsOf: block[(index == 0 ? 0 : ends[index - 1])..<ends[index]])
+      rest.append(contentsOf: block.bytes[block.range(index)])
     }
     return rest
   }
 
-  // MARK: One connection
-
-  private func isOpen(_ target: UInt32) -> Bool {
-    connections.isOccupied(target) && connections[target].stage == .eventStream
+  /// Queues the events of a batch with the ids of a member's own, without what its session has sent. Returns the bytes.
+  ///
+  /// The id of a message stands before its data, in the same event: a browser takes both or neither (WHATWG HTML section
+  /// 9.2.6), so a stream that breaks off anywhere resumes after exactly what was dispatched.
+  private func appendOwn(
+    _ events: EventBlock, _ batch: RoomBatch, _ room: [UInt8], _ member: RosterEntry
+  ) -> Int {
+    let target = member.connection
+    let stream = rooms(of: target)
+    let place = stream?.place(of: room)
+    let isIDOnEach = (stream?.idBytes ?? 0) <= EventStreamTransport.idBytesOfEach
+    let last = isIDOnEach ? nil : batch.entries.lastIndex { $0.offset > 0 && $0.origin?.index != member.session }
+    var count = 0
+    queues.append(to: target) { output in
+      let before = output.count
+      for (index, entry) in batch.entries.enumerated() where entry.origin?.index != member.session {
+        if let stream, let place, let epoch = batch.epoch, entry.offset > 0 {
+          let position = Position(epoch: epoch, offset: entry.offset)
+          stream.move(place, to: position)
+          if isIDOnEach || index == last { EventStreamTransport.appendID(of: stream, at: position, to: &output) }
+        }
+        output.append(contentsOf: events.bytes[events.range(index)])
+      }
+      count = output.count - before
+    }
+    return count
   }
+
+  private static func appendID(of stream: StreamRooms, at position: Position, to output: inout [UInt8]) {
+    output.append(contentsOf: "id: ".utf8)
+    stream.appendID(at: position, to: &output)
+    output.append(UInt8(ascii: "\n"))
+  }
+
+  // MARK: One connection
 
   func send(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32) {
     guard isOpen(target) else { return }
@@ -153,48 +248,37 @@ final class EventStreamTransport: QueueTransport {
   }
 
   func answer(_ message: Span<UInt8>, _ kind: EventKind, at position: Position?, to target: UInt32) {
+    answer(message, kind, at: position, in: nil, to: target)
+  }
+
+  func answer(
+    _ message: Span<UInt8>, _ kind: EventKind, at position: Position?, in room: [UInt8]?, to target: UInt32
+  ) {
     guard isOpen(target) else { return }
     queues.answer(target) {
-      queues.append(to: target) { EventStreamEncoder.append(message, kind, at: position, to: &$0) }
+      queues.append(to: target) { output in
+        let hasOwnIDs = connections[target].hasOwnIDs
+        if hasOwnIDs, let position, let room, let stream = rooms(of: target), let place = stream.place(of: room) {
+          stream.move(place, to: position)
+          EventStreamTransport.appendID(of: stream, at: position, to: &output)
+        }
+        EventStreamEncoder.append(message, kind, at: position, hasID: !hasOwnIDs, to: &output)
+      }
     }
-    if kind == .joined {
-      joining.remove(target)
-    } else if kind == .error, joining.remove(target) != nil {
-      sessions.close(target, because: .roomUnavailable)
-    }
+    noteJoin(kind, room, target)
   }
 
   func offer(
     _ message: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach targets: [UInt32]
   ) -> [UInt32] {
     let block = EventStreamTransport.block(message, kind)
-    let bytesMax = limits.queueBytesMax / (allotment == .clients ? 2 : 1)
-    var refused: [UInt32] = []
-    for target in targets {
-      if isOpen(target), queues.mayOffer(block.count, within: bytesMax, to: target) {
-        queues.push(block, to: target)
-      } else {
-        refused.append(target)
-      }
-    }
-    return refused
-  }
-
-  func close(_ target: UInt32, because reason: CloseReason) {
-    if connections.isOccupied(target) { sessions.close(target, because: reason) }
+    return offer(bytes: block.count, allotment, toEach: targets) { _ in block }
   }
 
   private static func block(_ message: Span<UInt8>, _ kind: EventKind) -> [UInt8] {
     var block: [UInt8] = []
     EventStreamEncoder.append(message, kind, at: nil, to: &block)
     return block
-  }
-
-  /// Past the limit a reader is too slow: what it has not read yet its browser asks for when it returns.
-  private func limitQueue(_ index: UInt32) {
-    guard connections[index].outbox.unsolicitedBytes > limits.queueBytesMax, isOpen(index) else { return }
-    metrics.slowConsumers += 1
-    sessions.closeSlow(index, because: .slowConsumer)
   }
 
   // MARK: Pace

@@ -3,8 +3,9 @@ import HTTPCore
 import JSONCore
 import Realtime
 
-/// `POST /send`: one client operation for those without a connection. The body is the JSON that a WebSocket would carry, the
-/// answer the JSON that it would get; an error has the matching status. Confined to the loop that created it.
+/// `POST /send`: client operations for those without a connection. The body is the JSON that a WebSocket would carry, the
+/// answer the JSON that it would get; an error has the matching status. A body of `application/x-ndjson` is a batch, one
+/// operation a line, answered one line each. Confined to the loop that created it.
 final class SendEndpoint {
   private let hub: Hub
   private let identifier: RequestIdentifier
@@ -21,15 +22,29 @@ final class SendEndpoint {
   }
 
   /// The largest body in bytes: one that is just too large is answered with what is allowed.
-  var bodyBytesMax: Int { messageBytesMax + 1024 }
+  func bodyBytesMax(_ head: RequestHead) -> Int {
+    SendEndpoint.isBatch(head) ? SendBatch.bytesMax : messageBytesMax + 1024
+  }
+
+  /// What is wrong with an operation that is too large.
+  static func tooLarge(_ count: Int, _ max: Int) -> String {
+    "the operation has \(count) bytes; --max-message allows \(max)"
+  }
+
+  /// Whether the body is a batch, by its type without its parameters (RFC 9110 section 8.3.1).
+  private static func isBatch(_ head: RequestHead) -> Bool {
+    guard let type = head.copy(.contentType) else { return false }
+    let essence = type.prefix { $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: " ") }
+    return String(decoding: essence, as: UTF8.self).lowercased() == "application/x-ndjson"
+  }
 
   func answer(_ request: Request) {
     guard request.head.method == .post else {
       return respond(request.connection, ErrorResponse.methodNotAllowed("POST"))
     }
+    if SendEndpoint.isBatch(request.head) { return answerBatch(request) }
     guard request.body.count <= messageBytesMax else {
-      let message = "the operation has \(request.body.count) bytes; --max-message allows \(messageBytesMax)"
-      return refuse(request, .tooLarge, message)
+      return refuse(request, .tooLarge, SendEndpoint.tooLarge(request.body.count, messageBytesMax))
     }
     guard JSONScanner.isValidUTF8(request.body.span) else {
       return refuse(request, .badRequest, "the body is not valid UTF-8")
@@ -54,11 +69,36 @@ final class SendEndpoint {
     hub.perform(body.span, by: caller)
   }
 
+  private func answerBatch(_ request: Request) {
+    guard let lines = SendBatch.lines(of: request.body) else {
+      let message = "a batch has at most \(SendBatch.linesMax) lines: send the others in another request"
+      return refuse(request, .tooLarge, message)
+    }
+    identifier.identify(request.head) { [weak self] result in
+      guard let self else { return }
+      switch result {
+      case .success(let (user, identity)): perform(lines, of: request, user: user, identity)
+      case .failure(let error): refuse(request, error.code, error.message)
+      }
+    }
+  }
+
+  private func perform(_ lines: [[UInt8]], of request: Request, user: [UInt8], _ identity: Identity?) {
+    let batch = SendBatch(
+      lines, hub: hub, messageBytesMax: messageBytesMax,
+      makeCaller: { RequestCaller(user: user, identity: identity, address: request.address, reply: $0) },
+      done: { [respond] text in
+        var response = Response(status: 200, contentType: "application/x-ndjson", body: text)
+        response.forbidStoring()
+        respond(request.connection, response)
+      })
+    batch.perform()
+  }
+
   /// Answers with the error that a WebSocket would get.
   private func refuse(_ request: Request, _ code: ErrorCode, _ message: String) {
-    var text: [UInt8] = []
-    ServerEvent.error(code, message).appendJSON(to: &text)
-    var response = Response.json(status: code.httpStatus, text)
+    let error = ServerEvent.json(ofError: ProtocolError(code, message))
+    var response = Response.json(status: code.httpStatus, error)
     response.forbidStoring()
     respond(request.connection, response)
   }
