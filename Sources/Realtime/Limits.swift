@@ -76,7 +76,7 @@ public enum Limits {
   /// a slow line finds it still here.
   public static let polledRoomMilliseconds: UInt64 = 10_000
 
-  /// Pages of history that are read for one poll before it is answered with what it has.
+  /// Pages of history that are read for one poll before it waits for the next message, whatever the node knows of the room.
   static let pollReadsMax = 4
 
   /// Bytes of messages in one `history` answer, the first message aside. `"more":true` says that there is more.

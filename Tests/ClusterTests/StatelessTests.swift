@@ -57,7 +57,7 @@ struct StatelessTests {
     seen[message.string("room") ?? "", default: []].append(message.int("offset") ?? 0)
   }
 
-  @Test("polls go on over any node, also when one is killed, and one that waits learns of an outage at its next")
+  @Test("polls go on over any node, also when one is killed between them")
   func polls() throws {
     let cluster = try Cluster(2)
     let ann = try cluster.nodes[0].connect("ann")
@@ -77,10 +77,6 @@ struct StatelessTests {
     cluster.nodes[0].process.signal(9)
     let answer = try cluster.nodes[1].http.get("/poll?room=r&user=eve&since=\(position)")
     #expect(answer.text.contains(#""n":21"#) && answer.text.contains(#""recovered":true"#))
-    // A room that nobody has polled for a while is let go.
-    try eventually("the room is let go", within: 20) {
-      try cluster.nodes[1].metric("roost_rooms") == 0
-    }
   }
 
   private func position(_ answer: HTTPAnswer) throws -> String {

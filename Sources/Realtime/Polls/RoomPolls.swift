@@ -191,14 +191,21 @@ final class RoomPolls {
     }
     for waiter in waiters where !waiter.isDone {
       waiter.position = page.position
-      if waiter.waits, let polled = waiter.polled, polledRooms[room] === polled,
-        waiter.readCount < Limits.pollReadsMax
-      {
-        settle(waiter)
-      } else {
-        finishEmpty(waiter, at: page.position)
-      }
+      wait(waiter, at: page.position)
     }
+  }
+
+  /// Has a poll wait that is where the room's history ends.
+  private func wait(_ waiter: PollWaiter, at position: Position) {
+    guard waiter.waits, let polled = waiter.polled, polledRooms[waiter.room] === polled else {
+      return finishEmpty(waiter, at: position)
+    }
+    let isElsewhere = polled.room.stream.map { $0.position.epoch != position.epoch } ?? false
+    // This node may not have noticed yet that the room continues in another epoch, or have more than the broker, which lost
+    // it. Asking on would not end.
+    guard isElsewhere || waiter.readCount >= Limits.pollReadsMax else { return settle(waiter) }
+    polled.add(waiter)
+    if isElsewhere { streams.verify(polled.room) }
   }
 
   // MARK: What comes in rooms
