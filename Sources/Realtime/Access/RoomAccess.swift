@@ -20,6 +20,14 @@ final class RoomAccess {
     context.sessions[session].identity?.rooms?.mayJoin(room) ?? true
   }
 
+  /// Whether an operator has moved a session into a room, whatever its token says.
+  func isInByOrder(_ session: UInt32, _ name: Span<UInt8>) -> Bool {
+    guard let room = context.rooms.find(name), let index = context.sessions[session].subscriptionIndex(room) else {
+      return false
+    }
+    return context.sessions[session].subscriptions[index].isOrdered
+  }
+
   /// Whether a session may publish in a room that it has joined.
   func mayPublish(_ session: UInt32, _ room: Span<UInt8>) -> Bool {
     context.sessions[session].identity?.rooms?.mayPublish(room) ?? true

@@ -33,6 +33,8 @@ public struct Envelope: Equatable {
     case disconnect = 0x78  // x
     /// A revocation that every node is to obey at once; the body is a JSON object.
     case revoke = 0x72  // r
+    /// An order to the nodes that have what it names; the body is a JSON object, see `AdminOrder`.
+    case order = 0x6F  // o
   }
 
   public let kind: Kind

@@ -29,3 +29,12 @@ enum AdminMessage {
     return JSONString.quoting(user)
   }
 }
+
+/// A message of a backend, checked, for any number of rooms.
+public struct BackendMessage {
+  let envelope: [UInt8]
+  let dedupe: [UInt8]?
+
+  /// The bytes that each room's copy takes on its way.
+  public var byteCount: Int { envelope.count }
+}

@@ -4,22 +4,38 @@ import JSONCore
 // What operators and backends ask, by way of the admin endpoint. Nothing here belongs to a session.
 
 extension Hub {
-  /// Publishes the members of `data`, a JSON object, into a room.
+  /// Checks a message of a backend, once for all rooms that it is for.
   ///
   /// - Parameters:
+  ///   - data: a JSON object in UTF-8 whose members become the message's.
   ///   - user: in whose name; nil: `user` is null in the message.
-  ///   - idempotencyKey: makes a retry recognisable; nil: always published.
+  ///   - idempotencyKey: makes a retry recognisable, in each room; nil: always published.
+  public func backendMessage(
+    data: Span<UInt8>, user: [UInt8]? = nil, idempotencyKey: [UInt8]?
+  ) throws(ProtocolError) -> BackendMessage {
+    let envelope = try AdminMessage.envelope(.message, data: data, user: user, at: context.clock())
+    // No user has an empty name, so no client's retry can look like this one.
+    return BackendMessage(envelope: envelope, dedupe: Publisher.dedupeKey(user: [], id: idempotencyKey))
+  }
+
+  /// Publishes a backend's message into a room. Throws `bad_room` for a name that no room has.
+  public func publish(
+    _ message: BackendMessage, in room: [UInt8], _ reply: @escaping BrokerReply<Position>
+  ) throws(ProtocolError) {
+    if let problem = RoomName.problem(room.span) { throw ProtocolError(.badRoom, problem) }
+    let rule = configuration.rules.rule(for: room.span)
+    let sent = RoomMessage(
+      room: room, envelope: message.envelope, dedupe: message.dedupe, retention: rule.retention)
+    publisher.publish(sent, in: context.rooms.find(room.span), for: .backend(reply), nil)
+  }
+
+  /// Publishes the members of `data`, a JSON object, into a room. The parameters are those of `backendMessage`.
   public func publish(
     room: [UInt8], data: Span<UInt8>, user: [UInt8]? = nil, idempotencyKey: [UInt8]?,
     _ reply: @escaping BrokerReply<Position>
   ) throws(ProtocolError) {
     if let problem = RoomName.problem(room.span) { throw ProtocolError(.badRoom, problem) }
-    let envelope = try AdminMessage.envelope(.message, data: data, user: user, at: context.clock())
-    // No user has an empty name, so no client's retry can look like this one.
-    let dedupe = Publisher.dedupeKey(user: [], id: idempotencyKey)
-    let rule = configuration.rules.rule(for: room.span)
-    let message = RoomMessage(room: room, envelope: envelope, dedupe: dedupe, retention: rule.retention)
-    publisher.publish(message, in: context.rooms.find(room.span), for: .backend(reply), nil)
+    try publish(try backendMessage(data: data, user: user, idempotencyKey: idempotencyKey), in: room, reply)
   }
 
   /// Sends the members of `data` to one user or to everyone.
@@ -58,6 +74,39 @@ extension Hub {
     writer.endObject()
     context.broker.send(writer.finish(), to: audience, reply)
   }
+
+  /// Moves connections into a room or out of it, on whatever node they are. Answers with the number of the user's
+  /// connections: each of them gets `joined`, `left` or an error, as if it had asked for it without an `id`.
+  ///
+  /// Tokens, room rules and authorisers do not forbid it, and no rate counts it; the rooms that a connection may be in do.
+  public func move(_ move: RoomMove, _ reply: @escaping BrokerReply<Int>) {
+    send(.move(move), to: .user(move.user), reply)
+  }
+
+  /// Has another node of the cluster begin its drain.
+  public func drain(node: [UInt8], _ reply: @escaping BrokerReply<Int>) {
+    send(.drain(node: node), to: .everyone, reply)
+  }
+
+  /// Does what an operator ordered, as far as it is for this node. Returns for how many connections.
+  func obey(_ order: AdminOrder) -> Int {
+    switch order {
+    case .move(let move): return orders.apply(move)
+    case .drain(let node):
+      if node == configuration.nodeID { obeyDrain() }
+      return 0
+    }
+  }
+
+  /// Begins the drain of this node, as an operator ordered.
+  public func obeyDrain() { drainOrdered() }
+
+  private func send(_ order: AdminOrder, to audience: Audience, _ reply: @escaping BrokerReply<Int>) {
+    context.broker.send(order.envelope(at: context.clock()), to: audience, reply)
+  }
+
+  /// What a broker that is there refused a moment ago; nil: nothing.
+  public var brokerRefusal: BrokerRefusal? { context.broker.refusal }
 
   /// Reads a room's history: as much as one answer holds.
   public func readHistory(room: [UInt8], _ query: HistoryQuery, _ reply: @escaping BrokerReply<HistoryPage>) {

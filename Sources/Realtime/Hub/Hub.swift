@@ -34,6 +34,7 @@ public final class Hub {
   let queries: RoomQueries
   let requests: ClientRequests
   let operations: OperationDispatcher
+  let orders: AdminOrders
 
   /// The session that was opened last, for the log.
   private var newest: SlabID?
@@ -42,6 +43,8 @@ public final class Hub {
   public var isHandingOver = false
   /// Sessions that have ended so.
   public private(set) var handedOver = 0
+  /// Begins the node's drain, as an operator ordered; the node sets it.
+  public var drainOrdered: () -> Void = {}
   /// Makes the node's report for its lease; the node sets it.
   public var makeReport: () -> [UInt8] = { Array("{}".utf8) }
 
@@ -90,6 +93,8 @@ public final class Hub {
       joins: joins, wildcardJoins: wildcardJoins, authentication: authentication, publisher: publisher,
       queries: queries, requests: requests)
     fanOut.polledRoomMoved = { [weak polls] in polls?.roomMoved($0) }
+    orders = AdminOrders(context, joins: joins, operations: operations)
+    personalMessages.obey = { [weak self] in self?.obey($0) ?? 0 }
     catchUps.verify = { [weak streams] in streams?.verify($0) }
     revocations.endSession = { [weak authentication] in
       authentication?.endUnauthenticated($0, reason: Refusal.revoked, answerID: nil)

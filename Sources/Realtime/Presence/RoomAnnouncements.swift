@@ -53,7 +53,7 @@ final class RoomAnnouncements {
     case .userLeaving:
       if let grace = JSONNumber.unsigned(body) { graces.graceBegins(in: room.name, Int(clamping: grace)) }
     case .userState: announceState(of: userJSON, body, isSaid: true, in: room)
-    case .message, .binary, .ephemeral, .direct, .broadcast, .disconnect, .revoke: break
+    case .message, .binary, .ephemeral, .direct, .broadcast, .disconnect, .revoke, .order: break
     }
   }
 

@@ -203,7 +203,7 @@ final class OperationDispatcher {
   /// Holds a session to the grants of its new token: it leaves the rooms that they do not name.
   func reviseAccess(of id: SlabID) {
     for name in context.sessions[id.index].subscriptions.map(\.room.name) {
-      if access.mayJoin(id.index, name.span) {
+      if access.mayJoin(id.index, name.span) || access.isInByOrder(id.index, name.span) {
         let mayPublish = access.mayPublish(id.index, name.span)
         if let room = context.rooms.find(name.span), let index = context.sessions[id.index].subscriptionIndex(room) {
           context.sessions[id.index].subscriptions[index].mayPublish = mayPublish

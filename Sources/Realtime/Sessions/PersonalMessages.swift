@@ -9,6 +9,8 @@ final class PersonalMessages {
   private let context: HubContext
   private let revocations: Revocations
   private var droppedMessages = DroppedMessages()
+  /// Does what an operator ordered, and returns for how many connections here. The hub sets it.
+  var obey: (AdminOrder) -> Int = { _ in 0 }
 
   init(_ context: HubContext, revocations: Revocations) {
     self.context = context
@@ -21,6 +23,7 @@ final class PersonalMessages {
       applyDisconnect(bytes.extracting(envelope.body))
       return user.sessions.count
     }
+    if envelope.kind == .order { return AdminOrder(bytes.extracting(envelope.body)).map(obey) ?? 0 }
     var text: [UInt8] = []
     MessageEncoder.personal(envelope, in: bytes, to: &text)
     var receivers: [UInt32] = []
@@ -31,6 +34,10 @@ final class PersonalMessages {
   func receivedByEveryone(envelope bytes: Span<UInt8>) {
     guard let envelope = Envelope(bytes) else { return }
     if envelope.kind == .disconnect { return applyDisconnect(bytes.extracting(envelope.body)) }
+    if envelope.kind == .order {
+      if let order = AdminOrder(bytes.extracting(envelope.body)) { _ = obey(order) }
+      return
+    }
     if envelope.kind == .revoke { return revocations.applyRevocation(bytes.extracting(envelope.body)) }
     let origin = context.localSession(named: bytes.extracting(envelope.origin))
     var text: [UInt8] = []

@@ -9,13 +9,55 @@ struct Session: ~Copyable {
     let since: UInt64
     /// The session's place in the room's roster, or nil while it is joining.
     var place: UInt32?
+    private var flags: Flags
+
+    /// What is true or not of a subscription, in one byte: a word more would be one for every member of every room.
+    private struct Flags: OptionSet {
+      let rawValue: UInt8
+      static let lagging = Flags(rawValue: 1)
+      static let mayPublish = Flags(rawValue: 2)
+      static let catchingUp = Flags(rawValue: 4)
+      static let ordered = Flags(rawValue: 8)
+    }
+
+    init(room: Room, since: UInt64, mayPublish: Bool, isOrdered: Bool) {
+      self.room = room
+      self.since = since
+      flags = []
+      self.mayPublish = mayPublish
+      self.isOrdered = isOrdered
+    }
+
+    private func has(_ flag: Flags) -> Bool { flags.contains(flag) }
+
+    private mutating func set(_ flag: Flags, _ isSet: Bool) {
+      if isSet { flags.insert(flag) } else { flags.remove(flag) }
+    }
+
     /// Whether the place is one among the lagging members, not in the roster.
-    var isLagging = false
+    var isLagging: Bool {
+      get { has(.lagging) }
+      set { set(.lagging, newValue) }
+    }
+
     /// Whether its token lets it publish here. Decided when it joins, so that a message costs no comparison of names.
-    var mayPublish: Bool
+    var mayPublish: Bool {
+      get { has(.mayPublish) }
+      set { set(.mayPublish, newValue) }
+    }
+
     /// Whether the session is among the room's `catchUps`: it still has to get messages before it takes a place. The object
     /// stands there only, because every idle member would pay for a word here.
-    var isCatchingUp = false
+    var isCatchingUp: Bool {
+      get { has(.catchingUp) }
+      set { set(.catchingUp, newValue) }
+    }
+
+    /// Whether an operator has moved it here: it stays, whatever its token allows.
+    var isOrdered: Bool {
+      get { has(.ordered) }
+      set { set(.ordered, newValue) }
+    }
 
     /// Whether its join was answered.
     var isJoined: Bool { place != nil || isCatchingUp }
