@@ -3,7 +3,8 @@
 enum KnownHeader: UInt8 {
   case other
   // Those that hold one value (`SingleHeader`).
-  case host, authorization, origin, webSocketKey, webSocketVersion, idempotencyKey, lastEventID, contentType
+  case host, authorization, origin, webSocketKey, webSocketVersion, idempotencyKey, lastEventID
+  case hubSignature, gitHubEvent, gitHubDelivery, stripeSignature, roostSignature, contentType
   // Those that hold lists (`ListHeader`).
   case connection, upgrade, webSocketExtensions, webSocketProtocol, transferEncoding, contentLength
   case forwardedFor, forwardedProtocol, ifNoneMatch, acceptEncoding, expect
@@ -24,19 +25,26 @@ enum KnownHeader: UInt8 {
         name.matches("Authorization")
         ? .authorization
         : name.matches("Last-Event-ID") ? .lastEventID : name.matches("If-None-Match") ? .ifNoneMatch : .other
-    case 14: self = name.matches("Content-Length") ? .contentLength : .other
+    case 14:
+      self = name.matches("Content-Length") ? .contentLength : name.matches("X-GitHub-Event") ? .gitHubEvent : .other
     case 15:
       self =
         name.matches("Accept-Encoding")
         ? .acceptEncoding
         : name.matches("X-Forwarded-For")
-          ? .forwardedFor : name.matches("Idempotency-Key") ? .idempotencyKey : .other
+          ? .forwardedFor
+          : name.matches("Idempotency-Key")
+            ? .idempotencyKey : name.matches("Roost-Signature") ? .roostSignature : .other
+    case 16: self = name.matches("Stripe-Signature") ? .stripeSignature : .other
     case 17:
       self =
         name.matches("Sec-WebSocket-Key")
         ? .webSocketKey
         : name.matches("X-Forwarded-Proto")
-          ? .forwardedProtocol : name.matches("Transfer-Encoding") ? .transferEncoding : .other
+          ? .forwardedProtocol
+          : name.matches("Transfer-Encoding")
+            ? .transferEncoding : name.matches("X-GitHub-Delivery") ? .gitHubDelivery : .other
+    case 19: self = name.matches("X-Hub-Signature-256") ? .hubSignature : .other
     case 21: self = name.matches("Sec-WebSocket-Version") ? .webSocketVersion : .other
     case 22: self = name.matches("Sec-WebSocket-Protocol") ? .webSocketProtocol : .other
     case 24: self = name.matches("Sec-WebSocket-Extensions") ? .webSocketExtensions : .other

@@ -20,6 +20,16 @@ public struct SingleHeader: Sendable {
   public static let idempotencyKey = SingleHeader(known: .idempotencyKey)
   /// WHATWG HTML section 9.2.4.
   public static let lastEventID = SingleHeader(known: .lastEventID)
+  /// Of GitHub's webhooks: the HMAC of the body.
+  public static let hubSignature = SingleHeader(known: .hubSignature)
+  /// Of GitHub's webhooks: the name of the event.
+  public static let gitHubEvent = SingleHeader(known: .gitHubEvent)
+  /// Of GitHub's webhooks: the id of the delivery.
+  public static let gitHubDelivery = SingleHeader(known: .gitHubDelivery)
+  /// Of Stripe's webhooks: a time stamp and HMACs.
+  public static let stripeSignature = SingleHeader(known: .stripeSignature)
+  /// Of Roost's webhooks: a time stamp and HMACs.
+  public static let roostSignature = SingleHeader(known: .roostSignature)
   /// RFC 9110 section 8.3.
   public static let contentType = SingleHeader(known: .contentType)
 }

@@ -8,7 +8,7 @@ extension ServerSettings {
     options: listening + cluster + access + delivery + limits + operation + fileOnly,
     footer: "Every option is also an environment variable (--ping-interval: ROOST_PING_INTERVAL) and a key of the "
       + "settings file (pingInterval). A flag beats the environment, the environment beats the file. "
-      + "Rules for rooms are the file's key rooms. A DURATION is a number with ms, s, m or h; a SIZE is bytes or a number with k, m or g (1k is 1024). "
+      + "Rules for rooms are the file's key rooms, incoming hooks its key hooks. A DURATION is a number with ms, s, m or h; a SIZE is bytes or a number with k, m or g (1k is 1024). "
       + "An empty variable counts as unset. Invalid settings stop the start with exit status 64.")
 
   private static let listening: [Option<ServerSettings>] = Option.group(
@@ -209,7 +209,15 @@ extension ServerSettings {
         return nil
       case .failure(let error): return error.message
       }
-    }
+    },
+    .document("hooks") { settings, value in
+      switch IncomingHookSettings.parse(value) {
+      case .success(let hooks):
+        settings.hooks = hooks
+        return nil
+      case .failure(let error): return error.message
+      }
+    },
   ]
 
   private static let operation: [Option<ServerSettings>] = Option.group(

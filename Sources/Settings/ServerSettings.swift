@@ -176,6 +176,8 @@ public struct ServerSettings: Sendable {
 
   /// How rooms of some names behave: the first that fits holds.
   public var rooms: [RoomRuleSettings] = []
+  /// Other services whose signed events are published.
+  public var hooks: [IncomingHookSettings] = []
 
   /// Where events are posted; nil: nowhere.
   public var webhookURL: String?

@@ -10,6 +10,19 @@ package enum OpenSSL {
     }
   }
 
+  /// Makes the HMAC-SHA256 of some bytes, in hexadecimal.
+  package static func hmac(_ message: String, secret: String) throws -> String {
+    let folder = try TemporaryFolder()
+    try folder.write("message", Array(message.utf8))
+    let process = try ChildProcess([
+      "openssl", "dgst", "-sha256", "-mac", "HMAC", "-macopt", "key:\(secret)", folder.path("message"),
+    ])
+    guard try process.waitForEnd() == .exited(0),
+      let digits = process.output.split(whereSeparator: \.isWhitespace).last
+    else { throw TestFailure("openssl dgst: \(process.output)") }
+    return String(digits)
+  }
+
   /// Makes a key pair in two PEM files.
   ///
   /// - Parameter arguments: of `openssl genpkey`.

@@ -11,10 +11,11 @@ final class Routes: RequestRouter {
   private let send: SendEndpoint
   private let eventStreams: EventStreamEndpoint
   private let polls: PollEndpoint
+  private let incomingHooks: IncomingHookEndpoint
 
   init(
     table: ConnectionTable, node: Node, admin: AdminEndpoint, send: SendEndpoint, eventStreams: EventStreamEndpoint,
-    polls: PollEndpoint
+    polls: PollEndpoint, incomingHooks: IncomingHookEndpoint
   ) {
     self.table = table
     self.node = node
@@ -22,6 +23,7 @@ final class Routes: RequestRouter {
     self.send = send
     self.eventStreams = eventStreams
     self.polls = polls
+    self.incomingHooks = incomingHooks
     table.router = self
   }
 
@@ -30,6 +32,7 @@ final class Routes: RequestRouter {
 
   func bodyBytesMax(_ head: RequestHead) -> Int {
     if Routes.isAdmin(head.path) { return AdminEndpoint.bodyBytesMax }
+    if head.path.starts(with: Routes.hooksPath) { return max(incomingHooks.bodyBytesMax, Routes.ignoredBodyBytesMax) }
     return head.path.elementsEqual(Routes.sendPath) ? send.bodyBytesMax(head) : Routes.ignoredBodyBytesMax
   }
 
@@ -77,7 +80,9 @@ final class Routes: RequestRouter {
         Response(status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: node.metricsText())
       }
     default:
-      if Routes.isAdmin(request.head.path), !node.hasOwnAdminPort || request.role == .admin {
+      if request.head.path.starts(with: Routes.hooksPath) {
+        incomingHooks.answer(request, name: request.head.path.dropFirst(Routes.hooksPath.count))
+      } else if Routes.isAdmin(request.head.path), !node.hasOwnAdminPort || request.role == .admin {
         routeAdmin(request, path)
       } else if Page.isDemo(path), !node.settings.servesDemo {
         answer(request, ErrorResponse.make(.notFound, "the chat page is off: start the node with --demo on"))
@@ -103,6 +108,7 @@ final class Routes: RequestRouter {
   }
 
   private static let sendPath = Array("/send".utf8)
+  private static let hooksPath = Array("/hooks/".utf8)
 
   private static func isAdmin(_ path: [UInt8]) -> Bool {
     path.starts(with: Array("/admin/".utf8)) || path.elementsEqual("/admin".utf8)

@@ -7,6 +7,7 @@ enum Count: Int, CaseIterable {
   case redisUp, redisCommands, redisReconnects, redisDeaf
   case gapRecovered, gapLost, slowDropped, slowConflated, readsPaused, dedupeForgotten
   case webhookDelivered, webhookFailed
+  case hooksPublished, hooksRefused
   case residentBytes, openDescriptors
   case ghosts, protocolErrors, requestsRefused, connectionsRefused, authenticationFailures, logDropped
   /// Sum of the histogram, then its buckets; after them one word for each `LimitName`, up to the end.

@@ -11,6 +11,9 @@ final class Metrics {
   var protocolErrors: UInt64 = 0
   var requestsRefused: UInt64 = 0
   var connectionsRefused: UInt64 = 0
+  /// Deliveries of incoming hooks that were published, or had been before.
+  var hooksPublished: UInt64 = 0
+  var hooksRefused: UInt64 = 0
   /// What the limits of connections have refused; those of sessions are counted by the hub.
   var refusals = LimitRefusals()
   var deliverySeconds = Histogram()

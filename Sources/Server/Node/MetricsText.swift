@@ -49,6 +49,9 @@ enum MetricsText {
     Metric(
       "roost_webhook_deliveries_total", .counter, "Webhook calls, by outcome.",
       [("{outcome=\"delivered\"}", .webhookDelivered), ("{outcome=\"failed\"}", .webhookFailed)]),
+    Metric(
+      "roost_incoming_hooks_total", .counter, "Deliveries to /hooks, by outcome.",
+      [("{outcome=\"published\"}", .hooksPublished), ("{outcome=\"refused\"}", .hooksRefused)]),
   ]
 
   private static let redis = [

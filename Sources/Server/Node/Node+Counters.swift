@@ -26,6 +26,8 @@ extension Node {
     set(.slowConflated, hub.counters.slowConflated)
     set(.dedupeForgotten, redis?.dedupeForgottenTotal ?? embedded?.dedupeForgottenTotal ?? 0)
     set(.readsPaused, hub.counters.readsPaused)
+    set(.hooksPublished, metrics.hooksPublished)
+    set(.hooksRefused, metrics.hooksRefused)
     set(.residentBytes, ProcessFacts.residentBytes())
     set(.openDescriptors, ProcessFacts.openDescriptors())
     set(.ghosts, metrics.ghosts)

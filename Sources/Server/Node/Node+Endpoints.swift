@@ -17,6 +17,12 @@ extension Node {
       respond: { [weak table] in table?.respond($0, $1) })
   }
 
+  func makeIncomingHookEndpoint() -> IncomingHookEndpoint {
+    IncomingHookEndpoint(
+      settings, hub: hub, metrics: metrics, log: log, now: { [loop] in loop.instant },
+      respond: { [weak table] in table?.respond($0, $1) })
+  }
+
   private func makeRequestIdentifier() -> RequestIdentifier {
     RequestIdentifier(
       hub: hub, believesNames: settings.authentication != .jwt, userName: { [weak self] in self?.userName(asked: $0) })

@@ -128,7 +128,7 @@ public final class Node {
     admin.node = self
     routes = Routes(
       table: table, node: self, admin: admin, send: makeSendEndpoint(), eventStreams: makeEventStreamEndpoint(),
-      polls: makePollEndpoint())
+      polls: makePollEndpoint(), incomingHooks: makeIncomingHookEndpoint())
   }
 
   /// Starts to serve, as soon as the loop runs. Binds the ports before it returns.
