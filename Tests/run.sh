@@ -38,6 +38,7 @@ add python3 Tests/tls/tls_test.py
 add python3 Tests/tls/pressure_test.py
 add bash Tests/browser/run.sh
 add bash Tests/deploy/run.sh
+add bash Tests/api/run.sh
 
 # Said again at the end, where one looks first.
 if [ "$failed" != 0 ]; then

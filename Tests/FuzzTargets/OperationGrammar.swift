@@ -114,11 +114,31 @@ struct OperationGrammar {
   /// An admin request: method, target, body.
   mutating func adminRequest() -> (method: String, target: String, body: String) {
     let name = one(of: ["r", "empty", "full", "ann", "n1-0", "n1-zzzzzzzzzzzzz", "%00", "%F0%9F%98%80", "w:*", "-"])
-    switch byte() % 12 {
+    switch byte() % 15 {
+    case 12:
+      return (
+        "POST", "publish",
+        #"{"rooms":["\#(room())","\#(room())",\#(one(of: ["\"r\"", "7", "\"\\ud800\""]))],"data":{"n":\#(number())}}"#
+      )
+    case 13:
+      let lines = (0..<(byte() % 5)).map { _ in
+        let type = one(of: ["publish", "direct", "broadcast", "revoke"])
+        return one(of: [
+          #"{"type":"\#(type)","room":"\#(room())","data":{}}"#, #"{"type":"\#(type)","to":"\#(user())","data":{}}"#,
+          #"{"type":"publish","rooms":["\#(room())","r"],"data":{},"id":"\#(number())"}"#, "{", "", "\r",
+        ])
+      }
+      return ("POST", "batch", lines.joined(separator: "\n"))
+    case 14:
+      let whose = one(of: [#""user":"\#(user())""#, #""connection":"\#(name)""#])
+      return (
+        "POST", one(of: ["subscribe", "unsubscribe", "drain"]),
+        one(of: [#"{\#(whose),"room":"\#(room())"}"#, #"{"node":"\#(user())"}"#, ""])
+      )
     case 0: return ("GET", "presence/\(name)" + query(), "")
     case 1: return ("GET", "presence" + query(), "")
     case 2: return ("GET", "rooms" + query(), "")
-    case 3: return ("GET", one(of: ["nodes", "", "nothing"]) + query(), "")
+    case 3: return ("GET", one(of: ["nodes", "", "nothing", "openapi.json"]) + query(), "")
     case 4: return ("GET", "users/\(name)" + query(), "")
     case 5: return ("GET", "connections/\(name)" + query(), "")
     case 6, 7: return ("GET", "history/\(name)" + query(), "")

@@ -32,18 +32,28 @@ package struct AdminBody {
     }
   }
 
-  /// Throws for a member that is not one of `names`, and for one that stands twice: nothing that was asked for is ignored.
-  func check(_ names: [StaticString]) throws(ProtocolError) {
+  /// Throws for a member that the schema does not know, for one that stands twice, and where of several members exactly one
+  /// must stand and does not: nothing that was asked for is ignored.
+  ///
+  /// - Parameter others: members that may stand besides those of the schema.
+  func check(_ schema: Schema, besides others: [String] = []) throws(ProtocolError) {
+    guard let object = schema.object else { return }
+    let names = others + object.members.map(\.name)
     for (index, entry) in members.enumerated() {
       let name = PlainName.of(entry.name)
-      guard names.contains(where: { JSONString.equals(entry.name.span, $0) }) else {
+      guard names.contains(where: { entry.name.elementsEqual($0.utf8) }) else {
         throw ProtocolError(
-          .badRequest,
-          "the body has an unknown member \(name); expected \(names.map { "\($0)" }.joined(separator: ", "))")
+          .badRequest, "the body has an unknown member \(name); expected \(names.joined(separator: ", "))")
       }
       guard !members[..<index].contains(where: { $0.name == entry.name }) else {
         throw ProtocolError(.badRequest, "the body has the member \(name) twice")
       }
+    }
+    guard !object.choices.isEmpty else { return }
+    let given = object.choices.filter { choice in members.contains { $0.name.elementsEqual(choice.utf8) } }
+    guard given.count == 1 else {
+      let choices = object.choices.joined(separator: " or ")
+      throw ProtocolError(.badRequest, "the body needs \(choices)\(given.isEmpty ? "" : ", not both")")
     }
   }
 
@@ -80,6 +90,31 @@ package struct AdminBody {
       throw ProtocolError(.tooLarge, "\(name) has \(member.value.count) bytes; --max-message allows \(bytesMax)")
     }
     return bytes[member.value]
+  }
+
+  /// The strings of the array of that name. Throws when it is missing, of another kind, or has none or too many.
+  func strings(_ name: StaticString, countMax: Int) throws(ProtocolError) -> [[UInt8]] {
+    let problem = ProtocolError(.badRequest, "\(name) must be an array of 1 to \(countMax) strings")
+    guard let member = find(name), member.kind == .array,
+      let elements = (try? JSONValue.parse(bytes[member.value].span))?.asArray,
+      (1...countMax).contains(elements.count)
+    else { throw problem }
+    var strings: [[UInt8]] = []
+    for element in elements {
+      guard let string = element.asBytes else { throw problem }
+      strings.append(string)
+    }
+    return strings
+  }
+
+  /// A string of that name with 1 to so many bytes; nil when it is missing. Throws for any other.
+  func key(_ name: StaticString, bytesMax: Int) throws(ProtocolError) -> [UInt8]? {
+    guard has(name) else { return nil }
+    let key = try string(name)
+    guard (1...bytesMax).contains(key.count) else {
+      throw ProtocolError(.badRequest, "\(name) has 1 to \(bytesMax) bytes")
+    }
+    return key
   }
 
   private func find(_ name: StaticString) -> JSONMember? {

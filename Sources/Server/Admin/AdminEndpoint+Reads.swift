@@ -85,6 +85,7 @@ extension AdminEndpoint {
   }
 
   func connections(_ request: Request, of user: [UInt8]) {
+    guard UserName.isValid(user) else { return refuse(request, .badRequest, "a user is \(UserName.rule)") }
     broker.connections(of: user) { [self] result in
       finish(request, result) { members, writer in
         writer.key("user")

@@ -3,93 +3,27 @@ import HTTPCore
 import JSONCore
 import Realtime
 
+// What backends publish, each alone as a request or as a line of a batch.
+
 extension AdminEndpoint {
-  func publish(_ request: Request, _ body: AdminBody) {
+  /// Rooms that one message may be published in at once.
+  static let publishRoomsMax = 1000
+  /// Longer keys than this are refused: they stand in Redis for minutes.
+  static let idempotencyKeyBytesMax = 255
+
+  func publish(_ request: Request, _ body: AdminBody) { perform(request) { publish(body, key: $0, $1) } }
+
+  func broadcast(_ request: Request, _ body: AdminBody) { perform(request) { broadcast(body, key: $0, $1) } }
+
+  func direct(_ request: Request, _ body: AdminBody) { perform(request) { direct(body, key: $0, $1) } }
+
+  /// Performs one operation with the request's Idempotency-Key, and answers with its outcome.
+  private func perform(
+    _ request: Request, _ operation: (_ key: [UInt8]?, _ done: @escaping (AdminOutcome) -> Void) -> Void
+  ) {
     attempt(request) { () throws(ProtocolError) in
-      try body.check(["room", "data", "user"])
-      let room = try body.string("room")
-      let user = try body.optionalString("user")
-      let data = try body.object("data", bytesMax: messageBytesMax)
-      let key = try AdminEndpoint.idempotencyKey(request.head)
-      try hub.publish(room: room, data: data.span, user: user, idempotencyKey: key) { [self] result in
-        finish(request, result) { position, writer in
-          var epoch: [UInt8] = []
-          position.epoch.append(to: &epoch)
-          writer.key("room")
-          writer.string(room)
-          writer.key("epoch")
-          writer.string(epoch)
-          writer.key("offset")
-          writer.unsigned(position.offset)
-        }
-      }
+      operation(try AdminEndpoint.idempotencyKey(request.head)) { [self] in finish(request, $0) }
     }
-  }
-
-  func broadcast(_ request: Request, _ body: AdminBody) {
-    attempt(request) { () throws(ProtocolError) in
-      try body.check(["data", "user"])
-      let user = try body.optionalString("user")
-      let data = try body.object("data", bytesMax: messageBytesMax)
-      let key = try AdminEndpoint.idempotencyKey(request.head)
-      try hub.send(data: data.span, user: user, to: .everyone, idempotencyKey: key) { [self] result in
-        finish(request, result) { _, writer in
-          writer.key("ok")
-          writer.bool(true)
-        }
-      }
-    }
-  }
-
-  func direct(_ request: Request, _ body: AdminBody) {
-    attempt(request) { () throws(ProtocolError) in
-      try body.check(["to", "data", "user"])
-      let user = try body.optionalString("user")
-      let receiver = try body.user("to")
-      let data = try body.object("data", bytesMax: messageBytesMax)
-      let key = try AdminEndpoint.idempotencyKey(request.head)
-      try hub.send(data: data.span, user: user, to: .user(receiver), idempotencyKey: key) { [self] result in
-        finish(request, result, writeDelivered)
-      }
-    }
-  }
-
-  func disconnect(_ request: Request, _ body: AdminBody) {
-    attempt(request) { () throws(ProtocolError) in
-      try body.check(["user", "connection"])
-      if body.has("user"), body.has("connection") {
-        throw ProtocolError(.badRequest, "the body needs user or connection, not both")
-      } else if body.has("user") {
-        let user = try body.user("user")
-        hub.disconnect(user: user) { [self] result in finish(request, result, writeDisconnected) }
-      } else if body.has("connection") {
-        let name = try body.string("connection")
-        disconnect(request, connection: name)
-      } else {
-        throw ProtocolError(.badRequest, "the body needs user or connection, a string")
-      }
-    }
-  }
-
-  private func disconnect(_ request: Request, connection name: [UInt8]) {
-    broker.connection(named: name) { [self] result in
-      switch result {
-      case .success(nil): refuse(request, .notFound, "no such connection")
-      case .failure: finish(request, result) { _, _ in }
-      case .success:
-        hub.disconnect(connection: name) { [self] result in finish(request, result.map { _ in 1 }, writeDisconnected) }
-      }
-    }
-  }
-
-  private func writeDelivered(_ count: Int, _ writer: inout JSONWriter) {
-    writer.key("delivered")
-    writer.integer(count)
-  }
-
-  private func writeDisconnected(_ count: Int, _ writer: inout JSONWriter) {
-    writer.key("disconnected")
-    writer.integer(count)
   }
 
   func attempt(_ request: Request, _ body: () throws(ProtocolError) -> Void) {
@@ -100,14 +34,133 @@ extension AdminEndpoint {
     }
   }
 
-  /// Longer keys than this are refused: they stand in Redis for minutes.
-  private static let idempotencyKeyBytesMax = 255
-
   private static func idempotencyKey(_ head: RequestHead) throws(ProtocolError) -> [UInt8]? {
     guard let value = head.value(.idempotencyKey) else { return nil }
-    guard (1...idempotencyKeyBytesMax).contains(value.count) else {
-      throw ProtocolError(.badRequest, "Idempotency-Key has 1 to \(idempotencyKeyBytesMax) bytes")
+    let key = [UInt8](copying: value)
+    guard (1...idempotencyKeyBytesMax).contains(key.count), key.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+      throw ProtocolError(
+        .badRequest, "Idempotency-Key has 1 to \(idempotencyKeyBytesMax) characters of ASCII, no control characters")
     }
-    return [UInt8](copying: value)
+    return key
+  }
+}
+
+// MARK: Operations
+
+extension AdminEndpoint {
+  /// Publishes in one room, or in each of several.
+  ///
+  /// - Parameters:
+  ///   - body: checked against the description of the path.
+  ///   - done: called once, at once or later.
+  func publish(_ body: AdminBody, key: [UInt8]?, _ done: @escaping (AdminOutcome) -> Void) {
+    attempt(done) { () throws(ProtocolError) in
+      let user = try body.optionalString("user")
+      let data = try body.object("data", bytesMax: messageBytesMax)
+      let message = try hub.backendMessage(data: data.span, user: user, idempotencyKey: key)
+      if body.has("rooms") {
+        let rooms = try body.strings("rooms", countMax: AdminEndpoint.publishRoomsMax)
+        return publish(message, in: rooms, done)
+      }
+      let room = try body.string("room")
+      try hub.publish(message, in: room) { [self] in done(outcome($0) { write($0, of: room, to: &$1) }) }
+    }
+  }
+
+  private func publish(
+    _ message: BackendMessage, in rooms: [[UInt8]], _ done: @escaping (AdminOutcome) -> Void
+  ) {
+    var outcomes = [AdminOutcome?](repeating: nil, count: rooms.count)
+    PacedRun.start(
+      count: rooms.count, after: hub.after, byteCount: { _ in message.byteCount },
+      step: { [self] index, finished in
+        let room = rooms[index]
+        attempt({
+          outcomes[index] = $0
+          finished()
+        }) { () throws(ProtocolError) in
+          try hub.publish(message, in: room) { [self] in
+            outcomes[index] = outcome($0) { write($0, of: room, to: &$1) }
+            finished()
+          }
+        }
+        return false
+      }, done: { done(AdminEndpoint.results(rooms, outcomes)) })
+  }
+
+  /// One result for each room; what hinders all of them is the answer's own error.
+  private static func results(_ rooms: [[UInt8]], _ outcomes: [AdminOutcome?]) -> AdminOutcome {
+    if case .failure(let error) = outcomes.first ?? nil, error.code == .unavailable,
+      outcomes.allSatisfy({ if case .failure(let other) = $0 { other.code == .unavailable } else { false } })
+    {
+      return .failure(error)
+    }
+    var writer = JSONWriter(capacity: 80 * rooms.count)
+    writer.key("results")
+    writer.beginArray()
+    for (room, outcome) in zip(rooms, outcomes) {
+      writer.beginObject()
+      switch outcome {
+      case .success(let members): writer.raw(members)
+      case .failure(let error):
+        writer.key("room")
+        writer.string(room)
+        writer.error(error.code, error.message)
+      case nil: break
+      }
+      writer.endObject()
+    }
+    writer.endArray()
+    return .success(writer.finish())
+  }
+
+  private func write(_ position: Position, of room: [UInt8], to writer: inout JSONWriter) {
+    var epoch: [UInt8] = []
+    position.epoch.append(to: &epoch)
+    writer.key("room")
+    writer.string(room)
+    writer.key("epoch")
+    writer.string(epoch)
+    writer.key("offset")
+    writer.unsigned(position.offset)
+  }
+
+  /// Sends to everyone. The parameters are those of `publish`.
+  func broadcast(_ body: AdminBody, key: [UInt8]?, _ done: @escaping (AdminOutcome) -> Void) {
+    attempt(done) { () throws(ProtocolError) in
+      let user = try body.optionalString("user")
+      let data = try body.object("data", bytesMax: messageBytesMax)
+      try hub.send(data: data.span, user: user, to: .everyone, idempotencyKey: key) { [self] result in
+        done(
+          outcome(result) { _, writer in
+            writer.key("ok")
+            writer.bool(true)
+          })
+      }
+    }
+  }
+
+  /// Sends to one user. The parameters are those of `publish`.
+  func direct(_ body: AdminBody, key: [UInt8]?, _ done: @escaping (AdminOutcome) -> Void) {
+    attempt(done) { () throws(ProtocolError) in
+      let user = try body.optionalString("user")
+      let receiver = try body.user("to")
+      let data = try body.object("data", bytesMax: messageBytesMax)
+      try hub.send(data: data.span, user: user, to: .user(receiver), idempotencyKey: key) { [self] result in
+        done(
+          outcome(result) { count, writer in
+            writer.key("delivered")
+            writer.integer(count)
+          })
+      }
+    }
+  }
+
+  private func attempt(_ done: (AdminOutcome) -> Void, _ body: () throws(ProtocolError) -> Void) {
+    do {
+      try body()
+    } catch {
+      done(.failure(error))
+    }
   }
 }

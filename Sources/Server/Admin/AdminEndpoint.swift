@@ -53,28 +53,38 @@ package final class AdminEndpoint {
     let section = String(decoding: parts.first ?? [], as: UTF8.self)
     // Only the name of a room, a user or a connection may be escaped; a section is its own text and no other.
     let name = parts.count > 1 && !parts[1].isEmpty ? PercentCoding.decode(Array(parts[1]).span) : nil
-    let isMessage = ["publish", "broadcast", "direct"].contains(section)
+    let routes = AdminRoute.all.filter { $0.matches(section, hasName: name != nil) }
     guard mayGuess(request) else { return }
-    guard isAuthorized(request, acceptsAPIKey: isMessage) else {
+    guard isAuthorized(request, acceptsAPIKey: routes.contains { $0.api.access == .backend }) else {
       var response = ErrorResponse.make(
         .unauthenticated,
         "send the admin token: Authorization: Bearer TOKEN (set by --admin-token, or printed at start)")
       response.addHeader("WWW-Authenticate", "Bearer realm=\"roost\"")
       return respond(request.connection, response)
     }
-    switch (section, name) {
-    case ("presence", let room?): get(request, ["limit", "cursor"]) { presence($0, room) }
-    case ("presence", nil), ("rooms", nil): get(request, ["prefix", "limit", "cursor"]) { rooms($0) }
-    case ("nodes", nil): get(request) { nodes($0) }
-    case ("users", let user?): get(request) { connections($0, of: user) }
-    case ("connections", let name?): get(request) { connection($0, named: name) }
-    case ("history", let room?): get(request, ["limit", "since"]) { history($0, room) }
-    case ("publish", nil): post(request) { publish($0, $1) }
-    case ("broadcast", nil): post(request) { broadcast($0, $1) }
-    case ("direct", nil): post(request) { direct($0, $1) }
-    case ("disconnect", nil): post(request) { disconnect($0, $1) }
-    case ("revoke", nil): post(request) { revoke($0, $1) }
-    default: refuse(request, .notFound, "no such path below /admin")
+    guard let route = routes.first(where: { $0.answers(request.head.method) }) else {
+      guard let allowed = routes.first else { return refuse(request, .notFound, "no such path below /admin") }
+      return respond(
+        request.connection, ErrorResponse.methodNotAllowed(allowed.api.verb == .get ? "GET" : "POST"))
+    }
+    dispatch(request, to: route, name: name)
+  }
+
+  private func dispatch(_ request: Request, to route: AdminRoute, name: [UInt8]?) {
+    if let problem = AdminEndpoint.queryProblem(request.head, route.api.query.map(\.name)) {
+      return refuse(request, .badRequest, problem)
+    }
+    switch route.handler {
+    case .plain(let answer): answer(self, request)
+    case .named(let answer): answer(self, request, name ?? [])
+    case .body(let answer):
+      attempt(request) { () throws(ProtocolError) in
+        // A body that may be missing is an object without members then.
+        let isMissing = request.body.isEmpty && route.api.body?.isRequired == false
+        let body = try AdminBody(isMissing ? Array("{}".utf8) : request.body)
+        if let schema = route.api.body?.contents.first?.schema { try body.check(schema) }
+        answer(self, request, body)
+      }
     }
   }
 
@@ -103,38 +113,18 @@ package final class AdminEndpoint {
     return opens
   }
 
-  /// - Parameter names: the query parameters that the path knows. Others are refused, and repeated ones.
-  private func get(_ request: Request, _ names: [StaticString] = [], _ answer: (Request) -> Void) {
-    guard request.head.method == .get || request.head.method == .head else {
-      return respond(request.connection, ErrorResponse.methodNotAllowed("GET"))
-    }
-    if let problem = AdminEndpoint.queryProblem(request.head, names) { return refuse(request, .badRequest, problem) }
-    answer(request)
-  }
-
-  private static func queryProblem(_ head: RequestHead, _ names: [StaticString]) -> String? {
+  /// What is wrong with a query: a parameter that the path does not know, or one that is repeated. Nil: nothing.
+  private static func queryProblem(_ head: RequestHead, _ names: [String]) -> String? {
     let items = head.query.items
     for (index, item) in items.enumerated() {
       let name = PlainName.of(item.name)
-      guard names.contains(where: { JSONString.equals(item.name.span, $0) }) else {
-        let known = names.map { "\($0)" }.joined(separator: ", ")
+      guard names.contains(where: { item.name.elementsEqual($0.utf8) }) else {
+        let known = names.joined(separator: ", ")
         return "unknown query parameter \(name); this path takes \(known.isEmpty ? "none" : known)"
       }
       if items[..<index].contains(where: { $0.name == item.name }) { return "the query parameter \(name) stands twice" }
     }
     return nil
-  }
-
-  private func post(_ request: Request, _ answer: (Request, AdminBody) -> Void) {
-    guard request.head.method == .post else {
-      return respond(request.connection, ErrorResponse.methodNotAllowed("POST"))
-    }
-    if let problem = AdminEndpoint.queryProblem(request.head, []) { return refuse(request, .badRequest, problem) }
-    do throws(ProtocolError) {
-      answer(request, try AdminBody(request.body))
-    } catch {
-      refuse(request, error)
-    }
   }
 
   // MARK: Answers
@@ -145,35 +135,49 @@ package final class AdminEndpoint {
 
   func refuse(_ request: Request, _ error: ProtocolError) { refuse(request, error.code, error.message) }
 
+  /// Answers with what was done, or with the error.
+  func finish(_ request: Request, _ outcome: AdminOutcome) {
+    switch outcome {
+    case .success(let members): respondJSON(request, [UInt8(ascii: "{")] + members + [UInt8(ascii: "}")])
+    case .failure(let error): refuse(request, error)
+    }
+  }
+
   /// Answers with what the broker said, or that it is out of reach.
   func finish<Value>(
     _ request: Request, _ result: Result<Value, BrokerError>, _ write: (Value, inout JSONWriter) -> Void
   ) {
+    finish(request, outcome(result, write))
+  }
+
+  /// What a broker's answer means for who asked.
+  func outcome<Value>(
+    _ result: Result<Value, BrokerError>, _ write: (Value, inout JSONWriter) -> Void
+  ) -> AdminOutcome {
     switch result {
     case .success(let value):
       var writer = JSONWriter(capacity: 512)
-      writer.beginObject()
       write(value, &writer)
-      writer.endObject()
-      var response = Response.json(writer.finish())
-      response.forbidStoring()
-      respond(request.connection, response)
-    case .failure(.unavailable), .failure(.unsupported):
-      let reason = broker.refusal.map { "\($0.what): \($0.advice)," } ?? "Redis is out of reach:"
-      refuse(request, .unavailable, "\(reason) try again when /readyz answers 200")
-    case .failure(.refused):
-      refuse(
-        request, .internal,
-        "what Redis holds for this is of another type than Roost writes; nothing was done: the node's log names the key"
-      )
-    case .failure(.uncertain):
-      let reason =
-        broker.refusal.map { "\($0.what): \($0.advice)" } ?? "Redis went out of reach before it answered"
-      refuse(
-        request, .unavailable, "\(reason); it may have been done: repeat it with the same Idempotency-Key")
+      return .success(writer.finish())
+    case .failure(let error): return .failure(error.answer(broker: broker.refusal))
     }
   }
+
+  private func respondJSON(_ request: Request, _ text: [UInt8]) { respondUncached(request, .json(text)) }
+
+  /// Answers with what no cache may keep.
+  func respondUncached(_ request: Request, _ response: Response) {
+    var response = response
+    response.forbidStoring()
+    respond(request.connection, response)
+  }
+
+  /// Answers with the description of all of this.
+  func describe(_ request: Request) { respondJSON(request, OpenAPIDocument.json) }
 }
+
+/// The members of an answer's object, without the braces, or why there is none.
+typealias AdminOutcome = Result<[UInt8], ProtocolError>
 
 /// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
 enum BearerToken {

@@ -38,3 +38,12 @@ extension Node {
     loop.after(delay) { [weak self] in self?.watchCluster() }
   }
 }
+
+extension Node {
+  /// Begins the drain that an operator ordered, after the answer to the order has left.
+  func obeyDrain() {
+    wasOrderedToDrain = true
+    log.info("an operator ordered the drain of this node")
+    loop.after(.milliseconds(1)) { [weak self] in self?.stop() }
+  }
+}

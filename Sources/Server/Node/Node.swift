@@ -66,6 +66,8 @@ public final class Node {
   /// The last Origin that was refused, fit for the log.
   var lastRefusedOrigin: String?
   var nodeRoll = NodeRoll()
+  /// Whether an operator ordered its drain, by the admin API of whatever node.
+  var wasOrderedToDrain = false
   private enum Phase { case new, running, draining, ended }
   private var phase = Phase.new
   /// Called once when the node has ended, with the reason unless it was stopped.
@@ -124,6 +126,7 @@ public final class Node {
     let admin = AdminEndpoint(
       hub: hub, broker: broker, keys: keys, messageBytesMax: settings.maxMessageBytes, guesses: guesses
     ) { [weak table] in table?.respond($0, $1) }
+    hub.drainOrdered = { [weak self] in self?.obeyDrain() }
     hub.makeReport = { [weak self] in self?.report() ?? Array("{}".utf8) }
     admin.node = self
     routes = Routes(

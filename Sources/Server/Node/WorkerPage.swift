@@ -48,6 +48,9 @@ public final class WorkerPage {
     for i in 0..<Count.words where Count.isLevel(i) { words[worker * Count.words + i] = 0 }
   }
 
+  /// Counts a worker that has ended for good, its levels cleared, among those that reach Redis: it misses nothing there.
+  func retire(_ worker: Int) { words[worker * Count.words + Count.redisUp.rawValue] = 1 }
+
   /// Adds up the rows of all workers.
   func sums() -> [UInt64] {
     (0..<Count.words).map { word in (0..<count).reduce(0) { $0 &+ words[$1 * Count.words + word] } }

@@ -43,6 +43,9 @@ final class NodeProcess {
     if let failure { throw failure }
   }
 
+  /// Whether the node has ended because an operator ordered its drain by the admin API.
+  var wasOrderedToDrain: Bool { node.wasOrderedToDrain }
+
   private func receive(_ signal: Int32) {
     guard signal != SIGHUP else { return node.reload() }
     switch stopRequests.take(signal, at: loop.instant) {

@@ -9,6 +9,8 @@ public enum ServeCommand {
 
   /// Exit statuses of sysexits.h.
   enum Exit {
+    /// Of a worker that an operator drained: its supervisor does not start it again.
+    static let drained: Int32 = 3
     static let usage: Int32 = 64
     static let unavailable: Int32 = 69
     static let software: Int32 = 70
@@ -66,7 +68,11 @@ public enum ServeCommand {
       LineLog.standardError.drain()
       exit(status)
     }
-    try NodeProcess(settings, worker: worker, notes: notes).run()
+    let process = try NodeProcess(settings, worker: worker, notes: notes)
+    try process.run()
+    guard worker != nil, process.wasOrderedToDrain else { return }
+    LineLog.standardError.drain()
+    exit(Exit.drained)
   }
 
   /// What the settings know and this version does not build yet: refused, never silently ignored.

@@ -15,6 +15,8 @@ public final class Supervisor {
     var process: pid_t
     var startedAt: Instant
     var failures = 0
+    /// Whether an operator drained it: it is not started again.
+    var isDrained = false
   }
 
   private let settings: ServerSettings
@@ -111,12 +113,23 @@ public final class Supervisor {
         exitStatus = code
         isStopping = true
         forward(SIGTERM)
+      } else if status == ServeCommand.Exit.drained << 8 {
+        retire(index)
       } else {
         renewSockets(of: index)
         restart(index, status)
       }
     }
     if isStopping, workers.allSatisfy({ $0.process == 0 }) { loop.stop() }
+  }
+
+  /// Keeps a worker that an operator drained from coming back. With the last one the supervisor ends.
+  private func retire(_ index: Int) {
+    workers[index].isDrained = true
+    sockets.end(index)
+    page.retire(index)
+    log.info("worker drained; it stays ended until the next start", ("worker", index))
+    if workers.allSatisfy(\.isDrained) { isStopping = true }
   }
 
   /// Exit status 64 (EX_USAGE) or 69 (EX_UNAVAILABLE, the port is taken) will not change by trying again.

@@ -39,7 +39,10 @@ final class WorkerSockets {
     for place in sockets[worker].indices {
       let old = sockets[worker][place].socket
       let fresh = try old.twin()
-      let isKeptByOthers = sockets.indices.contains { $0 != worker && sockets[$0][place].socket.isListening }
+      // A worker that has ended for good has none.
+      let isKeptByOthers = sockets.indices.contains {
+        $0 != worker && sockets[$0].indices.contains(place) && sockets[$0][place].socket.isListening
+      }
       if !isKeptByOthers { try fresh.listen() }
       sockets[worker][place].socket = fresh
       old.end()
