@@ -163,6 +163,23 @@ def moves_on_after_a_gap(new):
     assert node.frames("join")[0]["since"]["offset"] == 9
 
 
+def follows_an_operator_into_a_room_and_out_of_it(new):
+    node = new().open()
+    node.push(type="joined", room="m", epoch="e", offset=3, members=2)
+    node.push(type="message", room="m", user="u", offset=4, ts=1)
+    node.until("seen.length === 1")
+    node.reopened()  # it goes on there by itself, as far as it may
+    node.eventually(lambda: node.frames("join"))
+    assert [(f["room"], f["since"]) for f in node.frames("join")] == [("m", {"epoch": "e", "offset": 4})], node.frames("join")
+    node.push(type="left", room="m")
+    node.push(type="message", room="m", user="u", offset=7, ts=1)
+    node.reopened()
+    node.until("roost.state.name === 'open'")
+    node.run("roost.direct('u', {}) && undefined")
+    node.eventually(lambda: node.frames("direct"))
+    assert not node.frames("join") and node.run("seen.length") == 1, node.frames("join")
+
+
 def hears_every_room_of_a_wildcard(new):
     node = new()
 

@@ -116,12 +116,17 @@ export class Roost {
       Object.assign(known.handlers, handlers);
       return known.entered;
     }
+    const entry = this.#addRoom(room, handlers);
+    this.#enter(entry);
+    return entry.entered;
+  }
+
+  #addRoom(room, handlers) {
     const entry = { name: room, handlers: { ...handlers }, joined: false, entering: false, own: new Set() };
     entry.entered = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
     this.#rooms.set(room, entry);
-    entry.entered.catch(() => {}); // also told by an `error` event
-    this.#enter(entry);
-    return entry.entered;
+    entry.entered.catch(() => {}); // also reported by an `error` event
+    return entry;
   }
 
   /** Leaves a room. */
@@ -129,6 +134,8 @@ export class Roost {
     this.#rooms.get(room)?.reject(new RoostError('closed', 'left before joined'));
     if (!this.#rooms.delete(room) || this.state.name !== 'open') return;
     await this.#call({ type: 'leave', room }).catch(() => {}); // a lost connection has left as well
+    // A `joined` that was on its way meanwhile looked like an operator's.
+    if (this.#rooms.get(room)?.moved) this.#rooms.delete(room);
   }
 
   /**
@@ -319,6 +326,7 @@ export class Roost {
     } else if (m.type === 'message' && !this.#advance(m.room, m.offset)) return;
     else if (m.type === 'gap') this.#advance(m.room, m.to);
     else if (m.type === 'joined' && m.id === undefined) this.#renew(m);
+    else if (m.type === 'left' && m.id === undefined) this.#rooms.delete(m.room); // moved out by an operator, or forbidden
     else if (m.type === 'user_state') this.#adoptState(m);
     else if (m.type === 'reconnect') {
       // The node is draining: move at the moment it gave, before it closes, with no backoff.
@@ -327,10 +335,15 @@ export class Roost {
     this.#deliver(m);
   }
 
-  /** Another epoch has begun: nothing was missed, or the counter is another one. */
-  #renew({ room: name, epoch, offset, recovered }) {
-    const room = this.#rooms.get(name);
-    if (!room || epoch === undefined) return;
+  /** Another epoch has begun: nothing was missed, or the counter is another one. A new room: an operator moved this client in. */
+  #renew(joined) {
+    const { room: name, epoch, offset, recovered } = joined;
+    let room = this.#rooms.get(name);
+    if (epoch === undefined) return;
+    if (!room) {
+      room = Object.assign(this.#addRoom(name, {}), { joined: true, wasJoined: true, moved: true });
+      room.resolve(joined);
+    }
     Object.assign(room, { epoch, offset });
     if (!recovered) room.own.clear();
     absorbOwn(room);
