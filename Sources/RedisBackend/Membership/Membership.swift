@@ -32,7 +32,7 @@ final class Membership {
       context?.listener?.nodeReport() ?? Array("{}".utf8)
     }
     sweeper = Sweeper(
-      loop: context.loop, router: context.commands, scripts: context.scripts, keys: context.keys,
+      loop: context.loop, router: context.commands, scripts: context.scripts, keys: context.keys, node: context.node,
       graceMilliseconds: context.configuration.graceMilliseconds)
     sweeper.swept = { [nodes] in nodes.remove($0) }
     sweeper.graceBegan = { [weak context] in context?.listener?.graceBegan(in: $0, milliseconds: $1) }

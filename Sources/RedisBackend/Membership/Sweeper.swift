@@ -9,6 +9,8 @@ final class Sweeper {
   private let router: CommandRouter
   private let scripts: ScriptRunner
   private let keys: RedisKeys
+  /// The node that sweeps.
+  private let node: [UInt8]
   /// The nodes being swept, and when each was claimed last, in nanoseconds.
   private var claims: [[UInt8]: UInt64] = [:]
   /// The error with which Redis refused a step of a sweep; nil: it never did.
@@ -25,7 +27,7 @@ final class Sweeper {
   private var released: [UInt8] = []
 
   init(
-    loop: EventLoop, router: CommandRouter, scripts: ScriptRunner, keys: RedisKeys,
+    loop: EventLoop, router: CommandRouter, scripts: ScriptRunner, keys: RedisKeys, node: [UInt8],
     graceMilliseconds: @escaping (_ room: [UInt8]) -> Int
   ) {
     self.loop = loop
@@ -33,6 +35,7 @@ final class Sweeper {
     self.router = router
     self.scripts = scripts
     self.keys = keys
+    self.node = node
   }
 
   /// Sweeps a node whose lease has expired, unless another node does.
@@ -228,7 +231,11 @@ final class Sweeper {
   }
 
   private func finish(_ node: [UInt8], _ isOwn: Bool, _ done: @escaping (Bool) -> Void) {
-    scripts.run(.sweepEnd, keys: 5, parts: 8, { done($0 != nil) }) { [keys, released] writer in
+    let ended: ScriptRunner.Handler = { [weak self] reply in
+      guard let self, reply != nil, !isOwn else { return done(reply != nil) }
+      lookOnceMore(at: node, done)
+    }
+    scripts.run(.sweepEnd, keys: 5, parts: 8, ended) { [keys, released] writer in
       writer.bulk(keys.leases)
       writer.bulk(keys.report, node, "")
       writer.bulk(keys.swept)
@@ -237,6 +244,26 @@ final class Sweeper {
       writer.bulk(node)
       writer.bulk(isOwn)
       writer.bulk(isOwn ? released : [])
+    }
+  }
+
+  /// Has a node swept once more whose lists are not empty though it has no lease. A scan may have written into them after they
+  /// were read, while the lease was still there: it took the node for one that would reconcile itself.
+  private func lookOnceMore(at dead: [UInt8], _ done: @escaping (Bool) -> Void) {
+    let counted: PendingReplies.Handler = { [weak self] reply in
+      guard let self, let reply, reply.kind == .integer else { return done(false) }
+      guard reply.integer > 0 else { return done(true) }
+      scripts.run(.expireOrphanLeases, keys: 1, parts: 3, { _ in done(false) }) { [keys, node] writer in
+        writer.bulk(keys.leases)
+        writer.bulk(node)
+        writer.bulk(dead)
+      }
+    }
+    router.request(counted) { writer in
+      writer.command(parts: 3)
+      writer.bulk("EXISTS")
+      writer.bulk(keys.node, dead, "}:rooms")
+      writer.bulk(keys.node, dead, "}:connections")
     }
   }
 }
