@@ -31,6 +31,12 @@ public enum Limits {
   /// Milliseconds before a token expires at which its connection gets `token_expires`: a new token takes a request or two.
   public static let expiryNoticeMilliseconds: UInt64 = 20_000
 
+  /// Milliseconds for which the delivery of an incoming hook is remembered. Stripe delivers an event again for three days, and
+  /// GitHub lets people do so for as long.
+  public static let hookDeliveryMilliseconds = 3 * 24 * 60 * 60 * 1000
+  /// Deliveries of one hook that are remembered for that long; of more the oldest are forgotten. Each takes some 150 bytes.
+  public static let hookDeliveriesMax = 10_000
+
   /// Milliseconds for which a message's `id` is remembered. Beyond it a retry is published again.
   public static let dedupeMilliseconds: UInt64 = 5 * 60 * 1000
 

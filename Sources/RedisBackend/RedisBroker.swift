@@ -31,6 +31,7 @@ public final class RedisBroker: TickParticipant {
   let orphans: OrphanScanScheduler
   private let clusterReader: ClusterReader
   private let revocationStore: RevocationStore
+  private let hookDeliveries: HookDeliveryStore
   private let coordinator: FailoverCoordinator
   private let discovery: MasterDiscovery
   /// What all connections trust and show; nil: they are plain.
@@ -92,6 +93,7 @@ public final class RedisBroker: TickParticipant {
     orphans = OrphanScanScheduler(context, membership: membership, reconciler: reconciler)
     clusterReader = ClusterReader(context)
     revocationStore = RevocationStore(context)
+    hookDeliveries = HookDeliveryStore(context)
     coordinator = FailoverCoordinator(
       context, epochs: epochs, retries: retries, presence: presence, reconciler: reconciler, membership: membership,
       orphans: orphans, channels: channels, discovery: discovery)
@@ -291,6 +293,12 @@ extension RedisBroker: Broker {
     _ envelope: [UInt8], to audience: Audience, dedupe: [UInt8]?, _ reply: @escaping BrokerReply<Int>
   ) {
     publisher.send(envelope, to: audience, dedupe: dedupe, reply)
+  }
+
+  public func delivery(
+    _ id: [UInt8], of hook: [UInt8], at position: Position?, _ reply: @escaping BrokerReply<Position?>
+  ) {
+    hookDeliveries.delivery(id, of: hook, at: position, reply)
   }
 
   // MARK: Presence

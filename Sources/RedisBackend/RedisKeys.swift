@@ -13,6 +13,8 @@ struct RedisKeys {
   let user: [UInt8]
   /// Before a node's id; ends in `}:connections`, `}:rooms`, its channel in `}:probe`.
   let node: [UInt8]
+  /// Before an incoming hook's name; ends in `}:new` and `}:old`.
+  let hook: [UInt8]
   let leases: [UInt8]
   let swept: [UInt8]
   /// Nodes that have ended and handed their members over.
@@ -50,6 +52,7 @@ struct RedisKeys {
     room = key(":{r:")
     user = key(":{u:")
     node = key(":{n:")
+    hook = key(":{h:")
     leases = key(":{nodes}:leases")
     swept = key(":{nodes}:swept")
     leaving = key(":{nodes}:leaving")

@@ -84,6 +84,11 @@ public protocol MessageBroker: AnyObject {
   /// dead nodes' connections not counted (for everyone: 0, nobody counts). A retry with the same `dedupe` within the
   /// dedupe time sends nothing and answers with the first number; nil: always sent.
   func send(_ envelope: [UInt8], to audience: Audience, dedupe: [UInt8]?, _ reply: @escaping BrokerReply<Int>)
+  /// Finds out where the first delivery of an incoming hook with an id was published, whichever node took it; nil: this is
+  /// the first one. With a position, remembers it if there is none yet: for `Limits.hookDeliveryMilliseconds`, and at most
+  /// twice `Limits.hookDeliveriesMax` of a hook.
+  func delivery(
+    _ id: [UInt8], of hook: [UInt8], at position: Position?, _ reply: @escaping BrokerReply<Position?>)
 }
 
 extension MessageBroker {

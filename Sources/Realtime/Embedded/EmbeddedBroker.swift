@@ -17,6 +17,7 @@ public final class EmbeddedBroker: Broker {
   private var subscribedPrefixes: Set<[UInt8]> = []
   private var revoked: [Revocation.Subject: UInt64] = [:]
   private var dedupe: DedupeMemory
+  private var hookDeliveries = HookDeliveries()
   /// Rooms that nobody is in and nobody ever spoke in, in the order in which their time is up.
   private var unused: [(deadline: UInt64, name: [UInt8])] = []
   private var connections = NameTable<EmbeddedConnection>()
@@ -184,6 +185,12 @@ public final class EmbeddedBroker: Broker {
     let count = deliver(envelope, to: audience)
     if let id { dedupe.remember(id, DedupeMemory.Answer(first: UInt64(count), second: 0), at: now) }
     reply(.success(count))
+  }
+
+  public func delivery(
+    _ id: [UInt8], of hook: [UInt8], at position: Position?, _ reply: @escaping BrokerReply<Position?>
+  ) {
+    reply(.success(hookDeliveries.delivery(id, of: hook, at: position, now: clock())))
   }
 
   private func deliver(_ envelope: [UInt8], to audience: Audience) -> Int {

@@ -105,6 +105,13 @@ extension Hub {
     context.broker.send(order.envelope(at: context.clock()), to: audience, reply)
   }
 
+  /// Where the first delivery of an incoming hook with an id was published; see `MessageBroker.delivery`.
+  public func hookDelivery(
+    _ id: [UInt8], of hook: [UInt8], at position: Position?, _ reply: @escaping BrokerReply<Position?>
+  ) {
+    context.broker.delivery(id, of: hook, at: position, reply)
+  }
+
   /// What a broker that is there refused a moment ago; nil: nothing.
   public var brokerRefusal: BrokerRefusal? { context.broker.refusal }
 

@@ -2,7 +2,7 @@
 enum Script: Int, CaseIterable {
   case publish, position, verifyPosition, history, presence, members, users, endGraces, renew, liveNodes, sweepBegin,
     sweepFind, sweepEnd, publishIdempotent
-  case revoke, drainLease, requestResync, orphanScan, expireOrphanLeases, leaderEpoch, claim, ids
+  case revoke, drainLease, requestResync, orphanScan, expireOrphanLeases, leaderEpoch, claim, ids, deliveries
 
   var source: [UInt8] {
     switch self {
@@ -28,6 +28,7 @@ enum Script: Int, CaseIterable {
     case .leaderEpoch: PackageResources.leader_epoch_lua
     case .claim: PackageResources.claim_lua
     case .ids: PackageResources.ids_lua
+    case .deliveries: PackageResources.deliveries_lua
     }
   }
 }

@@ -45,15 +45,15 @@ struct APIRoute: Sendable {
   struct Answer: Sendable {
     let status: Int
     let meaning: String
-    /// The media type with what it holds; nil: no body.
-    let content: (type: String, schema: Schema)?
+    /// Media types with what each holds; none: no body.
+    let contents: [(type: String, schema: Schema)]
 
     static func json(_ status: Int = 200, _ meaning: String, _ schema: Schema) -> Answer {
-      Answer(status: status, meaning: meaning, content: ("application/json", schema))
+      Answer(status: status, meaning: meaning, contents: [("application/json", schema)])
     }
 
     static func text(_ status: Int, _ meaning: String) -> Answer {
-      Answer(status: status, meaning: meaning, content: ("text/plain; charset=utf-8", .string()))
+      Answer(status: status, meaning: meaning, contents: [("text/plain; charset=utf-8", .string())])
     }
   }
 

@@ -4,7 +4,8 @@ enum ClientRoutes {
   static let all = [send, sse, poll, endPoll, hook, health, readiness]
 
   private static let room = APIRoute.Parameter(
-    name: "room", schema: .named(.room), meaning: "A room to join; a name that ends in * is a wildcard.", repeats: true)
+    name: "room", schema: .named(.roomOrWildcard), meaning: "A room to join; a name that ends in * is a wildcard.",
+    repeats: true)
   private static let user = APIRoute.Parameter(
     name: "user", schema: .named(.user), meaning: "The user's name, where the node asks for no tokens.")
 
@@ -21,7 +22,11 @@ enum ClientRoutes {
       ("application/json", .named(.operation)),
       ("application/x-ndjson", .described(.string(min: 1), "One operation on each line.")),
     ]),
-    answers: [.json(200, "The answer that a WebSocket would have got.", .named(.event))], errors: [.notFound])
+    answers: [
+      APIRoute.Answer(
+        status: 200, meaning: "The answer that a WebSocket would have got; of lines one line each, in order.",
+        contents: [("application/json", .named(.event)), ("application/x-ndjson", .string())])
+    ], errors: [.notFound])
 
   private static let sse = APIRoute(
     verb: .get, path: "/sse", name: "stream",
@@ -36,7 +41,7 @@ enum ClientRoutes {
     ],
     answers: [
       APIRoute.Answer(
-        status: 200, meaning: "Events, until one side ends it.", content: ("text/event-stream", .string()))
+        status: 200, meaning: "Events, until one side ends it.", contents: [("text/event-stream", .string())])
     ], errors: [.badRoom])
 
   private static let poll = APIRoute(
@@ -48,7 +53,7 @@ enum ClientRoutes {
         name: "since", schema: .named(.position), meaning: "The position to go on from, one for each room.",
         repeats: true),
       APIRoute.Parameter(
-        name: "wait", schema: .string(pattern: "^[0-9]+(ms|s|m|h)?$"),
+        name: "wait", schema: .string(pattern: "^(0|[1-9][0-9]*(ms|s))$"),
         meaning: "How long to wait when there is nothing; 25s by default, 0 answers at once."),
       connection("new opens a connection; else the connection that is polled."),
       APIRoute.Parameter(
@@ -69,7 +74,7 @@ enum ClientRoutes {
             .required("messages", .array(.named(.event))), .optional("more", .bool),
           ]),
         ])),
-      APIRoute.Answer(status: 304, meaning: "Nothing is new.", content: nil),
+      APIRoute.Answer(status: 304, meaning: "Nothing is new.", contents: []),
     ], errors: [.badRoom, .notFound])
 
   private static let endPoll = APIRoute(

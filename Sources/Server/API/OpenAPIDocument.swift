@@ -117,10 +117,10 @@ enum OpenAPIDocument {
       writer.key(named: String(answer.status))
       writer.beginObject()
       writer.member("description", answer.meaning)
-      if let content = answer.content {
+      if !answer.contents.isEmpty {
         writer.key("content")
         writer.beginObject()
-        write(content, to: &writer)
+        for content in answer.contents { write(content, to: &writer) }
         writer.endObject()
       }
       writer.endObject()

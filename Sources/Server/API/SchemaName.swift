@@ -6,6 +6,7 @@ enum SchemaName: String, CaseIterable, Sendable {
   case error = "Error"
   case refusal = "Refusal"
   case room = "Room"
+  case roomOrWildcard = "RoomOrWildcard"
   case user = "User"
   case epoch = "Epoch"
   case position = "Position"
@@ -47,6 +48,10 @@ enum SchemaName: String, CaseIterable, Sendable {
       .described(
         .string(min: 1, max: RoomName.bytesMax, pattern: "^\(Self.plain)*\(Self.plainWithoutStar)$"),
         "A room: at most \(RoomName.bytesMax) bytes of UTF-8 without control characters, and no * at the end.")
+    case .roomOrWildcard:
+      .described(
+        .string(min: 1, max: RoomName.bytesMax, pattern: "^\(Self.plain)+$"),
+        "A room, or every room that begins as a name that ends in *.")
     case .user:
       .described(
         .string(min: 1, max: RoomName.bytesMax, pattern: "^\(Self.plain)+$"),

@@ -40,7 +40,7 @@ extension AdminRoute {
       body: APIRoute.Body(contents: [("application/x-ndjson", .described(.string(min: 1), AdminBatch.lineForm))]),
       APIRoute.Answer(
         status: 200, meaning: "One line for each, in order: its answer, or {\"error\":{\"code\":…,\"message\":…}}.",
-        content: ("application/x-ndjson", .string())),
+        contents: [("application/x-ndjson", .string())]),
       .plain { $0.batch($1) }),
   ]
 

@@ -69,14 +69,39 @@ final class IncomingHookEndpoint {
         hook: hook.name, hook.verifier.scheme, event: request.head.copy(.gitHubEvent),
         deliveryID: request.head.copy(.gitHubDelivery), body: request.body)
       guard delivery.data.count <= messageBytesMax else { throw tooLarge(delivery.data.count) }
-      let key = Array("hook:".utf8) + hook.name + [UInt8(ascii: ":")] + delivery.id
-      try hub.publish(room: hook.room, data: delivery.data.span, idempotencyKey: key) { [weak self] in
-        self?.finish(request, hook, $0)
+      hub.hookDelivery(delivery.id, of: hook.name, at: nil) { [weak self] result in
+        switch result {
+        case .success(nil): self?.publish(delivery, request, hook)
+        case .success(let position?): self?.finish(request, hook, .success(position))
+        case .failure(let error): self?.finish(request, hook, .failure(error))
+        }
       }
     } catch {
-      metrics.hooksRefused += 1
-      refuse(request, error)
+      fail(request, error)
     }
+  }
+
+  /// Publishes a delivery that was not known, and remembers it before its sender is answered. The key makes it one message
+  /// when the same delivery comes twice at a time, or once more because a node has ended in between.
+  private func publish(_ delivery: HookDelivery, _ request: Request, _ hook: Hook) {
+    do throws(ProtocolError) {
+      let key = Array("hook:".utf8) + hook.name + [UInt8(ascii: ":")] + delivery.id
+      try hub.publish(room: hook.room, data: delivery.data.span, idempotencyKey: key) { [weak self] result in
+        guard let self else { return }
+        guard case .success(let position) = result else { return finish(request, hook, result) }
+        // It is published, whether that can be remembered or not.
+        hub.hookDelivery(delivery.id, of: hook.name, at: position) { [weak self] _ in
+          self?.finish(request, hook, .success(position))
+        }
+      }
+    } catch {
+      fail(request, error)
+    }
+  }
+
+  private func fail(_ request: Request, _ error: ProtocolError) {
+    metrics.hooksRefused += 1
+    refuse(request, error)
   }
 
   private func tooLarge(_ count: Int) -> ProtocolError {
@@ -131,8 +156,7 @@ final class IncomingHookEndpoint {
       response.forbidStoring()
       respond(request.connection, response)
     case .failure(let error):
-      metrics.hooksRefused += 1
-      refuse(request, error.answer(broker: hub.brokerRefusal))
+      fail(request, error.answer(broker: hub.brokerRefusal))
     }
   }
 

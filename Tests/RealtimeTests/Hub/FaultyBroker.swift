@@ -252,6 +252,11 @@ final class FaultyBroker: Broker, BrokerListener {
   func revoke(_ subject: Revocation.Subject, forMilliseconds: UInt64, _ reply: @escaping BrokerReply<UInt64?>) {
     answer(reply) { inner.revoke(subject, forMilliseconds: forMilliseconds, $0) }
   }
+  func delivery(
+    _ id: [UInt8], of hook: [UInt8], at position: Position?, _ reply: @escaping BrokerReply<Position?>
+  ) {
+    answer(reply) { inner.delivery(id, of: hook, at: position, $0) }
+  }
   func revocations(_ reply: @escaping BrokerReply<[Revocation]>) { answer(reply) { inner.revocations($0) } }
   func begin(room: [UInt8], _ reply: @escaping BrokerReply<Position>) {
     answer(reply) { reply in inner.begin(room: room) { [self] in reply($0.map { named($0, room) }) } }
