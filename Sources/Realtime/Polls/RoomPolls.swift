@@ -89,6 +89,7 @@ final class RoomPolls {
       return
     }
     streams.startStream(of: polled.room, at: position)
+    note(position, in: polled)
     caches.keep(for: polled.room)
     for waiter in waiting where !waiter.isDone {
       if waiter.position == nil {
@@ -167,7 +168,10 @@ final class RoomPolls {
 
   private func take(_ page: HistoryPage, for waiters: [PollWaiter], _ since: Position) {
     guard let room = waiters.first?.room else { return }
-    guard since.isContinued(by: page.position, page.lineage), page.reaches(since.offset) else {
+    if let polled = waiters.first?.polled { note(page.position, in: polled) }
+    guard since.isContinued(by: page.position, page.lineage), since.offset <= page.position.offset,
+      page.reaches(since.offset)
+    else {
       let answer = PollAnswer(room: room, at: page.position, isRecovered: false)
       for waiter in waiters { finish(waiter, answer) }
       return
@@ -206,6 +210,12 @@ final class RoomPolls {
     guard isElsewhere || waiter.readCount >= Limits.pollReadsMax else { return settle(waiter) }
     polled.add(waiter)
     if isElsewhere { streams.verify(polled.room) }
+  }
+
+  /// Notes where a client of a room will be that was not received here yet: should another master lack it, it must not give
+  /// the offset to another message.
+  private func note(_ position: Position, in polled: PolledRoom) {
+    if polled.room.stream != nil { polled.room.note(acknowledged: position) }
   }
 
   // MARK: What comes in rooms
