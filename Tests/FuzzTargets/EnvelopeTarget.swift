@@ -11,6 +11,19 @@ enum EnvelopeTarget {
       position.append(to: &text)
       try require(text == bytes, "a position has one spelling")
     }
+    try checkStreamID(bytes)
+  }
+
+  private static func checkStreamID(_ bytes: [UInt8]) throws(Broken) {
+    let rooms = ["r", "chat:1", "news"].map { Array($0.utf8) }
+    let positions = StreamID.positions(in: bytes.span, of: rooms)
+    try require(positions.count == rooms.count, "an id has a position of every room")
+    var id: [UInt8] = []
+    StreamID.begin(&id)
+    for (room, position) in zip(rooms, positions) {
+      StreamID.append(StreamID.part(of: room.span, at: position), to: &id)
+    }
+    try require(StreamID.positions(in: id.span, of: rooms) == positions, "what is written is read as the same")
   }
 
   private static func checkBinary(_ bytes: [UInt8]) throws(Broken) {
