@@ -2,7 +2,7 @@
 
     python3 transports_test.py
 
-The clients are curl, aiohttp and httpx-sse. Starts and ends its own processes. ROOST_BINARY names the program (default
+The clients are curl, aiohttp, httpx-sse and the EventSource of Chromium (CHROMIUM names another than /usr/bin/chromium). Starts and ends its own processes. ROOST_BINARY names the program (default
 .build/debug/roost), DEPLOY another folder of configurations, TEST_PORTS the range of ports. Ends with 'N passed, N failed'.
 """
 
@@ -19,6 +19,7 @@ import time
 import aiohttp
 import httpx
 from httpx_sse import aconnect_sse
+from playwright.sync_api import sync_playwright
 
 import balancers
 from docs_test import blocks
@@ -180,6 +181,50 @@ class Suite:
             assert each.unrecovered == 0, each.url
             for room in ROOMS:
                 assert each.seen[room] == publisher.expected(room), (each.url, room, each.seen[room])
+
+    # What it has of the id, and when it connects again, is the browser's own.
+    def a_browsers_event_source_resumes_by_itself(self):
+        chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, headless=True, args=["--no-sandbox"])
+            pages = {name: browser.new_page() for name in self.bases}
+            for name, page in pages.items():
+                page.goto(f"{self.bases[name]}/healthz")
+                page.evaluate("""() => {
+                  window.seen = [];
+                  window.joined = 0;
+                  window.stream = new EventSource('/sse?user=eve&room=tab-a&room=tab-b');
+                  stream.onmessage = (event) => seen.push([JSON.parse(event.data).room, JSON.parse(event.data).n]);
+                  stream.addEventListener('joined', () => { joined++; });
+                }""")
+            for page in pages.values():
+                page.wait_for_function("joined >= 2")
+            n = 0
+            for node in range(2):
+                for _ in range(10):
+                    self._insist(self.bases["nginx"], {
+                        "type": "message", "room": "tab-a" if n % 2 else "tab-b", "id": f"tab-{n}", "n": n})
+                    n += 1
+                    if n % 10 == 5:
+                        self.cluster.stop(node, signal.SIGKILL)
+                self.cluster.start(node)
+                self.cluster.ready(node)
+                for page in pages.values():
+                    page.wait_for_function(f"seen.length >= {n}", timeout=30_000)
+            for name, page in pages.items():
+                seen = page.evaluate("seen")
+                for room, rest in (("tab-a", 1), ("tab-b", 0)):
+                    assert [m for r, m in seen if r == room] == [m for m in range(n) if m % 2 == rest], (name, seen)
+            browser.close()
+
+    def _insist(self, base, operation):
+        """Sends an operation with an id until it is acknowledged."""
+        def is_taken():
+            outcome = subprocess.run(
+                ["curl", "-sS", f"{base}/send?user=bob", "--data-binary", "@-"], input=json.dumps(operation),
+                capture_output=True, text=True, timeout=20)
+            return '"type":"ack"' in outcome.stdout
+        until("it is taken", is_taken)
 
     def polls_go_on_over_all_nodes_while_they_are_killed(self):
         asyncio.run(self._kill_under_polls())
