@@ -45,6 +45,10 @@ let package = Package(
     .target(
       name: "Tokens", dependencies: ["ClientProtocol", "Realtime", "LoopCore", "JSONCore", "Transfers", "CCurl"],
       swiftSettings: strict),
+    .target(
+      name: "Webhooks",
+      dependencies: ["LoopCore", "TimeCore", "JSONCore", "Realtime", "ClientProtocol", "Transfers", "CCurl"],
+      swiftSettings: strict),
     .target(name: "Settings", dependencies: ["AddressCore", "JSONCore"], swiftSettings: strict),
     .target(
       name: "RedisBackend", dependencies: ["ClientProtocol", "Realtime", "LoopCore", "JSONCore", "CHiredis"],
@@ -53,7 +57,7 @@ let package = Package(
       name: "Server",
       dependencies: [
         "ClientProtocol", "Realtime", "RedisBackend", "LoopCore", "HTTPCore", "WebSocketCore", "JSONCore", "Settings",
-        "Compression", "AddressCore", "TimeCore", "Tokens", "CSystem",
+        "Compression", "AddressCore", "TimeCore", "Tokens", "Webhooks", "Transfers", "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
     .target(name: "ClientCore", dependencies: ["HTTPCore", "JSONCore", "LoopCore"], swiftSettings: strict),
@@ -109,6 +113,10 @@ let package = Package(
     .testTarget(
       name: "TokensTests",
       dependencies: ["ClientProtocol", "Tokens", "Realtime", "LoopCore", "JSONCore", "TestSupport", "Randomness"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "WebhooksTests",
+      dependencies: ["Webhooks", "LoopCore", "TimeCore", "JSONCore", "Transfers", "TestSupport"],
       swiftSettings: strict),
     .testTarget(name: "LoopCoreTests", dependencies: ["LoopCore", "TestSupport"], swiftSettings: strict),
     .testTarget(

@@ -28,3 +28,16 @@ static inline const char *roost_curl_redirect(CURL *h) {
   curl_easy_getinfo(h, CURLINFO_REDIRECT_URL, &url);
   return url;
 }
+
+// curl_multi_setopt is variadic, too.
+typedef int (*roost_curl_socket_watcher)(CURL *, curl_socket_t, int, void *, void *);
+typedef int (*roost_curl_timer_setter)(CURLM *, long, void *);
+static inline void roost_curl_multi_set_callbacks(
+    CURLM *m, roost_curl_socket_watcher watch, roost_curl_timer_setter set_timer, void *context) {
+  curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, watch);
+  curl_multi_setopt(m, CURLMOPT_SOCKETDATA, context);
+  curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, set_timer);
+  curl_multi_setopt(m, CURLMOPT_TIMERDATA, context);
+}
+static inline CURLMcode roost_curl_multi_set_long(CURLM *m, CURLMoption o, long v) { return curl_multi_setopt(m, o, v); }
+static inline CURLcode roost_curl_message_result(const CURLMsg *m) { return m->data.result; }

@@ -82,7 +82,7 @@ final class AdminClient {
     case .noTLS: .noTLS(fault.description)
     case .notHTTP: .notHTTP(fault.description)
     case .closed: .closed
-    case .tooLong, .unreachable: .unreachable(fault.description)
+    case .tooLong, .tooManyRequests, .unreachable: .unreachable(fault.description)
     }
   }
 }

@@ -1,7 +1,7 @@
-import CCurl
 import JSONCore
 import LoopCore
 import Realtime
+import Transfers
 
 /// All keys of a node, kept fresh, and the judge of its tokens.
 ///
@@ -81,8 +81,7 @@ public final class KeyRing {
       try adopt(KeyFetch.run(location).get())
       schedule(inMilliseconds: configuration.refreshMilliseconds)
     case .web(let url):
-      // Once, before there is a second thread: libcurl asks for that.
-      curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+      Transfer.prepare()
       if url.hasPrefix("http://") {
         log(.warning, "the set of keys comes without TLS: anyone on the way can make tokens")
       }

@@ -3,6 +3,10 @@ import Glibc
 
 /// Runs requests of libcurl's.
 public enum Transfer {
+  /// Initialises libcurl, once however often it is called. Before there is a second thread: libcurl asks for that.
+  public static func prepare() { _ = isPrepared }
+  private static let isPrepared = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
+
   private final class Body {
     let bytesMax: Int
     var bytes: [UInt8] = []
@@ -52,7 +56,7 @@ public enum Transfer {
 }
 
 /// Why there is no answer.
-public struct TransferFault: Error, CustomStringConvertible {
+public struct TransferFault: Error, Sendable, CustomStringConvertible {
   /// The kinds of failure that a person can do something about.
   public enum Kind: Sendable {
     case unknownHost
@@ -67,6 +71,8 @@ public struct TransferFault: Error, CustomStringConvertible {
     case closed
     /// The body had more bytes than were wanted.
     case tooLong
+    /// Too many requests wait already; nothing was sent.
+    case tooManyRequests
     /// Everything else: no connection.
     case unreachable
   }
@@ -81,7 +87,19 @@ public struct TransferFault: Error, CustomStringConvertible {
   /// What was wrong with the server's certificate, where that is known.
   public let certificateProblem: String?
 
-  init(_ code: CURLcode, _ detail: String) {
+  /// The request did not end in time.
+  package static let timedOut = TransferFault(CURLE_OPERATION_TIMEDOUT, "")
+  /// So many requests wait that this one was not sent.
+  package static let tooManyRequests = TransferFault(
+    isTooLong: false, kind: .tooManyRequests, description: "too many requests wait already", certificateProblem: nil)
+
+  private init(isTooLong: Bool, kind: Kind, description: String, certificateProblem: String?) {
+    (self.isTooLong, self.kind) = (isTooLong, kind)
+    (self.description, self.certificateProblem) = (description, certificateProblem)
+  }
+
+  /// Makes a fault of libcurl's code and the text of its error buffer.
+  package init(_ code: CURLcode, _ detail: String) {
     var problem = detail[...]
     for prefix in ["SSL certificate problem: ", "SSL: "] where problem.hasPrefix(prefix) {
       problem = problem.dropFirst(prefix.count)

@@ -1,0 +1,20 @@
+import LoopCore
+
+/// The header `Roost-Signature`, by which a receiver knows who has sent a body, and when.
+public enum WebhookSignature {
+  /// The header's name.
+  public static let header = "Roost-Signature"
+
+  /// Returns `t=SECONDS,v1=HEX`, where HEX is HMAC-SHA256 of `SECONDS.BODY` under the secret, in lower-case digits.
+  ///
+  /// - Parameters:
+  ///   - seconds: UNIX time.
+  ///   - secret: not empty.
+  public static func value(of body: [UInt8], seconds: UInt64, secret: [UInt8]) -> String {
+    let message = Array("\(seconds).".utf8) + body
+    let signature = SharedSecret(secret).sign(message, by: .hs256) ?? []
+    let digits = Array("0123456789abcdef".utf8)
+    let text = signature.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+    return "t=\(seconds),v1=\(String(decoding: text, as: UTF8.self))"
+  }
+}
