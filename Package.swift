@@ -108,7 +108,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "BrokerTests",
-      dependencies: ["ClientProtocol", "Realtime", "RedisBackend", "LoopCore", "TestSupport", "Randomness"],
+      dependencies: [
+        "ClientProtocol", "Realtime", "RedisBackend", "LoopCore", "JSONCore", "TestSupport", "Randomness",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "TokensTests",

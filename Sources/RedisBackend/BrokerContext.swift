@@ -17,6 +17,8 @@ final class BrokerContext {
   let scripts: ScriptRunner
   let log: RedisBroker.Log
   let wrongTypes: WrongTypeLog
+  /// Records events of rooms, if that is wanted.
+  let events: RoomEventRecorder
 
   /// Whether the lease was taken and commands are taken, by some master at least.
   private(set) var isAvailable = false
@@ -40,6 +42,8 @@ final class BrokerContext {
     scripts = ScriptRunner(router: commands, isSharded: shards.isSharded, log: log)
     let wrongTypes = WrongTypeLog(keys: keys, log: log)
     self.wrongTypes = wrongTypes
+    events = RoomEventRecorder(
+      loop: loop, router: commands, scripts: scripts, keys: keys, policy: configuration.roomEvents)
     scripts.reportWrongType = { wrongTypes.report($0) }
   }
 

@@ -32,6 +32,8 @@ public final class RedisBroker: TickParticipant {
   private let clusterReader: ClusterReader
   private let revocationStore: RevocationStore
   private let hookDeliveries: HookDeliveryStore
+  /// The events of rooms that wait for their delivery; nil: none are recorded.
+  public let roomEvents: (any RoomEventSource)?
   private let coordinator: FailoverCoordinator
   private let discovery: MasterDiscovery
   /// What all connections trust and show; nil: they are plain.
@@ -76,7 +78,7 @@ public final class RedisBroker: TickParticipant {
       scripts: context.scripts, keys: keys, metaMilliseconds: configuration.metaMilliseconds, isSharded: isSharded)
     presenceBatch = PresenceBatch(
       router: context.commands, scripts: context.scripts, keys: keys,
-      metaMilliseconds: configuration.metaMilliseconds, node: nodeID, isSharded: isSharded)
+      metaMilliseconds: configuration.metaMilliseconds, node: nodeID, isSharded: isSharded, events: context.events)
     epochs = RoomEpochs(context)
     ids = MessageIDs(context)
     retries = RetrySender(context)
@@ -94,6 +96,7 @@ public final class RedisBroker: TickParticipant {
     clusterReader = ClusterReader(context)
     revocationStore = RevocationStore(context)
     hookDeliveries = HookDeliveryStore(context)
+    roomEvents = RoomEventQueue(context)
     coordinator = FailoverCoordinator(
       context, epochs: epochs, retries: retries, presence: presence, reconciler: reconciler, membership: membership,
       orphans: orphans, channels: channels, discovery: discovery)

@@ -68,6 +68,8 @@ public struct RedisConfiguration: Sendable {
   public var rules: RoomRules
   /// Bytes in which Redis remembers the ids of messages.
   public var dedupeBytes: Int
+  /// Which events of rooms are recorded for webhooks; nil: none.
+  public var roomEvents: RoomEventPolicy?
   /// How long a user of a room may be away before it has left. For leaves that no client asked for: those of dead nodes.
   public var graceMilliseconds: @Sendable (_ room: [UInt8]) -> Int
 

@@ -7,7 +7,7 @@ import Realtime
 /// its first byte.
 struct RedisKeys {
   /// Before a room's name; its keys end in `}:meta`, `}:log`, `}:members`, `}:users`, `}:order`, `}:extras`, `}:graces`, in
-  /// a cluster `}:ids:new` and `}:ids:old`, its channel in `}:ch`.
+  /// a cluster `}:ids:new`, `}:ids:old` and `}:events`, its channel in `}:ch`.
   let room: [UInt8]
   /// Before a user's name; ends in `}:connections`, the channel in `}:ch`.
   let user: [UInt8]
@@ -25,6 +25,9 @@ struct RedisKeys {
   let owner: [UInt8]
   /// Behind sentinels: the leader epoch of the server.
   let leaderEpoch: [UInt8]
+  /// The queue of events of rooms, and the process that delivers them.
+  let events: [UInt8]
+  let eventsLease: [UInt8]
   /// The state of the scan for members of nodes without a lease.
   let orphanScan: [UInt8]
   /// A pattern of the keys in which members stand, and of a few others.
@@ -60,6 +63,8 @@ struct RedisKeys {
     owner = key(":{nodes}:owner:")
     orphanScan = key(":{nodes}:orphan_scan")
     leaderEpoch = key(":{nodes}:leader_epoch")
+    events = key(":{events}:queue")
+    eventsLease = key(":{events}:lease")
     membersPattern = RedisKeys.literally(Array(prefix.utf8)) + Array(":{[run]:*}:[mcr]*".utf8)
     revoked = key(":{revoked}")
     everyone = key(":{all}:ch")

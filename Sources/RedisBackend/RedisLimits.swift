@@ -124,6 +124,17 @@ public enum RedisLimits {
   static let refusedLeavesMax = 10_000
   /// Users whose grace one script ends.
   static let gracesMax = 100
+  /// A process that has not asked for events for this long delivers them no more: another one goes on.
+  public static let eventsLeaseMilliseconds = 6_000
+  /// How long a queue of events outlives the last moment at which one of its events could be delivered: queues that no node
+  /// looks at any more must not stay.
+  static let eventsSlackMilliseconds = 60_000
+  /// Events of a room that are moved to the queue of the cluster at a time.
+  static let movedEventsMax = 500
+  /// Rooms whose events are moved at the same time; those of another one wait for its next event.
+  static let movingRoomsMax = 10_000
+  /// Time until events are moved again that Redis has not taken.
+  static let eventsRetryMilliseconds = 250
   /// What the keys of a room in which all are in grace outlive the last grace by.
   static let graceSlackMilliseconds = 60_000
   /// A batch that has grown to this is sent at once. In bytes.

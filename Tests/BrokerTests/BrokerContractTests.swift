@@ -21,9 +21,9 @@ struct Bench {
   let node: TestNode
 
   /// A node on the cluster that all tests share, with a prefix of its own.
-  static func clusterNode(_ change: (inout RedisConfiguration) -> Void) throws -> TestNode {
+  static func clusterNode(_ id: String = "n1", _ change: (inout RedisConfiguration) -> Void) throws -> TestNode {
     let cluster = try cluster.get()
-    return try TestNode("n1", on: nil) {
+    return try TestNode(id, on: nil) {
       $0.topology = .cluster(cluster.masters.map { .tcp(host: "127.0.0.1", port: $0.port) })
       $0.prefix = "t\(Clock.monotonicNanoseconds())"
       change(&$0)

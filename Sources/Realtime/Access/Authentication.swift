@@ -133,7 +133,11 @@ final class Authentication {
     }
     user.sessions.append(id.index)
     context.sessions[id.index].user = user
-    context.observers.report(.sessions, .identified(connection: context.connectionName(id), user: name))
+    context.observers.report(
+      .sessions,
+      .identified(
+        connection: context.connectionName(id), user: name, transport: context.sessions[id.index].transport,
+        address: context.sessions[id.index].address))
     if let member = context.member(id.index) { context.broker.connect(member) }
   }
 

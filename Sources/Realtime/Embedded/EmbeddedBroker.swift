@@ -9,6 +9,9 @@ public final class EmbeddedBroker: Broker {
   /// One process: what happens is said once.
   public let losesNotices = false
 
+  /// Called with the events of rooms, while they happen; nil: nobody wants them.
+  public var roomEvents: ((RoomEvent) -> Void)?
+
   private let nodeID: [UInt8]
   private let retention: Retention
   private let rules: RoomRules
@@ -232,6 +235,8 @@ public final class EmbeddedBroker: Broker {
     connect(member)
     guard let connection = connections.find(member.name.span) else { return reply(.failure(.unavailable)) }
     if room.enter(connection, since: member.since, first: userConnections[member.user]) {
+      if room.userCount == 1 { report(.roomCreated, in: name) }
+      report(.userJoined, in: name, member)
       notify(name, room, .userJoined, member, body: member.info ?? [])
     }
     reply(.success(room.position))
@@ -241,7 +246,9 @@ public final class EmbeddedBroker: Broker {
     guard let room = rooms[name], let connection = connections.find(member.name.span) else { return }
     switch room.leave(connection, at: clock(), first: userConnections[member.user], graceMilliseconds: grace) {
     case .none: break
-    case .left: notify(name, room, .userLeft, member)
+    case .left:
+      reportLeft(member, name, usersLeft: room.userCount)
+      notify(name, room, .userLeft, member)
     case .inGrace: notify(name, room, .userLeaving, member, body: Array(String(grace).utf8))
     }
     noteLeft(name, room)
@@ -251,7 +258,10 @@ public final class EmbeddedBroker: Broker {
     guard let room = rooms[name] else { return reply(.success(nil)) }
     let now = clock()
     let (over, next) = room.endGraces(at: now)
-    for member in over { notify(name, room, .userLeft, member) }
+    for (i, member) in over.enumerated() {
+      reportLeft(member, name, usersLeft: room.userCount + over.count - 1 - i)
+      notify(name, room, .userLeft, member)
+    }
     if !over.isEmpty { noteLeft(name, room) }
     reply(.success(next.map { Int(clamping: $0 - now) }))
   }
@@ -264,6 +274,16 @@ public final class EmbeddedBroker: Broker {
       notify(name, room, .userState, member, body: state ?? Array("null".utf8))
     }
     reply(.success(()))
+  }
+
+  private func report(_ kind: RoomEventKind, in room: [UInt8], _ member: Member? = nil) {
+    let info = kind == .userJoined ? member?.info : nil
+    roomEvents?(RoomEvent(kind: kind, room: room, user: member?.user, info: info))
+  }
+
+  private func reportLeft(_ member: Member, _ room: [UInt8], usersLeft: Int) {
+    report(.userLeft, in: room, member)
+    if usersLeft == 0 { report(.roomEmptied, in: room) }
   }
 
   private func notify(

@@ -251,7 +251,9 @@ extension Hub {
     guard context.sessions.contains(id) else { return }
     context.observers.report(
       .sessions,
-      .disconnected(connection: context.connectionName(id), user: context.sessions[id.index].user?.name))
+      .disconnected(
+        connection: context.connectionName(id), user: context.sessions[id.index].user?.name,
+        transport: context.sessions[id.index].transport, address: context.sessions[id.index].address))
     pending.forgetPostponed(id)
     backPressure.forget(id)
     authentication.forget(id)

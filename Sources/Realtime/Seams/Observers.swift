@@ -5,9 +5,9 @@ public enum HubEvent {
   /// A connection has a session.
   case connected(connection: [UInt8], transport: Transport, address: [UInt8])
   /// A session has a user.
-  case identified(connection: [UInt8], user: [UInt8])
+  case identified(connection: [UInt8], user: [UInt8], transport: Transport, address: [UInt8])
   /// A session has ended. The user is nil when it had none yet.
-  case disconnected(connection: [UInt8], user: [UInt8]?)
+  case disconnected(connection: [UInt8], user: [UInt8]?, transport: Transport, address: [UInt8])
   /// A token was refused, did not come, or has expired. The reason holds nothing secret.
   case notAuthenticated(connection: [UInt8], reason: String)
   /// A token could not be judged now.

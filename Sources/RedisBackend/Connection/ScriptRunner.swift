@@ -3,6 +3,7 @@ enum Script: Int, CaseIterable {
   case publish, position, verifyPosition, history, presence, members, users, endGraces, renew, liveNodes, sweepBegin,
     sweepFind, sweepEnd, publishIdempotent
   case revoke, drainLease, requestResync, orphanScan, expireOrphanLeases, leaderEpoch, claim, ids, deliveries
+  case eventsAdd, eventsTake
 
   var source: [UInt8] {
     switch self {
@@ -10,10 +11,10 @@ enum Script: Int, CaseIterable {
     case .position: PackageResources.position_lua
     case .verifyPosition: PackageResources.verify_position_lua
     case .history: PackageResources.history_lua
-    case .presence: PackageResources.presence_lua
+    case .presence: PackageResources.room_events_lua + PackageResources.presence_lua
     case .members: PackageResources.members_lua
     case .users: PackageResources.users_lua
-    case .endGraces: PackageResources.end_graces_lua
+    case .endGraces: PackageResources.room_events_lua + PackageResources.end_graces_lua
     case .renew: PackageResources.renew_lua
     case .liveNodes: PackageResources.live_nodes_lua
     case .sweepBegin: PackageResources.sweep_begin_lua
@@ -29,6 +30,8 @@ enum Script: Int, CaseIterable {
     case .claim: PackageResources.claim_lua
     case .ids: PackageResources.ids_lua
     case .deliveries: PackageResources.deliveries_lua
+    case .eventsAdd: PackageResources.room_events_lua + PackageResources.events_add_lua
+    case .eventsTake: PackageResources.events_take_lua
     }
   }
 }

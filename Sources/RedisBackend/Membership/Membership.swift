@@ -33,7 +33,7 @@ final class Membership {
     }
     sweeper = Sweeper(
       loop: context.loop, router: context.commands, scripts: context.scripts, keys: context.keys, node: context.node,
-      graceMilliseconds: context.configuration.graceMilliseconds)
+      graceMilliseconds: context.configuration.graceMilliseconds, events: context.events)
     sweeper.swept = { [nodes] in nodes.remove($0) }
     sweeper.graceBegan = { [weak context] in context?.listener?.graceBegan(in: $0, milliseconds: $1) }
     lease.renewed = { [weak self] in self?.renewed($0, expired: $1, leaving: $2) }

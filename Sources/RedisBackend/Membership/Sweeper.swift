@@ -21,6 +21,7 @@ final class Sweeper {
   var graceBegan: (_ room: [UInt8], _ milliseconds: Int) -> Void = { _, _ in }
 
   private let loop: EventLoop
+  private let events: RoomEventRecorder
   /// How long a user of a room may be away before it has left.
   private let graceMilliseconds: (_ room: [UInt8]) -> Int
   /// The process that gives its node's id up with the sweep of itself; empty: none does.
@@ -28,8 +29,9 @@ final class Sweeper {
 
   init(
     loop: EventLoop, router: CommandRouter, scripts: ScriptRunner, keys: RedisKeys, node: [UInt8],
-    graceMilliseconds: @escaping (_ room: [UInt8]) -> Int
+    graceMilliseconds: @escaping (_ room: [UInt8]) -> Int, events: RoomEventRecorder
   ) {
+    self.events = events
     self.loop = loop
     self.graceMilliseconds = graceMilliseconds
     self.router = router
@@ -155,7 +157,11 @@ final class Sweeper {
         guard let self, isClaimed else { return done(false) }
         remove(members, from: room) { [weak self] isDone in
           guard let self, isDone else { return done(false) }
-          if next == [0x30] { return done(true) }
+          guard next != [0x30] else {
+            // What the node had recorded when it died.
+            events.mayHaveRecorded(in: room)
+            return done(true)
+          }
           sweep(node, from: room, cursor: next, done)
         }
       }
@@ -176,7 +182,8 @@ final class Sweeper {
     guard !chunk.isEmpty else { return done(true) }
     let grace = graceMilliseconds(room)
     let leaves = chunk.map { PresenceOperation.leave(name: $0.name, user: $0.user, graceMilliseconds: grace) }
-    scripts.change(room, leaves, keys, masterTag: router.masterTag(of: keys.roomChannel(room))) { [weak self] isDone in
+    scripts.change(room, leaves, keys, events, masterTag: router.masterTag(of: keys.roomChannel(room))) {
+      [weak self] isDone in
       guard let self, isDone else { return done(false) }
       if grace > 0 { graceBegan(room, grace) }
       remove(Array(members.dropFirst(chunk.count)), from: room, done)

@@ -39,6 +39,7 @@ final class PresenceBatch {
   private let metaMilliseconds: Int
   private let node: [UInt8]
   private let isSharded: Bool
+  private let events: RoomEventRecorder
   private var rooms: [Room] = []
   private var indices: [[UInt8]: Int] = [:]
   /// What a run of the script costs, as `RedisLimits.presenceWeightMax` counts it.
@@ -52,7 +53,9 @@ final class PresenceBatch {
   var listFailed: (_ rooms: [[UInt8]], _ isListed: Bool) -> Void = { _, _ in }
 
   init(
-    router: CommandRouter, scripts: ScriptRunner, keys: RedisKeys, metaMilliseconds: Int, node: [UInt8], isSharded: Bool
+    router: CommandRouter, scripts: ScriptRunner, keys: RedisKeys, metaMilliseconds: Int, node: [UInt8],
+    isSharded: Bool,
+    events: RoomEventRecorder
   ) {
     self.router = router
     self.scripts = scripts
@@ -60,6 +63,7 @@ final class PresenceBatch {
     self.metaMilliseconds = metaMilliseconds
     self.node = node
     self.isSharded = isSharded
+    self.events = events
   }
 
   var isEmpty: Bool { rooms.isEmpty && listed.isEmpty && delisted.isEmpty }
@@ -139,15 +143,16 @@ final class PresenceBatch {
   private func run(_ rooms: [Room], masterTag: [UInt8]) {
     typealias Operation = PresenceOperation
     let operationCount = rooms.reduce(0) { $0 + $1.handlers.count }
-    let keyCount = Operation.keyCount * rooms.count
+    let keyCount = Operation.keyCount(events) * rooms.count
     let parts =
       keyCount + Operation.headerCount + Operation.roomCount * rooms.count + Operation.operationCount * operationCount
-    let answer: ScriptRunner.Handler = { [scripts, keys] reply in
+    let answer: ScriptRunner.Handler = { [scripts, keys, events] reply in
       for (i, room) in rooms.enumerated() {
         guard let reply, reply.count == rooms.count else {
           PresenceBatch.answer(room, with: reply?.isWrongType == true ? .refused : .failed)
           continue
         }
+        events.recorded(in: room.name, reply[i])
         scripts.finish(.presence, reply[i], { PresenceBatch.answer(room, $0) }) {
           ["}:meta", "}:members", "}:users", "}:order", "}:extras", "}:graces"].map {
             keys.room + room.name + Array($0.utf8)
@@ -156,10 +161,12 @@ final class PresenceBatch {
       }
     }
     let leaderEpochKey = leaderEpochKey()
-    scripts.run(.presence, keys: keyCount, parts: parts, isGathered: true, answer) { [keys, metaMilliseconds] writer in
-      for room in rooms { Operation.writeKeys(of: room.name, keys, to: &writer) }
+    scripts.run(.presence, keys: keyCount, parts: parts, isGathered: true, answer) {
+      [keys, metaMilliseconds, events] writer in
+      for room in rooms { Operation.writeKeys(of: room.name, keys, events, to: &writer) }
       Operation.writeHeader(
-        masterTag: masterTag, metaMilliseconds: metaMilliseconds, leaderEpochKey: leaderEpochKey, to: &writer)
+        masterTag: masterTag, metaMilliseconds: metaMilliseconds, leaderEpochKey: leaderEpochKey, events,
+        to: &writer)
       for room in rooms {
         writer.bulk(keys.room, room.name, "}:ch")
         writer.bulk(room.epoch)

@@ -8,10 +8,8 @@ enum PresenceOperation {
   /// What a user says about itself; nil: it is removed. An assertion replaces nothing.
   case state(Member, [UInt8]?, isAssertion: Bool)
 
-  /// Keys that the script takes for each room.
-  static let keyCount = 7
   /// Arguments before those of the first room, of each room, and of each operation.
-  static let (headerCount, roomCount, operationCount) = (5, 5, 4)
+  static let (headerCount, roomCount, operationCount) = (6, 5, 4)
 
   /// What it costs Redis, a join being 1.
   var weight: Int {
@@ -39,21 +37,29 @@ enum PresenceOperation {
     }
   }
 
-  static func writeKeys(of room: [UInt8], _ keys: RedisKeys, to writer: inout CommandWriter) {
+  /// Keys that the script takes for each room.
+  static func keyCount(_ events: RoomEventRecorder) -> Int { events.isOn ? 8 : 7 }
+
+  static func writeKeys(
+    of room: [UInt8], _ keys: RedisKeys, _ events: RoomEventRecorder, to writer: inout CommandWriter
+  ) {
     for end in ["}:meta", "}:log", "}:members", "}:users", "}:order", "}:extras", "}:graces"] as [StaticString] {
       writer.bulk(keys.room, room, end)
     }
+    events.writeKey(of: room, to: &writer)
   }
 
   /// Writes the arguments before those of the first room.
   static func writeHeader(
-    masterTag: [UInt8], metaMilliseconds: Int, leaderEpochKey: [UInt8], to writer: inout CommandWriter
+    masterTag: [UInt8], metaMilliseconds: Int, leaderEpochKey: [UInt8], _ events: RoomEventRecorder,
+    to writer: inout CommandWriter
   ) {
     writer.bulk(masterTag: masterTag)
     writer.bulk(metaMilliseconds)
     writer.bulk(RedisLimits.unusedMetaMilliseconds)
     writer.bulk(leaderEpochKey)
     writer.bulk(RedisLimits.graceSlackMilliseconds)
+    writer.bulk(events.settings)
   }
 }
 
@@ -61,19 +67,22 @@ extension ScriptRunner {
   /// Changes one room by a run of the script of its own, without joins. Answers whether that was done or, because of a key of
   /// another type, never can be.
   func change(
-    _ room: [UInt8], _ operations: [PresenceOperation], _ keys: RedisKeys, masterTag: [UInt8],
+    _ room: [UInt8], _ operations: [PresenceOperation], _ keys: RedisKeys, _ events: RoomEventRecorder,
+    masterTag: [UInt8],
     _ done: @escaping (_ isDone: Bool) -> Void
   ) {
     typealias Operation = PresenceOperation
+    let keyCount = Operation.keyCount(events)
     let parts =
-      Operation.keyCount + Operation.headerCount + Operation.roomCount + Operation.operationCount * operations.count
+      keyCount + Operation.headerCount + Operation.roomCount + Operation.operationCount * operations.count
     let answer: Handler = { [weak self] reply in
       guard let self, let reply, reply.count == 1 else { return done(reply?.isWrongType == true) }
+      events.recorded(in: room, reply[0])
       finish(.presence, reply[0], { done($0 != nil) }) { [keys.room + room + Array("}:members".utf8)] }
     }
-    run(.presence, keys: Operation.keyCount, parts: parts, answer) { writer in
-      Operation.writeKeys(of: room, keys, to: &writer)
-      Operation.writeHeader(masterTag: masterTag, metaMilliseconds: 0, leaderEpochKey: [], to: &writer)
+    run(.presence, keys: keyCount, parts: parts, answer) { writer in
+      Operation.writeKeys(of: room, keys, events, to: &writer)
+      Operation.writeHeader(masterTag: masterTag, metaMilliseconds: 0, leaderEpochKey: [], events, to: &writer)
       writer.bulk(keys.room, room, "}:ch")
       writer.bulk([UInt8]())
       writer.bulk(false)

@@ -123,19 +123,24 @@ final class PresenceWriter {
 
   func endGraces(room: [UInt8], _ reply: @escaping BrokerReply<Int?>) {
     guard context.isAvailable else { return reply(.failure(.unavailable)) }
-    let answer: ScriptRunner.Handler = { answer in
+    let answer: ScriptRunner.Handler = { [context] answer in
+      context.events.mayHaveRecorded(in: room)
       guard let answer, !answer.isError else { return reply(.failure(BrokerError(answer))) }
       reply(.success(answer.kind == .integer ? answer.integer : nil))
     }
     let masterTag = context.commands.masterTag(of: context.keys.roomChannel(room))
-    context.scripts.run(.endGraces, keys: 5, parts: 9, answer) { [keys = context.keys] writer in
+    let events = context.events
+    let keyCount = events.isOn ? 6 : 5
+    context.scripts.run(.endGraces, keys: keyCount, parts: keyCount + 5, answer) { [keys = context.keys] writer in
       for end in ["}:meta", "}:users", "}:order", "}:extras", "}:graces"] as [StaticString] {
         writer.bulk(keys.room, room, end)
       }
+      events.writeKey(of: room, to: &writer)
       writer.bulk(keys.room, room, "}:ch")
       writer.bulk(masterTag: masterTag)
       writer.bulk(RedisLimits.gracesMax)
       writer.bulk(RedisLimits.unusedMetaMilliseconds)
+      writer.bulk(events.settings)
     }
   }
 
@@ -165,6 +170,14 @@ final class PresenceWriter {
   func reconciled(_ room: [UInt8]) { if !listedRooms.contains(room) { removeFromList(room) } }
 
   private func removeFromList(_ room: [UInt8]) {
+    // While its events are on their way to the queue of the cluster, the list is what finds them after a death.
+    guard !context.events.isMoving(room) else {
+      context.loop.after(milliseconds: RedisLimits.eventsRetryMilliseconds) { [weak self] in
+        guard let self, !context.isStopping, !listedRooms.contains(room) else { return }
+        unlist(room)
+      }
+      return
+    }
     if batch.isEmpty { context.shards.current.first?.commands.wake() }
     batch.delist(room)
   }

@@ -1,9 +1,10 @@
 -- Puts connections into rooms' members, takes them out, and keeps the states of users: the operations of a tick,
 -- in their order. Each is idempotent. A room is read in a few commands, changed in Lua, and written in as few: to call a
 -- command costs more than what it does for one member.
--- KEYS  for each room: meta, log, members, users, order, extras, graces
+-- KEYS  for each room: meta, log, members, users, order, extras, graces; and the queue of events, if they are recorded
 -- ARGV  1 master tag  2 life of a room's counter, ms  3 life of the counter of a room that everybody has left and nobody has
 --       published in, ms  4 key of the leader epoch, or empty  5 how long the keys of a room outlive its last grace, ms
+--       6 which events are recorded, as room_events.lua reads it, or empty
 --       then for each room: channel; epoch as the node knows it, or empty; whether to refresh the counter's life: 0 or 1;
 --       users to read afterwards, about so many, or 0; number of operations; and for each of them four:
 --         e connection user MEMBER       enters, without info; MEMBER is JSON; eINFO the same with info, as JSON
@@ -11,21 +12,14 @@
 --         s connection user STATE        sets the state: JSON, or empty to remove it
 --         a connection user STATE        asserts a state that may have been forgotten
 -- Reply for each room an array: EPOCH:OFFSET when somebody entered, else empty; and when users were to be read, the reply of
---       users.lua for the first of them. Or an error when a key of the room has another type: nothing of the room was changed then
+--       users.lua for the first of them; at last h when events were recorded. Or an error when a key of the room has another type: nothing of the room was changed then
 local keys, args, call, try = KEYS, ARGV, redis.call, redis.pcall
 local byte, find, format, sub = string.byte, string.find, string.format, string.sub
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local stamp = format(' %.0f ', now)
 
-local function quoted(user)
-  if find(user, '[%z\1-\31"\\]') then
-    user = string.gsub(user, '[%z\1-\31"\\]', function(c)
-      return c < ' ' and format('\\u%04x', byte(c)) or '\\' .. c
-    end)
-  end
-  return '"' .. user .. '"'
-end
+local events = recorder(args[6], time)
 
 -- Reads the position of a room: epoch, offset, whether both begin here, and whether users may be in grace.
 local function locate(k, known)
@@ -81,11 +75,17 @@ local function enter(k, a)
     if added ~= 0 then return added == 1 and placed or added end
   elseif connections == 1 then
     call('PUBLISH', args[a], '-' .. args[1] .. ' j' .. stamp .. name .. ' ' .. quoted(user) .. '\n' .. sub(args[a + 5], 2))
+    if events then
+      if call('HLEN', users) == 1 then note(events, args[a], 'c') end
+      note(events, args[a], 'j', user, sub(args[a + 5], 2))
+    end
   end
   local reads = args[a + 3] ~= '0'
   local isFirst = connections == 1 and (reads or offset == '0') and call('HLEN', users) == 1
   keep(k, a, epoch, isNew, isNew or (isFirst and offset == '0'))
-  return { epoch .. ':' .. offset, reads and (isFirst and { '0', { user }, {}, {} } or read(k, args[a + 3])) or nil }
+  local reply = { epoch .. ':' .. offset, reads and (isFirst and { '0', { user }, {}, {} } or read(k, args[a + 3])) or nil }
+  if events and record(events, keys[k + 7]) then reply[#reply + 1] = 'h' end
+  return reply
 end
 
 local function update(k, a, last)
@@ -144,6 +144,10 @@ local function update(k, a, last)
           graced = graced or {}
           graced[user] = false
         elseif not n then
+          if events then
+            if total == 0 then note(events, args[a], 'c') end
+            note(events, args[a], 'j', user, sub(kind, 2))
+          end
           n, total = 0, total + 1
           notices[#notices + 1] = 'j' .. stamp .. name .. ' ' .. quoted(user) .. '\n' .. sub(kind, 2)
         end
@@ -170,6 +174,10 @@ local function update(k, a, last)
             states[user] = false
           end
           notices[#notices + 1] = 'l' .. stamp .. name .. ' ' .. quoted(user) .. '\n'
+          if events then
+            note(events, args[a], 'l', user)
+            if n and total == 0 then note(events, args[a], 'e') end
+          end
         end
       end
     elseif n then
@@ -270,13 +278,15 @@ local function update(k, a, last)
     for i = k + 3, k + 6 do call('PEXPIRE', keys[i], life) end
   end
   if args[a + 3] ~= '0' then reply[2] = read(k, args[a + 3]) end
+  if events and record(events, keys[k + 7]) then reply[#reply + 1] = 'h' end
   return reply
 end
 
-local replies, k, a = {}, 1, 6
+local replies, k, a = {}, 1, 7
+local stride = events and 8 or 7
 while a <= #args do
   local last = a + 4 + 4 * args[a + 4]
   replies[#replies + 1] = last == a + 8 and byte(args[a + 5]) == 101 and enter(k, a) or update(k, a, last)
-  k, a = k + 7, last + 1
+  k, a = k + stride, last + 1
 end
 return replies

@@ -14,7 +14,7 @@ extension Log {
       debug(
         "connected", ("connection", Log.text(connection)), ("transport", "\(transport.name)"),
         ("address", Log.text(address)))
-    case .identified(let connection, let user):
+    case .identified(let connection, let user, _, _):
       debug("identified", ("connection", Log.text(connection)), ("user", Log.text(user)))
     case .notAuthenticated(let connection, let reason):
       debug("not authenticated", ("connection", Log.text(connection)), ("reason", reason))

@@ -95,7 +95,7 @@ struct SeamTests {
       switch event {
       case .connected: seen.append("connected")
       case .identified: seen.append("identified")
-      case .disconnected(_, let user): seen.append("disconnected \(String(decoding: user ?? [], as: UTF8.self))")
+      case .disconnected(_, let user, _, _): seen.append("disconnected \(String(decoding: user ?? [], as: UTF8.self))")
       case .published(let room, let position, _):
         seen.append("published \(String(decoding: room, as: UTF8.self)) \(position.offset)")
       default: seen.append("another kind")
