@@ -5,7 +5,7 @@ extension ServerSettings {
   public static let table = OptionTable<ServerSettings>(
     command: "roost serve", usage: "[OPTIONS]",
     summary: "Runs a node: alone with its embedded broker, or with --redis as one of any number that form a cluster.",
-    options: listening + cluster + access + delivery + limits + operation + fileOnly,
+    options: listening + cluster + access + delivery + limits + webhookOptions + operation + fileOnly,
     footer: "Every option is also an environment variable (--ping-interval: ROOST_PING_INTERVAL) and a key of the "
       + "settings file (pingInterval). A flag beats the environment, the environment beats the file. "
       + "Rules for rooms are the file's key rooms, incoming hooks its key hooks. A DURATION is a number with ms, s, m or h; a SIZE is bytes or a number with k, m or g (1k is 1024). "
@@ -223,10 +223,6 @@ extension ServerSettings {
   private static let operation: [Option<ServerSettings>] = Option.group(
     "Operation",
     [
-      .text(
-        "webhookUrl", \.webhookURL, "URL", "where events are posted", whenUnset: "none", problem: webProblem
-      ).secret(),
-      .text("webhookSecret", \.webhookSecret, "TEXT", "key that signs webhooks with HMAC-SHA256").secret(),
       .choice("logLevel", \.logLevel, "least severe event to log"),
       .choice("logFormat", \.logFormat, "how log lines look; auto is text on a terminal, else json"),
       .text("config", \.configPath, "FILE", "settings file, one JSON object").from(.argumentsAndEnvironment),
@@ -267,7 +263,7 @@ extension ServerSettings {
     text.contains("://") ? webProblem(text) : nil
   }
 
-  @Sendable private static func webProblem(_ text: String) -> String? {
+  @Sendable static func webProblem(_ text: String) -> String? {
     let hasHost =
       (text.hasPrefix("https://") && text.utf8.count > 8) || (text.hasPrefix("http://") && text.utf8.count > 7)
     return hasHost && !text.contains(" ") ? nil : "is no web address; expected http:// or https:// and a host"

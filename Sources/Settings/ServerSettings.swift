@@ -179,10 +179,8 @@ public struct ServerSettings: Sendable {
   /// Other services whose signed events are published.
   public var hooks: [IncomingHookSettings] = []
 
-  /// Where events are posted; nil: nowhere.
-  public var webhookURL: String?
-  /// The key that signs webhooks; nil: unsigned.
-  public var webhookSecret: String?
+  /// What is posted to a backend.
+  public var webhooks = WebhookSettings()
 
   /// The least severe event to log.
   public var logLevel = LogLevel.info

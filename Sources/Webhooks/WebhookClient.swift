@@ -1,3 +1,4 @@
+import CCurl
 import LoopCore
 import TimeCore
 import Transfers
@@ -46,6 +47,15 @@ public final class WebhookClient {
     (self.loop, self.url, self.timeout, self.agent) = (loop, url, timeout, agent)
     secret = secrets[0]
     exchanges = HTTPExchanges(loop, connectionsMax: WebhookLimits.parallelMax)
+  }
+
+  /// What is wrong with a URL; nil: requests can be sent there.
+  public static func problem(ofURL url: String) -> String? {
+    guard let parsed = curl_url() else { return "libcurl has no memory" }
+    defer { curl_url_cleanup(parsed) }
+    let code = curl_url_set(parsed, CURLUPART_URL, url, 0)
+    // Safe because curl_url_strerror returns a static NUL-terminated string, copied at once.
+    return code == CURLUE_OK ? nil : String(cString: curl_url_strerror(code))
   }
 
   /// Requests that are under way or wait.

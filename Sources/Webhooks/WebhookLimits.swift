@@ -10,4 +10,14 @@ public enum WebhookLimits {
   /// Requests of one client that may wait. One more fails at once (`TransferFault.Kind.tooManyRequests`): the receiver is
   /// slower than what is asked of it, and the memory of a node is bounded.
   public static let waitingMax = 1024
+  /// Bytes of events that may wait in a node's memory; beyond it the oldest are dropped.
+  public static let queueBytesMax = 32 << 20
+  /// Bytes of one post of several events; what does not fit goes into the next one.
+  public static let batchBytesMax = 1 << 20
+  /// The first pause after a failed post, and the longest.
+  public static let backoffMilliseconds = 500...30_000
+  /// How often a queue that all nodes share is asked for events: the time that an event of another node waits at most.
+  public static let pollMilliseconds = 200
+  /// How often a node that posts or waits renews its lease on that queue, which ends after 6 s.
+  public static let leaseRenewalMilliseconds = 2000
 }

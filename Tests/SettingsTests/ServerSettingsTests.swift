@@ -66,7 +66,9 @@ struct ServerSettingsTests {
       "maxMessage": "1k",
       "maxQueue": "2m", "maxConnections": "7", "maxRooms": "6", "maxWildcards": "4", "rate": "5",
       "webhookUrl": "http://h/x",
-      "webhookSecret": "w", "logLevel": "debug", "logFormat": "json", "trustedProxies": "10.0.0.0/8,::1",
+      "webhookSecret": "w,old", "webhookTimeout": "2s", "webhookEvents": "message,user_left", "webhookBatch": "50",
+      "webhookQueue": "77", "webhookQueueAge": "2h", "logLevel": "debug", "logFormat": "json",
+      "trustedProxies": "10.0.0.0/8,::1",
       "proxyProtocol": "on", "maxConnectionsPerAddress": "50", "maxConnectionsPerUser": "0", "handshakeRate": "100",
       "rateBytes": "4k", "roomRate": "30", "newRoomRate": "8", "nodeNewRoomRate": "9", "dedupeMemory": "5m",
       "adminGuesses": "3", "messageTimeout": "9s",
@@ -75,7 +77,7 @@ struct ServerSettingsTests {
       "port", "adminPort", "redirectPort", "workers", "historySize", "maxConnections", "maxRooms", "maxWildcards",
       "rate",
       "maxConnectionsPerAddress", "maxConnectionsPerUser", "handshakeRate", "roomRate", "newRoomRate",
-      "nodeNewRoomRate", "adminGuesses", "directRate", "presenceAnnounceMax",
+      "nodeNewRoomRate", "adminGuesses", "webhookBatch", "webhookQueue", "directRate", "presenceAnnounceMax",
     ])
     var arguments: [String] = []
     var environment: [String: String] = [:]
@@ -106,7 +108,10 @@ struct ServerSettingsTests {
       #expect(settings.leaveDebounceMilliseconds == 3000)
       #expect(settings.redis?.description == "rediss+sentinel://h:26379/m")
       #expect(settings.redisSentinelUser == "su" && settings.redisSentinelPassword == "sp")
-      #expect(settings.jwtSecret == "s" && settings.apiKey == "a" && settings.webhookSecret == "w")
+      #expect(settings.jwtSecret == "s" && settings.apiKey == "a" && settings.webhooks.secrets == ["w", "old"])
+      #expect(settings.webhooks.url == "http://h/x" && settings.webhooks.timeoutMilliseconds == 2000)
+      #expect(settings.webhooks.events == [.message, .userLeft] && settings.webhooks.batchMax == 50)
+      #expect(settings.webhooks.queueMax == 77 && settings.webhooks.queueMilliseconds == 7_200_000)
       #expect(settings.jwtSecretPath == "secrets" && settings.jwtPublicKeyPath == "k.pem")
       #expect(settings.jwksLocation == "https://x/jwks" && settings.jwksRefreshMilliseconds == 60_000)
       #expect(settings.jwtAudiences == ["chat", "other"] && settings.jwtIssuers == ["https://id.example"])

@@ -1,4 +1,5 @@
 import Glibc
+import JSONCore
 
 /// An HTTP server, Python's, that keeps what is posted to it. Files in its folder rule what it answers: `status` holds the
 /// status of its answers, `body` their body; while `stall` is there it answers nothing.
@@ -91,6 +92,26 @@ package final class WebhookReceiver {
       return Request(headers: headers, body: Self.bytes(words[4]))
     }
   }
+
+  /// The events of all requests, in their order; those of a request that was answered with an error too.
+  package func events() throws -> [JSONValue] {
+    try requests().flatMap { request in
+      let value = try JSONValue.parse(request.body.span)
+      return value.asArray ?? [value]
+    }
+  }
+
+  /// The events with each id once: what a receiver keeps that remembers ids.
+  package func distinctEvents() throws -> [JSONValue] {
+    var ids: Set<String> = []
+    return try events().filter { ids.insert($0["id"]?.asString ?? "").inserted }
+  }
+
+  /// Flags of a node that posts here.
+  package var flags: [String] { ["--webhook-url", url, "--webhook-secret", WebhookReceiver.secret] }
+
+  /// Signs what comes here.
+  package static let secret = "a secret of thirty-two bytes ..."
 
   private static func bytes(_ hex: Substring) -> [UInt8] {
     let digits = hex.utf8.compactMap { UInt8(String(UnicodeScalar($0)), radix: 16) }

@@ -16,7 +16,8 @@ enum SecurityWarnings {
         "no TLS: messages and tokens can be read on the way; set --tls-cert and --tls-key, or put a proxy with TLS in "
           + "front and name it in --trusted-proxies")
     }
-    for (name, secret) in [("admin-token", settings.adminToken), ("api-key", settings.apiKey)] {
+    let secrets = [("admin-token", settings.adminToken), ("api-key", settings.apiKey)]
+    for (name, secret) in secrets + settings.webhooks.secrets.map({ ("webhook-secret", $0) }) {
       if let secret, secret.utf8.count < secretBytesMin {
         warnings.append(
           "\(name) has fewer than \(secretBytesMin) bytes and can be guessed: openssl rand -hex 32 makes one")

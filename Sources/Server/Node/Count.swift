@@ -6,7 +6,7 @@ enum Count: Int, CaseIterable {
   case rooms, received, delivered, bytesSent, queueBytes, slowConsumers
   case redisUp, redisCommands, redisReconnects, redisDeaf
   case gapRecovered, gapLost, slowDropped, slowConflated, readsPaused, dedupeForgotten
-  case webhookDelivered, webhookFailed
+  case webhookDelivered, webhookFailed, webhookDropped, webhookWaiting, webhookLagSeconds
   case hooksPublished, hooksRefused
   case residentBytes, openDescriptors
   case ghosts, protocolErrors, requestsRefused, connectionsRefused, authenticationFailures, logDropped
@@ -24,5 +24,6 @@ enum Count: Int, CaseIterable {
 
   private static let levels: [Count] = [
     .webSockets, .eventStreams, .pollers, .rooms, .queueBytes, .redisUp, .residentBytes, .openDescriptors,
+    .webhookWaiting, .webhookLagSeconds,
   ]
 }

@@ -47,8 +47,16 @@ enum MetricsText {
       "roost_backpressure_pauses_total", .counter, "Connections read no further until the broker had answered.",
       .readsPaused),
     Metric(
-      "roost_webhook_deliveries_total", .counter, "Webhook calls, by outcome.",
-      [("{outcome=\"delivered\"}", .webhookDelivered), ("{outcome=\"failed\"}", .webhookFailed)]),
+      "roost_webhook_deliveries_total", .counter,
+      "Events that the webhook has taken or that were dropped, and posts that failed and are repeated.",
+      [
+        ("{outcome=\"delivered\"}", .webhookDelivered), ("{outcome=\"failed\"}", .webhookFailed),
+        ("{outcome=\"dropped\"}", .webhookDropped),
+      ]),
+    Metric("roost_webhook_queue_events", .gauge, "Events that wait for the webhook.", .webhookWaiting),
+    Metric(
+      "roost_webhook_lag_seconds", .gauge, "How long the oldest event has waited, summed over workers.",
+      .webhookLagSeconds),
     Metric(
       "roost_incoming_hooks_total", .counter, "Deliveries to /hooks, by outcome.",
       [("{outcome=\"published\"}", .hooksPublished), ("{outcome=\"refused\"}", .hooksRefused)]),

@@ -36,6 +36,7 @@ extension Node {
     set(.connectionsRefused, metrics.connectionsRefused)
     set(.authenticationFailures, hub.counters.authenticationFailures)
     set(.logDropped, log.droppedCount)
+    setWebhookCounts(set)
     set(.deliveryMilliseconds, metrics.deliverySeconds.sumMilliseconds)
     for limit in LimitName.allCases { words[Count.refusals + limit.rawValue] = refusals(limit) }
     for (i, count) in metrics.deliverySeconds.counts.enumerated() { words[Count.deliveryBuckets.rawValue + i] = count }

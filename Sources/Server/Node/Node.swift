@@ -7,6 +7,7 @@ import RedisBackend
 import Settings
 import TimeCore
 import Tokens
+import Webhooks
 
 /// One node: a broker, a hub, and the connections of one port, on a loop of the program that starts it. Confined to the
 /// thread of that loop.
@@ -44,6 +45,8 @@ public final class Node {
   let origins: OriginPolicy
   let embedded: EmbeddedBroker?
   let redis: RedisBroker?
+  /// Posts what happens to a backend; nil: nothing is posted.
+  let webhooks: WebhookEvents?
   let workerPage: WorkerPage?
   let id: [UInt8]
   private let startedAt = Clock.instant()
@@ -120,6 +123,8 @@ public final class Node {
       trace: log.isWritten(.debug) ? log : nil)
     self.sends = sends
     configurationWarnings = ConfigurationWarnings(settings, table, log)
+    webhooks = NodeSetup.makeWebhooks(settings, loop, id, redis, log)
+    webhooks?.observe(hub, embedded)
     if log.isWritten(.debug) { hub.observers.add([.sessions, .rooms]) { [log] event in log.trace(event) } }
     let keys = AdminEndpoint.Keys(adminToken: Array(adminToken.utf8), apiKey: settings.apiKey.map { Array($0.utf8) })
     let guesses = AuthFailureLimiter(perMinute: settings.adminGuessesPerMinute, now: loop.instant)
@@ -142,6 +147,7 @@ public final class Node {
     try bind()
     phase = .running
     broker.start()
+    webhooks?.start()
     everySecond()
     watchCluster()
     listenWhenReady(until: loop.instant + Node.readinessWait)
@@ -253,6 +259,7 @@ public final class Node {
     hub.expire()
     shrinkAfterCrowd()
     publishCounters()
+    webhooks?.reportDrops()
     configurationWarnings.logNew()
     reportRefusals()
     loop.after(.seconds(1)) { [weak self] in self?.everySecond() }
@@ -322,10 +329,14 @@ public final class Node {
 
   /// Gives the lease up, at once or after the grace that clients which were closed have to reconnect elsewhere.
   private func giveUpLease() {
-    let stopped = { [weak self] in
-      self?.log.info("stopped")
-      self?.finish(nil)
+    let stopped: () -> Void = { [weak self] in
+      self?.stopWebhooks {
+        self?.log.info("stopped")
+        self?.finish(nil)
+      }
     }
+    // Other nodes deliver what waits in Redis.
+    webhooks?.release()
     guard hub.isHandingOver, hub.handedOver > 0 || table.sessionCount > 0 else { return broker.stop(stopped) }
     broker.handOver(forMilliseconds: settings.leaveGraceMilliseconds, stopped)
   }

@@ -145,6 +145,7 @@ enum NodeSetup {
       historyTTLMilliseconds: settings.historyTTLMilliseconds, rules: rules,
       dedupeBytes: settings.dedupeMemoryBytes
     ) { rules.leaveDebounceMilliseconds(of: $0, standard: leaveDebounce) }
+    configuration.roomEvents = roomEventPolicy(settings.webhooks)
     configuration.sentinelUser = settings.redisSentinelUser
     configuration.sentinelPassword = settings.redisSentinelPassword
     var tls: TLSClientContext?

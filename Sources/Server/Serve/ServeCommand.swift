@@ -1,6 +1,7 @@
 import Glibc
 import LoopCore
 import Settings
+import Webhooks
 
 /// The command `serve`: a node, from its settings to the end of the process.
 public enum ServeCommand {
@@ -49,7 +50,9 @@ public enum ServeCommand {
   private static func serve(
     _ settings: ServerSettings, _ environment: [String: String], _ otherVariables: [String]
   ) throws {
-    if let problem = unsupported(settings) { throw SettingsError(message: problem) }
+    if let url = settings.webhooks.url, let problem = WebhookClient.problem(ofURL: url) {
+      throw SettingsError(message: "--webhook-url is no address of the web: \(problem)")
+    }
     if settings.redis?.usesTLS == true {
       do throws(TLSError) { _ = try NodeSetup.redisTLS(settings) } catch {
         throw SettingsError(message: "--redis: \(error)")
@@ -73,12 +76,6 @@ public enum ServeCommand {
     guard worker != nil, process.wasOrderedToDrain else { return }
     LineLog.standardError.drain()
     exit(Exit.drained)
-  }
-
-  /// What the settings know and this version does not build yet: refused, never silently ignored.
-  private static func unsupported(_ settings: ServerSettings) -> String? {
-    if settings.webhookURL != nil { return "--webhook-url is not built yet" }
-    return nil
   }
 
   static func fail(_ status: Int32, _ message: String) -> Never {
