@@ -37,6 +37,10 @@ public final class WebhookDeliverer {
   /// Events that were delivered and that the source does not know of yet.
   private var delivered: [[UInt8]] = []
   private var backoff = DeliveryBackoff()
+  /// Called when the post under way has ended, and with it this deliverer; nil: it goes on.
+  private var ending: (() -> Void)?
+  /// Whether another process delivers the events, as far as is known.
+  private var isElsewhere = false
 
   /// - Parameter batchMax: events in one post; above 1 every post is an array.
   public init(_ loop: EventLoop, client: WebhookClient, source: any RoomEventSource, batchMax: Int) {
@@ -60,17 +64,29 @@ public final class WebhookDeliverer {
   /// Whether nothing waits and nothing is on its way.
   public var isIdle: Bool { phase == .idle || phase == .ended }
 
-  /// Ends delivering: what waits stays where it is.
-  public func stop() {
-    guard phase != .ended else { return }
+  /// Ends delivering after the post that is under way, so that no other process repeats it: what waits stays where it is.
+  public func stop(_ done: @escaping () -> Void = {}) {
+    guard phase != .ended else { return done() }
+    if phase == .posting { ending = done } else { end(done) }
+  }
+
+  private func end(_ done: @escaping () -> Void) {
     phase = .ended
-    source.release()
+    guard !delivered.isEmpty else {
+      source.release()
+      return done()
+    }
+    source.take(delivered: delivered, limit: 0) { [source] _ in
+      source.release()
+      done()
+    }
   }
 
   private func poll() {
     guard phase != .ended else { return }
     wake()
-    loop.after(.milliseconds(WebhookLimits.pollMilliseconds)) { [weak self] in self?.poll() }
+    let wait = isElsewhere ? WebhookLimits.takeoverPollMilliseconds : WebhookLimits.pollMilliseconds
+    loop.after(.milliseconds(wait)) { [weak self] in self?.poll() }
   }
 
   /// Keeps the lease while a post or a pause takes long.
@@ -96,9 +112,11 @@ public final class WebhookDeliverer {
     case .unavailable: break
     case .elsewhere:
       delivered = []
+      isElsewhere = true
       (counters.waiting, counters.ageMilliseconds) = (0, 0)
     case .page(let page):
       delivered = []
+      isElsewhere = false
       count(page)
       if !page.events.isEmpty { post(WebhookDeliverer.prefix(of: page.events)) }
     }
@@ -130,16 +148,25 @@ public final class WebhookDeliverer {
       backoff.reset()
       delivered = events
       phase = .idle
-      wake()
+      if !endsNow() { wake() }
     case .success(let response): failed("it answered with status \(response.status)")
     case .failure(let fault): failed(fault.description)
     }
+  }
+
+  /// Ends, if that was asked for while a post was under way.
+  private func endsNow() -> Bool {
+    guard let ending else { return false }
+    self.ending = nil
+    end(ending)
+    return true
   }
 
   private func failed(_ problem: String) {
     counters.failed += 1
     if backoff.attempts == 0 { stateChanged(problem) }
     phase = .pausing
+    guard !endsNow() else { return }
     loop.after(backoff.next(random: .random(in: 0...1))) { [weak self] in
       guard let self, phase == .pausing else { return }
       phase = .idle

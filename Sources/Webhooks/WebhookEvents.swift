@@ -147,14 +147,16 @@ public final class WebhookEvents {
 
   // MARK: The end
 
-  /// Leaves the events of the cluster to other nodes. While the broker is still there.
-  public func release() { shared?.stop() }
+  /// Leaves the events of the cluster to other nodes, after the post that is under way. While the broker is still there.
+  public func release(_ done: @escaping () -> Void) {
+    guard let shared else { return done() }
+    shared.stop(done)
+  }
 
   /// Delivers what the node still has, as long as the receiver takes it, then ends all requests.
   public func stop(within time: Interval, _ done: @escaping () -> Void) {
     guard !isStopped else { return done() }
     isStopped = true
-    release()
     finish(until: loop.instant + time, done)
   }
 

@@ -18,6 +18,8 @@ public enum WebhookLimits {
   public static let backoffMilliseconds = 500...30_000
   /// How often a queue that all nodes share is asked for events: the time that an event of another node waits at most.
   public static let pollMilliseconds = 200
+  /// The same for a node while another one delivers: how long it takes at most to notice that the lease is free.
+  public static let takeoverPollMilliseconds = 1000
   /// How often a node that posts or waits renews its lease on that queue, which ends after 6 s.
   public static let leaseRenewalMilliseconds = 2000
 }

@@ -105,5 +105,13 @@ struct GuardValueTests {
     settings.adminToken = nil
     settings.echo = false
     #expect(SecurityWarnings.warnings(settings).isEmpty)
+    settings.webhooks.url = "http://backend.example/"
+    settings.webhooks.secrets = ["0123456789abcdef0123456789abcdef", "brief"]
+    let webhooks = SecurityWarnings.warnings(settings)
+    #expect(webhooks.count == 2 && webhooks.contains { $0.contains("webhook-url") }, "\(webhooks)")
+    #expect(webhooks.contains { $0.contains("webhook-secret") && !$0.contains("brief") })
+    settings.webhooks.url = "http://127.0.0.1:9/"
+    settings.webhooks.secrets = []
+    #expect(SecurityWarnings.warnings(settings).isEmpty)
   }
 }

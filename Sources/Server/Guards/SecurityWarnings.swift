@@ -23,10 +23,17 @@ enum SecurityWarnings {
           "\(name) has fewer than \(secretBytesMin) bytes and can be guessed: openssl rand -hex 32 makes one")
       }
     }
+    if let url = settings.webhooks.url, url.hasPrefix("http://"), !isLocal(url) {
+      warnings.append("webhook-url is not https: what is posted there can be read on the way")
+    }
     if settings.echo {
       warnings.append("echo: anyone may have messages of 16 MiB sent back; for conformance tests only")
     }
     return warnings
+  }
+
+  private static func isLocal(_ url: String) -> Bool {
+    ["localhost", "127.", "[::1]"].contains { url.hasPrefix("http://\($0)") }
   }
 
   /// Warns that the default limits have applied to no client so far; nil when every limit was set.

@@ -59,6 +59,12 @@ extension WebhookEvents {
 }
 
 extension Node {
+  /// Leaves what waits in Redis to other nodes.
+  func releaseWebhooks(_ done: @escaping () -> Void) {
+    guard let webhooks else { return done() }
+    webhooks.release(done)
+  }
+
   /// Delivers what the node has seen until its end, as far as the receiver takes it.
   func stopWebhooks(_ done: @escaping () -> Void) {
     guard let webhooks else { return done() }

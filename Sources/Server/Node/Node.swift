@@ -335,10 +335,11 @@ public final class Node {
         self?.finish(nil)
       }
     }
-    // Other nodes deliver what waits in Redis.
-    webhooks?.release()
-    guard hub.isHandingOver, hub.handedOver > 0 || table.sessionCount > 0 else { return broker.stop(stopped) }
-    broker.handOver(forMilliseconds: settings.leaveGraceMilliseconds, stopped)
+    let handsOver = hub.isHandingOver && (hub.handedOver > 0 || table.sessionCount > 0)
+    releaseWebhooks { [broker, settings] in
+      guard handsOver else { return broker.stop(stopped) }
+      broker.handOver(forMilliseconds: settings.leaveGraceMilliseconds, stopped)
+    }
   }
 
   private func finish(_ failure: Failure?) {
