@@ -8,6 +8,16 @@ public enum Digest {
   /// Returns the 32 bytes of SHA-256.
   public static func sha256(_ bytes: [UInt8]) -> [UInt8] { hash(bytes, sha256Algorithm, count: 32) }
 
+  /// Returns the 20 bytes of HMAC-SHA1 (RFC 2104): for the passwords of TURN servers, whose scheme has no other.
+  public static func hmacSHA1(_ message: [UInt8], key: [UInt8]) -> [UInt8] {
+    var output = [UInt8](repeating: 0, count: 20)
+    var count: UInt32 = 0
+    guard HMAC(EVP_sha1(), key, Int32(key.count), message, message.count, &output, &count) != nil, count == 20 else {
+      fatalError("OpenSSL's HMAC failed")
+    }
+    return output
+  }
+
   // Fetched once: OpenSSL would look an algorithm up by name for every hash (EVP_MD_fetch(3)).
   // Safe because OpenSSL never changes a fetched algorithm, and these live as long as the process.
   nonisolated(unsafe) private static let sha1Algorithm = EVP_MD_fetch(nil, "SHA1", nil)

@@ -69,6 +69,7 @@ extension ServerSettings {
     if proxyProtocol, trustedProxies.isEmpty {
       return "--proxy-protocol needs --trusted-proxies: anybody could claim any address"
     }
+    if let problem = iceContradiction { return problem }
     if maxQueueBytes < maxMessageBytes {
       let (queue, message) = (Quantity.text(bytes: maxQueueBytes), Quantity.text(bytes: maxMessageBytes))
       return "--max-queue \(queue) is below --max-message \(message), so that one message could close its readers; "

@@ -99,6 +99,17 @@ extension ServerSettings {
       .choice(
         "clientDirect", \.clientDirect,
         "who may send direct messages: all clients, none, or those whose token's permissions list direct"),
+      .list(
+        "iceServers", \.iceServers, "URL,...",
+        "STUN and TURN servers for calls: stun:host:port, turn:host:port?transport=udp, turns:host",
+        whenUnset: "none", problem: iceProblem),
+      .text("iceUser", \.iceUser, "TEXT", "user that the TURN servers know"),
+      .text("iceCredential", \.iceCredential, "TEXT", "password of that user; every client gets it").secret(),
+      .text(
+        "iceSecret", \.iceSecret, "TEXT", "secret shared with the TURN servers, to make passwords that expire"
+      ).secret(),
+      // A call keeps the password it began with; longer than a week, it is no better than one that stays.
+      .duration("iceTtl", \.iceTTLMilliseconds, 60_000...604_800_000, "how long such a password is accepted"),
       // A person's slow phone needs seconds; longer, and strangers hold descriptors for nothing.
       .duration("authTimeout", \.authTimeoutMilliseconds, 100...300_000, "time a connection has to authenticate"),
       .text(

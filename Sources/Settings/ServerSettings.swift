@@ -103,6 +103,16 @@ public struct ServerSettings: Sendable {
   public var clientDirect = ClientDirectMode.on
   /// Time a connection has to authenticate.
   public var authTimeoutMilliseconds = 10_000
+  /// STUN and TURN servers for calls between browsers (RFC 7064, RFC 7065).
+  public var iceServers: [String] = []
+  /// The user of the TURN servers; set exactly when the credential is.
+  public var iceUser: String?
+  /// Its password.
+  public var iceCredential: String?
+  /// The secret shared with the TURN servers, from which passwords that expire are made; nil: none are made.
+  public var iceSecret: String?
+  /// How long such a password is accepted.
+  public var iceTTLMilliseconds = 43_200_000
   /// nil: the caller makes one and logs it.
   public var adminToken: String?
   /// nil: only the admin token opens publish, broadcast and direct.

@@ -173,7 +173,7 @@ struct RoomTests {
     #expect(try offsets(#","limit":2,"since":{"epoch":"\#(epoch)","offset":1}"#) == [2, 3])
   }
 
-  @Test("answers the requests time, whoami and rooms, and ok:false to others")
+  @Test("answers the requests time, whoami, rooms and ice, and ok:false to others")
   func requests() throws {
     let server = try RoostProcess(["--node-id", "n1"])
     let ann = try server.connect("ann")
@@ -182,6 +182,7 @@ struct RoomTests {
     #expect((try request("time")["payload"]?["ts"]?.asInt ?? 0) > 1_700_000_000_000)
     #expect(try request("whoami")["payload"]?["user"]?.asString == "ann")
     #expect(try request("rooms")["payload"]?["rooms"]?.asArray?.map(\.asString) == ["r"])
+    #expect(try request("ice")["payload"]?["servers"]?.asArray?.isEmpty == true)
     let unknown = try request("dance")
     #expect(unknown.type == "response")
     #expect(unknown["ok"]?.asBool == false)

@@ -1,8 +1,17 @@
+import LoopCore
 import Realtime
 
 // What answers the paths of clients without a WebSocket.
 
 extension Node {
+  /// Registers the actions that clients may request beyond the hub's own.
+  func registerActions() {
+    let servers = IceServers(settings)
+    hub.actions.register("ice") { request, reply in
+      reply(.success(payload: servers.answer(for: request.user, now: Clock.wallMilliseconds() / 1000)))
+    }
+  }
+
   func makeEventStreamEndpoint() -> EventStreamEndpoint {
     EventStreamEndpoint(hub: hub, table: table, identifier: makeRequestIdentifier())
   }

@@ -133,6 +133,7 @@ public final class Node {
     ) { [weak table] in table?.respond($0, $1) }
     hub.drainOrdered = { [weak self] in self?.obeyDrain() }
     hub.makeReport = { [weak self] in self?.report() ?? Array("{}".utf8) }
+    registerActions()
     admin.node = self
     routes = Routes(
       table: table, node: self, admin: admin, send: makeSendEndpoint(), eventStreams: makeEventStreamEndpoint(),
