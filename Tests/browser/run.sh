@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs the tests of the pages in a real Chromium: chat and dashboard on two real nodes with one Redis, all on free ports,
-# all ended afterwards; client library and chat page against a scripted server. Ends with 'N passed, N failed'.
+# all ended afterwards; calls with devices that Chromium plays; client library and chat page against a scripted server. Ends with 'N passed, N failed'.
 # Needs a built .build/debug/roost; ROOST_BINARY names another one.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -61,6 +61,7 @@ urls=()
 for node in a b; do
   port=$(free_port)
   "$roost" serve --port "$port" --host 127.0.0.1 --node-id "$node" --workers 1 --drain 0s --config "$work/roost.json" \
+    --ice-servers "stun:127.0.0.1:$port,turn:127.0.0.1:$port?transport=tcp" --ice-secret browser-test-secret \
     --redis "redis://127.0.0.1:$redis_port" > "$work/$node.log" 2>&1 &
   processes+=($!)
   url=http://127.0.0.1:$port
@@ -71,7 +72,7 @@ done
 export ROOST_URL_A=${urls[0]} ROOST_URL_B=${urls[1]} ROOST_BINARY=$roost
 passed=0
 failed=0
-for script in client_test lazy_test page_test readme_test start_test chat_test entry_test dashboard_test; do
+for script in client_test lazy_test page_test readme_test start_test chat_test entry_test call_test dashboard_test; do
   echo "== $script"
   "$python" "Tests/browser/$script.py" | tee "$work/$script.log" || true
   if read -r more _ less _ < <(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/$script.log"); then

@@ -30,12 +30,15 @@ def run(tests_in):
     return _run(lambda browser: (tests_in(browser), lambda name: None))
 
 
-def run_suite(suite_in):
-    """Runs the steps of the suite that `suite_in` makes of a browser, and lets it picture those that fail."""
+def run_suite(suite_in, flags=()):
+    """Runs the steps of the suite that `suite_in` makes of a browser, and lets it picture those that fail.
+
+    `flags` are more for this browser.
+    """
     def made(browser):
         suite = suite_in(browser)
         return suite._steps(), suite._picture_failure
-    return _run(made)
+    return _run(made, flags)
 
 
 def steps_of(suite):
@@ -44,10 +47,10 @@ def steps_of(suite):
             if callable(value) and not name.startswith("_")}
 
 
-def _run(made):
+def _run(made, flags=()):
     passed = failed = 0
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=[*FLAGS, *flags])
         tests, picture = made(browser)
         for name, test in tests.items():
             try:

@@ -6,6 +6,7 @@ struct Page {
   private let bytes: [UInt8]
   private var policy = Page.publicPolicy
   private var isStorable = true
+  private var permissions = Page.noPermissions
 
   private static let html: StaticString = "text/html; charset=utf-8"
   private static let css: StaticString = "text/css; charset=utf-8"
@@ -15,6 +16,17 @@ struct Page {
   private static let publicPolicy: StaticString =
     "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; frame-ancestors 'self'"
 
+  /// A framed call page would have its button Accept pressed by what lies over it: nobody frames it.
+  private static let callPolicy: StaticString =
+    """
+    default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws: wss:; \
+    form-action 'none'; base-uri 'none'; frame-ancestors 'none'
+    """
+
+  /// Camera and microphone (Permissions Policy) are for the call page itself, and for nothing that it frames.
+  private static let callPermissions: StaticString = "camera=(self), microphone=(self)"
+  private static let noPermissions: StaticString = "camera=(), microphone=()"
+
   /// The dashboard holds the admin token while it is open: nobody frames it, no form leaves it, and where browsers know
   /// trusted types no text becomes markup, whatever the page's own code does.
   private static let dashboardPolicy: StaticString =
@@ -23,8 +35,10 @@ struct Page {
     base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'
     """
 
-  /// Whether `path` is of the chat page, which a node serves as a demonstration only.
-  static func isDemo(_ path: String) -> Bool { path == "/" || path.hasPrefix("/chat.") }
+  /// Whether `path` is of the chat page or the call page, which a node serves as demonstrations only.
+  static func isDemo(_ path: String) -> Bool {
+    path == "/" || path == "/call" || ["/chat.", "/call.", "/call-"].contains { path.hasPrefix($0) }
+  }
 
   /// The page at `path`, or nil.
   static func find(_ path: String) -> Page? {
@@ -33,6 +47,13 @@ struct Page {
     case "/page.css": Page(contentType: css, bytes: PackageResources.page_css)
     case "/chat.css": Page(contentType: css, bytes: PackageResources.chat_css)
     case "/chat.js": Page(contentType: javaScript, bytes: PackageResources.chat_js)
+    case "/call": call(html, PackageResources.call_html)
+    case "/call.css": call(css, PackageResources.call_css)
+    case "/call.js": call(javaScript, PackageResources.call_js)
+    case "/call-link.js": call(javaScript, PackageResources.call_link_js)
+    case "/call-signals.js": call(javaScript, PackageResources.call_signals_js)
+    case "/call-view.js": call(javaScript, PackageResources.call_view_js)
+    case "/call-files.js": call(javaScript, PackageResources.call_files_js)
     case "/roost.js": Page(contentType: javaScript, bytes: PackageResources.roost_js)
     case "/favicon.svg": Page(contentType: "image/svg+xml", bytes: PackageResources.favicon_svg)
     default: nil
@@ -52,6 +73,10 @@ struct Page {
     }
   }
 
+  private static func call(_ contentType: StaticString, _ bytes: [UInt8]) -> Page {
+    Page(contentType: contentType, bytes: bytes, policy: callPolicy, permissions: callPermissions)
+  }
+
   private static func dashboard(_ contentType: StaticString, _ bytes: [UInt8]) -> Page {
     // A cache would keep the token with the address when it stands there.
     Page(contentType: contentType, bytes: bytes, policy: dashboardPolicy, isStorable: false)
@@ -63,6 +88,7 @@ struct Page {
     response.addHeader("X-Content-Type-Options", "nosniff")
     response.addHeader("Referrer-Policy", "no-referrer")
     response.addHeader("Content-Security-Policy", policy)
+    response.addHeader("Permissions-Policy", permissions)
     return response
   }
 }

@@ -85,7 +85,7 @@ final class Routes: RequestRouter {
       } else if Routes.isAdmin(request.head.path), !node.hasOwnAdminPort || request.role == .admin {
         routeAdmin(request, path)
       } else if Page.isDemo(path), !node.settings.servesDemo {
-        answer(request, ErrorResponse.make(.notFound, "the chat page is off: start the node with --demo on"))
+        answer(request, ErrorResponse.make(.notFound, "the demonstration pages are off: start the node with --demo on"))
       } else if let page = Page.find(path) {
         get(request) { page.response() }
       } else {
