@@ -23,6 +23,7 @@ public final class RedisBroker: TickParticipant {
   private let publisher: MessagePublisher
   private let roomReader: RoomReader
   private let channels: ChannelSubscriber
+  private let questions: NodeQuestions
   private let receiver: MessageReceiver
   private let presence: PresenceWriter
   private let presenceReader: PresenceReader
@@ -88,6 +89,7 @@ public final class RedisBroker: TickParticipant {
     roomReader = RoomReader(context, epochs: epochs, presence: presenceBatch)
     channels = ChannelSubscriber(context)
     receiver = MessageReceiver(context)
+    questions = NodeQuestions(context)
     presence = PresenceWriter(context, batch: presenceBatch, messages: batch, epochs: epochs)
     presenceReader = PresenceReader(context, batch: presenceBatch, nodes: nodes)
     reconciler = PresenceReconciler(context, presence: presence)
@@ -131,6 +133,8 @@ public final class RedisBroker: TickParticipant {
     }
     presenceBatch.leaderEpochKey = { [weak epochs] in epochs?.leaderEpochKey ?? [] }
     presence.isReconciliationDue = { [weak reconciler] in reconciler?.isDue == true }
+    receiver.questions = questions
+    coordinator.connectionLost = { [weak questions] in questions?.connectionLost(of: $0) }
     epochs.changed = { [weak membership] in membership?.renewSoon() }
     membership.resyncRequested = { [weak reconciler] in reconciler?.reconcileAll() }
     let mapIsStale = { [weak discovery] in discovery?.refresh() ?? () }
@@ -227,6 +231,7 @@ public final class RedisBroker: TickParticipant {
       for waiter in shard.stop() { waiter(.failure(.unavailable)) }
     }
     retries.abandon()
+    questions.stop()
   }
 }
 
@@ -302,6 +307,12 @@ extension RedisBroker: Broker {
     _ id: [UInt8], of hook: [UInt8], at position: Position?, _ reply: @escaping BrokerReply<Position?>
   ) {
     hookDeliveries.delivery(id, of: hook, at: position, reply)
+  }
+
+  public func ask(
+    node: [UInt8], _ question: [UInt8], withinMilliseconds milliseconds: Int, _ reply: @escaping (NodeAnswer) -> Void
+  ) {
+    questions.ask(node: node, question, withinMilliseconds: milliseconds, reply)
   }
 
   // MARK: Presence

@@ -11,7 +11,7 @@ struct RedisKeys {
   let room: [UInt8]
   /// Before a user's name; ends in `}:connections`, the channel in `}:ch`.
   let user: [UInt8]
-  /// Before a node's id; ends in `}:connections`, `}:rooms`, its channel in `}:probe`.
+  /// Before a node's id; ends in `}:connections`, `}:rooms`, its channels in `}:ch` and `}:probe`.
   let node: [UInt8]
   /// Before an incoming hook's name; ends in `}:new` and `}:old`.
   let hook: [UInt8]
@@ -74,6 +74,8 @@ struct RedisKeys {
 
   func roomChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(room, name) }
   func userChannel(_ name: [UInt8]) -> [UInt8] { RedisKeys.channel(user, name) }
+  /// The channel of what other nodes ask a node, and of their answers to it.
+  func nodeChannel(_ id: [UInt8]) -> [UInt8] { RedisKeys.channel(node, id) }
 
   /// The channel of a node's subscription health check. In a cluster the number spreads a node's channels over the slots.
   func probeChannel(_ id: [UInt8], _ number: Int = 0) -> [UInt8] {
@@ -113,6 +115,7 @@ struct RedisKeys {
   enum Target: Equatable {
     case room(Range<Int>)
     case user(Range<Int>)
+    case node(Range<Int>)
     case everyone
   }
 
@@ -120,6 +123,7 @@ struct RedisKeys {
   func target(of channel: Span<UInt8>) -> Target? {
     if let name = RedisKeys.name(in: channel, after: room) { return .room(name) }
     if let name = RedisKeys.name(in: channel, after: user) { return .user(name) }
+    if let name = RedisKeys.name(in: channel, after: node) { return .node(name) }
     return channel.count == everyone.count && RedisKeys.begins(channel, with: everyone) ? .everyone : nil
   }
 

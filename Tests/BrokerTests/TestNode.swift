@@ -35,6 +35,13 @@ final class Recorder: BrokerListener {
     return .max
   }
   func receivedByEveryone(envelope: Span<UInt8>) { everyone.append(text(envelope)) }
+  /// Questions that came, and what answers them.
+  var questions: [(node: String, text: String)] = []
+  var onQuestion: ([UInt8], @escaping ([UInt8]) -> Void) -> Void = { _, _ in }
+  func received(question: Span<UInt8>, from node: [UInt8], _ answer: @escaping ([UInt8]) -> Void) {
+    questions.append((String(decoding: node, as: UTF8.self), text(question)))
+    onQuestion([UInt8](copying: question), answer)
+  }
   func brokerLost() { lost += 1 }
   func subscriptionsLost(where isAffected: RoomFilter?) { cuts += 1 }
   func brokerRestored(where isAffected: RoomFilter?) {

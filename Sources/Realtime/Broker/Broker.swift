@@ -39,7 +39,7 @@ extension Result where Failure == BrokerError {
 /// Two implementations: `EmbeddedBroker` for one node without Redis, and the Redis backend. Both pass one contract test.
 /// Everything is called on the loop's thread, and everything answers there. A call that fails has no effect that the
 /// caller must undo: `enter` and `connect` are remembered by the caller, which asserts them again on `presenceLost`.
-public protocol Broker: MessageBroker, PresenceBroker, ClusterDirectory {
+public protocol Broker: MessageBroker, PresenceBroker, ClusterDirectory, NodeMessenger {
   /// Receives what arrives. Set once, before anything else is called; not owned.
   var listener: (any BrokerListener)? { get set }
   /// Whether a publish would be accepted now; with several masters, in some room.

@@ -15,6 +15,10 @@ public protocol BrokerListener: AnyObject {
   /// A message sent to everyone.
   func receivedByEveryone(envelope: Span<UInt8>)
 
+  /// A question of another node, or of this one. `answer` is called once, at once or later; of several answers the first
+  /// counts. Without one the node that asks waits until its time is over.
+  func received(question: Span<UInt8>, from node: [UInt8], _ answer: @escaping ([UInt8]) -> Void)
+
   /// The broker went out of reach. Called once per outage.
   func brokerLost()
   /// The subscriptions of the rooms that `isAffected` chooses (nil: of all) are gone: nothing of them arrives until

@@ -27,6 +27,7 @@ public final class EmbeddedBroker: Broker {
   /// A user's first connection; the others are linked from it.
   private var userConnections: [[UInt8]: EmbeddedConnection] = [:]
   private var nextEpoch: UInt64
+  private var questions = PendingQuestions<(NodeAnswer) -> Void>()
 
   /// - Parameters:
   ///   - historySize: messages a room keeps; 0 for none.
@@ -62,6 +63,7 @@ public final class EmbeddedBroker: Broker {
     let now = clock()
     dedupe.expire(at: now)
     expireUnused(at: now)
+    for waiter in questions.takeDue(at: now) { waiter(.unavailable) }
     guard now >= nextSweep else { return }
     nextSweep = now + 60_000
     for (name, room) in rooms where room.isForgotten(at: now) { rooms[name] = nil }
@@ -206,6 +208,20 @@ public final class EmbeddedBroker: Broker {
     case .everyone:
       listener?.receivedByEveryone(envelope: envelope.span)
       return 0
+    }
+  }
+
+  /// Only this node is there.
+  public func ask(
+    node: [UInt8], _ question: [UInt8], withinMilliseconds milliseconds: Int, _ reply: @escaping (NodeAnswer) -> Void
+  ) {
+    guard node == nodeID, let listener else { return reply(.absent) }
+    guard question.count <= QuestionLimits.questionBytesMax,
+      let number = questions.add(to: node, until: clock() + UInt64(milliseconds), reply)
+    else { return reply(.unavailable) }
+    listener.received(question: question.span, from: nodeID) { [weak self] answer in
+      guard let waiter = self?.questions.take(number) else { return }
+      waiter(answer.count <= QuestionLimits.answerBytesMax ? .answered(answer) : .unavailable)
     }
   }
 

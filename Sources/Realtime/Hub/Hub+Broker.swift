@@ -18,6 +18,10 @@ extension Hub: BrokerListener {
 
   public func receivedByEveryone(envelope bytes: Span<UInt8>) { personalMessages.receivedByEveryone(envelope: bytes) }
 
+  public func received(question: Span<UInt8>, from node: [UInt8], _ answer: @escaping ([UInt8]) -> Void) {
+    answerQuestion([UInt8](copying: question), answer)
+  }
+
   public func brokerLost() { streams.brokerLost() }
 
   /// What comes next in these rooms is held: after a failover it may be another stream than the one known here.

@@ -47,6 +47,8 @@ public final class Hub {
   public var drainOrdered: () -> Void = {}
   /// Makes the node's report for its lease; the node sets it.
   public var makeReport: () -> [UInt8] = { Array("{}".utf8) }
+  /// Answers questions of other nodes, once each, at once or later; the node sets it.
+  public var answerQuestion: (_ question: [UInt8], _ answer: @escaping ([UInt8]) -> Void) -> Void = { _, _ in }
 
   /// - Parameters:
   ///   - clock: milliseconds since 1970, for time stamps and the expiry of tokens and revocations.

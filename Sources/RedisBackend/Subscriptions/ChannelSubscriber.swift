@@ -13,7 +13,7 @@ final class ChannelSubscriber {
 
   init(_ context: BrokerContext) {
     self.context = context
-    unassigned.insert(context.keys.everyone)
+    unassigned = [context.keys.everyone, context.keys.nodeChannel(context.node)]
   }
 
   // MARK: Channels

@@ -6,6 +6,8 @@ import Realtime
 final class MessageReceiver {
   /// Called when the map of the cluster may have changed.
   var mapIsStale: () -> Void = {}
+  /// Takes what nodes ask this one and answer it. Set once.
+  weak var questions: NodeQuestions?
   private var unverified = UnverifiedMessages()
   private let keys: RedisKeys
   private let context: BrokerContext
@@ -22,6 +24,7 @@ final class MessageReceiver {
     switch keys.target(of: channel) {
     case .room(let name): deliver(room: channel.extracting(name), payload, by: shard)
     case .user(let name): context.listener?.received(user: channel.extracting(name), envelope: payload)
+    case .node: questions?.received(payload)
     case .everyone: context.listener?.receivedByEveryone(envelope: payload)
     case nil: if channelPart.copy == shard.probeChannel { shard.probeArrived(payload) }
     }

@@ -14,6 +14,8 @@ final class FailoverCoordinator {
   private let discovery: MasterDiscovery
   private let schemas: SchemaCheck
   private let context: BrokerContext
+  /// Called when one of the two connections to a master is lost.
+  var connectionLost: (Shard) -> Void = { _ in }
 
   init(
     _ context: BrokerContext, epochs: RoomEpochs, retries: RetrySender, presence: PresenceWriter,
@@ -83,6 +85,7 @@ final class FailoverCoordinator {
   }
 
   func commandsClosed(_ shard: Shard) {
+    connectionLost(shard)
     if context.leaseShard === shard || !context.shards.isSharded {
       membership.pause()
       context.leaseLost()
@@ -104,6 +107,7 @@ final class FailoverCoordinator {
   // MARK: Subscriber links
 
   func subscriberClosed(_ shard: Shard) {
+    connectionLost(shard)
     guard shard.slotCount > 0 else { return }
     context.listener?.subscriptionsLost(where: context.rooms(of: shard))
     context.report(lost: true)

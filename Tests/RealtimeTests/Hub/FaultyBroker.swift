@@ -340,6 +340,11 @@ final class FaultyBroker: Broker, BrokerListener {
     answer(reply) { inner.rooms(prefix: prefix, after: after, limit: limit, $0) }
   }
   func nodes(_ reply: @escaping BrokerReply<[NodeEntry]>) { answer(reply) { inner.nodes($0) } }
+  func ask(
+    node: [UInt8], _ question: [UInt8], withinMilliseconds milliseconds: Int, _ reply: @escaping (NodeAnswer) -> Void
+  ) {
+    inner.ask(node: node, question, withinMilliseconds: milliseconds, reply)
+  }
 
   // MARK: BrokerListener
 
@@ -366,6 +371,9 @@ final class FaultyBroker: Broker, BrokerListener {
   func receivedByEveryone(envelope: Span<UInt8>) {
     let bytes = copy(envelope)
     bring { [weak self] in self?.listener?.receivedByEveryone(envelope: bytes.span) }
+  }
+  func received(question: Span<UInt8>, from node: [UInt8], _ answer: @escaping ([UInt8]) -> Void) {
+    listener?.received(question: question, from: node, answer)
   }
   func brokerLost() {}
   func subscriptionsLost(where isAffected: RoomFilter?) {}
