@@ -54,6 +54,9 @@ public struct ClientOperation: Sendable {
   /// The members of message, direct and broadcast that go to the receivers; empty for the other kinds.
   public internal(set) var passThrough = PassThrough()
 
+  /// What answers are to carry instead of the `id`, where they do not go to the connection; nil: the `id`.
+  package var answerTag: [UInt8]?
+
   /// Copies the `id`'s value out of `text`, escapes resolved; nil when none was sent.
   public func decodedID(in text: Span<UInt8>) -> [UInt8]? {
     guard let id else { return nil }

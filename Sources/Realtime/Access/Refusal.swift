@@ -1,5 +1,7 @@
 /// Why the hub refuses what clients ask, for the client to read.
 enum Refusal {
+  static let connectionEnded = "there is no such connection: it has ended, or never was; open another one"
+  static let connectionOfAnother = "the connection is another user's"
   static let closedRoom = "clients may not join this room"
   static let readOnlyRoom = "clients may not publish in this room"
   static let roomForbidden = "the token does not allow this room: its rooms must name it"

@@ -256,6 +256,7 @@ extension Hub {
       .disconnected(
         connection: context.connectionName(id), user: context.sessions[id.index].user?.name,
         transport: context.sessions[id.index].transport, address: context.sessions[id.index].address))
+    context.requestAnswers.end(id)
     pending.forgetPostponed(id)
     backPressure.forget(id)
     authentication.forget(id)

@@ -24,6 +24,8 @@ final class HubContext {
   var observers = Observers()
   /// Those who may forbid what clients do.
   var authorisers = Authorisers()
+  /// Where the answers to operations go that requests have brought for sessions.
+  let requestAnswers = RequestAnswers()
   /// Reused by every answer, so that an answer costs one copy and no allocation.
   private var scratch: [UInt8] = []
 
@@ -88,6 +90,7 @@ final class HubContext {
   @discardableResult
   func answer(_ id: SlabID, _ event: ServerEvent, id answerID: [UInt8]? = nil, in room: [UInt8]? = nil) -> Int {
     guard sessions.contains(id) else { return 0 }
+    if let tag = answerID, RequestAnswers.isTag(tag) { return answer(id, event, tag: tag) }
     var text: [UInt8] = []
     swap(&text, &scratch)
     text.removeAll(keepingCapacity: true)
@@ -97,6 +100,16 @@ final class HubContext {
     let byteCount = text.count
     swap(&text, &scratch)
     return byteCount
+  }
+
+  /// Gives an event to the request that has asked for it. What changes what the connection gets goes down the connection too,
+  /// before anything that follows from it: its client must know where its messages begin and end.
+  private func answer(_ id: SlabID, _ event: ServerEvent, tag: [UInt8]) -> Int {
+    switch event {
+    case .joined, .left: answer(id, event)
+    default: break
+    }
+    return requestAnswers.answer(tag, event)
   }
 
   /// Sends an `error` to a session.

@@ -18,6 +18,11 @@ final class RateLimiters {
   /// Charges an operation of so many bytes to its session. Over a limit it is refused with `rate_limited`, and who goes on
   /// all the same is closed with 4429. Returns whether the operation may be done.
   func charge(_ id: SlabID, bytes: Int, _ text: Span<UInt8>, _ answerID: Range<Int>?) -> Bool {
+    charge(id, bytes: bytes, answerID.map { [UInt8](copying: text.extracting($0)) })
+  }
+
+  /// Charges an operation of a session. Returns whether it may be performed; else it was refused.
+  func charge(_ id: SlabID, bytes: Int, _ answerID: @autoclosure () -> [UInt8]?) -> Bool {
     guard let rateLimiter = limiter(of: id) else { return true }
     let now = context.steady()
     guard case .refused(let limit, let perSecond) = rateLimiter.charge(bytes: bytes, at: now) else { return true }
@@ -25,8 +30,7 @@ final class RateLimiters {
     if isPatienceAtEnd(with: id, rateLimiter, at: now) { return false }
     let unit = limit == .bytes ? "bytes" : "operations"
     context.refuse(
-      id, .rateLimited, "more than \(perSecond) \(unit) a second: send more slowly",
-      answerID.map { [UInt8](copying: text.extracting($0)) })
+      id, .rateLimited, "more than \(perSecond) \(unit) a second: send more slowly", answerID())
     return false
   }
 

@@ -131,11 +131,15 @@ final class Publisher {
     let mayPublish: Bool
     switch caller {
     case .session(let id):
-      guard let room, let index = context.joinedIndex(id, room) else {
+      if let room, let index = context.joinedIndex(id, room) {
+        mayPublish = context.sessions[id.index].subscriptions[index].mayPublish
+      } else if RequestAnswers.isTag(answerID), !RoomName.isWildcard(name) {
+        // Over HTTP a message needs no join.
+        mayPublish = access.mayPublish(id.index, name)
+      } else {
         access.refuseUnjoined(id, name, answerID)
         return nil
       }
-      mayPublish = context.sessions[id.index].subscriptions[index].mayPublish
     case .request(let request):
       guard !RoomName.isWildcard(name) else {
         context.refuse(caller, .badRoom, RoomName.wildcardRule, answerID)

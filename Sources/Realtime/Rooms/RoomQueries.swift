@@ -35,7 +35,8 @@ final class RoomQueries {
     let limit = min(operation.limit ?? Limits.presenceLimitDefault, Limits.presenceLimitMax)
     let after = operation.after?.decoded(in: text)
     backPressure.operationBegins(caller, bytes: room.count)
-    reads.read(.members(room: room, after: after, limit: limit), for: caller) { [weak self] answer in
+    let key = ReadKey.members(room: room, after: after, limit: limit)
+    reads.read(key, for: caller, answerID: answerID) { [weak self] answer in
       self?.backPressure.operationEnds(caller, bytes: room.count)
       guard let self else { return }
       guard case .success(.members(let list)) = answer else {
@@ -83,7 +84,7 @@ final class RoomQueries {
     let since = operation.since
     let query: HistoryQuery = since.map { .after($0.offset, limit: limit) } ?? .newest(limit: limit)
     backPressure.operationBegins(caller, bytes: room.count)
-    reads.read(RoomQueries.historyKey(room, query), for: caller) { [weak self] answer in
+    reads.read(RoomQueries.historyKey(room, query), for: caller, answerID: answerID) { [weak self] answer in
       guard case .success(.page(let page)) = answer else {
         self?.answerHistory(caller, room, .failure(answer.fault), answerID)
         return
@@ -93,7 +94,8 @@ final class RoomQueries {
       if let since, since.epoch != page.position.epoch, since.offset > 0,
         !since.isContinued(by: page.position, page.lineage)
       {
-        self?.reads.read(RoomQueries.historyKey(room, .after(0, limit: limit)), for: caller) { [weak self] answer in
+        let whole = RoomQueries.historyKey(room, .after(0, limit: limit))
+        self?.reads.read(whole, for: caller, answerID: answerID) { [weak self] answer in
           guard case .success(.page(let page)) = answer else {
             self?.answerHistory(caller, room, .failure(answer.fault), answerID)
             return

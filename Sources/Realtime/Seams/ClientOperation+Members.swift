@@ -2,8 +2,8 @@ import ClientProtocol
 import JSONCore
 
 extension ClientOperation {
-  /// A copy of the `id`, with its quotes, or nil.
-  func answerID(in text: Span<UInt8>) -> [UInt8]? { id.map { [UInt8](copying: text.extracting($0)) } }
+  /// What the answer is to carry: a tag, or a copy of the `id`, with its quotes, or nil.
+  func answerID(in text: Span<UInt8>) -> [UInt8]? { answerTag ?? id.map { [UInt8](copying: text.extracting($0)) } }
 
   /// Calls `body` with the room's name, without a copy, unless it was spelled with escapes.
   func withRoom(in text: Span<UInt8>, _ body: (Span<UInt8>) -> Void) {

@@ -112,6 +112,28 @@ final class OperationDispatcher {
     }
   }
 
+  /// Performs one operation that a request has brought for a session, and answers the request.
+  ///
+  /// - Parameter text: the operation as JSON; valid UTF-8.
+  func perform(_ text: Span<UInt8>, for id: SlabID, _ reply: @escaping RequestAnswers.Reply) {
+    var operation: ClientOperation
+    do {
+      operation = try ClientOperation(parsing: text)
+    } catch {
+      let tag = context.requestAnswers.tag(id, id: error.id.map { [UInt8](copying: text.extracting($0)) }, reply)
+      guard limiters.charge(id, bytes: text.count, tag) else { return }
+      return context.refuse(id, error.code, error.message, tag)
+    }
+    let tag = context.requestAnswers.tag(id, id: operation.answerID(in: text), reply)
+    guard limiters.charge(id, bytes: text.count, tag) else { return }
+    // A connection that is read no further sends nothing over its socket either.
+    guard !backPressure.isCongested, !context.sessions[id.index].inFlight.isFull else {
+      return context.refuse(id, .unavailable, "too much waits for Redis: send it again in a moment", tag)
+    }
+    operation.answerTag = tag
+    perform(operation, text, from: id)
+  }
+
   /// Performs one operation of a client that has no connection: all but those that change a connection. It is charged to
   /// the caller's user, or to its address where names are not proved, with the rates of a connection.
   ///
@@ -174,7 +196,8 @@ final class OperationDispatcher {
         switch operation.form {
         case .text:
           // It was parsed before, when it came.
-          guard let parsed = try? ClientOperation(parsing: operation.bytes.span) else { continue }
+          guard var parsed = try? ClientOperation(parsing: operation.bytes.span) else { continue }
+          parsed.answerTag = operation.answerTag
           perform(parsed, operation.bytes.span, from: id)
         case .binary:
           guard let envelope = try? BinaryEnvelope(parsing: operation.bytes.span) else { continue }

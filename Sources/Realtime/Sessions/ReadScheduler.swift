@@ -36,6 +36,8 @@ final class ReadScheduler {
   struct Request {
     /// Whether the bytes that its session has read before may delay it.
     var isDelayedByDebt = false
+    /// Whether its answer goes to a request, and so needs no room in the connection's queue.
+    var isForRequest = false
     /// Whether its answer may be one that another owner's read brings.
     var isShared = true
     /// Makes the key when the read is about to begin, or nil when it is not needed any more.

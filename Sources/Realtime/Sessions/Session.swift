@@ -129,6 +129,8 @@ struct Postponed {
 
   let form: Form
   let bytes: [UInt8]
+  /// What its answer carries instead of its `id`; nil: the `id`.
+  var answerTag: [UInt8]?
 }
 
 /// A user with at least one connection on this node.

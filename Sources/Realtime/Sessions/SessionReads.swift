@@ -52,7 +52,7 @@ final class SessionReads {
       return true
     }
     let connection = context.sessions[id.index].connection
-    guard transport.hasRoom(connection) else {
+    guard request.isForRequest || transport.hasRoom(connection) else {
       transport.awaitRoom(connection)
       return false
     }
@@ -64,9 +64,14 @@ final class SessionReads {
   }
 
   /// Reads on a caller's request, in its turn. When a session has gone first, the answer is `unavailable`.
-  func read(_ key: ReadKey, for caller: Caller, _ finish: @escaping BrokerReply<ReadAnswer>) {
+  ///
+  /// - Parameter answerID: of the operation; a tag says that the answer does not go down the connection.
+  func read(
+    _ key: ReadKey, for caller: Caller, answerID: [UInt8]? = nil, _ finish: @escaping BrokerReply<ReadAnswer>
+  ) {
     let request = ReadScheduler.Request(
-      isDelayedByDebt: true, key: { key }, finish: { finish($0 ?? .failure(.unavailable)) })
+      isDelayedByDebt: true, isForRequest: RequestAnswers.isTag(answerID), key: { key },
+      finish: { finish($0 ?? .failure(.unavailable)) })
     switch caller {
     case .session(let id): scheduler.add(request, for: .session(id))
     case .request(let caller): scheduler.add(request, for: .request(ObjectIdentifier(caller)))

@@ -1,0 +1,72 @@
+import ClientProtocol
+import JSONCore
+
+/// The answers to operations that a request has brought for a session (`POST /send?connection=C`): they go to the request, not
+/// down the connection.
+///
+/// Such an operation carries a tag in the place of its `id`, wherever an operation's `id` is passed on until its answer. A tag
+/// begins with a byte that no JSON string begins with. Confined to the loop that created its hub.
+final class RequestAnswers {
+  /// Takes one answer: one JSON object, and the code when it is an error.
+  typealias Reply = (_ text: [UInt8], ErrorCode?) -> Void
+
+  private struct Entry {
+    let session: SlabID
+    /// The operation's `id`, with its quotes, or nil.
+    let id: [UInt8]?
+    let reply: Reply
+  }
+
+  private static let mark: UInt8 = 0
+  private var entries: [UInt64: Entry] = [:]
+  /// The numbers of a session's operations that are not answered.
+  private var numbers: [SlabID: Set<UInt64>] = [:]
+  private var lastNumber: UInt64 = 0
+
+  /// Operations that wait for their answer.
+  var count: Int { entries.count }
+
+  /// Whether the `id` of an operation is a tag.
+  @inline(__always)
+  static func isTag(_ answerID: [UInt8]?) -> Bool { answerID?.first == mark }
+
+  /// Makes a tag for an operation. `answer` must follow, or `end`.
+  func tag(_ session: SlabID, id: [UInt8]?, _ reply: @escaping Reply) -> [UInt8] {
+    lastNumber += 1
+    entries[lastNumber] = Entry(session: session, id: id, reply: reply)
+    numbers[session, default: []].insert(lastNumber)
+    var tag = [RequestAnswers.mark]
+    JSONNumber.append(lastNumber, to: &tag)
+    return tag
+  }
+
+  /// Gives an event to the request that a tag stands for. Of several the first counts. Returns the bytes of its JSON.
+  func answer(_ tag: [UInt8], _ event: ServerEvent) -> Int {
+    guard let number = JSONNumber.unsigned(tag.span.extracting(1..<tag.count)), let entry = entries[number] else {
+      return 0
+    }
+    entries[number] = nil
+    numbers[entry.session]?.remove(number)
+    if numbers[entry.session]?.isEmpty == true { numbers[entry.session] = nil }
+    return RequestAnswers.send(event, id: entry.id, entry.reply)
+  }
+
+  /// Answers everything that a session which ends has not been answered.
+  func end(_ session: SlabID) {
+    guard !entries.isEmpty, let ended = numbers.removeValue(forKey: session) else { return }
+    for number in ended {
+      guard let entry = entries.removeValue(forKey: number) else { continue }
+      _ = RequestAnswers.send(.error(.notFound, Refusal.connectionEnded), id: entry.id, entry.reply)
+    }
+  }
+
+  @discardableResult
+  static func send(_ event: ServerEvent, id: [UInt8]?, _ reply: Reply) -> Int {
+    var text: [UInt8] = []
+    event.appendJSON(id: id, to: &text)
+    var code: ErrorCode?
+    if case .error(let error, _) = event { code = error }
+    reply(text, code)
+    return text.count
+  }
+}
