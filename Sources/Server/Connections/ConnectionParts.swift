@@ -14,11 +14,12 @@ struct ConnectionParts {
   let sessions: ConnectionSessions
   let delivery: WebSocketDelivery
   let eventStreams: EventStreamTransport
+  let polls: PollTransport
   let webSockets: WebSocketProtocol
   let requests: RequestProtocol
   let protocols: ConnectionProtocol
   let peers: PeerGuard
-  let polls: PollWaits
+  let pollWaits: PollWaits
 
   /// - Parameters:
   ///   - ring: through which the sends of a tick's end are made together; nil: each is made at once.
@@ -35,15 +36,15 @@ struct ConnectionParts {
     webSockets = WebSocketProtocol(
       connections, hub: hub, timers: timers, input: input, queues: queues, sessions: sessions, compression: compression,
       limits: limits, metrics: metrics)
-    polls = PollWaits(
+    pollWaits = PollWaits(
       connections, hub: hub, timers: timers, sessions: sessions, peers: peers, limits: limits, metrics: metrics)
     requests = RequestProtocol(
-      connections, timers: timers, queues: queues, webSockets: webSockets, polls: polls, peers: peers, metrics: metrics,
+      connections, timers: timers, queues: queues, webSockets: webSockets, polls: pollWaits, peers: peers, metrics: metrics,
       trace: trace)
     protocols = ConnectionProtocol(
       connections, timers: timers, input: input, requests: requests, webSockets: webSockets)
     heartbeats = Heartbeats(
-      connections, timers: timers, queues: queues, sessions: sessions, webSockets: webSockets, polls: polls,
+      connections, timers: timers, queues: queues, sessions: sessions, webSockets: webSockets, polls: pollWaits,
       limits: limits, metrics: metrics)
     delivery = WebSocketDelivery(
       connections, hub: hub, queues: queues, input: input, sessions: sessions, webSockets: webSockets,
@@ -53,6 +54,7 @@ struct ConnectionParts {
       connections, hub: hub, timers: timers, queues: queues, sessions: sessions, requests: requests, peers: peers,
       limits: limits, metrics: metrics)
     hub.transports[.eventStream] = eventStreams
+    polls = PollTransport(hub: hub, sessions: sessions, peers: peers, limits: limits, metrics: metrics)
   }
 
   /// Names the object that has the sockets and the loop. Called once, before the first connection; it is not owned.
@@ -64,6 +66,7 @@ struct ConnectionParts {
     requests.host = host
     protocols.host = host
     heartbeats.host = host
+    polls.host = host
   }
 
   /// Does what waits for the end of a tick. Returns whether more of it waits for another tick.
@@ -77,13 +80,15 @@ struct ConnectionParts {
     eventStreams.joinDue()
     queues.beginTickEnd()
     hub.flush()
+    polls.flush()
     queues.endTick()
     endSessions()
-    return hub.hasWork || queues.hasWork || sessions.hasWork || eventStreams.hasWork
+    return hub.hasWork || queues.hasWork || sessions.hasWork || eventStreams.hasWork || polls.hasWork
   }
 
   private func endSessions() {
     sessions.endDue()
+    polls.endClosed()
     queues.dropFailed()
   }
 
@@ -93,7 +98,7 @@ struct ConnectionParts {
   func remove(_ index: UInt32, close: (Int32) -> Void = { _ in }) {
     let id = connections.id(at: index)
     eventStreams.forget(index)
-    polls.forget(index)
+    pollWaits.forget(index)
     sessions.dropped(index)
     // The hub may have sent to other connections meanwhile, never to this one: it is still in its place.
     guard connections.contains(id) else { return }
@@ -128,6 +133,7 @@ struct ConnectionParts {
     peers.shrink()
     delivery.shrink()
     eventStreams.shrink()
+    polls.shrink()
     queues.shrink()
   }
 }

@@ -40,6 +40,12 @@ final class ConnectionSessions {
     counts[Int(transport.rawValue)] += 1
   }
 
+  /// Counts a connection without a socket.
+  func noteOpened(_ transport: Transport) { counts[Int(transport.rawValue)] += 1 }
+
+  /// Counts a connection without a socket no more.
+  func noteEnded(_ transport: Transport) { counts[Int(transport.rawValue)] -= 1 }
+
   /// Closes a connection after what it was given.
   func close(_ index: UInt32, because reason: CloseReason) {
     if connections[index].stage == .eventStream { return closeStream(index, because: reason) }

@@ -71,10 +71,14 @@ final class ConnectionTable: TickParticipant {
   var webSocketCount: Int { parts.sessions.count(of: .websocket) }
   /// Open event streams.
   var eventStreamCount: Int { parts.sessions.count(of: .sse) }
+  /// Open poll connections.
+  var pollerCount: Int { parts.sessions.count(of: .poll) }
+  /// Connections that poll.
+  var polls: PollTransport { parts.polls }
   /// Open connections that have a session.
   var sessionCount: Int { parts.sessions.count }
   /// Bytes that wait in all queues, and in rooms for slow readers.
-  var queuedBytes: Int { hub.lagBytes + parts.queues.queuedBytes }
+  var queuedBytes: Int { hub.lagBytes + parts.queues.queuedBytes + parts.polls.queuedBytes }
   /// A local peer that sent `X-Forwarded-For` without being trusted: probably a proxy that nobody has named.
   var unnamedProxy: [UInt8]? { parts.peers.unnamedProxy }
   /// The kinds of addresses that WebSockets were opened from.
@@ -118,6 +122,7 @@ final class ConnectionTable: TickParticipant {
   /// then with 1012: the other nodes get their clients one by one.
   func drain(within time: Interval) {
     let schedule = DrainSchedule(time)
+    parts.polls.drain(schedule)
     var generator = SystemRandomNumberGenerator()
     for index in 0..<parts.connections.end where parts.connections.isOccupied(index) {
       let id = parts.connections.id(at: index)
@@ -126,7 +131,7 @@ final class ConnectionTable: TickParticipant {
           parts.queues.finish(index)
         } else if parts.connections[index].exchange?.wait != nil {
           loop.after(schedule.moment(using: &generator)) { [weak self] in
-            if let self, parts.connections.contains(id) { parts.polls.hurry(index) }
+            if let self, parts.connections.contains(id) { parts.pollWaits.hurry(index) }
           }
         }
         continue
@@ -155,11 +160,11 @@ final class ConnectionTable: TickParticipant {
 
   /// Lets a poll wait for a message, within the limits of connections. Returns why it may not wait, or nil.
   func beginWait(_ request: Request, _ waiter: PollWaiter, for interval: Interval) -> Response? {
-    parts.polls.begin(request, waiter, for: interval)
+    parts.pollWaits.begin(request, waiter, for: interval)
   }
 
   /// Polls that wait for a message.
-  var waitingPollCount: Int { parts.polls.count }
+  var waitingPollCount: Int { parts.pollWaits.count }
 
   /// Answers a valid handshake: from here on the connection is a WebSocket, and its client's alone.
   func upgrade(_ request: Request, _ acceptance: Handshake.Acceptance, echo: Bool) {

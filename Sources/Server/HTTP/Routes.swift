@@ -10,19 +10,19 @@ final class Routes: RequestRouter {
   private let admin: AdminEndpoint
   private let send: SendEndpoint
   private let eventStreams: EventStreamEndpoint
-  private let polls: PollEndpoint
+  private let poll: PollEndpoint
   private let incomingHooks: IncomingHookEndpoint
 
   init(
     table: ConnectionTable, node: Node, admin: AdminEndpoint, send: SendEndpoint, eventStreams: EventStreamEndpoint,
-    polls: PollEndpoint, incomingHooks: IncomingHookEndpoint
+    poll: PollEndpoint, incomingHooks: IncomingHookEndpoint
   ) {
     self.table = table
     self.node = node
     self.admin = admin
     self.send = send
     self.eventStreams = eventStreams
-    self.polls = polls
+    self.poll = poll
     self.incomingHooks = incomingHooks
     table.router = self
   }
@@ -52,7 +52,7 @@ final class Routes: RequestRouter {
   /// The browser's question before a request that a form could not have sent.
   private func preflight() -> Response {
     var response = Response(status: 204)
-    response.addHeader("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")
+    response.addHeader("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS")
     response.addHeader(
       "Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID")
     response.addHeader("Access-Control-Max-Age", "86400")
@@ -71,7 +71,7 @@ final class Routes: RequestRouter {
     case "/ws", "/ws/": openWebSocket(request, echo: false)
     case "/echo" where table.limits.isEchoEnabled: openWebSocket(request, echo: true)
     case "/sse": if admitsConnection(request) { eventStreams.answer(request) }
-    case "/poll": if !refusesDraining(request) { polls.answer(request) }
+    case "/poll": if mayPoll(request) { poll.answer(request) }
     case "/send": send.answer(request)
     case "/healthz": get(request) { .text("ok\n") }
     case "/readyz": get(request) { readiness() }
@@ -210,6 +210,12 @@ final class Routes: RequestRouter {
 
   /// Whether a connection that stays may begin now; if not, the request was answered.
   private func admitsConnection(_ request: Request) -> Bool { passesGate(request) && !refusesDraining(request) }
+
+  /// Whether a poll may be answered: one of a connection that is there also while the node drains.
+  private func mayPoll(_ request: Request) -> Bool {
+    if PollEndpoint.opens(request.head) { return admitsConnection(request) }
+    return request.head.query.first("connection") != nil || !refusesDraining(request)
+  }
 
   /// Refuses what would stay while the node drains. Returns whether it did.
   private func refusesDraining(_ request: Request) -> Bool {

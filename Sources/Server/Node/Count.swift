@@ -10,6 +10,7 @@ enum Count: Int, CaseIterable {
   case hooksPublished, hooksRefused
   case residentBytes, openDescriptors
   case ghosts, protocolErrors, requestsRefused, connectionsRefused, authenticationFailures, logDropped
+  case forwardedAnswered, forwardedAbsent, forwardedUnavailable
   /// Sum of the histogram, then its buckets; after them one word for each `LimitName`, up to the end.
   case deliveryMilliseconds, deliveryBuckets
 

@@ -6,6 +6,8 @@ final class Metrics {
   var messagesDelivered: UInt64 = 0
   var bytesSent: UInt64 = 0
   var slowConsumers: UInt64 = 0
+  /// Requests for connections of other nodes.
+  var forwarded = ForwardedRequests()
   /// Peers that answered no ping.
   var ghosts: UInt64 = 0
   var protocolErrors: UInt64 = 0

@@ -60,6 +60,12 @@ enum MetricsText {
     Metric(
       "roost_incoming_hooks_total", .counter, "Deliveries to /hooks, by outcome.",
       [("{outcome=\"published\"}", .hooksPublished), ("{outcome=\"refused\"}", .hooksRefused)]),
+    Metric(
+      "roost_forwarded_requests_total", .counter, "Requests for connections of other nodes, by outcome.",
+      [
+        ("{outcome=\"answered\"}", .forwardedAnswered), ("{outcome=\"not_found\"}", .forwardedAbsent),
+        ("{outcome=\"unavailable\"}", .forwardedUnavailable),
+      ]),
   ]
 
   private static let redis = [

@@ -10,6 +10,10 @@ extension Node {
     func set(_ count: Count, _ value: UInt64) { words[count.rawValue] = value }
     set(.webSockets, UInt64(table.webSocketCount))
     set(.eventStreams, UInt64(table.eventStreamCount))
+    set(.pollers, UInt64(table.pollerCount))
+    set(.forwardedAnswered, metrics.forwarded.answered)
+    set(.forwardedAbsent, metrics.forwarded.absent)
+    set(.forwardedUnavailable, metrics.forwarded.unavailable)
     set(.rooms, UInt64(hub.counters.rooms))
     set(.received, hub.counters.messagesReceived)
     set(.delivered, metrics.messagesDelivered)

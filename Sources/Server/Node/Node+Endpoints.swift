@@ -16,13 +16,17 @@ extension Node {
     EventStreamEndpoint(hub: hub, table: table, identifier: makeRequestIdentifier())
   }
 
-  func makePollEndpoint() -> PollEndpoint {
-    PollEndpoint(hub: hub, table: table, identifier: makeRequestIdentifier(), metrics: metrics)
+  func makePollEndpoint(_ forwarder: ConnectionForwarder) -> PollEndpoint {
+    let identifier = makeRequestIdentifier()
+    return PollEndpoint(
+      hub: hub, polls: table.polls, forwarder: forwarder, identifier: identifier,
+      rooms: RoomPollEndpoint(hub: hub, table: table, identifier: identifier, metrics: metrics),
+      respond: { [weak table] in table?.respond($0, $1) })
   }
 
-  func makeSendEndpoint() -> SendEndpoint {
+  func makeSendEndpoint(_ forwarder: ConnectionForwarder) -> SendEndpoint {
     SendEndpoint(
-      hub: hub, identifier: makeRequestIdentifier(), messageBytesMax: settings.maxMessageBytes,
+      hub: hub, forwarder: forwarder, identifier: makeRequestIdentifier(), messageBytesMax: settings.maxMessageBytes,
       respond: { [weak table] in table?.respond($0, $1) })
   }
 

@@ -135,9 +135,11 @@ public final class Node {
     hub.makeReport = { [weak self] in self?.report() ?? Array("{}".utf8) }
     registerActions()
     admin.node = self
+    let forwarder = ConnectionForwarder(hub: hub, broker: broker, polls: table.polls, metrics: metrics)
     routes = Routes(
-      table: table, node: self, admin: admin, send: makeSendEndpoint(), eventStreams: makeEventStreamEndpoint(),
-      polls: makePollEndpoint(), incomingHooks: makeIncomingHookEndpoint())
+      table: table, node: self, admin: admin, send: makeSendEndpoint(forwarder),
+      eventStreams: makeEventStreamEndpoint(), poll: makePollEndpoint(forwarder),
+      incomingHooks: makeIncomingHookEndpoint())
   }
 
   /// Starts to serve, as soon as the loop runs. Binds the ports before it returns.

@@ -72,7 +72,7 @@ enum EventStreamEncoder {
   }
 
   /// A binary message as JSON, its payload in base64: text is all that a stream carries.
-  private static func json(ofBinary message: Span<UInt8>, offset: UInt64?, timestamp: UInt64) -> [UInt8] {
+  static func json(ofBinary message: Span<UInt8>, offset: UInt64?, timestamp: UInt64) -> [UInt8] {
     guard let envelope = DeliveredBinaryEnvelope(message) else { return [] }
     var text: [UInt8] = []
     text.append("{\"type\":\"message\",\"room\":")

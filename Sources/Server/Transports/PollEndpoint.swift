@@ -1,140 +1,126 @@
 import ClientProtocol
 import HTTPCore
+import JSONCore
 import Realtime
 import Settings
-import TimeCore
 
-/// `GET /poll?room=R&since=EPOCH:OFFSET&wait=25s`: what came in a room after a position, or a wait for it. Each request stands
-/// by itself: any node answers it, and nothing is left of it. Confined to the loop that created it.
+/// `/poll`: messages by requests. With `connection` the client has a connection, which any node serves; without it each
+/// request stands by itself (`RoomPollEndpoint`). Confined to the loop that created it.
 final class PollEndpoint {
-  /// Milliseconds that a poll waits when it does not say: proxies end what is silent for a minute, some for half of one.
-  static let waitDefault = 25_000
-  /// The longest wait in milliseconds: below the minute after which most proxies end what is silent.
-  static let waitMax = 55_000
-
   private let hub: Hub
-  private let table: ConnectionTable
+  private let polls: PollTransport
+  private let forwarder: ConnectionForwarder
   private let identifier: RequestIdentifier
-  private let metrics: Metrics
+  private let rooms: RoomPollEndpoint
+  private let respond: (SlabID, Response) -> Void
 
-  init(hub: Hub, table: ConnectionTable, identifier: RequestIdentifier, metrics: Metrics) {
+  init(
+    hub: Hub, polls: PollTransport, forwarder: ConnectionForwarder, identifier: RequestIdentifier, rooms: RoomPollEndpoint,
+    respond: @escaping (SlabID, Response) -> Void
+  ) {
     self.hub = hub
-    self.table = table
+    self.polls = polls
+    self.forwarder = forwarder
     self.identifier = identifier
-    self.metrics = metrics
+    self.rooms = rooms
+    self.respond = respond
   }
 
-  /// What a request asks for.
-  private struct Question {
-    let room: [UInt8]
-    let since: Position?
-    let waitMilliseconds: Int
-
-    init(_ query: Query) throws(ProtocolError) {
-      let rooms = query.all("room")
-      guard rooms.count == 1 else {
-        throw ProtocolError(.badRequest, "a poll is of one room: /poll?room=NAME; an event stream takes several")
-      }
-      room = rooms[0]
-      since = try query.first("since").map { text throws(ProtocolError) in
-        guard let position = Position(text: text.span) else {
-          throw ProtocolError(.badRequest, "since must be EPOCH:OFFSET: \(Position.rule)")
-        }
-        return position
-      }
-      let wait = query.first("wait").map { String(decoding: $0, as: UTF8.self) }
-      guard let milliseconds = wait.map({ Quantity.milliseconds($0) }) ?? PollEndpoint.waitDefault,
-        (0...PollEndpoint.waitMax).contains(milliseconds)
-      else {
-        let max = Quantity.text(milliseconds: PollEndpoint.waitMax)
-        throw ProtocolError(.badRequest, "wait must be a duration of at most \(max), such as 25s; 0 answers at once")
-      }
-      waitMilliseconds = milliseconds
-    }
+  /// Whether a request opens a connection.
+  static func opens(_ head: RequestHead) -> Bool {
+    head.method == .get && head.query.first("connection") == Array("new".utf8)
   }
 
   func answer(_ request: Request) {
-    guard request.head.method == .get else {
-      return table.respond(request.connection, ErrorResponse.methodNotAllowed("GET"))
+    guard request.head.method == .get || request.head.method == .delete else {
+      return respond(request.connection, ErrorResponse.methodNotAllowed("GET, DELETE"))
     }
-    let question: Question
-    do {
-      question = try Question(request.head.query)
+    guard let connection = request.head.query.first("connection") else { return rooms.answer(request) }
+    if PollEndpoint.opens(request.head) { return open(request) }
+    let kind: ConnectionQuestion.Kind
+    do throws(ProtocolError) {
+      kind = request.head.method == .delete ? .end : try PollEndpoint.poll(request.head.query)
     } catch {
-      return refuse(request.connection, error.code, error.message)
+      return refuse(request, error.code, error.message)
+    }
+    identifier.identifyOwner(request.head) { [weak self] result in
+      switch result {
+      case .success(let user):
+        self?.forwarder.perform(ConnectionQuestion(kind, of: connection, by: user)) { self?.send($0, for: request) }
+      case .failure(let error): self?.refuse(request, error.code, error.message)
+      }
+    }
+  }
+
+  private static func poll(_ query: Query) throws(ProtocolError) -> ConnectionQuestion.Kind {
+    guard let text = query.first("seq"), let seq = JSONNumber.unsigned(text.span) else {
+      throw ProtocolError(.badRequest, "seq is missing, or no number: it is that of the last answer")
+    }
+    return .poll(seq: seq, waitMilliseconds: try wait(query))
+  }
+
+  /// How long a poll may wait, in milliseconds.
+  static func wait(_ query: Query) throws(ProtocolError) -> Int {
+    guard let text = query.first("wait") else { return PollWait.millisecondsDefault }
+    guard let wait = Quantity.milliseconds(String(decoding: text, as: UTF8.self)),
+      (0...PollWait.millisecondsMax).contains(wait)
+    else { throw ProtocolError(.badRequest, "wait is a duration from 0 to 60s, such as 25s") }
+    return wait
+  }
+
+  // MARK: Opening
+
+  private func open(_ request: Request) {
+    let rooms: [(name: [UInt8], since: Position?)]
+    do throws(ProtocolError) { rooms = try PollEndpoint.rooms(request.head.query) } catch {
+      return refuse(request, error.code, error.message)
     }
     identifier.identify(request.head) { [weak self] result in
+      guard let self else { return }
       switch result {
-      case .success(let (user, identity)): self?.poll(request, question, user: user, identity)
-      case .failure(let error): self?.refuse(request.connection, error.code, error.message)
+      case .success(let (user, identity)):
+        for room in rooms where !RoomName.isWildcard(room.name.span) {
+          if let problem = hub.refusal(ofJoining: room.name, by: identity) {
+            return refuse(request, problem.code, problem.message)
+          }
+        }
+        polls.open(PollTransport.Opening(rooms: rooms, user: user, identity: identity, address: request.address)) {
+          [weak self] in self?.send($0, for: request)
+        }
+      case .failure(let error): refuse(request, error.code, error.message)
       }
     }
   }
 
-  private func poll(_ request: Request, _ question: Question, user: [UInt8], _ identity: Identity?) {
-    let id = request.connection
-    let caller = RequestCaller(user: user, identity: identity, address: request.address) { _, _ in }
-    // The answer of a short poll has a tag, by which a client that has it already gets 304.
-    let tags = question.waitMilliseconds == 0 ? request.head.list(.ifNoneMatch) ?? [] : nil
-    let waiter = PollWaiter(
-      room: question.room, since: question.since, waits: question.waitMilliseconds > 0, by: caller
-    ) { [weak self] outcome in
-      switch outcome {
-      case .answer(let answer): self?.respond(id, answer, tags)
-      case .refused(let code, let message): self?.refuse(id, code, message)
+  /// The rooms to join. A `since` belongs to the room before it.
+  static func rooms(_ query: Query) throws(ProtocolError) -> [(name: [UInt8], since: Position?)] {
+    var rooms: [(name: [UInt8], since: Position?)] = []
+    for item in query.items {
+      if item.name == Array("room".utf8) {
+        rooms.append((item.value, nil))
+      } else if item.name == Array("since".utf8) {
+        guard let last = rooms.indices.last, rooms[last].since == nil else {
+          throw ProtocolError(.badRequest, "a since belongs to the room before it: room=ROOM&since=EPOCH:OFFSET")
+        }
+        guard let position = Position(text: item.value.span) else {
+          throw ProtocolError(.badRequest, "since is EPOCH:OFFSET, as joined and the messages have them")
+        }
+        rooms[last].since = position
       }
     }
-    guard question.waitMilliseconds > 0, question.since != nil else { return hub.poll(waiter) }
-    if let refusal = table.beginWait(request, waiter, for: .milliseconds(question.waitMilliseconds)) {
-      return table.respond(id, refusal)
-    }
-    hub.poll(waiter)
+    return rooms
   }
 
-  private func respond(_ id: SlabID, _ answer: PollAnswer, _ tags: [UInt8]?) {
-    guard let tags else {
-      metrics.messagesDelivered += UInt64(answer.messageCount)
-      return table.respond(id, response(answer), sharedBytes: sharedBytes(answer))
-    }
-    let tag = PollEndpoint.tag(of: answer)
-    guard !EntityTag.matches(tag, in: tags) else {
-      var unchanged = Response(status: 304)
-      unchanged.forbidStoring()
-      unchanged.addHeader("ETag", tag.span)
-      return table.respond(id, unchanged)
-    }
-    metrics.messagesDelivered += UInt64(answer.messageCount)
-    var response = response(answer)
-    response.addHeader("ETag", tag.span)
-    table.respond(id, response)
-  }
+  // MARK: Answers
 
-  private func response(_ answer: PollAnswer) -> Response {
-    var response = Response.json(answer.json)
+  private func send(_ answer: ConnectionAnswer, for request: Request) {
+    guard answer.status != 204 else { return respond(request.connection, Response(status: 204)) }
+    var response = Response.json(status: answer.status, answer.body)
     response.forbidStoring()
-    return response
+    respond(request.connection, response)
   }
 
-  /// The whole answer as it leaves on a connection that goes on by itself: made with the first, shared by all.
-  private func sharedBytes(_ answer: PollAnswer) -> [UInt8] {
-    if let encoded = answer.encoded { return encoded }
-    var bytes: [UInt8] = []
-    response(answer).append(to: &bytes)
-    answer.encoded = bytes
-    return bytes
-  }
-
-  /// Names what an answer to the same question says: where the room is, and whether all was there.
-  private static func tag(of answer: PollAnswer) -> [UInt8] {
-    var tag: [UInt8] = [UInt8(ascii: "\"")]
-    answer.position.append(to: &tag)
-    if !answer.isRecovered { tag.append(contentsOf: ":lost".utf8) }
-    tag.append(UInt8(ascii: "\""))
-    return tag
-  }
-
-  /// Answers with the error that a socket would get.
-  private func refuse(_ id: SlabID, _ code: ErrorCode, _ message: String) {
-    table.respond(id, ErrorResponse.make(code, message))
+  private func refuse(_ request: Request, _ code: ErrorCode, _ message: String) {
+    send(ConnectionAnswer(code, message), for: request)
   }
 }

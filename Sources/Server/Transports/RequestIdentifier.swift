@@ -31,6 +31,12 @@ final class RequestIdentifier {
     reply(.success((user, nil)))
   }
 
+  /// The same for a request about a connection: whose it must be. Nil where names are believed and the request has none.
+  func identifyOwner(_ head: RequestHead, _ reply: @escaping (Result<[UInt8]?, ProtocolError>) -> Void) {
+    if believesNames, head.query.first("user")?.isEmpty != false { return reply(.success(nil)) }
+    identify(head) { result in reply(result.map { $0.user }) }
+  }
+
   private func judge(
     _ head: RequestHead, _ reply: @escaping (Result<(user: [UInt8], Identity?), ProtocolError>) -> Void
   ) {

@@ -3,19 +3,23 @@ import HTTPCore
 import JSONCore
 import Realtime
 
-/// `POST /send`: client operations for those without a connection. The body is the JSON that a WebSocket would carry, the
-/// answer the JSON that it would get; an error has the matching status. A body of `application/x-ndjson` is a batch, one
-/// operation a line, answered one line each. Confined to the loop that created it.
+/// `POST /send`: client operations for those without a socket. The body is the JSON that a WebSocket would carry, the answer the
+/// JSON that it would get; an error has the matching status. A body of `application/x-ndjson` is a batch, one operation a line,
+/// answered one line each. With `connection` it is an operation of that connection, wherever it is. Confined to the loop that
+/// created it.
 final class SendEndpoint {
   private let hub: Hub
+  private let forwarder: ConnectionForwarder
   private let identifier: RequestIdentifier
   private let messageBytesMax: Int
   private let respond: (SlabID, Response) -> Void
 
   init(
-    hub: Hub, identifier: RequestIdentifier, messageBytesMax: Int, respond: @escaping (SlabID, Response) -> Void
+    hub: Hub, forwarder: ConnectionForwarder, identifier: RequestIdentifier, messageBytesMax: Int,
+    respond: @escaping (SlabID, Response) -> Void
   ) {
     self.hub = hub
+    self.forwarder = forwarder
     self.identifier = identifier
     self.messageBytesMax = messageBytesMax
     self.respond = respond
@@ -49,6 +53,7 @@ final class SendEndpoint {
     guard JSONScanner.isValidUTF8(request.body.span) else {
       return refuse(request, .badRequest, "the body is not valid UTF-8")
     }
+    if let connection = request.head.query.first("connection") { return perform(request, of: connection) }
     identifier.identify(request.head) { [weak self] result in
       switch result {
       case .success(let (user, identity)): self?.perform(request, user: user, identity)
@@ -57,13 +62,23 @@ final class SendEndpoint {
     }
   }
 
+  /// Has the node that holds a connection perform the operation as the connection's.
+  private func perform(_ request: Request, of connection: [UInt8]) {
+    identifier.identifyOwner(request.head) { [weak self] result in
+      switch result {
+      case .success(let user):
+        let question = ConnectionQuestion(.operation(request.body), of: connection, by: user)
+        self?.forwarder.perform(question) { self?.send(status: $0.status, $0.body, for: request) }
+      case .failure(let error): self?.refuse(request, error.code, error.message)
+      }
+    }
+  }
+
   private func perform(_ request: Request, user: [UInt8], _ identity: Identity?) {
     let caller = RequestCaller(
       user: user, identity: identity, address: request.address
-    ) { [respond] text, code in
-      var response = Response.json(status: code?.httpStatus ?? 200, text)
-      response.forbidStoring()
-      respond(request.connection, response)
+    ) { [weak self] text, code in
+      self?.send(status: code?.httpStatus ?? 200, text, for: request)
     }
     let body = request.body
     hub.perform(body.span, by: caller)
@@ -97,8 +112,11 @@ final class SendEndpoint {
 
   /// Answers with the error that a WebSocket would get.
   private func refuse(_ request: Request, _ code: ErrorCode, _ message: String) {
-    let error = ServerEvent.json(ofError: ProtocolError(code, message))
-    var response = Response.json(status: code.httpStatus, error)
+    send(status: code.httpStatus, ServerEvent.json(ofError: ProtocolError(code, message)), for: request)
+  }
+
+  private func send(status: Int, _ text: [UInt8], for request: Request) {
+    var response = Response.json(status: status, text)
     response.forbidStoring()
     respond(request.connection, response)
   }

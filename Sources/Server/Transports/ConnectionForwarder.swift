@@ -1,0 +1,71 @@
+import ClientProtocol
+import Realtime
+
+/// Has the node that holds a connection answer a request that came to this node: this node itself, or another one, which is
+/// asked through the broker. The node is named in the connection's name. Confined to the loop that created it.
+final class ConnectionForwarder {
+  private let hub: Hub
+  private let broker: any Broker
+  private let polls: PollTransport
+  private let metrics: Metrics
+
+  init(hub: Hub, broker: any Broker, polls: PollTransport, metrics: Metrics) {
+    self.hub = hub
+    self.broker = broker
+    self.polls = polls
+    self.metrics = metrics
+    hub.answerQuestion = { [weak self] question, answer in self?.answer(question, answer) }
+  }
+
+  /// Answers once, at once or later.
+  func perform(_ question: ConnectionQuestion, _ reply: @escaping (ConnectionAnswer) -> Void) {
+    let kind = question.kind
+    guard let node = Hub.node(ofConnection: question.connection), node.count <= Limits.userNameBytesMax else {
+      return reply(ConnectionAnswer(.notFound, "no connection has such a name: use that of its welcome", to: kind))
+    }
+    guard node != hub.configuration.nodeID else { return performHere(question, reply) }
+    broker.ask(node: node, question.encoded, withinMilliseconds: question.milliseconds) { [metrics] answer in
+      switch answer {
+      case .answered(let bytes):
+        metrics.forwarded.answered += 1
+        reply(ConnectionAnswer(bytes) ?? ConnectionAnswer(.internal, "a node has answered nonsense", to: kind))
+      case .absent:
+        metrics.forwarded.absent += 1
+        reply(ConnectionAnswer(.notFound, "the node of this connection has ended: open another one", to: kind))
+      case .unavailable:
+        metrics.forwarded.unavailable += 1
+        let message = "the node of this connection is out of reach: ask again in a moment"
+        reply(ConnectionAnswer(.unavailable, message, to: kind))
+      }
+    }
+  }
+
+  /// Answers another node.
+  private func answer(_ bytes: [UInt8], _ answer: @escaping ([UInt8]) -> Void) {
+    guard let question = ConnectionQuestion(bytes) else {
+      return answer(ConnectionAnswer(.badRequest, "the nodes of this cluster have different versions").encoded)
+    }
+    performHere(question) { answer($0.encoded) }
+  }
+
+  private func performHere(_ question: ConnectionQuestion, _ reply: @escaping (ConnectionAnswer) -> Void) {
+    switch question.kind {
+    case .operation(let text):
+      hub.perform(text.span, forConnection: question.connection, by: question.user) { text, code in
+        reply(ConnectionAnswer(status: code?.httpStatus ?? 200, text))
+      }
+    case .poll(let seq, let wait):
+      polls.poll(question.connection, by: question.user, seq: seq, waitMilliseconds: wait, reply)
+    case .end: reply(polls.end(question.connection, by: question.user))
+    }
+  }
+}
+
+/// Requests that other nodes were asked to answer, by what became of them.
+struct ForwardedRequests {
+  var answered: UInt64 = 0
+  /// The node had ended.
+  var absent: UInt64 = 0
+  /// Redis was out of reach, or the node has not answered in time.
+  var unavailable: UInt64 = 0
+}

@@ -1,0 +1,131 @@
+import ClientProtocol
+import JSONCore
+import Realtime
+
+/// What a request asks of a connection that any node may hold, and its form between nodes. Pure.
+struct ConnectionQuestion: Equatable {
+  enum Kind: Equatable {
+    /// One operation of the client protocol, as JSON in valid UTF-8.
+    case operation([UInt8])
+    /// What has come since `seq`, which is confirmed, within so many milliseconds.
+    case poll(seq: UInt64, waitMilliseconds: Int)
+    /// The end of a poll connection.
+    case end
+  }
+
+  let kind: Kind
+  /// The connection's name.
+  let connection: [UInt8]
+  /// Whose the connection must be; nil: the request did not say, and names are believed.
+  let user: [UInt8]?
+
+  init(_ kind: Kind, of connection: [UInt8], by user: [UInt8]?) {
+    self.kind = kind
+    self.connection = connection
+    self.user = user
+  }
+
+  /// How long the node that holds the connection has to answer.
+  var milliseconds: Int {
+    if case .poll(_, let wait) = kind {
+      wait + QuestionLimits.operationMilliseconds
+    } else {
+      QuestionLimits.operationMilliseconds
+    }
+  }
+
+  // A letter; the lengths of the connection's name and of the user with one more (0: no user), the sequence number and the
+  // wait, each as decimal digits and a space; the name, the user, the operation.
+
+  var encoded: [UInt8] {
+    var (letter, seq, wait, text): (UInt8, UInt64, Int, [UInt8]) = (UInt8(ascii: "e"), 0, 0, [])
+    switch kind {
+    case .operation(let operation): (letter, text) = (UInt8(ascii: "o"), operation)
+    case .poll(let number, let milliseconds): (letter, seq, wait) = (UInt8(ascii: "p"), number, milliseconds)
+    case .end: break
+    }
+    var bytes = [letter]
+    for number in [UInt64(connection.count), UInt64(user.map { $0.count + 1 } ?? 0), seq, UInt64(wait)] {
+      JSONNumber.append(number, to: &bytes)
+      bytes.append(UInt8(ascii: " "))
+    }
+    return bytes + connection + (user ?? []) + text
+  }
+
+  /// Reads what `encoded` writes; nil for anything else.
+  init?(_ bytes: [UInt8]) {
+    var start = 1
+    var numbers: [UInt64] = []
+    while numbers.count < 4 {
+      guard start < bytes.count, let end = bytes[start...].prefix(21).firstIndex(of: UInt8(ascii: " ")),
+        let number = JSONNumber.unsigned(bytes.span.extracting(start..<end))
+      else { return nil }
+      numbers.append(number)
+      start = end + 1
+    }
+    let left = UInt64(bytes.count - start)
+    guard numbers[0] <= left, numbers[1] <= left - numbers[0] + 1, numbers[3] <= UInt64(PollWait.millisecondsMax) else {
+      return nil
+    }
+    let userStart = start + Int(numbers[0])
+    let textStart = userStart + Int(numbers[1] > 0 ? numbers[1] - 1 : 0)
+    connection = Array(bytes[start..<userStart])
+    user = numbers[1] > 0 ? Array(bytes[userStart..<textStart]) : nil
+    let text = Array(bytes[textStart...])
+    switch bytes[0] {
+    case UInt8(ascii: "o"):
+      guard JSONScanner.isValidUTF8(text.span) else { return nil }
+      kind = .operation(text)
+    case UInt8(ascii: "p") where text.isEmpty: kind = .poll(seq: numbers[2], waitMilliseconds: Int(numbers[3]))
+    case UInt8(ascii: "e") where text.isEmpty: kind = .end
+    default: return nil
+    }
+  }
+}
+
+/// The answer to a question about a connection: what the request that asked it is answered with.
+struct ConnectionAnswer: Equatable {
+  /// The HTTP status.
+  let status: Int
+  /// JSON, or nothing.
+  let body: [UInt8]
+
+  init(status: Int, _ body: [UInt8]) {
+    self.status = status
+    self.body = body
+  }
+
+  /// An error in the form of HTTP answers.
+  init(_ code: ErrorCode, _ message: String) {
+    self.init(status: code.httpStatus, ErrorResponse.make(code, message).body)
+  }
+
+  /// An error in the form that suits the question: operations are answered as over a WebSocket.
+  init(_ code: ErrorCode, _ message: String, to kind: ConnectionQuestion.Kind) {
+    guard case .operation = kind else {
+      self.init(code, message)
+      return
+    }
+    var text: [UInt8] = []
+    ServerEvent.error(code, message).appendJSON(to: &text)
+    self.init(status: code.httpStatus, text)
+  }
+
+  /// Three digits and the body.
+  var encoded: [UInt8] { Array("\(status)".utf8) + body }
+
+  /// Reads what `encoded` writes; nil for anything else.
+  init?(_ bytes: [UInt8]) {
+    guard bytes.count >= 3, let status = JSONNumber.unsigned(bytes.span.extracting(0..<3)), (200...599).contains(status)
+    else { return nil }
+    self.init(status: Int(status), Array(bytes.dropFirst(3)))
+  }
+}
+
+/// How long a poll may wait.
+enum PollWait {
+  /// When the request does not say: below the idle time-outs of the usual proxies, which are 30 s and more.
+  static let millisecondsDefault = 25_000
+  /// The longest: a browser behind a proxy with a shorter time-out asks for less.
+  static let millisecondsMax = 60_000
+}
