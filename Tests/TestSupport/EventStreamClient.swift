@@ -117,3 +117,13 @@ package final class EventStreamClient {
     unfinished = Event()
   }
 }
+
+extension EventStreamClient {
+  /// The types of what came of a room, in order, and the `n` of its messages.
+  package func all(of room: String) -> [String] {
+    events.compactMap { event in
+      guard let text = try? Received(event.data), text.string("room") == room, let type = text.type else { return nil }
+      return type + (text.int("n").map { " \($0)" } ?? "")
+    }
+  }
+}

@@ -153,6 +153,11 @@ final class PollTransport {
       setDeadline(index, in: PollTransport.unpolledMax)
       return reply(PollConnection.answer(seq: last, kept))
     }
+    if connections[index].queue.isEmpty, connections[index].unconfirmed == nil || seq == last,
+      let reason = connections[index].closing ?? connections[index].end?.reason
+    {
+      return reply(PollTransport.gone(reason))
+    }
     guard seq == last else {
       let message = "seq is \(last) here: that of the last answer, or the one before if that answer did not come"
       return reply(ConnectionAnswer(.badRequest, message))
@@ -163,9 +168,6 @@ final class PollTransport {
       setDeadline(index, in: PollTransport.unpolledMax)
       let messages = takeMessages(index)
       return reply(PollConnection.answer(seq: connections[index].seq, messages))
-    }
-    if let reason = connections[index].closing ?? connections[index].end?.reason {
-      return reply(PollTransport.gone(reason))
     }
     guard waitMilliseconds > 0 else {
       setDeadline(index, in: PollTransport.unpolledMax)

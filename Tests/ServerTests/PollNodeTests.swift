@@ -1,0 +1,74 @@
+import JSONCore
+import TestSupport
+import Testing
+
+/// Poll connections on one node without Redis.
+@Suite("Poll connections", .serialized)
+struct PollNodeTests {
+  @Test("refuses what is wrong, with a status before anything is opened")
+  func refusals() throws {
+    let node = try RoostProcess(["--max-connections", "2"])
+    func status(_ method: String, _ query: String) throws -> Int {
+      let answer = try node.http.ask(method, "/poll" + query)
+      #expect(try answer.json()["error"]?["message"]?.asString?.isEmpty == false, "\(answer)")
+      return answer.status
+    }
+    for query in [
+      "?connection=new&since=1:2", "?connection=new&room=r&since=x", "?connection=new&room=r&since=1:1&since=1:2",
+      "?connection=new&room=%00", "?connection=new&user=%00", "?connection=x-1", "?connection=x-1&seq=-1",
+      "?connection=x-1&seq=1&wait=1h", "?connection=x-1&seq=1&wait=soon",
+    ] { #expect(try status("GET", query) == 400, "\(query)") }
+    #expect(try status("GET", "?connection=x-1&seq=1") == 404 && status("GET", "?connection=&seq=1") == 404)
+    #expect(try status("POST", "?connection=new") == 405 && status("DELETE", "?connection=new") == 404)
+    let client = try PollClient(node, "ann", "room=r&room=s*")
+    #expect(client.greeting.count == 3)
+    #expect(try status("GET", "?connection=\(client.name)&user=eve&seq=1") == 403)
+    #expect(try status("DELETE", "?connection=\(client.name)&user=eve") == 403)
+    #expect(try status("GET", "?connection=\(client.name)&user=ann&seq=7") == 400)
+    let other = try PollClient(node, "bob")
+    #expect(try status("GET", "?connection=new&room=r") == 503)
+    #expect(try other.end(node) == 204)
+    let socket = try WebSocketClient(port: node.port, target: "/ws?user=ann")
+    let name = try #require(try socket.expect("welcome").string("connection"))
+    #expect(try status("GET", "?connection=\(name)&user=ann&seq=1") == 400)
+  }
+
+  @Test("ends a connection that polls too slowly, and one that does not poll at all, as a socket that closes")
+  func ends() throws {
+    let node = try RoostProcess(["--max-queue", "32k", "--max-message", "16k"])
+    let witness = try node.connect("witness")
+    try witness.join("r")
+    let idle = try PollClient(node, "idle")
+    let slow = try PollClient(node, "slow", "room=r&room=big")
+    let body = #"{"type":"message","room":"big","x":"\#(String(repeating: "x", count: 15_000))"}"#
+    for _ in 0..<3 { #expect(try node.http.ask("POST", "/send?user=bob", body: body).status == 200) }
+    try witness.expect("user_left") { $0.string("user") == "slow" }
+    let gone = try node.http.get(slow.path(wait: "0"))
+    #expect(gone.status == 404 && gone.text.contains("4408"))
+    #expect(try node.metric("roost_slow_consumers_total") == 1)
+    try witness.expect("user_left", within: 20) { $0.string("user") == "idle" }
+    #expect(try node.http.get(idle.path(wait: "0")).status == 404)
+    #expect(try node.metric(#"roost_connections{transport="poll"}"#) == 0)
+    // What has ended leaves nothing that counts.
+    for i in 0..<300 { #expect(try PollClient(node, "u\(i)").end(node) == 204) }
+    #expect(try node.metric("roost_queue_bytes") == 0)
+    #expect(try node.inspect("presence/r")["users"]?.asInt == 1)
+  }
+
+  @Test("gives answers and a large history piece by piece, each once, to a client with a small queue")
+  func largeReads() throws {
+    let node = try RoostProcess(["--max-queue", "32k", "--max-message", "16k"])
+    let text = String(repeating: "x", count: 10_000)
+    for n in 1...60 {
+      let body = #"{"type":"message","room":"r","n":\#(n),"x":"\#(text)"}"#
+      #expect(try node.http.ask("POST", "/send?user=bob", body: body).status == 200)
+    }
+    let first = try PollClient(node, "ann")
+    let epoch = try #require(first.greeting.last?["epoch"]?.asString)
+    let client = try PollClient(node, "ann", "room=r&since=\(epoch):0")
+    var seen = client.greeting.compactMap { $0["n"]?.asInt }
+    while seen.count < 60 { seen += try client.poll(node).compactMap { $0["n"]?.asInt } }
+    #expect(seen == Array(1...60))
+    #expect(try client.send(node, #"{"type":"history","room":"r"}"#).json()["messages"]?.asArray?.count == 60)
+  }
+}
