@@ -64,7 +64,7 @@ struct ConnectionQuestion: Equatable {
       start = end + 1
     }
     let left = UInt64(bytes.count - start)
-    guard numbers[0] <= left, numbers[1] <= left - numbers[0] + 1, numbers[3] <= UInt64(PollWait.millisecondsMax) else {
+    guard numbers[0] <= left, numbers[1] <= left - numbers[0] + 1, numbers[3] <= UInt64(RoomPollEndpoint.waitMax) else {
       return nil
     }
     let userStart = start + Int(numbers[0])
@@ -120,12 +120,4 @@ struct ConnectionAnswer: Equatable {
     else { return nil }
     self.init(status: Int(status), Array(bytes.dropFirst(3)))
   }
-}
-
-/// How long a poll may wait.
-enum PollWait {
-  /// When the request does not say: below the idle time-outs of the usual proxies, which are 30 s and more.
-  static let millisecondsDefault = 25_000
-  /// The longest: a browser behind a proxy with a shorter time-out asks for less.
-  static let millisecondsMax = 60_000
 }

@@ -61,10 +61,13 @@ final class PollEndpoint {
 
   /// How long a poll may wait, in milliseconds.
   static func wait(_ query: Query) throws(ProtocolError) -> Int {
-    guard let text = query.first("wait") else { return PollWait.millisecondsDefault }
+    guard let text = query.first("wait") else { return RoomPollEndpoint.waitDefault }
     guard let wait = Quantity.milliseconds(String(decoding: text, as: UTF8.self)),
-      (0...PollWait.millisecondsMax).contains(wait)
-    else { throw ProtocolError(.badRequest, "wait is a duration from 0 to 60s, such as 25s") }
+      (0...RoomPollEndpoint.waitMax).contains(wait)
+    else {
+      let max = Quantity.text(milliseconds: RoomPollEndpoint.waitMax)
+      throw ProtocolError(.badRequest, "wait must be a duration of at most \(max), such as 25s")
+    }
     return wait
   }
 
@@ -79,8 +82,8 @@ final class PollEndpoint {
       guard let self else { return }
       switch result {
       case .success(let (user, identity)):
-        for room in rooms where !RoomName.isWildcard(room.name.span) {
-          if let problem = hub.refusal(ofJoining: room.name, by: identity) {
+        for room in rooms {
+          if let problem = hub.refusal(ofJoining: room.name, user: user, by: identity) {
             return refuse(request, problem.code, problem.message)
           }
         }

@@ -13,10 +13,14 @@ final class SendBatch {
   /// Bytes of answers after which lines that read are refused: four large ones. Others answer a few bytes each.
   static let answerBytesMax = 4 * 1024 * 1024
 
-  private let hub: Hub
+  /// Performs one operation and takes its answer, once.
+  typealias Performer = (_ line: [UInt8], _ reply: @escaping (_ text: [UInt8]) -> Void) -> Void
+
   private let lines: [[UInt8]]
   private let messageBytesMax: Int
-  private let makeCaller: (@escaping (_ text: [UInt8], ErrorCode?) -> Void) -> RequestCaller
+  /// Whether each line waits for the answer to the one before, whatever it asks.
+  private let isInTurn: Bool
+  private let performLine: Performer
   private let done: ([UInt8]) -> Void
   private var answers: [[UInt8]]
   private var next = 0
@@ -26,17 +30,17 @@ final class SendBatch {
 
   /// - Parameters:
   ///   - lines: those that hold something, at most `linesMax`.
-  ///   - makeCaller: makes the caller of a line from what takes its answer.
+  ///   - isInTurn: whether each line waits for the answer to the one before: the operations of a connection may go to
+  ///     another node, of which only so much may be asked at once.
   ///   - done: takes all answers, a line each. Called once.
   init(
-    _ lines: [[UInt8]], hub: Hub, messageBytesMax: Int,
-    makeCaller: @escaping (@escaping (_ text: [UInt8], ErrorCode?) -> Void) -> RequestCaller,
+    _ lines: [[UInt8]], messageBytesMax: Int, isInTurn: Bool, perform: @escaping Performer,
     done: @escaping ([UInt8]) -> Void
   ) {
-    self.hub = hub
     self.lines = lines
     self.messageBytesMax = messageBytesMax
-    self.makeCaller = makeCaller
+    self.isInTurn = isInTurn
+    performLine = perform
     self.done = done
     answers = lines.map { _ in [] }
     awaited = lines.count
@@ -72,14 +76,14 @@ final class SendBatch {
         take(ServerEvent.json(ofError: refusal), for: index)
         continue
       }
+      let waits = reads || isInTurn
       var isAnswered = false
-      let caller = makeCaller { [self] text, _ in
+      performLine(line) { [self] text in
         isAnswered = true
         take(text, for: index)
-        if reads { perform() }
+        if waits { perform() }
       }
-      hub.perform(line.span, by: caller)
-      if reads, !isAnswered { return }
+      if waits, !isAnswered { return }
     }
   }
 

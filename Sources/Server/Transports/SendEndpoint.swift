@@ -89,19 +89,35 @@ final class SendEndpoint {
       let message = "a batch has at most \(SendBatch.linesMax) lines: send the others in another request"
       return refuse(request, .tooLarge, message)
     }
-    identifier.identify(request.head) { [weak self] result in
-      guard let self else { return }
+    if let connection = request.head.query.first("connection") {
+      identifier.identifyOwner(request.head) { [weak self, forwarder] result in
+        switch result {
+        case .success(let user):
+          self?.perform(lines, of: request, isInTurn: true) { line, reply in
+            forwarder.perform(ConnectionQuestion(.operation(line), of: connection, by: user)) { reply($0.body) }
+          }
+        case .failure(let error): self?.refuse(request, error.code, error.message)
+        }
+      }
+      return
+    }
+    identifier.identify(request.head) { [weak self, hub] result in
       switch result {
-      case .success(let (user, identity)): perform(lines, of: request, user: user, identity)
-      case .failure(let error): refuse(request, error.code, error.message)
+      case .success(let (user, identity)):
+        self?.perform(lines, of: request, isInTurn: false) { line, reply in
+          let caller = RequestCaller(user: user, identity: identity, address: request.address) { text, _ in reply(text) }
+          hub.perform(line.span, by: caller)
+        }
+      case .failure(let error): self?.refuse(request, error.code, error.message)
       }
     }
   }
 
-  private func perform(_ lines: [[UInt8]], of request: Request, user: [UInt8], _ identity: Identity?) {
+  private func perform(
+    _ lines: [[UInt8]], of request: Request, isInTurn: Bool, _ performLine: @escaping SendBatch.Performer
+  ) {
     let batch = SendBatch(
-      lines, hub: hub, messageBytesMax: messageBytesMax,
-      makeCaller: { RequestCaller(user: user, identity: identity, address: request.address, reply: $0) },
+      lines, messageBytesMax: messageBytesMax, isInTurn: isInTurn, perform: performLine,
       done: { [respond] text in
         var response = Response(status: 200, contentType: "application/x-ndjson", body: text)
         response.forbidStoring()
