@@ -11,7 +11,7 @@ struct PollValueTests {
   @Test("reads every question and answer that it writes, and nothing else")
   func codec() {
     let kinds: [ConnectionQuestion.Kind] = [
-      .operation(bytes(#"{"type":"ping"}"#)), .operation([]), .poll(seq: .max, waitMilliseconds: 60_000), .end,
+      .operation(bytes(#"{"type":"ping"}"#)), .operation([]), .poll(seq: .max, waitMilliseconds: 55_000), .end,
     ]
     for kind in kinds {
       for user in [nil, [], bytes("ann"), bytes("a 1 2\n")] {
