@@ -72,7 +72,12 @@ struct AdminOrderTests {
     }
     try cluster.redis.restart()
     try node.awaitReady(within: 20)
-    for _ in 1...2 { #expect(try deliver().json()["offset"]?.asInt == 1) }
+    for _ in 1...2 {
+      #expect(try deliver().json()["offset"]?.asInt == 1)
+      // Hours later the ids of messages are forgotten, those of deliveries are not.
+      _ = try cluster.redis.command("UNLINK roost:3:{ids}:new roost:3:{ids}:old")
+    }
+    #expect(try node.inspect("history/r")["offset"]?.asInt == 1)
     cluster.redis.kill()
     try eventually("not ready") { try node.http.get("/readyz").status == 503 }
     #expect(try node.admin("POST", "drain").status == 200)

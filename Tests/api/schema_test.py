@@ -25,8 +25,8 @@ from runner import run  # noqa: E402
 TOKEN = "a-token-of-the-api-tests"
 RUN_SECONDS_MAX = 180  # with a test suite beside it; alone it takes a quarter
 EXAMPLES = 50
-# Drains the node; the others answer when something happens, which the tester takes for an answer that does not come.
-LEFT_OUT = ["/admin/drain", "/sse", "/poll"]
+# The first drains the node, the second does not end by itself; connections of polls are not built yet.
+LEFT_OUT = ["drain", "stream", "endPoll"]
 
 
 def closed(schema):
@@ -104,7 +104,7 @@ class Suite:
                     closed(status.get("content", {}))
         file = self.processes.folder / "openapi.json"
         file.write_text(json.dumps(self.document))
-        left_out = [word for path in LEFT_OUT for word in ("--exclude-path", path)]
+        left_out = [word for name in LEFT_OUT for word in ("--exclude-operation-id", name)]
         outcome = subprocess.run(
             [Path(sys.executable).parent / "schemathesis", "--config-file", str(HERE / "schemathesis.toml"), "run", str(file),
              "--url", f"http://127.0.0.1:{self.port}", "-H", f"Authorization: Bearer {TOKEN}", *left_out,
@@ -114,7 +114,7 @@ class Suite:
             env={**os.environ, "SCHEMATHESIS_HOOKS": "ndjson_hooks", "PYTHONPATH": str(HERE)})
         report = outcome.stdout[outcome.stdout.find("FAILURES"):] if outcome.returncode else outcome.stdout
         assert outcome.returncode == 0, f"{report}\n{outcome.stderr}"
-        assert f"Tested: {sum(map(len, self.document['paths'].values())) - len(LEFT_OUT) - 1}" in report, report
+        assert f"Tested: {sum(map(len, self.document['paths'].values())) - len(LEFT_OUT)}" in report, report
 
     def the_node_is_still_there(self):
         assert http_status(self.port) == 200
