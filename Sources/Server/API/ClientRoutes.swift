@@ -9,8 +9,8 @@ enum ClientRoutes {
   private static let user = APIRoute.Parameter(
     name: "user", schema: .named(.user), meaning: "The user's name, where the node asks for no tokens.")
 
-  private static func connection(_ meaning: String) -> APIRoute.Parameter {
-    APIRoute.Parameter(name: "connection", schema: .string(min: 1), meaning: meaning)
+  private static func connection(_ meaning: String, isRequired: Bool = false) -> APIRoute.Parameter {
+    APIRoute.Parameter(name: "connection", schema: .string(min: 1), meaning: meaning, isRequired: isRequired)
   }
 
   private static let send = APIRoute(
@@ -79,8 +79,8 @@ enum ClientRoutes {
 
   private static let endPoll = APIRoute(
     verb: .delete, path: "/poll", name: "endPoll", summary: "Ends a connection of polls at once.", access: .client,
-    query: [connection("The connection."), user],
-    answers: [.json(200, "It has ended.", .any)], errors: [.notFound])
+    query: [connection("The connection.", isRequired: true), user],
+    answers: [APIRoute.Answer(status: 204, meaning: "It has ended.", contents: [])], errors: [.notFound])
 
   private static let hook = APIRoute(
     verb: .post, path: "/hooks/{name}", name: "receiveHook",
