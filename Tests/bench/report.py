@@ -161,8 +161,9 @@ roost bench echo --url ws://127.0.0.1:8080/echo --connections 100 --size 64
 `--json` prints one object for programs. The status is 1 when messages were lost, repeated or out of order. If the
 generator used over 90 % of its core, it reports that: then give it a faster core, or conclude only that the server is faster.
 
-Three more scripts measure what the table does not: `Tests/bench/crowd.py` holds 50,000 idle connections over
-several workers, `slow.py` stops 50 of 1,000 readers under every policy, `storm.py` connects 100,000 times a minute.
+Four more scripts measure what the table does not: `Tests/bench/crowd.py` holds 50,000 idle connections over
+several workers, `slow.py` stops 50 of 1,000 readers under every policy, `storm.py` connects 100,000 times a minute,
+`transports.py` compares WebSockets, event streams and long polls ([Transports](transports.md#costs)).
 """
 
 

@@ -64,7 +64,7 @@ class Server:
 
     def __init__(self, arguments, folder, port):
         self.port = port
-        self.process = subprocess.Popen(arguments, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(["taskset", "-c", "0", *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(lambda: answers(port))
 
     def pids(self):
@@ -275,6 +275,7 @@ def main():
     options.roost = os.path.abspath(options.roost)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    os.sched_setaffinity(0, {1})
     folder = Path(tempfile.mkdtemp(prefix="roost-bench-"))
     makers = {"roost": lambda: Roost(options.roost, folder)}
     if MODULE.exists() and shutil.which("nginx"):

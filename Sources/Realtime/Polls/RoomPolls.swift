@@ -52,7 +52,9 @@ final class RoomPolls {
     polled.polledAt = context.steady()
     waiter.polled = polled
     caches.keep(for: polled.room)
-    if polled.opening.isEmpty, polled.room.stream != nil, waiter.position != nil { return settle(waiter) }
+    // A room that is known by way of a wildcard only would be lost with it.
+    let isKnown = polled.room.isSubscribed && polled.room.stream != nil
+    if isKnown, polled.opening.isEmpty, waiter.position != nil { return settle(waiter) }
     polled.opening.append(waiter)
     if polled.opening.count == 1 { open(polled) }
   }

@@ -154,7 +154,7 @@ final class ConnectionTable: TickParticipant {
   func respond(_ id: SlabID, _ response: Response) { parts.requests.respond(id, response) }
 
   /// Answers the request at hand with bytes that many share, where nothing is to be added to them.
-  func respond(_ id: SlabID, _ response: Response, sharedBytes: [UInt8]) {
+  func respond(_ id: SlabID, _ response: () -> Response, sharedBytes: [UInt8]) {
     parts.requests.respond(id, response, sharedBytes: sharedBytes)
   }
 

@@ -149,15 +149,15 @@ final class RequestProtocol {
   /// Answers the request at hand with bytes that many share, where nothing is to be added to them.
   ///
   /// - Parameters:
-  ///   - response: the same, for the others.
+  ///   - response: the same, made for the others only.
   ///   - bytes: the response as it leaves on a connection that goes on by itself.
-  func respond(_ id: SlabID, _ response: Response, sharedBytes bytes: [UInt8]) {
+  func respond(_ id: SlabID, _ response: () -> Response, sharedBytes bytes: [UInt8]) {
     guard connections.contains(id), connections[id.index].stage == .answering,
       let exchange = connections[id.index].exchange, let head = exchange.head
     else { return }
     guard head.keepAlive, head.versionMinor == 1, head.method == .get, connections[id.index].wire.tls == nil,
       router?.decorates(head) == false
-    else { return respond(id, response) }
+    else { return respond(id, response()) }
     queues.push(bytes, to: id.index)
     conclude(exchange, head, id.index)
   }

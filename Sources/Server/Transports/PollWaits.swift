@@ -32,7 +32,9 @@ final class PollWaits {
   /// Begins the wait of a poll, within the limits of connections. Returns why it may not wait, or nil.
   func begin(_ request: Request, _ waiter: PollWaiter, for interval: Interval) -> Response? {
     let index = request.connection.index
-    guard connections.contains(request.connection), let exchange = connections[index].exchange else { return nil }
+    guard connections.contains(request.connection), connections[index].stage == .answering,
+      let exchange = connections[index].exchange
+    else { return ErrorResponse.make(.unavailable, "the client has gone while its token was judged") }
     if let max = limits.connectionsMax, sessions.count + count >= max {
       metrics.connectionsRefused += 1
       metrics.refusals.add(.connections)

@@ -94,7 +94,7 @@ final class RoomPollEndpoint {
   private func respond(_ id: SlabID, _ answer: PollAnswer, _ tags: [UInt8]?) {
     guard let tags else {
       metrics.messagesDelivered += UInt64(answer.messageCount)
-      return table.respond(id, response(answer), sharedBytes: sharedBytes(answer))
+      return table.respond(id, { self.response(answer) }, sharedBytes: sharedBytes(answer))
     }
     let tag = RoomPollEndpoint.tag(of: answer)
     guard !EntityTag.matches(tag, in: tags) else {

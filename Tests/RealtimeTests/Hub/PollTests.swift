@@ -165,6 +165,27 @@ struct PollTests {
     #expect(reader.refusals.count == 1)
   }
 
+  @Test("a room that was known by way of a wildcard stays when the wildcard ends")
+  func wildcardEnds() {
+    let bench = HubBench()
+    let (ann, bob) = (bench.open("ann"), bench.open("bob"))
+    bob.join("r*")
+    _ = try? bench.broker.publishElsewhere("r", #""n":1"#)
+    bench.settle()
+    let poller = Poller(bench)
+    poller.poll()
+    poller.poll()
+    bench.hub.close(bob.session)
+    for _ in 0..<5 {
+      bench.wait(milliseconds: 1000)
+      bench.hub.expire()
+    }
+    ann.join("other")
+    _ = try? bench.broker.publishElsewhere("r", #""n":2"#)
+    bench.settle()
+    #expect(poller.numbers == [2] && poller.complaints.isEmpty)
+  }
+
   @Test("a token that has expired meanwhile gets nothing")
   func expired() {
     let bench = HubBench()
