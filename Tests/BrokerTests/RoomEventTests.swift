@@ -38,6 +38,16 @@ struct RoomEventTests {
       }
     }
 
+    private init(on node: TestNode) { self.node = node }
+
+    /// One more node on the same Redis.
+    func another() throws -> Recording {
+      let configuration = try #require(node.redis?.context.configuration)
+      let node = try TestNode("n2", on: nil) { $0 = configuration }
+      try #require(drive([node]) { node.isUp })
+      return Recording(on: node)
+    }
+
     /// Takes everything out of the queue, delivered as it is.
     func read() throws -> [String] {
       guard let queue = node.redis?.roomEvents else { return texts }
@@ -166,6 +176,23 @@ struct RoomEventTests {
     #expect(try take(1) == second)
     #expect(try take(1, second) == [])
     #expect(try take(0) == nil)
+  }
+
+  @Test("leaves no event behind when a node stops in order", arguments: [.redis, .redisCluster] as [BrokerKind])
+  func orderedStop(kind: BrokerKind) throws {
+    let recording = try Recording(kind)
+    let node = recording.node
+    let rooms = (1...20).map { "r\($0)" }
+    for room in rooms { _ = try node.enter(node.member("ann"), room) }
+    let other = try recording.another()
+    var isStopped = false
+    node.broker.stop { isStopped = true }
+    #expect(drive([node, other.node]) { isStopped })
+    #expect(drive([other.node]) { (try? other.read().count) ?? 0 >= 80 })
+    let expected = rooms.flatMap {
+      ["room_created \($0)  ", "user_joined \($0) ann ", "user_left \($0) ann ", "room_emptied \($0)  "]
+    }
+    #expect(try other.read().sorted() == expected.sorted())
   }
 
   @Test("loses no event of a node that dies between a room's queue and the cluster's")

@@ -19,6 +19,8 @@ final class RoomEventRecorder {
   private let lifeMilliseconds: Int
   /// Rooms whose queues are being moved, and whether there may be more in one than what is on its way.
   private var moving: [[UInt8]: Bool] = [:]
+  /// Called when the queue of a room has been moved, or could not be.
+  private var waiters: [[UInt8]: [(Bool) -> Void]] = [:]
 
   init(loop: EventLoop, router: CommandRouter, scripts: ScriptRunner, keys: RedisKeys, policy: RoomEventPolicy?) {
     self.loop = loop
@@ -51,6 +53,17 @@ final class RoomEventRecorder {
   /// Looks for events that a script may have recorded.
   func mayHaveRecorded(in room: [UInt8]) {
     if isOn, keys.isSharded { move(room) }
+  }
+
+  /// Moves what is in a room's queue. Answers whether nothing is left there.
+  func moveAll(of room: [UInt8], _ done: @escaping (_ isMoved: Bool) -> Void) {
+    guard isOn, keys.isSharded else { return done(true) }
+    move(room)
+    if moving[room] != nil { waiters[room, default: []].append(done) } else { done(false) }
+  }
+
+  private func answer(_ room: [UInt8], _ isMoved: Bool) {
+    for waiter in waiters.removeValue(forKey: room) ?? [] { waiter(isMoved) }
   }
 
   /// Whether events of a room are on their way.
@@ -86,6 +99,7 @@ final class RoomEventRecorder {
   }
 
   private func readLater(_ room: [UInt8]) {
+    answer(room, false)
     loop.after(milliseconds: RedisLimits.eventsRetryMilliseconds) { [weak self] in
       if let self, moving[room] != nil { read(room) }
     }
@@ -126,7 +140,7 @@ final class RoomEventRecorder {
   private func finish(_ room: [UInt8]) {
     guard moving[room] == true else {
       moving[room] = nil
-      return
+      return answer(room, true)
     }
     moving[room] = false
     read(room)

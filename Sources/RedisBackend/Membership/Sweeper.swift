@@ -159,8 +159,7 @@ final class Sweeper {
           guard let self, isDone else { return done(false) }
           guard next != [0x30] else {
             // What the node had recorded when it died.
-            events.mayHaveRecorded(in: room)
-            return done(true)
+            return events.moveAll(of: room, done)
           }
           sweep(node, from: room, cursor: next, done)
         }
