@@ -5,7 +5,7 @@ import TimeCore
 /// Events that wait in a node's memory, bounded by count, bytes and age: beyond it the oldest are dropped and counted. Pure.
 public final class MemoryEventQueue: RoomEventSource {
   private struct Entry {
-    let event: [UInt8]
+    var event: [UInt8]
     let at: Instant
   }
 
@@ -20,7 +20,8 @@ public final class MemoryEventQueue: RoomEventSource {
   private var byteCount = 0
   /// The oldest that were given out and are not confirmed: they are not dropped.
   private var givenCount = 0
-  private var dropped = 0
+  /// Events that were dropped since the last `take`.
+  private(set) var dropped = 0
   /// Called when an event came.
   var appended: () -> Void = {}
 
@@ -35,6 +36,9 @@ public final class MemoryEventQueue: RoomEventSource {
 
   /// Events that wait.
   public var count: Int { entries.count - first }
+
+  /// Milliseconds that the oldest event has waited; 0: there is none.
+  public var ageMilliseconds: Int { count > 0 ? (clock() - entries[first].at).milliseconds : 0 }
 
   /// Adds an event, one JSON object.
   public func append(_ event: [UInt8]) {
@@ -56,24 +60,34 @@ public final class MemoryEventQueue: RoomEventSource {
     while count > 0, now - entries[first].at > ageMax { dropOldest() }
     let page = entries[first...].prefix(limit).map(\.event)
     givenCount = page.count
-    let age = count > 0 ? (now - entries[first].at).milliseconds : 0
-    reply(.page(RoomEventPage(events: page, waiting: count, ageMilliseconds: age, dropped: dropped)))
+    let droppedBefore = dropped
     dropped = 0
+    reply(
+      .page(
+        RoomEventPage(events: page, waiting: count, ageMilliseconds: ageMilliseconds, dropped: droppedBefore)))
   }
 
   public func release() {}
 
-  /// Drops the oldest event that is not on its way.
+  /// Drops the oldest event that is not on its way. Those that are, one post's, move up by one place.
   private func dropOldest() {
     dropped += 1
-    guard givenCount > 0 else { return removeFirst() }
-    byteCount -= entries.remove(at: first + givenCount).event.count
+    byteCount -= entries[first + givenCount].event.count
+    for place in stride(from: first + givenCount, to: first, by: -1) { entries.swapAt(place, place - 1) }
+    entries[first].event = []
+    advance()
   }
 
   private func removeFirst() {
     byteCount -= entries[first].event.count
+    entries[first].event = []
+    advance()
+  }
+
+  /// Leaves the first place. What stands before `first` is cleared away when it is half of all: each event moves once.
+  private func advance() {
     first += 1
-    guard first == entries.count || first > 1024 else { return }
+    guard first == entries.count || (first > 64 && first * 2 > entries.count) else { return }
     entries.removeFirst(first)
     first = 0
   }

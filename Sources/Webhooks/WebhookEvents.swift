@@ -77,8 +77,8 @@ public final class WebhookEvents {
   /// What was delivered, and what waits, of all queues.
   public var counters: DeliveryCounters {
     var sum = own.counters
-    sum.waiting = queue.count
-    if queue.count == 0 { sum.ageMilliseconds = 0 }
+    (sum.waiting, sum.ageMilliseconds) = (queue.count, queue.ageMilliseconds)
+    sum.dropped += UInt64(queue.dropped)
     guard let shared else { return sum }
     sum.delivered += shared.counters.delivered
     sum.failed += shared.counters.failed

@@ -57,6 +57,17 @@ struct EventQueueTests {
     #expect(texts(take(small)).isEmpty == false)
   }
 
+  @Test("keeps the order of everything else, however much is dropped behind what is on its way")
+  func manyDrops() {
+    let queue = queue(count: 5)
+    for n in 1...5 { queue.append(Array("\(n)".utf8)) }
+    #expect(texts(take(queue, limit: 2)) == ["1", "2"])
+    for n in 6...1000 { queue.append(Array("\(n)".utf8)) }
+    #expect(queue.dropped == 995 && queue.count == 5)
+    #expect(texts(take(queue, ["1", "2"])) == ["998", "999", "1000"])
+    #expect(take(queue, ["998", "999", "1000"]).waiting == 0)
+  }
+
   @Test("drops events that have waited too long")
   func age() {
     let queue = queue()
