@@ -5,6 +5,7 @@ public enum CloseReason: CaseIterable, Sendable {
   case draining
   case full
   case tokensUnjudged
+  case connectUndecided
   case roomUnavailable
   case notAuthenticated
   case forbidden
@@ -28,7 +29,7 @@ public enum CloseReason: CaseIterable, Sendable {
   public var code: UInt16 {
     switch self {
     case .draining: 1012
-    case .full, .tokensUnjudged, .roomUnavailable: 1013
+    case .full, .tokensUnjudged, .connectUndecided, .roomUnavailable: 1013
     case .notAuthenticated: 4401
     case .forbidden: 4403
     case .slowConsumer, .nothingRead, .messageUnfinished: 4408
@@ -43,6 +44,7 @@ public enum CloseReason: CaseIterable, Sendable {
     case .draining: "this node is draining: reconnect"
     case .full: "this node is full: connect again later"
     case .tokensUnjudged: "tokens cannot be judged: connect again later"
+    case .connectUndecided: "whether you may connect is not decided: connect again later"
     case .roomUnavailable: "the room cannot be joined now: connect again later"
     case .notAuthenticated: "not authenticated"
     case .forbidden: "forbidden"
@@ -57,7 +59,9 @@ public enum CloseReason: CaseIterable, Sendable {
 
   public var reconnect: Reconnect {
     switch self {
-    case .draining, .full, .tokensUnjudged, .roomUnavailable, .slowConsumer, .nothingRead, .messageUnfinished: .soon
+    case .draining, .full, .tokensUnjudged, .connectUndecided, .roomUnavailable, .slowConsumer, .nothingRead,
+      .messageUnfinished:
+      .soon
     case .rateLimited, .tooManyConnections: .later
     case .notAuthenticated, .forbidden, .closedByAdmin: .never
     }

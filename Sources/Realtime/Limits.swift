@@ -15,6 +15,17 @@ public enum Limits {
   /// unknown keys cannot stop the node's readers. Who sends more is refused with `unavailable`.
   public static let unjudgedNodeBytesMax = 8 * 1024 * 1024
 
+  /// Operations of one connection that wait for decisions of others, that one included which is being decided on. Before
+  /// that the connection is read no further, so only what was read already can come to this; it is refused with
+  /// `rate_limited`.
+  public static let questionsPerSessionMax = 1000
+  /// Bytes of them. One operation may wait however large it is.
+  public static let questionBytesPerSessionMax = 1024 * 1024
+  /// The same of all connections and requests of a node: what is held while a decider is silent for its time-out. One more is
+  /// refused with `unavailable`.
+  public static let questionsMax = 50_000
+  public static let questionBytesMax = 32 * 1024 * 1024
+
   /// Closed connections whose rates are remembered, at some 250 bytes each: more than close within ten seconds right after
   /// having sent much. Beyond it the oldest is forgotten, and its user may send a burst more.
   public static let recentRateLimitersMax = 10_000

@@ -18,6 +18,22 @@ final class Authentication {
   private var awaitingToken: [(deadline: UInt64, session: SlabID)] = []
   /// The moments at which tokens expire.
   private var deadlines = Deadlines()
+  /// Decides who may connect, at once or later. Nil: who has a good token, or a name that is believed.
+  var decideConnect: ((ConnectQuestion, @escaping (ConnectDecision) -> Void) -> Void)?
+  /// What came with sessions on which it is not decided yet whether they may connect.
+  private var arrivals: [SlabID: Arrival] = [:]
+  /// What was decided about sessions, where tokens that come later are held to it.
+  private var grants: [SlabID: ConnectGrant] = [:]
+
+  private struct Arrival {
+    let headers: [HeaderLine]
+    let token: [UInt8]?
+
+    init(_ request: SessionRequest) {
+      headers = request.headers
+      token = request.token
+    }
+  }
 
   init(_ context: HubContext, pending: PendingOperations, limiters: RateLimiters, revocations: Revocations) {
     self.context = context
@@ -38,15 +54,31 @@ final class Authentication {
         _ = authenticating.begin(id)
         return .refused(reason: Refusal.revoked)
       }
-      identify(id, as: user)
-      return nil
+      guard decideConnect != nil else {
+        identify(id, as: user)
+        return nil
+      }
     }
+    awaitToken(id)
+    if decideConnect != nil { arrivals[id] = Arrival(request) }
+    guard judgeToken != nil else {
+      guard decideConnect != nil else { return nil }
+      return judgeEarly(id) { decide(id, beyond: request.user.map(Identity.believed), conclude: $0) }
+    }
+    guard let token = request.token else { return nil }
+    return judgeEarly(id) { judge(token, of: id, $0) }
+  }
+
+  private func awaitToken(_ id: SlabID) {
     awaitingToken.append((context.steady() + UInt64(context.configuration.authTimeoutMilliseconds), id))
-    guard let token = request.token, judgeToken != nil else { return nil }
+  }
+
+  /// Has a session judged that is not greeted yet. Returns the verdict when it comes at once and is not good.
+  private func judgeEarly(_ id: SlabID, _ judge: (@escaping (TokenVerdict) -> Void) -> Void) -> TokenVerdict? {
     var verdict: TokenVerdict?
     var isGreeted = false
     _ = authenticating.begin(id)
-    judge(token) { [weak self] in
+    judge { [weak self] in
       if isGreeted { self?.conclude(id, $0, answerID: nil) } else { verdict = $0 }
     }
     isGreeted = true
@@ -58,11 +90,57 @@ final class Authentication {
 
   /// Takes the token of an `auth`. Where no tokens are asked for, the user is known already and the answer names it.
   func authenticate(_ id: SlabID, token: [UInt8], answerID: [UInt8]?) {
-    guard judgeToken != nil else { return confirm(id, answerID: answerID) }
-    guard authenticating.begin(id) else {
+    let isPending = authenticating.isPending(id)
+    guard !isPending else {
       return context.refuse(id, .rateLimited, "a token is being judged: wait for its answer", answerID)
     }
-    judge(token) { [weak self] in self?.conclude(id, $0, answerID: answerID) }
+    guard judgeToken != nil else { return confirm(id, answerID: answerID) }
+    _ = authenticating.begin(id)
+    judge(token, of: id) { [weak self] in self?.conclude(id, $0, answerID: answerID) }
+  }
+
+  /// Judges a token of a session. Of its first one it is decided, too, whether the session may connect; to later ones applies
+  /// what was decided then.
+  private func judge(_ token: [UInt8], of id: SlabID, _ conclude: @escaping (TokenVerdict) -> Void) {
+    judge(token) { [weak self] verdict in
+      guard let self, case .accepted(let identity) = verdict, context.sessions.contains(id) else {
+        return conclude(verdict)
+      }
+      if arrivals[id] != nil { return decide(id, beyond: identity, conclude: conclude) }
+      conclude(grants[id]?.identity(beyond: identity).map { .accepted($0) } ?? verdict)
+    }
+  }
+
+  /// Decides whether a session may connect.
+  private func decide(_ id: SlabID, beyond identity: Identity?, conclude: @escaping (TokenVerdict) -> Void) {
+    let arrival = arrivals.removeValue(forKey: id)
+    let question = ConnectQuestion(
+      connection: context.connectionName(id), transport: context.sessions[id.index].transport,
+      address: context.sessions[id.index].address, identity: identity,
+      token: judgeToken == nil ? arrival?.token : nil, headers: arrival?.headers ?? [])
+    decide(question) { [weak self] outcome in
+      guard let self, context.sessions.contains(id) else { return }
+      // Tokens that come later are held to it.
+      if judgeToken != nil, let grant = outcome.grant, !grant.isEmpty { grants[id] = grant }
+      conclude(outcome.verdict)
+    }
+  }
+
+  /// Decides whether a client may connect. Answers once.
+  func decide(_ question: ConnectQuestion, _ reply: @escaping (ConnectOutcome) -> Void) {
+    guard let decideConnect else {
+      return reply(ConnectOutcome(.allowed(ConnectGrant()), question, at: context.clock()))
+    }
+    var isAnswered = false
+    decideConnect(question) { [weak self] decision in
+      guard !isAnswered, let self else { return }
+      isAnswered = true
+      var outcome = ConnectOutcome(decision, question, at: context.clock())
+      if case .accepted(let identity) = outcome.verdict, revocations.isRevoked(identity) {
+        outcome.verdict = .refused(reason: Refusal.revoked)
+      }
+      reply(outcome)
+    }
   }
 
   /// Judges a token, revocations included. Called only where tokens are asked for.
@@ -102,11 +180,16 @@ final class Authentication {
     }
   }
 
+  /// Whether a session waits, or has waited for nothing, for the decision on whether it may connect.
+  private func isUndecided(_ id: SlabID) -> Bool {
+    decideConnect != nil && arrivals[id] == nil && context.sessions[id.index].user == nil
+  }
+
   /// Closes a client whose token cannot be judged now: it may come back with it.
   private func endUnjudged(_ id: SlabID, reason: String, answerID: [UInt8]?) {
     pending.forgetPostponed(id)
     context.refuse(id, .unavailable, reason, answerID)
-    context.close(id, because: .tokensUnjudged)
+    context.close(id, because: isUndecided(id) ? .connectUndecided : .tokensUnjudged)
   }
 
   /// Gives a session its identity, or another one of the same user: grants and expiry are the new one's from now on.
@@ -207,7 +290,8 @@ final class Authentication {
       guard context.sessions.contains(id), context.sessions[id.index].user == nil else { continue }
       // That the keys did not come in time is not the client's fault.
       guard !authenticating.isPending(id) else {
-        conclude(id, .unavailable(reason: "the token could not be judged in time: connect again later"), answerID: nil)
+        let reason = isUndecided(id) ? Refusal.connectUndecided : Refusal.tokenUnjudgedInTime
+        conclude(id, .unavailable(reason: reason), answerID: nil)
         continue
       }
       context.counters.refusals.add(.authenticationTime)
@@ -250,6 +334,9 @@ final class Authentication {
   func forget(_ id: SlabID) {
     authenticating.forget(id)
     forgetDeadline(of: id)
+    guard decideConnect != nil else { return }
+    arrivals[id] = nil
+    grants[id] = nil
   }
 
   /// Gives memory back after a crowd has left.

@@ -31,6 +31,11 @@ public final class Identity: Sendable {
   }
 }
 
+extension Identity {
+  /// Who a client is whose name is believed: everything is allowed.
+  public static func believed(_ user: [UInt8]) -> Identity { Identity(user: user, mayBroadcast: true, mayDirect: true) }
+}
+
 /// The rooms that a token is good for.
 public struct RoomGrants: Equatable, Sendable {
   private let readable: [RoomGlob]

@@ -18,6 +18,17 @@ enum Refusal {
   /// The token or the user was revoked.
   static let revoked = "revoked"
 
+  /// Too much waits for decisions: on the node, and of one connection.
+  static let tooManyQuestions =
+    "too much waits for the backend's decisions: nothing was done, send it again in a moment"
+  static let tooManyOwnQuestions =
+    "too many operations of this connection wait for a decision: nothing was done, wait for answers first"
+  /// A decision that was no answer to the question.
+  static let unusableDecision =
+    "the backend's decision cannot be used: nothing was done; tell its operator to look at the node's log"
+  static let tokenUnjudgedInTime = "the token could not be judged in time: connect again later"
+  static let connectUndecided = "whether this connection is allowed could not be decided: connect again later"
+
   /// When trying again changes nothing.
   static let damaged =
     "what the server holds for this is damaged; nothing was done: tell its operator that the node's log names the key"

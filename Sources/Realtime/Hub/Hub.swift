@@ -33,6 +33,7 @@ public final class Hub {
   let publisher: Publisher
   let queries: RoomQueries
   let requests: ClientRequests
+  let questions: OperationQuestions
   let operations: OperationDispatcher
   let orders: AdminOrders
 
@@ -90,10 +91,12 @@ public final class Hub {
       context, access: access, backPressure: backPressure, limiters: limiters, reads: reads,
       announcements: announcements, fanOut: fanOut)
     requests = ClientRequests(context, wildcards: wildcards, backPressure: backPressure)
+    questions = OperationQuestions(context, access: access, wildcards: wildcards, backPressure: backPressure)
     operations = OperationDispatcher(
       context, wildcards: wildcards, access: access, backPressure: backPressure, pending: pending, limiters: limiters,
       joins: joins, wildcardJoins: wildcardJoins, authentication: authentication, publisher: publisher,
-      queries: queries, requests: requests)
+      queries: queries, requests: requests, questions: questions)
+    questions.carryOut = { [weak operations] in operations?.carryOut($1, of: $0, $2) }
     fanOut.polledRoomMoved = { [weak polls] in polls?.roomMoved($0) }
     orders = AdminOrders(context, joins: joins, operations: operations)
     personalMessages.obey = { [weak self] in self?.obey($0) ?? 0 }
@@ -141,6 +144,15 @@ public final class Hub {
   public var actions: ActionHandlers {
     get { requests.actions }
     set { requests.actions = newValue }
+  }
+
+  /// Those who decide, in their own time, what clients may do.
+  public var deciders: Deciders {
+    get { questions.deciders }
+    set {
+      questions.deciders = newValue
+      authentication.decideConnect = newValue.connect
+    }
   }
 
   /// Judges tokens, at once or later. Nil: no tokens are asked for, names are believed.
@@ -258,6 +270,7 @@ extension Hub {
         transport: context.sessions[id.index].transport, address: context.sessions[id.index].address))
     context.requestAnswers.end(id)
     pending.forgetPostponed(id)
+    questions.forget(id)
     backPressure.forget(id)
     authentication.forget(id)
     personalMessages.forget(id)
@@ -337,6 +350,26 @@ extension Hub {
   public func judge(_ token: [UInt8], _ conclude: @escaping (TokenVerdict) -> Void) {
     authentication.judge(token, conclude)
   }
+
+  /// Whether somebody decides who may connect: `decideConnect` must be asked before a session is opened with an identity.
+  public var asksAboutConnects: Bool { authentication.decideConnect != nil }
+
+  /// Decides whether a client may connect, for a transport that must know before it begins. Answers once, with its identity.
+  public func decideConnect(_ question: ConnectQuestion, _ conclude: @escaping (TokenVerdict) -> Void) {
+    authentication.decide(question) { conclude($0.verdict) }
+  }
+
+  /// Decides whether a client may join rooms, for a transport that must know before it begins: what is wrong with the first
+  /// one that it may not join, or nil. What ``refusal(ofJoining:user:by:)`` refuses is not asked about. Answers once, at once
+  /// or later.
+  public func decideJoins(
+    of rooms: [[UInt8]], user: [UInt8], by identity: Identity?, _ reply: @escaping (ProtocolError?) -> Void
+  ) {
+    questions.decideJoins(of: rooms, user: user, identity, reply)
+  }
+
+  /// Whether somebody decides, in its own time, about operations: they are answered later than others then.
+  public var asksAboutOperations: Bool { questions.isActive }
 
   /// Why a user whose name is believed may do nothing now; nil: it may.
   public func refusal(ofUser name: [UInt8]) -> String? {

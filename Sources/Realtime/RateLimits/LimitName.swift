@@ -2,7 +2,7 @@
 public enum LimitName: Int, CaseIterable, Sendable {
   case openFiles, connections, connectionsPerAddress, connectionsPerUser, handshakes, adminGuesses
   case operations, bytes, roomPublishes, directs, newRooms, nodeNewRooms, rooms, wildcards, authenticationTime
-  case messageTime, origins
+  case messageTime, origins, questions
 
   public var label: StaticString {
     switch self {
@@ -23,6 +23,7 @@ public enum LimitName: Int, CaseIterable, Sendable {
     case .authenticationTime: "auth-timeout"
     case .messageTime: "message-timeout"
     case .origins: "origins"
+    case .questions: "webhook-ask"
     }
   }
 }

@@ -31,7 +31,9 @@ final class Publisher {
 
   /// Publishes a client's message: a session's in a room that it has joined, a request's in any room that its user may
   /// publish in.
-  func publish(_ operation: ClientOperation, _ text: Span<UInt8>, from caller: Caller) {
+  ///
+  /// - Parameter data: the JSON object whose members take the place of the message's, or nil.
+  func publish(_ operation: ClientOperation, _ text: Span<UInt8>, from caller: Caller, data: [UInt8]? = nil) {
     context.counters.messagesReceived += 1
     let answerID = operation.answerID(in: text)
     var target: PublishTarget?
@@ -43,13 +45,28 @@ final class Publisher {
     // Without an origin nobody is left out, so the sender receives it too.
     beginEnvelope(
       operation.isEphemeral ? .ephemeral : .message, of: caller, hasOrigin: !operation.echo, into: &envelope)
-    operation.passThrough.appendMembers(of: text, to: &envelope)
+    guard Publisher.appendMembers(of: operation, text, or: data, to: &envelope) else {
+      return context.refuse(caller, .unavailable, Refusal.unusableDecision, answerID)
+    }
     // What it publishes comes back to it: a session that does not read it is read no further.
     if operation.echo, case .session(let id) = caller { reads.pauseUntilRoom(id) }
     let message = RoomMessage(
       room: target.name, envelope: envelope, dedupe: Publisher.dedupeKey(user: user, id: operation.decodedID(in: text)),
       retention: target.rule.retention)
     publish(message, in: target.room, isEphemeral: operation.isEphemeral, for: caller, answerID)
+  }
+
+  /// Appends a message's members, or those of `data`. Returns false when these cannot stand in a message.
+  private static func appendMembers(
+    of operation: ClientOperation, _ text: Span<UInt8>, or data: [UInt8]?, to envelope: inout [UInt8]
+  ) -> Bool {
+    guard let data else {
+      operation.passThrough.appendMembers(of: text, to: &envelope)
+      return true
+    }
+    guard let replaced = try? MessageData(data.span) else { return false }
+    replaced.members.appendMembers(of: data.span, to: &envelope)
+    return true
   }
 
   /// Publishes a session's binary message.

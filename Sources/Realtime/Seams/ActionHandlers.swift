@@ -21,6 +21,8 @@ public enum ActionOutcome: EventBody {
   /// The payload is one JSON value.
   case success(payload: [UInt8])
   case failure(ErrorCode, String)
+  /// What somebody else says is wrong: one JSON value, for the client as it is.
+  case refused(error: [UInt8])
 
   public func write(to writer: inout JSONWriter) {
     writer.key("ok")
@@ -32,6 +34,10 @@ public enum ActionOutcome: EventBody {
     case .failure(let code, let message):
       writer.bool(false)
       writer.error(code, message)
+    case .refused(let error):
+      writer.bool(false)
+      writer.key("error")
+      writer.raw(error)
     }
   }
 }

@@ -16,6 +16,12 @@ public struct Principal {
   public let info: [UInt8]?
   /// The connection's name, or nil for a request without one.
   public let connection: [UInt8]?
+
+  public init(user: [UInt8], info: [UInt8]?, connection: [UInt8]?) {
+    self.user = user
+    self.info = info
+    self.connection = connection
+  }
 }
 
 /// Those who may forbid what clients do, beyond what tokens and room rules forbid. They decide at once, on the loop's thread.

@@ -28,6 +28,21 @@ final class BackPressure {
     context.transport(of: id.index)?.pauseReading(context.sessions[id.index].connection)
   }
 
+  /// Notes that an operation waits for somebody else than the broker: its own connection alone is read no further when
+  /// too many do. `waitEnds` must follow once, however it ends.
+  func waitBegins(_ id: SlabID, bytes: Int) {
+    context.sessions[id.index].inFlight.begin(bytes)
+    guard context.sessions[id.index].inFlight.isFull, paused.insert(id).inserted else { return }
+    context.transport(of: id.index)?.pauseReading(context.sessions[id.index].connection)
+  }
+
+  /// Notes that such an operation waits no more.
+  func waitEnds(_ id: SlabID, bytes: Int) {
+    guard context.sessions.contains(id) else { return }
+    context.sessions[id.index].inFlight.end(bytes)
+    if !paused.isEmpty, paused.contains(id) { resumeIfPossible(id) }
+  }
+
   /// Notes that an operation was answered, or given up.
   func operationEnds(_ id: SlabID, bytes: Int) {
     if context.sessions.contains(id) { context.sessions[id.index].inFlight.end(bytes) }

@@ -74,11 +74,12 @@ final class ClientRequests {
       action: action, payload: payload, user: user, info: context.identity(of: caller)?.info, connection: connection,
       roomsJSON: rooms)
     let size = action.count + (payload?.count ?? 0)
-    backPressure.operationBegins(caller, bytes: size)
+    if case .session(let id) = caller { backPressure.waitBegins(id, bytes: size) }
     actions.handle(request) { [weak self] response in
-      self?.backPressure.operationEnds(caller, bytes: size)
       switch caller {
-      case .session(let id): self?.context.answer(id, .response(response), id: answerID)
+      case .session(let id):
+        self?.backPressure.waitEnds(id, bytes: size)
+        self?.context.answer(id, .response(response), id: answerID)
       case .request(let request): request.answer(.response(response), id: answerID)
       case .backend: break
       }

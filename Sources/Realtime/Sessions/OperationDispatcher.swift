@@ -16,11 +16,13 @@ final class OperationDispatcher {
   private let publisher: Publisher
   private let queries: RoomQueries
   private let requests: ClientRequests
+  private let questions: OperationQuestions
 
   init(
     _ context: HubContext, wildcards: WildcardTable, access: RoomAccess, backPressure: BackPressure,
     pending: PendingOperations, limiters: RateLimiters, joins: RoomJoins, wildcardJoins: WildcardJoins,
-    authentication: Authentication, publisher: Publisher, queries: RoomQueries, requests: ClientRequests
+    authentication: Authentication, publisher: Publisher, queries: RoomQueries, requests: ClientRequests,
+    questions: OperationQuestions
   ) {
     self.context = context
     self.wildcards = wildcards
@@ -34,6 +36,7 @@ final class OperationDispatcher {
     self.publisher = publisher
     self.queries = queries
     self.requests = requests
+    self.questions = questions
   }
 
   /// Takes one text from a client. Whatever is wrong with it is answered; nobody else notices.
@@ -63,15 +66,44 @@ final class OperationDispatcher {
       return context.refuse(id, error.code, error.message, nil)
     }
     guard isAllowed(.message, .binary, id, bytes, nil) else { return }
+    perform(envelope, bytes, from: id)
+  }
+
+  /// Publishes a binary message, when it was its turn and somebody decided on it, where that is asked for.
+  ///
+  /// - Parameter isItsTurn: whether what its session sent before is done.
+  private func perform(_ envelope: BinaryEnvelope, _ bytes: Span<UInt8>, from id: SlabID, isItsTurn: Bool = false) {
+    if questions.isActive {
+      if !isItsTurn, questions.mustWait(id) { return questions.wait(.binary, bytes, of: id, answerID: nil) }
+      if let question = questions.question(about: envelope, bytes, from: id) {
+        return questions.ask(question, .binary, bytes, of: id, answerID: nil)
+      }
+    }
     publisher.publish(envelope, bytes, from: id)
   }
 
-  func perform(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID) {
+  /// Does an operation, when it was its turn, its room is joined, and somebody decided on it, where that is asked for.
+  ///
+  /// - Parameter isItsTurn: whether what its session sent before is done.
+  func perform(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID, isItsTurn: Bool = false) {
+    if questions.isActive, !isItsTurn, questions.mustWait(id), operation.kind.keepsOrder {
+      return questions.wait(.text, text, of: id, answerID: operation.answerID(in: text))
+    }
     if mustWait(operation, text, id) {
       return pending.postpone(.text, text, of: id, answerID: operation.answerID(in: text))
     }
+    if questions.isActive, let question = questions.question(about: operation, text, from: id) {
+      return questions.ask(question, .text, text, of: id, answerID: operation.answerID(in: text))
+    }
+    carryOut(operation, text, from: id, data: nil)
+  }
+
+  /// Does an operation that nothing stands in the way of any more.
+  ///
+  /// - Parameter data: the JSON object whose members take the place of a message's, or nil.
+  private func carryOut(_ operation: ClientOperation, _ text: Span<UInt8>, from id: SlabID, data: [UInt8]?) {
     switch operation.kind {
-    case .message: publisher.publish(operation, text, from: .session(id))
+    case .message: publisher.publish(operation, text, from: .session(id), data: data)
     case .join:
       operation.withRoom(in: text) { join(id, $0, since: operation.since, answerID: operation.answerID(in: text)) }
     case .leave: operation.withRoom(in: text) { answerLeave(id, roomName: $0, answerID: operation.answerID(in: text)) }
@@ -152,8 +184,30 @@ final class OperationDispatcher {
     guard !backPressure.isCongested else {
       return context.refuse(caller, .unavailable, "too much waits for Redis: send it again in a moment", answerID)
     }
+    guard questions.isActive, let question = questions.question(about: operation, text, from: request) else {
+      return carryOut(operation, text, by: request, data: nil)
+    }
+    let copy = [UInt8](copying: text)
+    questions.ask(question, bytes: copy.count) { [weak self] decision in
+      guard let self else { return }
+      switch decision {
+      case .allowed(let data): carryOut(operation, copy.span, by: request, data: data)
+      case .refused(let reason): context.refuse(caller, .forbidden, reason, answerID)
+      case .unavailable(let reason): context.refuse(caller, .unavailable, reason, answerID)
+      }
+    }
+  }
+
+  /// Does an operation of a request that nothing stands in the way of any more.
+  ///
+  /// - Parameter data: the JSON object whose members take the place of a message's, or nil.
+  private func carryOut(
+    _ operation: ClientOperation, _ text: Span<UInt8>, by request: RequestCaller, data: [UInt8]?
+  ) {
+    let caller = Caller.request(request)
+    let answerID = operation.answerID(in: text)
     switch operation.kind {
-    case .message: publisher.publish(operation, text, from: caller)
+    case .message: publisher.publish(operation, text, from: caller, data: data)
     case .direct: publisher.direct(operation, text, from: caller)
     case .broadcast: publisher.broadcast(operation, text, from: caller)
     case .ping: request.answer(.pong(at: context.clock()), id: answerID)
@@ -190,20 +244,45 @@ final class OperationDispatcher {
   /// Does what has waited for a join of these sessions. What waits for another room keeps waiting, in its order.
   func performPostponed(of ids: [SlabID]) {
     for id in ids {
-      for operation in pending.take(id) {
-        backPressure.operationEnds(id, bytes: operation.bytes.count)
-        guard context.sessions.contains(id) else { continue }
-        switch operation.form {
-        case .text:
-          // It was parsed before, when it came.
-          guard var parsed = try? ClientOperation(parsing: operation.bytes.span) else { continue }
-          parsed.answerTag = operation.answerTag
-          perform(parsed, operation.bytes.span, from: id)
-        case .binary:
-          guard let envelope = try? BinaryEnvelope(parsing: operation.bytes.span) else { continue }
-          publisher.publish(envelope, operation.bytes.span, from: id)
-        }
+      let operations = pending.take(id)
+      for operation in operations { backPressure.operationEnds(id, bytes: operation.bytes.count) }
+      // They came before all that waits for its turn now.
+      if questions.isActive, questions.mustWait(id) {
+        questions.waitFirst(operations, of: id)
+      } else {
+        for operation in operations where context.sessions.contains(id) { perform(operation, of: id) }
       }
+    }
+  }
+
+  /// Does an operation that has waited.
+  ///
+  /// - Parameter isItsTurn: whether what its session sent before is done.
+  private func perform(_ operation: Postponed, of id: SlabID, isItsTurn: Bool = false) {
+    switch operation.form {
+    case .text:
+      guard let parsed = operation.operation else { return }
+      perform(parsed, operation.bytes.span, from: id, isItsTurn: isItsTurn)
+    case .binary:
+      guard let envelope = try? BinaryEnvelope(parsing: operation.bytes.span) else { return }
+      perform(envelope, operation.bytes.span, from: id, isItsTurn: isItsTurn)
+    }
+  }
+
+  /// Obeys a decision on an operation, or, without one, does an operation whose turn has come.
+  func carryOut(_ operation: Postponed, of id: SlabID, _ decision: Decision?) {
+    guard let decision else { return perform(operation, of: id, isItsTurn: true) }
+    let parsed = operation.operation
+    let answerID = parsed?.answerID(in: operation.bytes.span)
+    switch decision {
+    case .refused(let reason): context.refuse(id, .forbidden, reason, answerID)
+    case .unavailable(let reason): context.refuse(id, .unavailable, reason, answerID)
+    case .allowed(let data):
+      if let parsed { return carryOut(parsed, operation.bytes.span, from: id, data: data) }
+      guard let envelope = try? BinaryEnvelope(parsing: operation.bytes.span) else { return }
+      // There are no members to replace.
+      guard data == nil else { return context.refuse(id, .unavailable, Refusal.unusableDecision, nil) }
+      publisher.publish(envelope, operation.bytes.span, from: id)
     }
   }
 

@@ -19,9 +19,7 @@ final class PendingOperations {
     guard postponed[id, default: []].count < Limits.postponedOperationsMax else {
       return context.refuse(id, .unavailable, "too many operations wait for a join: wait for its answer", answerID)
     }
-    postponed[id, default: []].append(
-      Postponed(
-        form: form, bytes: [UInt8](copying: bytes), answerTag: RequestAnswers.isTag(answerID) ? answerID : nil))
+    postponed[id, default: []].append(Postponed(form, bytes, answerID: answerID))
     backPressure.operationBegins(id, bytes: bytes.count)
   }
 

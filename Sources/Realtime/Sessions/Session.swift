@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 /// A client as the protocol sees it: who it is and where it listens. Its bytes are its connection's business.
@@ -117,7 +118,7 @@ struct Session: ~Copyable {
   func subscriptionIndex(_ room: Room) -> Int? { subscriptions.firstIndex { $0.room === room } }
 }
 
-/// An operation that came before its room was joined.
+/// An operation that waits: for its room to be joined, for a token to be judged, for its turn.
 struct Postponed {
   /// In which form a client's operation comes.
   enum Form {
@@ -130,7 +131,21 @@ struct Postponed {
   let form: Form
   let bytes: [UInt8]
   /// What its answer carries instead of its `id`; nil: the `id`.
-  var answerTag: [UInt8]?
+  private let answerTag: [UInt8]?
+
+  /// - Parameter answerID: what its answer carries, as `ClientOperation.answerID` gives it.
+  init(_ form: Form, _ bytes: Span<UInt8>, answerID: [UInt8]?) {
+    self.form = form
+    self.bytes = [UInt8](copying: bytes)
+    answerTag = RequestAnswers.isTag(answerID) ? answerID : nil
+  }
+
+  /// The operation of a text, parsed again; nil: it is none, which does not happen to one that was parsed when it came.
+  var operation: ClientOperation? {
+    guard form == .text, var parsed = try? ClientOperation(parsing: bytes.span) else { return nil }
+    parsed.answerTag = answerTag
+    return parsed
+  }
 }
 
 /// A user with at least one connection on this node.

@@ -14,6 +14,8 @@ public struct SessionRequest {
   public var identity: Identity?
   /// A token that came with the connection and is still to be judged, or nil.
   public var token: [UInt8]?
+  /// The headers of its request that go along where others decide who may connect.
+  public var headers: [HeaderLine] = []
   /// Whether the address is loopback or private, which limits that were not set spare.
   public var isLocal: Bool
 
