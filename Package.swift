@@ -89,7 +89,7 @@ let package = Package(
       name: "FuzzTargets",
       dependencies: [
         "AddressCore", "HTTPCore", "WebSocketCore", "Compression", "JSONCore", "ClientProtocol", "Realtime",
-        "RedisBackend", "Settings", "Server", "Tokens",
+        "RedisBackend", "Settings", "Server", "Tokens", "Webhooks",
       ], path: "Tests/FuzzTargets", swiftSettings: strict),
     // Seeds and what is drawn from them, for tests of every level: pure.
     .target(name: "Randomness", path: "Tests/Randomness", swiftSettings: strict),
@@ -118,7 +118,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "WebhooksTests",
-      dependencies: ["Webhooks", "LoopCore", "TimeCore", "JSONCore", "Transfers", "TestSupport"],
+      dependencies: ["Webhooks", "Realtime", "LoopCore", "TimeCore", "JSONCore", "Transfers", "TestSupport"],
       swiftSettings: strict),
     .testTarget(name: "LoopCoreTests", dependencies: ["LoopCore", "TestSupport"], swiftSettings: strict),
     .testTarget(

@@ -10,6 +10,9 @@ public struct WebhookResponse: Sendable {
   /// The body, at most ``WebhookLimits/responseBytesMax`` bytes; empty where it was not wanted.
   public let body: [UInt8]
 
+  /// Makes an answer.
+  public init(status: Int, body: [UInt8]) { (self.status, self.body) = (status, body) }
+
   /// Whether the receiver has accepted what it got.
   public var isSuccess: Bool { (200...299).contains(status) }
 }

@@ -12,6 +12,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case address
   case token
   case operations
+  case backend
 
   /// Makes the check of one input after the other; it throws `Broken` when a promise was not kept.
   ///
@@ -28,6 +29,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .redis: return { input throws(Broken) in try RedisTarget.check(input) }
     case .token: return { input throws(Broken) in try TokenTarget.check(input) }
     case .operations: return { input throws(Broken) in try OperationsTarget(input).check() }
+    case .backend: return { input throws(Broken) in try BackendTarget.check(input) }
     case .settings: return { input throws(Broken) in try SettingsTarget.check(input) }
     case .address: return { input throws(Broken) in try AddressTarget.check(input) }
     }
