@@ -8,6 +8,13 @@ extension Span<UInt8> {
     }
   }
 
+  /// Compares with another text in ASCII, letters in either case.
+  func matchesName(_ other: [UInt8]) -> Bool {
+    guard count == other.count else { return false }
+    for index in indices where ASCII.lowercase(self[index]) != ASCII.lowercase(other[index]) { return false }
+    return true
+  }
+
   /// Compares with an ASCII literal exactly.
   func equals(_ literal: StaticString) -> Bool {
     guard count == literal.utf8CodeUnitCount else { return false }

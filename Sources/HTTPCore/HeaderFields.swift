@@ -72,6 +72,24 @@ public struct HeaderFields: Sendable {
     fields.contains { isNamed(name, $0) && isListed(token, in: $0) }
   }
 
+  /// Joins the values of all lines of a name that an operator chose, letters in either case: with `; ` those of Cookie (RFC
+  /// 9113 section 8.2.3), with `, ` all others; nil when there is none.
+  public func combined(named name: [UInt8]) -> [UInt8]? {
+    let text = bytes.span
+    let isCookie = KnownHeader(name.span) == .cookie
+    var joined: [UInt8]?
+    for field in fields where text.extracting(place(field)).matchesName(name) {
+      if joined != nil { joined?.append(literal: isCookie ? "; " : ", ") }
+      joined = (joined ?? []) + bytes[range(field)]
+    }
+    return joined
+  }
+
+  /// Whether there is a line of a name that an operator chose, letters in either case.
+  public func has(_ name: [UInt8]) -> Bool {
+    fields.contains { bytes.span.extracting(place($0)).matchesName(name) }
+  }
+
   // MARK: Known headers
 
   /// Gives the value of a header's first line; nil when there is none.
@@ -127,7 +145,9 @@ public struct HeaderFields: Sendable {
 
   private func range(_ field: Field) -> Range<Int> { Int(field.value.lowerBound)..<Int(field.value.upperBound) }
 
+  private func place(_ field: Field) -> Range<Int> { Int(field.name.lowerBound)..<Int(field.name.upperBound) }
+
   private func isNamed(_ name: StaticString, _ field: Field) -> Bool {
-    bytes.span.extracting(Int(field.name.lowerBound)..<Int(field.name.upperBound)).matches(name)
+    bytes.span.extracting(place(field)).matches(name)
   }
 }

@@ -47,6 +47,7 @@ extension ServerSettings {
     if authentication == .jwt, jwtSecret == nil, jwtSecretPath == nil, jwtPublicKeyPath == nil, jwksLocation == nil {
       return "--auth jwt needs a key; expected --jwt-secret, --jwt-secret-file, --jwt-public-key or --jwks"
     }
+    if let problem = webhookContradiction { return problem }
     if (tlsCertificatePath == nil) != (tlsKeyPath == nil) {
       return "--tls-cert and --tls-key need each other; \(tlsKeyPath == nil ? "--tls-key" : "--tls-cert") is missing"
     }
@@ -81,6 +82,17 @@ extension ServerSettings {
     }
     if workers > 1, port == 0 {
       return "--workers \(workers) needs a fixed --port: with 0 every worker would take another one"
+    }
+    return nil
+  }
+
+  /// The same of webhooks that ask.
+  private var webhookContradiction: String? {
+    let asking = authentication == .webhook ? "--auth webhook" : webhooks.decisions.isEmpty ? nil : "--webhook-ask"
+    if let asking, webhooks.url == nil { return "\(asking) needs a backend to ask; expected --webhook-url" }
+    if !webhooks.headers.isEmpty, !asksAboutConnects {
+      return "--webhook-headers go along with the question who may connect; expected --webhook-ask connect or "
+        + "--auth webhook"
     }
     return nil
   }

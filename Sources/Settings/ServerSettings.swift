@@ -5,6 +5,20 @@ public enum AuthenticationMode: String, CaseIterable, Sendable {
   /// Everybody is who they say; for development.
   case none
   case jwt
+  /// The backend at `webhook-url` says who is who.
+  case webhook
+}
+
+/// What a backend decides.
+public enum BackendDecision: String, CaseIterable, Sendable, CustomStringConvertible {
+  /// Who may connect.
+  case connect
+  /// Who may join which room.
+  case join
+  /// Which messages are published.
+  case message
+
+  public var description: String { rawValue }
 }
 
 /// Who among clients may send direct messages.
@@ -191,6 +205,8 @@ public struct ServerSettings: Sendable {
 
   /// What is posted to a backend.
   public var webhooks = WebhookSettings()
+  /// Whether a backend is asked who may connect.
+  public var asksAboutConnects: Bool { authentication == .webhook || webhooks.decisions.contains(.connect) }
 
   /// The least severe event to log.
   public var logLevel = LogLevel.info

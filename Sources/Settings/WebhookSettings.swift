@@ -17,6 +17,10 @@ public struct WebhookSettings: Sendable {
   public var url: String?
   /// The first signs; not empty where there is a URL.
   public var secrets: [String] = []
+  /// What the backend decides.
+  public var decisions: [BackendDecision] = []
+  /// Names of request headers that go along with the question who may connect.
+  public var headers: [String] = []
   /// From the beginning of a post to the end of its answer.
   public var timeoutMilliseconds = 3000
   /// Names of the events that are sent; empty: all.
@@ -56,6 +60,13 @@ extension ServerSettings {
       ).secret(),
       .duration(
         "webhookTimeout", \.webhooks.timeoutMilliseconds, 100...60_000, "time in which a post must be answered"),
+      .values(
+        "webhookAsk", \.webhooks.decisions, "DECISION,...", "what the backend decides: connect, join, message",
+        whenUnset: "none", parse: decision),
+      .list(
+        "webhookHeaders", \.webhooks.headers, "NAME,...",
+        "request headers that go along with the question who may connect: Cookie, Authorization", whenUnset: "none",
+        problem: headerProblem),
       .list(
         "webhookEvents", \.webhooks.eventNames, "EVENT,...", "which events are posted", whenUnset: "all",
         problem: eventProblem),
@@ -67,6 +78,20 @@ extension ServerSettings {
         "webhookQueueAge", \.webhooks.queueMilliseconds, 1000...86_400_000,
         "how long an event may wait before it is dropped"),
     ])
+
+  @Sendable private static func decision(_ text: String) -> Result<BackendDecision, SettingsError> {
+    if let decision = BackendDecision(rawValue: text) { return .success(decision) }
+    let all = BackendDecision.allCases.map(\.rawValue).joined(separator: ", ")
+    return .failure(SettingsError(message: "is no decision; expected some of \(all)"))
+  }
+
+  /// The name of a header is a token (RFC 9110 section 5.1).
+  @Sendable private static func headerProblem(_ text: String) -> String? {
+    let isToken =
+      text.utf8.count <= 100
+      && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "!#$%&'*+-.^_`|~".contains($0)) }
+    return isToken ? nil : "is no name of a header; expected such as Cookie"
+  }
 
   @Sendable private static func eventProblem(_ text: String) -> String? {
     guard WebhookEventName(rawValue: text) == nil else { return nil }

@@ -175,11 +175,12 @@ final class ConnectionTable: TickParticipant {
   ///
   /// - Parameters:
   ///   - user: the user's name, where names are believed.
-  ///   - token: what is to prove the user's name; without either, an `auth` must come.
-  func openSession(_ id: SlabID, user: [UInt8]?, token: [UInt8]?) {
+  ///   - token: what is to prove the user's name; without either, an `auth` must come, or the backend decides.
+  ///   - headers: what of the handshake goes along with the question who may connect.
+  func openSession(_ id: SlabID, user: [UInt8]?, token: [UInt8]?, headers: [HeaderLine]) {
     guard parts.connections.contains(id) else { return }
     let isLocal = parts.peers.number(of: parts.connections[id.index].address).isLocal
-    parts.webSockets.openSession(id, user: user, token: token, isLocal: isLocal)
+    parts.webSockets.openSession(id, user: user, token: token, headers: headers, isLocal: isLocal)
   }
 
   /// Begins an event stream of one room as the answer to a request, and opens its session.

@@ -47,9 +47,24 @@ enum SecurityWarnings {
       + "all addresses"
   }
 
+  /// Warns that the answers of the backend, which nobody signs, can be changed on the way.
+  private static func backend(_ settings: ServerSettings) -> [String] {
+    guard settings.asksAboutConnects || !settings.webhooks.decisions.isEmpty, let url = settings.webhooks.url,
+      url.hasPrefix("http://")
+    else { return [] }
+    let authority = url.dropFirst(7).prefix { !"/?#".contains($0) }.split(separator: "@").last ?? ""
+    let host = authority.hasPrefix("[") ? authority.dropFirst().prefix { $0 != "]" } : authority.prefix { $0 != ":" }
+    guard host != "localhost", IPAddress(String(host))?.isLoopback != true else { return [] }
+    return [
+      "webhook-url is http://: what the backend decides can be changed on the way, and headers and tokens be read; use "
+        + "https://"
+    ]
+  }
+
   private static func authentication(_ settings: ServerSettings) -> [String] {
-    guard settings.authentication == .none else { return [] }
-    var warnings = ["auth=none: anyone may connect under any name; for development, never on the internet"]
+    let backend = backend(settings)
+    guard settings.authentication == .none else { return backend }
+    var warnings = backend + ["auth=none: anyone may connect under any name; for development, never on the internet"]
     if let unused = settings.unusedTokenSettings {
       warnings.append("\(unused): auth=none checks no token; set --auth jwt, or leave these settings out")
     }

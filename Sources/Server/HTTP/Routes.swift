@@ -195,17 +195,19 @@ final class Routes: RequestRouter {
     }
     guard !refusesDraining(request) else { return }
     if echo { return table.upgrade(request, acceptance, echo: true) }
-    if node.settings.authentication == .jwt {
+    let headers = node.connectHeaders(request.head)
+    if node.settings.authentication != .none {
       // A browser cannot read a refused handshake: whatever the token is, the WebSocket opens and tells.
       table.upgrade(request, acceptance, echo: false)
       return table.openSession(
-        request.connection, user: nil, token: UserToken.find(in: request.head, acceptance.subprotocols))
+        request.connection, user: nil, token: UserToken.find(in: request.head, acceptance.subprotocols),
+        headers: headers)
     }
     guard let user = node.userName(asked: request.head.query.first("user")) else {
       return answer(request, ErrorResponse.make(.badRequest, "user must be \(UserName.rule)"))
     }
     table.upgrade(request, acceptance, echo: false)
-    table.openSession(request.connection, user: user, token: nil)
+    table.openSession(request.connection, user: user, token: nil, headers: headers)
   }
 
   /// Whether a connection that stays may begin now; if not, the request was answered.

@@ -8,6 +8,8 @@ enum Count: Int, CaseIterable {
   case gapRecovered, gapLost, slowDropped, slowConflated, readsPaused, dedupeForgotten
   case webhookDelivered, webhookFailed, webhookDropped, webhookWaiting, webhookLagSeconds
   case hooksPublished, hooksRefused
+  case asksAnswered, asksFailed, asksSkipped, asksPaused
+  case requestsAnswered, requestsFailed, requestsSkipped, requestsPaused
   case residentBytes, openDescriptors
   case ghosts, protocolErrors, requestsRefused, connectionsRefused, authenticationFailures, logDropped
   case forwardedAnswered, forwardedAbsent, forwardedUnavailable
@@ -26,5 +28,6 @@ enum Count: Int, CaseIterable {
   private static let levels: [Count] = [
     .webSockets, .eventStreams, .pollers, .rooms, .queueBytes, .redisUp, .residentBytes, .openDescriptors,
     .webhookWaiting, .webhookLagSeconds,
+    .asksPaused, .requestsPaused,
   ]
 }

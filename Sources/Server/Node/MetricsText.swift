@@ -66,6 +66,19 @@ enum MetricsText {
         ("{outcome=\"answered\"}", .forwardedAnswered), ("{outcome=\"not_found\"}", .forwardedAbsent),
         ("{outcome=\"unavailable\"}", .forwardedUnavailable),
       ]),
+    Metric(
+      "roost_webhook_calls_total", .counter,
+      "Questions and requests to the backend: answered, failed, or skipped because it fails or has too much to answer.",
+      [
+        ("{kind=\"ask\",outcome=\"answered\"}", .asksAnswered), ("{kind=\"ask\",outcome=\"failed\"}", .asksFailed),
+        ("{kind=\"ask\",outcome=\"skipped\"}", .asksSkipped),
+        ("{kind=\"request\",outcome=\"answered\"}", .requestsAnswered),
+        ("{kind=\"request\",outcome=\"failed\"}", .requestsFailed),
+        ("{kind=\"request\",outcome=\"skipped\"}", .requestsSkipped),
+      ]),
+    Metric(
+      "roost_webhook_circuit_open", .gauge, "Workers that send the backend nothing for now, because it has failed.",
+      [("{kind=\"ask\"}", .asksPaused), ("{kind=\"request\"}", .requestsPaused)]),
   ]
 
   private static let redis = [

@@ -32,6 +32,16 @@ extension Node {
     set(.readsPaused, hub.counters.readsPaused)
     set(.hooksPublished, metrics.hooksPublished)
     set(.hooksRefused, metrics.hooksRefused)
+    if let asks = backend?.questions, let requests = backend?.requests {
+      set(.asksAnswered, asks.counts.answered)
+      set(.asksFailed, asks.counts.failed)
+      set(.asksSkipped, asks.counts.skipped)
+      set(.asksPaused, asks.isPaused ? 1 : 0)
+      set(.requestsAnswered, requests.counts.answered)
+      set(.requestsFailed, requests.counts.failed)
+      set(.requestsSkipped, requests.counts.skipped)
+      set(.requestsPaused, requests.isPaused ? 1 : 0)
+    }
     set(.residentBytes, ProcessFacts.residentBytes())
     set(.openDescriptors, ProcessFacts.openDescriptors())
     set(.ghosts, metrics.ghosts)

@@ -38,6 +38,7 @@ extension Node {
 
   private func makeRequestIdentifier() -> RequestIdentifier {
     RequestIdentifier(
-      hub: hub, believesNames: settings.authentication != .jwt, userName: { [weak self] in self?.userName(asked: $0) })
+      hub: hub, mode: settings.authentication, userName: { [weak self] in self?.userName(asked: $0) },
+      headers: { [weak self] in self?.connectHeaders($0) ?? [] })
   }
 }

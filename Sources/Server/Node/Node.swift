@@ -65,6 +65,8 @@ public final class Node {
   /// Whether no more connections are taken, and those that are open are closed one by one.
   var isDraining: Bool { phase == .draining || phase == .ended }
   private let configurationWarnings: ConfigurationWarnings
+  /// Who decides for this node and answers requests; nil without a webhook.
+  private(set) var backend: Backend?
   var refusalReport = RefusalReport()
   /// The last Origin that was refused, fit for the log.
   var lastRefusedOrigin: String?
@@ -100,7 +102,7 @@ public final class Node {
     workerPage = worker?.page
     id = NodeSetup.makeID(settings.nodeID, worker: worker?.page)
     log = Log(handler, node: String(decoding: id, as: UTF8.self))
-    origins = OriginPolicy(settings.origins)
+    origins = OriginPolicy(settings.origins, backendHeaders: settings.asksAboutConnects ? settings.webhooks.headers : [])
     adminToken = settings.adminToken ?? NodeSetup.makeToken()
     let broker: any Broker
     if let url = settings.redis {
@@ -135,6 +137,7 @@ public final class Node {
     hub.makeReport = { [weak self] in self?.report() ?? Array("{}".utf8) }
     registerActions()
     admin.node = self
+    backend = makeBackend()
     let forwarder = ConnectionForwarder(hub: hub, broker: broker, polls: table.polls, metrics: metrics)
     routes = Routes(
       table: table, node: self, admin: admin, send: makeSendEndpoint(forwarder),

@@ -124,7 +124,7 @@ enum NodeSetup {
   }
 
   /// What a token without `rooms` may use; nil: all rooms.
-  private static func defaultRooms(_ globs: [String]) -> RoomGrants? {
+  static func defaultRooms(_ globs: [String]) -> RoomGrants? {
     globs.contains("*") ? nil : RoomGrants(globs.map { Array($0.utf8) })
   }
 

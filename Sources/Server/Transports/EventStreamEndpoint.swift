@@ -25,7 +25,7 @@ final class EventStreamEndpoint {
       let message = "an event stream is of at most \(roomsMax) rooms (max-rooms): open another one for the others"
       return refuse(request, ErrorResponse.make(.tooManyRooms, message))
     }
-    identifier.identify(request.head) { [weak self] result in
+    identifier.identify(request, over: .sse) { [weak self] result in
       switch result {
       case .success(let (user, identity)): self?.open(request, rooms, user: user, identity)
       case .failure(let error): self?.refuse(request, ErrorResponse.make(error.code, error.message))
@@ -38,6 +38,16 @@ final class EventStreamEndpoint {
       guard let problem = hub.refusal(ofJoining: room, user: user, by: identity) else { continue }
       return refuse(request, ErrorResponse.make(problem.code, problem.message))
     }
+    hub.decideJoins(of: rooms, user: user, by: identity) { [weak self] problem in
+      if let problem {
+        self?.refuse(request, ErrorResponse.make(problem.code, problem.message))
+      } else {
+        self?.begin(request, rooms, user: user, identity)
+      }
+    }
+  }
+
+  private func begin(_ request: Request, _ rooms: [[UInt8]], user: [UInt8], _ identity: Identity?) {
     var lastEventID = request.head.query.first("last-event-id")
     // The header is the browser's own and newer than the query, which the page wrote once.
     if let header = request.head.value(.lastEventID) { lastEventID = [UInt8](copying: header) }

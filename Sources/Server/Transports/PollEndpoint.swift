@@ -43,7 +43,7 @@ final class PollEndpoint {
     } catch {
       return refuse(request, error.code, error.message)
     }
-    identifier.identifyOwner(request.head) { [weak self] result in
+    identifier.identifyOwner(request) { [weak self] result in
       switch result {
       case .success(let user):
         self?.forwarder.perform(ConnectionQuestion(kind, of: connection, by: user)) { self?.send($0, for: request) }
@@ -78,7 +78,7 @@ final class PollEndpoint {
     do throws(ProtocolError) { rooms = try PollEndpoint.rooms(request.head.query) } catch {
       return refuse(request, error.code, error.message)
     }
-    identifier.identify(request.head) { [weak self] result in
+    identifier.identify(request, over: .poll) { [weak self] result in
       guard let self else { return }
       switch result {
       case .success(let (user, identity)):
@@ -87,8 +87,12 @@ final class PollEndpoint {
             return refuse(request, problem.code, problem.message)
           }
         }
-        polls.open(PollTransport.Opening(rooms: rooms, user: user, identity: identity, address: request.address)) {
-          [weak self] in self?.send($0, for: request)
+        hub.decideJoins(of: rooms.map(\.name), user: user, by: identity) { [weak self] problem in
+          guard let self else { return }
+          if let problem { return refuse(request, problem.code, problem.message) }
+          polls.open(PollTransport.Opening(rooms: rooms, user: user, identity: identity, address: request.address)) {
+            [weak self] in self?.send($0, for: request)
+          }
         }
       case .failure(let error): refuse(request, error.code, error.message)
       }

@@ -63,10 +63,21 @@ final class RoomPollEndpoint {
     } catch {
       return refuse(request.connection, error.code, error.message)
     }
-    identifier.identify(request.head) { [weak self] result in
+    identifier.identify(request, over: nil) { [weak self] result in
       switch result {
-      case .success(let (user, identity)): self?.poll(request, question, user: user, identity)
+      case .success(let (user, identity)): self?.decide(request, question, user: user, identity)
       case .failure(let error): self?.refuse(request.connection, error.code, error.message)
+      }
+    }
+  }
+
+  /// A poll reads a room that it has not joined, each time anew.
+  private func decide(_ request: Request, _ question: Question, user: [UInt8], _ identity: Identity?) {
+    hub.decideJoins(of: [question.room], user: user, by: identity) { [weak self] problem in
+      if let problem {
+        self?.refuse(request.connection, problem.code, problem.message)
+      } else {
+        self?.poll(request, question, user: user, identity)
       }
     }
   }

@@ -61,7 +61,8 @@ final class SendBatch {
   }
 
   /// Performs the lines from the next one on, each after the one before was handed over; what reads is answered before the
-  /// next line is looked at, because its answer may be large and may depend on what follows.
+  /// next line is looked at, because its answer may be large and may depend on what follows, and so is everything where
+  /// somebody decides on operations in its own time.
   func perform() {
     guard !lines.isEmpty else { return done([]) }
     guard !isPerforming else { return }

@@ -54,7 +54,7 @@ final class SendEndpoint {
       return refuse(request, .badRequest, "the body is not valid UTF-8")
     }
     if let connection = request.head.query.first("connection") { return perform(request, of: connection) }
-    identifier.identify(request.head) { [weak self] result in
+    identifier.identify(request, over: nil) { [weak self] result in
       switch result {
       case .success(let (user, identity)): self?.perform(request, user: user, identity)
       case .failure(let error): self?.refuse(request, error.code, error.message)
@@ -64,7 +64,7 @@ final class SendEndpoint {
 
   /// Has the node that holds a connection perform the operation as the connection's.
   private func perform(_ request: Request, of connection: [UInt8]) {
-    identifier.identifyOwner(request.head) { [weak self] result in
+    identifier.identifyOwner(request) { [weak self] result in
       switch result {
       case .success(let user):
         let question = ConnectionQuestion(.operation(request.body), of: connection, by: user)
@@ -90,7 +90,7 @@ final class SendEndpoint {
       return refuse(request, .tooLarge, message)
     }
     if let connection = request.head.query.first("connection") {
-      identifier.identifyOwner(request.head) { [weak self, forwarder] result in
+      identifier.identifyOwner(request) { [weak self, forwarder] result in
         switch result {
         case .success(let user):
           self?.perform(lines, of: request, isInTurn: true) { line, reply in
@@ -101,10 +101,11 @@ final class SendEndpoint {
       }
       return
     }
-    identifier.identify(request.head) { [weak self, hub] result in
+    identifier.identify(request, over: nil) { [weak self, hub] result in
       switch result {
       case .success(let (user, identity)):
-        self?.perform(lines, of: request, isInTurn: false) { line, reply in
+        // Decisions may come in another order.
+        self?.perform(lines, of: request, isInTurn: hub.asksAboutOperations) { line, reply in
           let caller = RequestCaller(user: user, identity: identity, address: request.address) { text, _ in reply(text) }
           hub.perform(line.span, by: caller)
         }

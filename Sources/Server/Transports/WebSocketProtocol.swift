@@ -51,8 +51,11 @@ final class WebSocketProtocol {
   /// - Parameters:
   ///   - user: the user's name, where names are believed.
   ///   - token: what is to prove the user's name; without either, an `auth` must come.
+  ///   - headers: what of the handshake goes along with the question who may connect.
   ///   - isLocal: whether the client's address is a local one.
-  func openSession(_ id: SlabID, user: [UInt8]?, token: [UInt8]?, isLocal: Bool) {
+  func openSession(
+    _ id: SlabID, user: [UInt8]?, token: [UInt8]?, headers: [HeaderLine] = [], isLocal: Bool
+  ) {
     guard connections.contains(id), connections[id.index].stage == .websocket else { return }
     if let max = limits.connectionsMax, sessions.count > max {
       metrics.connectionsRefused += 1
@@ -60,10 +63,11 @@ final class WebSocketProtocol {
       return sessions.close(id.index, because: .full)
     }
     let sharesCompression = connections[id.index].deflateBits == MessageCompression.sharedWindowBits
-    let session = hub.open(
-      SessionRequest(
-        connection: id.index, format: sharesCompression ? .webSocketDeflated : .webSocket, transport: .websocket,
-        address: connections[id.index].address, user: user, token: token, isLocal: isLocal))
+    var request = SessionRequest(
+      connection: id.index, format: sharesCompression ? .webSocketDeflated : .webSocket, transport: .websocket,
+      address: connections[id.index].address, user: user, token: token, isLocal: isLocal)
+    request.headers = headers
+    let session = hub.open(request)
     // The hub may have found the connection's queue full with its greeting: then it is closing already.
     if connections[id.index].stage == .websocket {
       connections[id.index].session = session
