@@ -107,9 +107,9 @@ extension ServerSettings {
     return limits.filter { $0.1 == nil }.map(\.0)
   }
 
-  /// The settings about tokens that are set though `auth=none` looks at none, as a list of flags; nil when there are none.
+  /// The settings about tokens that are set though this `auth` looks at none, as a list of flags; nil when there are none.
   public var unusedTokenSettings: String? {
-    guard authentication == .none else { return nil }
+    guard authentication != .jwt else { return nil }
     let defaults = ServerSettings()
     let flags: [(String, Bool)] = [
       ("--jwt-secret", jwtSecret != nil), ("--jwt-secret-file", jwtSecretPath != nil),
@@ -117,7 +117,8 @@ extension ServerSettings {
       ("--jwks-refresh", jwksRefreshMilliseconds != defaults.jwksRefreshMilliseconds),
       ("--jwt-audience", !jwtAudiences.isEmpty), ("--jwt-issuer", !jwtIssuers.isEmpty),
       ("--jwt-leeway", jwtLeewayMilliseconds != defaults.jwtLeewayMilliseconds),
-      ("--jwt-require-exp", !jwtRequiresExpiry), ("--jwt-default-rooms", jwtDefaultRooms != defaults.jwtDefaultRooms),
+      ("--jwt-require-exp", !jwtRequiresExpiry),
+      ("--jwt-default-rooms", authentication == .none && jwtDefaultRooms != defaults.jwtDefaultRooms),
     ]
     let set = flags.filter(\.1).map(\.0)
     return set.isEmpty ? nil : set.joined(separator: ", ")

@@ -132,6 +132,9 @@ struct GuardValueTests {
         settings.webhooks.url = url
         #expect(SecurityWarnings.warnings(settings).isEmpty, "\(url)")
       }
+      settings.jwksLocation = "keys.json"
+      settings.jwtDefaultRooms = ["a"]
+      #expect(SecurityWarnings.warnings(settings).map { $0.hasPrefix("--jwks: auth=webhook") } == [true])
       settings.authentication = .jwt
       settings.webhooks.url = "http://auth.example/hook"
       #expect(SecurityWarnings.warnings(settings).isEmpty)

@@ -114,6 +114,9 @@ struct ServerSettingsTests {
       #expect(settings.jwtSecret == "s" && settings.apiKey == "a" && settings.webhooks.secrets == ["w", "old"])
       #expect(settings.webhooks.url == "http://h/x" && settings.webhooks.timeoutMilliseconds == 2000)
       #expect(settings.webhooks.events == [.message, .userLeft] && settings.webhooks.batchMax == 50)
+      #expect(
+        settings.webhooks.decisions == [.connect, .message] && settings.webhooks.headers == ["Cookie", "x-tenant"])
+      #expect(settings.asksAboutConnects)
       #expect(settings.webhooks.queueMax == 77 && settings.webhooks.queueMilliseconds == 7_200_000)
       #expect(settings.jwtSecretPath == "secrets" && settings.jwtPublicKeyPath == "k.pem")
       #expect(settings.jwksLocation == "https://x/jwks" && settings.jwksRefreshMilliseconds == 60_000)
@@ -169,6 +172,7 @@ struct ServerSettingsTests {
       (["--webhook-ask", "join"], ["--webhook-ask", "--webhook-url"]),
       (["--webhook-ask", "leave"], ["--webhook-ask", "connect, join, message"]),
       (["--auth", "webhook", "--webhook-url", "http://h/"], ["--webhook-secret"]),
+      (["--webhook-url", "http://h/"], ["--webhook-url", "--webhook-secret"]),
       (["--webhook-headers", "a b"], ["--webhook-headers", "name of a header"]),
       (["--webhook-headers", "Cookie"], ["--webhook-headers", "--webhook-ask connect"]),
       (["--webhook-timeout", "10ms"], ["--webhook-timeout", "out of range"]),

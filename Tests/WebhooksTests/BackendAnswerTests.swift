@@ -120,6 +120,17 @@ struct BackendAnswerTests {
     }
   }
 
+  @Test("a question for which there is no place is undecided, and counted")
+  func tooMany() {
+    let calls = BackendCalls(post: { $1(.failure(.tooManyRequests)) }, now: { .zero }) { _ in }
+    let backend = Backend(questions: calls, requests: calls, defaultRooms: nil, clock: { 0 })
+    var (refusals, undecided) = (0, 0)
+    backend.tooManyQuestions = { refusals += 1 }
+    let question = ConnectQuestion(transport: .websocket, address: [], identity: nil, headers: [])
+    for _ in 0..<20 { backend.decide(question) { if case .unavailable = $0 { undecided += 1 } } }
+    #expect(refusals == 20 && undecided == 20 && !calls.isPaused)
+  }
+
   @Test("calls count what became of them; a client that asks for what does not exist opens no breaker")
   func calls() {
     var answers: [Result<WebhookResponse, TransferFault>] = []

@@ -47,6 +47,7 @@ final class Authentication {
   func recognize(_ id: SlabID, _ request: SessionRequest) -> TokenVerdict? {
     if let identity = request.identity {
       establish(id, identity)
+      if decideConnect != nil, judgeToken != nil { grants[id] = ConnectGrant(holdingTo: identity) }
       return nil
     }
     if let user = request.user {

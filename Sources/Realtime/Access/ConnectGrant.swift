@@ -22,6 +22,15 @@ public struct ConnectGrant: Equatable, Sendable {
 
   public init() {}
 
+  /// What holds a connection to an identity that was decided on before, whatever token comes later.
+  init(holdingTo identity: Identity) {
+    user = identity.user
+    info = identity.info
+    rooms = identity.rooms
+    permissions = Permissions(mayBroadcast: identity.mayBroadcast, mayDirect: identity.mayDirect)
+    expiresAt = identity.expiresAt
+  }
+
   /// Whether it says nothing.
   var isEmpty: Bool { self == ConnectGrant() }
 

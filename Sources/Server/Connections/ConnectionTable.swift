@@ -45,6 +45,8 @@ final class ConnectionTable: TickParticipant {
   private let parts: ConnectionParts
   private let sockets: SocketInput
   private let addressRefusal: [UInt8]
+  /// Whether `drain` was called.
+  private var isDraining = false
 
   /// - Parameters:
   ///   - ring: what the sends of a tick's end go through together; nil: each is made at once.
@@ -121,6 +123,7 @@ final class ConnectionTable: TickParticipant {
   /// Asks every client to reconnect elsewhere, each at its own random moment within `time`, and closes it
   /// then with 1012: the other nodes get their clients one by one.
   func drain(within time: Interval) {
+    isDraining = true
     let schedule = DrainSchedule(time)
     parts.polls.drain(schedule)
     var generator = SystemRandomNumberGenerator()
@@ -186,6 +189,11 @@ final class ConnectionTable: TickParticipant {
   /// Begins an event stream of one room as the answer to a request, and opens its session.
   func openEventStream(_ request: Request, _ opening: EventStreamTransport.Opening) {
     guard parts.connections.contains(request.connection) else { return }
+    // What was decided about the request took its time.
+    guard !isDraining else {
+      let message = "this node is draining: connect again, to another one"
+      return respond(request.connection, ErrorResponse.make(.unavailable, message))
+    }
     guard parts.claim(request) else { return respond(request.connection, PeerGuard.makeAddressRefusal()) }
     parts.eventStreams.open(request.connection, opening)
   }

@@ -62,11 +62,14 @@ enum SecurityWarnings {
   }
 
   private static func authentication(_ settings: ServerSettings) -> [String] {
-    let backend = backend(settings)
-    guard settings.authentication == .none else { return backend }
-    var warnings = backend + ["auth=none: anyone may connect under any name; for development, never on the internet"]
+    var warnings = backend(settings)
+    let mode = settings.authentication
+    if mode == .none {
+      warnings.append("auth=none: anyone may connect under any name; for development, never on the internet")
+    }
     if let unused = settings.unusedTokenSettings {
-      warnings.append("\(unused): auth=none checks no token; set --auth jwt, or leave these settings out")
+      warnings.append(
+        "\(unused): auth=\(mode.rawValue) checks no token; set --auth jwt, or leave these settings out")
     }
     return warnings
   }

@@ -102,7 +102,8 @@ public final class Node {
     workerPage = worker?.page
     id = NodeSetup.makeID(settings.nodeID, worker: worker?.page)
     log = Log(handler, node: String(decoding: id, as: UTF8.self))
-    origins = OriginPolicy(settings.origins, backendHeaders: settings.asksAboutConnects ? settings.webhooks.headers : [])
+    origins = OriginPolicy(
+      settings.origins, backendHeaders: settings.asksAboutConnects ? settings.webhooks.headers : [])
     adminToken = settings.adminToken ?? NodeSetup.makeToken()
     let broker: any Broker
     if let url = settings.redis {

@@ -130,6 +130,19 @@ struct ConnectQuestionTests {
     #expect(types(ann.join("a:1")) == ["forbidden"])
   }
 
+  @Test("a later token of a connection that was decided on before it began gives no more than that")
+  func heldTo() {
+    let (bench, decider) = bench(tokens: true)
+    let ann = bench.open(
+      Identity(user: Array("ann".utf8), rooms: RoomGrants([Array("b".utf8)]), expiresAt: bench.clock.wall + 60_000))
+    ann.post(#"{"type":"auth","token":"ann"}"#)
+    #expect(types(ann.take()) == ["auth_success"] && decider.open.isEmpty)
+    #expect(types(ann.join("a:1")) == ["forbidden"] && types(ann.join("b")) == ["joined"])
+    bench.clock.milliseconds += 60_000
+    bench.hub.expire()
+    #expect(bench.closes[ann.connection] == 4401)
+  }
+
   @Test("a revoked user is refused, whoever allowed it")
   func revoked() {
     let (bench, decider) = bench()
