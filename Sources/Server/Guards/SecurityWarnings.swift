@@ -23,7 +23,7 @@ enum SecurityWarnings {
           "\(name) has fewer than \(secretBytesMin) bytes and can be guessed: openssl rand -hex 32 makes one")
       }
     }
-    if let url = settings.webhooks.url, url.hasPrefix("http://"), !isLocal(url) {
+    if let url = settings.webhooks.url, isReadable(url), backend(settings).isEmpty {
       warnings.append("webhook-url is not https: what is posted there can be read on the way")
     }
     if settings.echo {
@@ -32,8 +32,12 @@ enum SecurityWarnings {
     return warnings
   }
 
-  private static func isLocal(_ url: String) -> Bool {
-    ["localhost", "127.", "[::1]"].contains { url.hasPrefix("http://\($0)") }
+  /// Whether what is sent to a URL can be read on the way: it leaves this machine without TLS.
+  private static func isReadable(_ url: String) -> Bool {
+    guard url.hasPrefix("http://") else { return false }
+    let authority = url.dropFirst(7).prefix { !"/?#".contains($0) }.split(separator: "@").last ?? ""
+    let host = authority.hasPrefix("[") ? authority.dropFirst().prefix { $0 != "]" } : authority.prefix { $0 != ":" }
+    return host != "localhost" && IPAddress(String(host))?.isLoopback != true
   }
 
   /// Warns that the default limits have applied to no client so far; nil when every limit was set.
@@ -50,11 +54,8 @@ enum SecurityWarnings {
   /// Warns that the answers of the backend, which nobody signs, can be changed on the way.
   private static func backend(_ settings: ServerSettings) -> [String] {
     guard settings.asksAboutConnects || !settings.webhooks.decisions.isEmpty, let url = settings.webhooks.url,
-      url.hasPrefix("http://")
+      isReadable(url)
     else { return [] }
-    let authority = url.dropFirst(7).prefix { !"/?#".contains($0) }.split(separator: "@").last ?? ""
-    let host = authority.hasPrefix("[") ? authority.dropFirst().prefix { $0 != "]" } : authority.prefix { $0 != ":" }
-    guard host != "localhost", IPAddress(String(host))?.isLoopback != true else { return [] }
     return [
       "webhook-url is http://: what the backend decides can be changed on the way, and headers and tokens be read; use "
         + "https://"
