@@ -53,6 +53,14 @@ struct BackendTests {
     let good = try server.http.ask("POST", "/send?user=eve", body: #"{"type":"message","room":"a","text":"damn"}"#)
     #expect(good.status == 200)
     #expect(try bob.expect("message") { $0.string("user") == "eve" }.string("text") == "d***")
+    let lines = ["slow 1", "damn 2", "slow 3", "spam 4", "damn 5"].map { text in
+      #"{"type":"message","room":"a","text":"\#(text)"}"#
+    }
+    let batch = try server.http.ask(
+      "POST", "/send?user=eve", headers: ["Content-Type: application/x-ndjson"], body: lines.joined(separator: "\n"))
+    #expect(batch.status == 200 && batch.text.split(separator: "\n")[3].contains("forbidden"))
+    let sent = try bob.settle().filter { $0.string("user") == "eve" }.compactMap { $0.string("text") }
+    #expect(sent == ["slow 1", "d*** 2", "slow 3", "d*** 5"])
   }
 
   @Test("a decision that does not come stops one connection only, and ends in time without a trace")
@@ -128,6 +136,10 @@ struct BackendTests {
     #expect(try status("/sse?room=x", "ann") == 403)
     #expect(try status("/sse?room=no:1", "ann") == 403)
     #expect(try status("/sse?room=a500", "ann") == 503)
+    #expect(try status("/sse?room=a&room=no:1", "ann") == 403)
+    #expect(try status("/poll?room=a", "ann") == 200 && status("/poll?room=a", "nobody") == 401)
+    #expect(try status("/poll?room=no:1", "ann") == 403 && status("/poll?room=a500", "ann") == 503)
+    #expect(try status("/send", "ann", #"{"type":"history","room":"no:1"}"#) == 403)
     let message = #"{"type":"message","room":"a","n":1}"#
     #expect(try status("/send", "ann", message) == 200 && status("/send", "nobody", message) == 401)
     #expect(try stream.expect("message").json.int("n") == 1)
