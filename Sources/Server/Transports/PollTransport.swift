@@ -88,22 +88,9 @@ final class PollTransport {
     setDeadline(id.index, in: PollTransport.unpolledMax)
     // The hub may have closed it with its greeting.
     for room in opening.rooms where connections[id.index].isOpen {
-      let join = PollTransport.join(room.name, room.since)
-      hub.receive(text: join.span, from: session)
+      hub.join(session, room: room.name, since: room.since)
     }
     markDirty(id.index)
-  }
-
-  /// The operation that a client with a socket would send.
-  private static func join(_ room: [UInt8], _ since: Position?) -> [UInt8] {
-    var operation = Array("{\"type\":\"join\",\"room\":".utf8) + JSONString.quoting(room)
-    if let since {
-      operation.append(contentsOf: ",\"since\":{\"epoch\":\"".utf8)
-      since.epoch.append(to: &operation)
-      operation.append(contentsOf: "\",\"offset\":\(since.offset)}".utf8)
-    }
-    operation.append(UInt8(ascii: "}"))
-    return operation
   }
 
   private func finishOpening(_ index: UInt32) {
@@ -129,7 +116,8 @@ final class PollTransport {
     case .notAuthenticated: .unauthenticated
     case .forbidden, .closedByAdmin: .forbidden
     case .rateLimited, .tooManyConnections: .rateLimited
-    case .draining, .full, .tokensUnjudged, .roomUnavailable, .slowConsumer, .nothingRead, .messageUnfinished:
+    case .draining, .full, .tokensUnjudged, .connectUndecided, .roomUnavailable, .slowConsumer, .nothingRead,
+      .messageUnfinished:
       .unavailable
     }
   }
