@@ -39,8 +39,8 @@ struct ConnectionParts {
     pollWaits = PollWaits(
       connections, hub: hub, timers: timers, sessions: sessions, peers: peers, limits: limits, metrics: metrics)
     requests = RequestProtocol(
-      connections, timers: timers, queues: queues, webSockets: webSockets, polls: pollWaits, peers: peers, metrics: metrics,
-      trace: trace)
+      connections, timers: timers, queues: queues, webSockets: webSockets, polls: pollWaits, peers: peers,
+      metrics: metrics, trace: trace)
     protocols = ConnectionProtocol(
       connections, timers: timers, input: input, requests: requests, webSockets: webSockets)
     heartbeats = Heartbeats(

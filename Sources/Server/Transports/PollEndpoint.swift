@@ -15,8 +15,8 @@ final class PollEndpoint {
   private let respond: (SlabID, Response) -> Void
 
   init(
-    hub: Hub, polls: PollTransport, forwarder: ConnectionForwarder, identifier: RequestIdentifier, rooms: RoomPollEndpoint,
-    respond: @escaping (SlabID, Response) -> Void
+    hub: Hub, polls: PollTransport, forwarder: ConnectionForwarder, identifier: RequestIdentifier,
+    rooms: RoomPollEndpoint, respond: @escaping (SlabID, Response) -> Void
   ) {
     self.hub = hub
     self.polls = polls

@@ -106,7 +106,8 @@ final class SendEndpoint {
       case .success(let (user, identity)):
         // Decisions may come in another order.
         self?.perform(lines, of: request, isInTurn: hub.asksAboutOperations) { line, reply in
-          let caller = RequestCaller(user: user, identity: identity, address: request.address) { text, _ in reply(text) }
+          let caller = RequestCaller(user: user, identity: identity, address: request.address) { text, _ in reply(text)
+          }
           hub.perform(line.span, by: caller)
         }
       case .failure(let error): self?.refuse(request, error.code, error.message)
