@@ -48,12 +48,14 @@ public struct WebhookSettings: Sendable {
   }
 }
 
-extension ServerSettings {
-  static let webhookOptions: [Option<ServerSettings>] = Option.group(
+/// The options of webhooks, in the table of all settings.
+enum WebhookOptions {
+  static let all: [Option<ServerSettings>] = Option.group(
     "Webhooks",
     [
       .text(
-        "webhookUrl", \.webhooks.url, "URL", "where events are posted", whenUnset: "none", problem: webProblem
+        "webhookUrl", \.webhooks.url, "URL", "where events are posted", whenUnset: "none",
+        problem: ServerSettings.webProblem
       ).secret(),
       .list(
         "webhookSecret", \.webhooks.secrets, "TEXT,...", "keys of HMAC-SHA256; the first signs what is posted"
