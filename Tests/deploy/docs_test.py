@@ -164,17 +164,6 @@ class Suite:
         assert len(followed) == 1
         clients.close()
 
-    # --- docs/admin.md ---
-
-    def the_examples_of_the_admin_api_are_answered(self):
-        [text] = blocks(ROOT / "docs/admin.md", "sh")
-        clients = Clients(self.port, ["ada"], "general")
-        outcome = self._shell(text.replace("127.0.0.1:8080", f"127.0.0.1:{self.port}").replace("curl ", "curl -sS "))
-        presence, published = (json.loads(each) for each in re.split(r"(?<=\})(?=\{\"room)", outcome.stdout.replace("\n", "")))
-        assert [each["user"] for each in presence["members"]] == ["ada"] and presence["users"] == 1, presence
-        assert published["room"] == "general" and published["offset"] >= 1, published
-        clients.close()
-
     # --- docs/commands.md ---
 
     def every_example_of_the_commands_prints_what_the_page_shows(self):
