@@ -86,6 +86,33 @@ struct PollTests {
     #expect(try client.poll(nodes[1], wait: "0").isEmpty)
   }
 
+  @Test("performs a batch for a connection of another node line by line, each answered in its place")
+  func batch() throws {
+    let (nodes, redis) = try nodes(2, .single)
+    defer { withExtendedLifetime(redis) {} }
+    let client = try PollClient(nodes[0], "ann")
+    let lines = [
+      #"{"type":"join","room":"q","id":"1"}"#, #"{"type":"message","room":"q","n":1,"id":"2","echo":true}"#, "nonsense",
+      #"{"type":"history","room":"q","id":"3"}"#, #"{"type":"leave","room":"q","id":"4"}"#,
+    ]
+    let answer = try nodes[1].http.ask(
+      "POST", "/send?user=ann&connection=\(client.name)", headers: ["Content-Type: application/x-ndjson"],
+      body: lines.joined(separator: "\n"))
+    #expect(answer.status == 200)
+    let answers = try answer.text.split(separator: "\n").map { line in
+      let bytes = Array(line.utf8)
+      return try JSONValue.parse(bytes.span)
+    }
+    #expect(answers.map { $0["type"]?.asString } == ["joined", "ack", "error", "history", "left"])
+    #expect(answers.map { $0["id"]?.asString } == ["1", "2", nil, "3", "4"])
+    #expect(answers[3]["messages"]?.asArray?.count == 1)
+    #expect(numbers(try client.poll(nodes[1])) == [1])
+    let stranger = try nodes[1].http.ask(
+      "POST", "/send?user=eve&connection=\(client.name)", headers: ["Content-Type: application/x-ndjson"],
+      body: lines[0])
+    #expect(stranger.status == 200 && stranger.text.contains(#""code":"forbidden""#))
+  }
+
   @Test("loses and repeats nothing when the node of a connection is killed between two polls")
   func killedNode() throws {
     let (nodes, redis) = try nodes(2, .single)
