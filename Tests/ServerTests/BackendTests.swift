@@ -63,6 +63,23 @@ struct BackendTests {
     #expect(sent == ["slow 1", "d*** 2", "slow 3", "d*** 5"])
   }
 
+  @Test("asks about a message that a request brings for a connection, in a room that the connection has joined or not")
+  func messagesForConnections() throws {
+    let backend = try DecidingBackend()
+    let server = try RoostProcess(backend.flags("message"))
+    let client = try PollClient(server, "ann", "room=in")
+    let spam = { (room: String) in #"{"type":"message","room":"\#(room)","text":"spam"}"# }
+    for (number, room) in ["in", "out"].enumerated() {
+      let answer = try client.send(server, spam(room))
+      #expect(answer.status == 403 && answer.text.contains("spam"), "\(room): \(answer.text)")
+      #expect(backend.asked.count == 2 * number + 1)
+      let batch = try server.http.ask(
+        "POST", "/send?connection=\(client.name)&user=ann", headers: ["Content-Type: application/x-ndjson"],
+        body: spam(room))
+      #expect(batch.status == 200 && batch.text.contains("forbidden") && backend.asked.count == 2 * number + 2)
+    }
+  }
+
   @Test("a decision that does not come stops one connection only, and ends in time without a trace")
   func stalled() throws {
     let backend = try DecidingBackend()

@@ -71,4 +71,26 @@ struct PollNodeTests {
     #expect(seen == Array(1...60))
     #expect(try client.send(node, #"{"type":"history","room":"r"}"#).json()["messages"]?.asArray?.count == 60)
   }
+
+  @Test("answers every line of a batch whose connection ends while it is performed")
+  func batchOfEndedConnection() throws {
+    let server = try RoostProcess(["--rate", "20"])
+    let client = try PollClient(server, "ann")
+    // More than the connection may send: it is closed with 4429 on the way.
+    let lines = [String](repeating: #"{"type":"ping","id":"1"}"#, count: 900).joined(separator: "\n")
+    var codes: Set<String> = []
+    for _ in 0..<3 {
+      let answer = try server.http.ask(
+        "POST", "/send?connection=\(client.name)&user=ann", headers: ["Content-Type: application/x-ndjson"],
+        body: lines)
+      let answers = answer.text.split(separator: "\n")
+      #expect(answer.status == 200 && answers.count == 900)
+      for code in ["pong", "rate_limited", "not_found"] where answers.contains(where: { $0.contains(code) }) {
+        codes.insert(code)
+      }
+    }
+    #expect(codes == ["pong", "rate_limited", "not_found"])
+    #expect(try server.metric(#"roost_connections{transport="poll"}"#) == 0)
+  }
+
 }

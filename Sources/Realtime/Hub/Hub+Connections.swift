@@ -43,7 +43,7 @@ extension Hub {
     _ text: Span<UInt8>, forConnection name: [UInt8], by user: [UInt8]?,
     reply: @escaping (_ text: [UInt8], ErrorCode?) -> Void
   ) {
-    guard let id = session(named: name) else {
+    guard let id = session(named: name), id != ending else {
       RequestAnswers.send(.error(.notFound, Refusal.connectionEnded), id: nil, reply)
       return
     }

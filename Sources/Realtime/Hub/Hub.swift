@@ -37,6 +37,8 @@ public final class Hub {
   let operations: OperationDispatcher
   let orders: AdminOrders
 
+  /// The session that is being ended: what is answered because of its end brings no more operations for it.
+  var ending: SlabID?
   /// The session that was opened last, for the log.
   private var newest: SlabID?
   /// Whether sessions that end from now on stay in presence, for `Broker.handOver`: a drain ends them, and their users are
@@ -262,7 +264,9 @@ extension Hub {
 
   /// Ends a session: it leaves its rooms, and nothing is sent to it any more. Idempotent.
   public func close(_ id: SlabID) {
-    guard context.sessions.contains(id) else { return }
+    guard context.sessions.contains(id), ending != id else { return }
+    ending = id
+    defer { ending = nil }
     context.observers.report(
       .sessions,
       .disconnected(

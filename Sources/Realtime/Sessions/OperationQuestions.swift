@@ -69,7 +69,9 @@ final class OperationQuestions {
     var subject: Question.Subject?
     operation.withRoom(in: text) { name in
       switch operation.kind {
-      case .message where deciders.message != nil: subject = message(operation, text, in: name, of: id)
+      case .message where deciders.message != nil:
+        guard mayPublish(in: name, id, isForRequest: operation.answerTag != nil) else { return }
+        subject = OperationQuestions.message(operation, text, in: name)
       case .join, .history, .presence: subject = joining(name, of: id, isRead: operation.kind != .join)
       default: break
       }
@@ -132,12 +134,6 @@ final class OperationQuestions {
     return context.sessions[id.index].subscriptionIndex(room) != nil
   }
 
-  private func message(
-    _ operation: ClientOperation, _ text: Span<UInt8>, in name: Span<UInt8>, of id: SlabID
-  ) -> Question.Subject? {
-    mayPublish(in: name, id) ? OperationQuestions.message(operation, text, in: name) : nil
-  }
-
   private static func message(
     _ operation: ClientOperation, _ text: Span<UInt8>, in name: Span<UInt8>
   ) -> Question.Subject {
@@ -148,8 +144,12 @@ final class OperationQuestions {
     return .message(room: [UInt8](copying: name), members: members, isEphemeral: operation.isEphemeral)
   }
 
-  private func mayPublish(in name: Span<UInt8>, _ id: SlabID) -> Bool {
-    guard let room = context.rooms.find(name), let index = context.joinedIndex(id, room) else { return false }
+  /// - Parameter isForRequest: whether a request has brought the operation: then it needs no join.
+  private func mayPublish(in name: Span<UInt8>, _ id: SlabID, isForRequest: Bool = false) -> Bool {
+    guard let room = context.rooms.find(name), let index = context.joinedIndex(id, room) else {
+      return isForRequest && !RoomName.isWildcard(name) && access.mayPublish(id.index, name)
+        && rule(of: name).mayPublish
+    }
     return context.sessions[id.index].subscriptions[index].mayPublish && room.rule.mayPublish
   }
 
