@@ -8,20 +8,4 @@ if [ ! -x "${ROOST_BINARY:-.build/debug/roost}" ]; then
   echo "No ${ROOST_BINARY:-.build/debug/roost}: run swift build first" >&2
   exit 1
 fi
-python=$(bash Tests/venv.sh)
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-passed=0
-failed=0
-for script in examples_test schema_test; do
-  echo "== $script"
-  "$python" "Tests/api/$script.py" | tee "$log" || true
-  if read -r more _ less _ < <(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log"); then
-    passed=$((passed + more))
-    failed=$((failed + less))
-  else
-    failed=$((failed + 1))
-  fi
-done
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+bash Tests/scripts.sh api examples_test schema_test

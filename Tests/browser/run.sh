@@ -70,18 +70,7 @@ for node in a b; do
 done
 
 export ROOST_URL_A=${urls[0]} ROOST_URL_B=${urls[1]} ROOST_BINARY=$roost
-passed=0
-failed=0
-for script in client_test lazy_test page_test readme_test start_test chat_test entry_test call_test dashboard_test; do
-  echo "== $script"
-  "$python" "Tests/browser/$script.py" | tee "$work/$script.log" || true
-  if read -r more _ less _ < <(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/$script.log"); then
-    passed=$((passed + more))
-    failed=$((failed + less))
-  else
-    failed=$((failed + 1))
-  fi
-done
-if [ "$failed" != 0 ]; then tail -n 20 "$work"/?.log >&2; fi
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+if ! PYTHON=$python bash Tests/scripts.sh browser client_test lazy_test page_test readme_test start_test chat_test entry_test call_test dashboard_test; then
+  tail -n 20 "$work"/?.log >&2
+  exit 1
+fi

@@ -8,20 +8,4 @@ if [ ! -x "${ROOST_BINARY:-.build/debug/roost}" ]; then
   echo "No ${ROOST_BINARY:-.build/debug/roost}: run swift build first" >&2
   exit 1
 fi
-python=$(bash Tests/venv.sh)
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-passed=0
-failed=0
-for script in files_test docs_test pages_test start_test run_sh_test transports_test restart_test; do
-  echo "== $script"
-  "$python" "Tests/deploy/$script.py" | tee "$log" || true
-  if read -r more _ less _ < <(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log"); then
-    passed=$((passed + more))
-    failed=$((failed + less))
-  else
-    failed=$((failed + 1))
-  fi
-done
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+bash Tests/scripts.sh deploy files_test docs_test pages_test start_test run_sh_test transports_test restart_test
