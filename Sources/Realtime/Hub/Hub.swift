@@ -363,9 +363,15 @@ extension Hub {
     authentication.decide(question) { conclude($0.verdict) }
   }
 
-  /// Decides whether a client may join rooms, for a transport that must know before it begins: what is wrong with the first
-  /// one that it may not join, or nil. What ``refusal(ofJoining:user:by:)`` refuses is not asked about. Answers once, at once
-  /// or later.
+  /// Decides whether a client may join all of some rooms and wildcards, for a transport that must know before it begins: what
+  /// is wrong with the first one that it may not join, or nil. Answers once, at once or later.
+  public func admit(
+    to rooms: [[UInt8]], user: [UInt8], by identity: Identity?, _ reply: @escaping (ProtocolError?) -> Void
+  ) {
+    questions.admit(to: rooms, user: user, identity, reply)
+  }
+
+  /// The same for what looks at tokens and rules itself: rooms that these forbid are not asked about.
   public func decideJoins(
     of rooms: [[UInt8]], user: [UInt8], by identity: Identity?, _ reply: @escaping (ProtocolError?) -> Void
   ) {
@@ -378,11 +384,6 @@ extension Hub {
   /// Why a user whose name is believed may do nothing now; nil: it may.
   public func refusal(ofUser name: [UInt8]) -> String? {
     revocations.isRevoked(Identity(user: name)) ? Refusal.revoked : nil
-  }
-
-  /// Why a user may not join a room or a wildcard; nil: it may be joined. For transports that must know before they begin.
-  public func refusal(ofJoining room: [UInt8], user: [UInt8], by identity: Identity?) -> ProtocolError? {
-    access.refusal(ofJoining: room.span, user: user, identity)
   }
 
   /// Has a session join a room or a wildcard that its connection was opened for: as the operation `join` does, at no

@@ -246,9 +246,23 @@ final class OperationQuestions {
   func decideJoins(
     of rooms: [[UInt8]], user: [UInt8], _ identity: Identity?, _ reply: @escaping (ProtocolError?) -> Void
   ) {
-    guard let decider = deciders.join else { return reply(nil) }
+    guard deciders.join != nil else { return reply(nil) }
     let rooms = rooms.filter { access.refusal(ofJoining: $0.span, user: user, identity) == nil }
-    guard !rooms.isEmpty else { return reply(nil) }
+    askAboutJoins(of: rooms, user: user, identity, reply)
+  }
+
+  /// The same for a client who is to join all of the rooms: what is refused anyway is what is wrong.
+  func admit(to rooms: [[UInt8]], user: [UInt8], _ identity: Identity?, _ reply: @escaping (ProtocolError?) -> Void) {
+    for room in rooms {
+      if let problem = access.refusal(ofJoining: room.span, user: user, identity) { return reply(problem) }
+    }
+    askAboutJoins(of: rooms, user: user, identity, reply)
+  }
+
+  private func askAboutJoins(
+    of rooms: [[UInt8]], user: [UInt8], _ identity: Identity?, _ reply: @escaping (ProtocolError?) -> Void
+  ) {
+    guard let decider = deciders.join, !rooms.isEmpty else { return reply(nil) }
     guard waitingCount + rooms.count <= Limits.questionsMax else {
       context.counters.refusals.add(.questions)
       return reply(ProtocolError(.unavailable, Refusal.tooManyQuestions))

@@ -20,12 +20,12 @@ enum ClientRoutes {
     query: [connection("The connection, as welcome names it, whose operation it is; without it nobody's."), user],
     body: APIRoute.Body(contents: [
       ("application/json", .named(.operation)),
-      ("application/x-ndjson", .described(.string(min: 1), "One operation on each line.")),
+      (NDJSON.contentType.description, .described(.string(min: 1), "One operation on each line.")),
     ]),
     answers: [
       APIRoute.Answer(
         status: 200, meaning: "The answer that a WebSocket would have got; of lines one line each, in order.",
-        contents: [("application/json", .named(.event)), ("application/x-ndjson", .string())])
+        contents: [("application/json", .named(.event)), (NDJSON.contentType.description, .string())])
     ], errors: [.notFound])
 
   private static let sse = APIRoute(

@@ -21,9 +21,7 @@ struct AdminBatch {
 
   /// Throws when there is no line, or there are too many.
   init(_ body: [UInt8]) throws(ProtocolError) {
-    lines = body.split(separator: UInt8(ascii: "\n")).filter { line in
-      !line.allSatisfy { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\t") }
-    }
+    lines = NDJSON.lines(of: body)
     guard !lines.isEmpty else {
       throw ProtocolError(.badRequest, "the body must hold at least one line with a JSON object")
     }
@@ -72,7 +70,7 @@ extension AdminEndpoint {
         },
         done: { [self] in
           let text = Array(answers.joined(separator: [UInt8(ascii: "\n")])) + [UInt8(ascii: "\n")]
-          respondUncached(request, Response(status: 200, contentType: "application/x-ndjson", body: text))
+          respondUncached(request, Response(status: 200, contentType: NDJSON.contentType, body: text))
         })
     }
   }

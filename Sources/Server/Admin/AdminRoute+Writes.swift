@@ -37,10 +37,11 @@ extension AdminRoute {
     post(
       "/admin/batch", "batch",
       "Performs one publish, broadcast or direct for each line, in order; each is answered by one line.", .backend,
-      body: APIRoute.Body(contents: [("application/x-ndjson", .described(.string(min: 1), AdminBatch.lineForm))]),
+      body: APIRoute.Body(contents: [(NDJSON.contentType.description, .described(.string(min: 1), AdminBatch.lineForm))]
+      ),
       APIRoute.Answer(
         status: 200, meaning: "One line for each, in order: its answer, or {\"error\":{\"code\":…,\"message\":…}}.",
-        contents: [("application/x-ndjson", .string())]),
+        contents: [(NDJSON.contentType.description, .string())]),
       .plain { $0.batch($1) }),
   ]
 

@@ -89,8 +89,6 @@ final class PeerGuard {
 
   /// Gives back what `admit` has counted for an address.
   func release(_ address: IPAddress) { limiter.release(address) }
-  /// Gives back what `admit` has counted for a connection without a socket.
-  func release(address: [UInt8]) { limiter.release(number(of: address)) }
 
   /// The answer to a subscriber that has as many connections as it may.
   static func makeAddressRefusal() -> Response {

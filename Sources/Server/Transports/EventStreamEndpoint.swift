@@ -34,11 +34,7 @@ final class EventStreamEndpoint {
   }
 
   private func open(_ request: Request, _ rooms: [[UInt8]], user: [UInt8], _ identity: Identity?) {
-    for room in rooms {
-      guard let problem = hub.refusal(ofJoining: room, user: user, by: identity) else { continue }
-      return refuse(request, ErrorResponse.make(problem.code, problem.message))
-    }
-    hub.decideJoins(of: rooms, user: user, by: identity) { [weak self] problem in
+    hub.admit(to: rooms, user: user, by: identity) { [weak self] problem in
       if let problem {
         self?.refuse(request, ErrorResponse.make(problem.code, problem.message))
       } else {

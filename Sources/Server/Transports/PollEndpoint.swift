@@ -66,7 +66,7 @@ final class PollEndpoint {
       (0...RoomPollEndpoint.waitMax).contains(wait)
     else {
       let max = Quantity.text(milliseconds: RoomPollEndpoint.waitMax)
-      throw ProtocolError(.badRequest, "wait must be a duration of at most \(max), such as 25s")
+      throw ProtocolError(.badRequest, "wait must be a duration of at most \(max), such as 25s; 0 answers at once")
     }
     return wait
   }
@@ -82,12 +82,7 @@ final class PollEndpoint {
       guard let self else { return }
       switch result {
       case .success(let (user, identity)):
-        for room in rooms {
-          if let problem = hub.refusal(ofJoining: room.name, user: user, by: identity) {
-            return refuse(request, problem.code, problem.message)
-          }
-        }
-        hub.decideJoins(of: rooms.map(\.name), user: user, by: identity) { [weak self] problem in
+        hub.admit(to: rooms.map(\.name), user: user, by: identity) { [weak self] problem in
           guard let self else { return }
           if let problem { return refuse(request, problem.code, problem.message) }
           polls.open(PollTransport.Opening(rooms: rooms, user: user, identity: identity, address: request.address)) {

@@ -291,7 +291,7 @@ final class PollTransport {
   private func release(_ index: UInt32) {
     guard let session = connections[index].session else { return }
     connections[index].session = nil
-    peers.release(address: connections[index].address)
+    peers.release(peers.number(of: connections[index].address))
     sessions.noteEnded(.poll)
     hub.close(session)
   }

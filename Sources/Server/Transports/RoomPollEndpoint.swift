@@ -42,14 +42,7 @@ final class RoomPollEndpoint {
         }
         return position
       }
-      let wait = query.first("wait").map { String(decoding: $0, as: UTF8.self) }
-      guard let milliseconds = wait.map({ Quantity.milliseconds($0) }) ?? RoomPollEndpoint.waitDefault,
-        (0...RoomPollEndpoint.waitMax).contains(milliseconds)
-      else {
-        let max = Quantity.text(milliseconds: RoomPollEndpoint.waitMax)
-        throw ProtocolError(.badRequest, "wait must be a duration of at most \(max), such as 25s; 0 answers at once")
-      }
-      waitMilliseconds = milliseconds
+      waitMilliseconds = try PollEndpoint.wait(query)
     }
   }
 

@@ -46,18 +46,10 @@ final class SendBatch {
     awaited = lines.count
   }
 
-  /// The lines of a body that hold more than white space; nil: there are more than `linesMax`.
+  /// The lines of a body that hold something; nil: there are more than `linesMax`.
   static func lines(of body: [UInt8]) -> [[UInt8]]? {
-    var lines: [[UInt8]] = []
-    for line in body.split(separator: UInt8(ascii: "\n")) where line.contains(where: { !isBlank($0) }) {
-      guard lines.count < linesMax else { return nil }
-      lines.append(Array(line))
-    }
-    return lines
-  }
-
-  private static func isBlank(_ byte: UInt8) -> Bool {
-    byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\r")
+    let lines = NDJSON.lines(of: body)
+    return lines.count <= linesMax ? lines.map { Array($0) } : nil
   }
 
   /// Performs the lines from the next one on, each after the one before was handed over; what reads is answered before the

@@ -39,7 +39,7 @@ final class SendEndpoint {
   private static func isBatch(_ head: RequestHead) -> Bool {
     guard let type = head.copy(.contentType) else { return false }
     let essence = type.prefix { $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: " ") }
-    return String(decoding: essence, as: UTF8.self).lowercased() == "application/x-ndjson"
+    return String(decoding: essence, as: UTF8.self).lowercased() == NDJSON.contentType.description
   }
 
   func answer(_ request: Request) {
@@ -121,7 +121,7 @@ final class SendEndpoint {
     let batch = SendBatch(
       lines, messageBytesMax: messageBytesMax, isInTurn: isInTurn, perform: performLine,
       done: { [respond] text in
-        var response = Response(status: 200, contentType: "application/x-ndjson", body: text)
+        var response = Response(status: 200, contentType: NDJSON.contentType, body: text)
         response.forbidStoring()
         respond(request.connection, response)
       })
