@@ -36,6 +36,7 @@ let package = Package(
     .target(name: "WebSocketCore", swiftSettings: strict),
     .target(name: "TimeCore", swiftSettings: strict),
     .target(name: "ClientProtocol", dependencies: ["JSONCore"], swiftSettings: strict),
+    .target(name: "SocketIOCore", dependencies: ["JSONCore"], swiftSettings: strict),
 
     .target(name: "LoopCore", dependencies: ["TimeCore", "CSystem", "COpenSSL"], swiftSettings: strict),
     .target(name: "Compression", dependencies: ["CZlib"], swiftSettings: strict),
@@ -57,7 +58,7 @@ let package = Package(
       name: "Server",
       dependencies: [
         "ClientProtocol", "Realtime", "RedisBackend", "LoopCore", "HTTPCore", "WebSocketCore", "JSONCore", "Settings",
-        "Compression", "AddressCore", "TimeCore", "Tokens", "Webhooks", "Transfers", "CSystem",
+        "Compression", "AddressCore", "TimeCore", "Tokens", "Webhooks", "Transfers", "SocketIOCore", "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
     .target(name: "ClientCore", dependencies: ["HTTPCore", "JSONCore", "LoopCore"], swiftSettings: strict),
@@ -89,7 +90,7 @@ let package = Package(
       name: "FuzzTargets",
       dependencies: [
         "AddressCore", "HTTPCore", "WebSocketCore", "Compression", "JSONCore", "ClientProtocol", "Realtime",
-        "RedisBackend", "Settings", "Server", "Tokens", "Webhooks",
+        "RedisBackend", "Settings", "Server", "SocketIOCore", "Tokens", "Webhooks",
       ], path: "Tests/FuzzTargets", swiftSettings: strict),
     // Seeds and what is drawn from them, for tests of every level: pure.
     .target(name: "Randomness", path: "Tests/Randomness", swiftSettings: strict),
@@ -134,6 +135,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "FaultTests", dependencies: ["roost", "TestSupport", "JSONCore", "WebSocketCore", "Randomness"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "SocketIOCoreTests", dependencies: ["SocketIOCore", "ClientProtocol", "JSONCore", "Randomness"],
       swiftSettings: strict),
     .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: strict),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore", "Randomness"], swiftSettings: strict),
