@@ -5,6 +5,7 @@ public struct JSONError: Error, Equatable, CustomStringConvertible {
     case unexpectedEnd
     case expectedValue
     case expectedObject
+    case expectedArray
     case expectedKey
     case expectedColon
     case expectedCommaOrClose
@@ -39,6 +40,7 @@ extension JSONError.Reason {
     case .unexpectedEnd: "the text ends too early"
     case .expectedValue: "a value is missing"
     case .expectedObject: "an object is missing"
+    case .expectedArray: "an array is missing"
     case .expectedKey: "a key in quotes is missing"
     case .expectedColon: "a colon is missing"
     case .expectedCommaOrClose: "a comma or a closing bracket is missing"

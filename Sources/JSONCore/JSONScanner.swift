@@ -9,18 +9,27 @@ public struct JSONScanner: ~Escapable {
 
   let text: Span<UInt8>
   var position = 0
-  private var progress = Progress.beforeObject
+  var progress = Progress.beforeContainer
+  /// How many containers are taken to be open around the text.
+  let outerDepth: Int
 
-  private enum Progress {
-    case beforeObject
-    case afterMember
+  enum Progress {
+    case beforeContainer
+    case afterItem
     case finished
   }
 
   /// Starts at the first byte of `text`.
   @_lifetime(copy text)
   public init(_ text: Span<UInt8>) {
+    self.init(text, outerDepth: 0)
+  }
+
+  /// Starts at the first byte of a text that will stand inside `outerDepth` containers: it may nest that much less.
+  @_lifetime(copy text)
+  public init(_ text: Span<UInt8>, outerDepth: Int) {
     self.text = text
+    self.outerDepth = outerDepth
   }
 
   /// Checks that `text` is exactly one JSON value of any kind with nothing but whitespace around it (RFC 8259 section 2).
@@ -50,13 +59,13 @@ public struct JSONScanner: ~Escapable {
   public mutating func nextMember() throws(JSONError) -> JSONMember? {
     switch progress {
     case .finished: return nil
-    case .beforeObject:
+    case .beforeContainer:
       skipWhitespace()
       guard try peek() == ASCII.leftBrace else { throw JSONError(.expectedObject, at: position) }
       position += 1
       skipWhitespace()
       if try peek() == ASCII.rightBrace { return try close() }
-    case .afterMember:
+    case .afterItem:
       skipWhitespace()
       let byte = try peek()
       if byte == ASCII.rightBrace { return try close() }
@@ -66,17 +75,23 @@ public struct JSONScanner: ~Escapable {
     }
     let key = try scanKey()
     let start = position
-    let (kind, hasEscapes) = try scanValue(depth: 1)
-    progress = .afterMember
+    let (kind, hasEscapes) = try scanValue(depth: outerDepth + 1)
+    progress = .afterItem
     return JSONMember(key: key, value: start..<position, kind: kind, valueHasEscapes: hasEscapes)
   }
 
   @_lifetime(self: copy self)
   private mutating func close() throws(JSONError) -> JSONMember? {
+    try closeContainer()
+    return nil
+  }
+
+  /// Takes the bracket that ends the top-level container, and checks what follows it.
+  @_lifetime(self: copy self)
+  mutating func closeContainer() throws(JSONError) {
     position += 1
     try finish()
     progress = .finished
-    return nil
   }
 
   /// Checks that nothing but whitespace follows.

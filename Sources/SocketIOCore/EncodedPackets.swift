@@ -9,8 +9,8 @@ public struct EncodedPackets: Sendable {
     public let isBinary: Bool
   }
 
-  public internal(set) var bytes: [UInt8] = []
-  public internal(set) var entries: [Entry] = []
+  public private(set) var bytes: [UInt8] = []
+  public private(set) var entries: [Entry] = []
 
   public init() {}
 
@@ -33,12 +33,21 @@ public struct EncodedPackets: Sendable {
 
   /// Adds a binary message.
   public mutating func addBinary(_ message: Span<UInt8>) {
-    fatalError()
+    bytes.append(copying: message)
+    entries.append(Entry(end: bytes.count, isBinary: true))
   }
 
   /// Appends the packets `range` to a polling payload: a separator before each one unless `payload` is empty, binary ones as
   /// `b` and base64.
   public func appendPayload(_ range: Range<Int>, to payload: inout [UInt8]) {
-    fatalError()
+    for index in range {
+      if !payload.isEmpty { payload.append(EnginePayloadReader.separator) }
+      let packet = bytes.span.extracting(self.range(index))
+      if entries[index].isBinary {
+        EngineWriter.appendBase64Message(packet, to: &payload)
+      } else {
+        payload.append(copying: packet)
+      }
+    }
   }
 }

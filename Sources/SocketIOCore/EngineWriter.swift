@@ -13,16 +13,27 @@ public enum EngineWriter {
   public static func appendOpen(
     sid: Span<UInt8>, upgrades: Bool, pingInterval: Int, pingTimeout: Int, maxPayload: Int, to output: inout [UInt8]
   ) {
-    fatalError()
+    output.append("0{\"sid\":\"")
+    output.append(copying: sid)
+    output.append(
+      upgrades ? "\",\"upgrades\":[\"websocket\"],\"pingInterval\":" : "\",\"upgrades\":[],\"pingInterval\":")
+    JSONNumber.append(pingInterval, to: &output)
+    output.append(",\"pingTimeout\":")
+    JSONNumber.append(pingTimeout, to: &output)
+    output.append(",\"maxPayload\":")
+    JSONNumber.append(maxPayload, to: &output)
+    output.append(UInt8(ascii: "}"))
   }
 
   /// A packet without data, or with data that stands as it is, such as `probe`.
   public static func append(_ type: EnginePacketType, data: StaticString = "", to output: inout [UInt8]) {
-    fatalError()
+    output.append(type.digit)
+    output.append(data)
   }
 
   /// A message whose bytes are binary, in the form of a payload: `b` and base64.
   public static func appendBase64Message(_ bytes: Span<UInt8>, to output: inout [UInt8]) {
-    fatalError()
+    output.append(UInt8(ascii: "b"))
+    Base64.append(bytes, to: &output)
   }
 }

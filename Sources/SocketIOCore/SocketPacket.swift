@@ -10,20 +10,23 @@ public enum SocketPacketType: UInt8, CaseIterable, Sendable {
   case binaryEvent
   case binaryAck
 
+  /// The character that begins such a packet.
   public var digit: UInt8 { UInt8(ascii: "0") + rawValue }
   /// Whether attachments follow it.
   public var isBinary: Bool { self == .binaryEvent || self == .binaryAck }
+  /// Whether its payload begins with the name of an event.
+  public var isEvent: Bool { self == .event || self == .binaryEvent }
 }
 
 /// One packet of Socket.IO, as ranges of the text that it was read from; its payload stays bytes. Allocates nothing.
 public struct SocketPacket: Equatable, Sendable {
-  /// The most attachments of one packet: that many the official decoder takes by default (socket.io-parser 4.2.6).
+  /// The most attachments of one packet: as many as the official decoder takes by default (socket.io-parser 4.2.6).
   public static let attachmentsMax = 10
-  /// The largest ack id: that far JavaScript counts exactly.
+  /// The largest ack id: as far as JavaScript counts exactly.
   public static let ackIDMax: UInt64 = 9_007_199_254_740_991
 
   public let type: SocketPacketType
-  /// The namespace with its leading slash; empty for the main one, `/`.
+  /// The namespace with its leading slash, whatever it is (``Namespace/isValid(_:)``); empty for the main one, `/`.
   public let namespace: Range<Int>
   /// By which an event asks for an ack, or which an ack answers.
   public let ackID: UInt64?
@@ -32,43 +35,92 @@ public struct SocketPacket: Equatable, Sendable {
   /// is none.
   public let payload: Range<Int>?
 
-  /// Reads the data of an Engine.IO message, which must be valid UTF-8. Refuses what the official decoder refuses, except
-  /// reserved event names, which ``EventName`` tells; events need a payload. The payload is checked wholly.
+  /// Reads the data of an Engine.IO message, which must be valid UTF-8. The payload is checked wholly. Refuses what the
+  /// official decoder refuses, and events and acks without a payload; reserved names of events are left to ``EventName``.
   public init(parsing text: Span<UInt8>) throws(PacketFault) {
-    fatalError()
+    guard text.count > 0 else { throw .emptyPacket }
+    guard let type = SocketPacketType(rawValue: text[0] &- UInt8(ascii: "0")) else { throw .unknownType }
+    var cursor = PacketCursor(text, at: 1)
+    self.type = type
+    attachmentCount = type.isBinary ? try cursor.takeAttachmentCount() : 0
+    namespace = cursor.takeNamespace()
+    ackID = try cursor.takeAckID()
+    payload = cursor.position < text.count ? cursor.position..<text.count : nil
+    if let payload {
+      try Self.check(text.extracting(payload), of: type)
+    } else if type != .connect, type != .disconnect {
+      throw .invalidPayload
+    }
+  }
+
+  private static func check(_ payload: Span<UInt8>, of type: SocketPacketType) throws(PacketFault) {
+    var isValid = true
+    do throws(JSONError) {
+      switch type {
+      case .connect: try skipMembers(of: payload)
+      case .connectError:
+        if payload[0] == UInt8(ascii: "\"") { try JSONScanner.validate(payload) } else { try skipMembers(of: payload) }
+      case .disconnect: isValid = false
+      case .event, .binaryEvent, .ack, .binaryAck:
+        isValid = try PacketArguments(checking: payload, hasName: type.isEvent, startingAt: 0) != nil
+      }
+    } catch {
+      isValid = false
+    }
+    if !isValid { throw .invalidPayload }
+  }
+
+  private static func skipMembers(of object: Span<UInt8>) throws(JSONError) {
+    var scanner = JSONScanner(object)
+    while try scanner.nextMember() != nil {}
   }
 }
 
-/// The arguments of an event or an ack, as ranges of the text that the packet was read from. Allocates nothing.
-public struct PacketArguments: Equatable, Sendable {
-  /// The name of an event with its quotes, or a number, which the official decoder takes too; nil of an ack.
-  public let name: Range<Int>?
-  /// The arguments with the commas between them and without brackets; empty when there is none. They can be copied into
-  /// another array as they are.
-  public let list: Range<Int>
-  public let count: Int
-  /// The first argument and its kind, for events that take one; nil when there is none.
-  public let first: JSONElement?
+/// Reads what stands before a packet's payload.
+private struct PacketCursor: ~Escapable {
+  private let text: Span<UInt8>
+  private(set) var position: Int
 
-  /// The name as a string; nil for a number.
-  public func nameString(in text: Span<UInt8>) -> JSONStringRange? { fatalError() }
-
-  /// Reads the payload of an event or an ack that ``SocketPacket/init(parsing:)`` has accepted; nil for other packets.
-  public init?(of packet: SocketPacket, in text: Span<UInt8>) {
-    fatalError()
+  @_lifetime(copy text)
+  init(_ text: Span<UInt8>, at position: Int) {
+    self.text = text
+    self.position = position
   }
-}
 
-/// What a client sends with `connect`: the `auth` of its options.
-public struct ConnectPayload: Equatable, Sendable {
-  /// `token`, `user`, and for the recovery of a connection `pid` and `offset`; nil when absent or no string.
-  public private(set) var token: JSONStringRange?
-  public private(set) var user: JSONStringRange?
-  public private(set) var pid: JSONStringRange?
-  public private(set) var offset: JSONStringRange?
+  /// Digits that ``JSONNumber`` reads; nil when there is none.
+  @_lifetime(self: copy self)
+  private mutating func takeDigits() -> Range<Int>? {
+    let start = position
+    while position < text.count, text[position] &- UInt8(ascii: "0") < 10 { position += 1 }
+    return start == position ? nil : start..<position
+  }
 
-  /// Reads the payload of a packet of type `connect`; all members are nil when it has none. Ranges are of `text`.
-  public init(of packet: SocketPacket, in text: Span<UInt8>) {
-    fatalError()
+  @_lifetime(self: copy self)
+  mutating func takeAttachmentCount() throws(PacketFault) -> Int {
+    guard let digits = takeDigits(), position < text.count, text[position] == UInt8(ascii: "-"),
+      let count = JSONNumber.unsigned(text.extracting(digits)), count > 0
+    else { throw .invalidAttachmentCount }
+    guard count <= UInt64(SocketPacket.attachmentsMax) else { throw .tooManyAttachments }
+    position += 1
+    return Int(count)
+  }
+
+  @_lifetime(self: copy self)
+  mutating func takeNamespace() -> Range<Int> {
+    let start = position
+    guard start < text.count, text[start] == UInt8(ascii: "/") else { return start..<start }
+    while position < text.count, text[position] != UInt8(ascii: ",") { position += 1 }
+    let end = position
+    if position < text.count { position += 1 }
+    return start..<end
+  }
+
+  @_lifetime(self: copy self)
+  mutating func takeAckID() throws(PacketFault) -> UInt64? {
+    guard let digits = takeDigits() else { return nil }
+    guard let id = JSONNumber.unsigned(text.extracting(digits)), id <= SocketPacket.ackIDMax else {
+      throw .invalidAckID
+    }
+    return id
   }
 }
