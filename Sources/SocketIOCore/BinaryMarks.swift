@@ -8,8 +8,9 @@ struct BinaryMarks: ~Escapable {
     case binary(object: Range<Int>, digits: Range<Int>)
     /// An object with `_placeholder` and `num` as its only members.
     case placeholder(object: Range<Int>, number: UInt64)
-    /// Any other object that the official decoder takes for a placeholder.
-    case strayPlaceholder
+    /// Any other object with a `_placeholder`. The official decoder takes it for a placeholder where its value is true, others
+    /// where it is not false.
+    case strayPlaceholder(isTrue: Bool)
   }
 
   private let text: Span<UInt8>
@@ -35,7 +36,8 @@ struct BinaryMarks: ~Escapable {
         let key = string(at: position)
         position = key.quoted.upperBound
         guard let value = valueStart(after: position), key.equals("_placeholder", in: text) else { continue }
-        if text[value] == UInt8(ascii: "t") { return .strayPlaceholder }
+        guard text[value] != UInt8(ascii: "f"), text[value] != UInt8(ascii: "n") else { continue }
+        return .strayPlaceholder(isTrue: text[value] == UInt8(ascii: "t"))
       default: position += 1
       }
     }
@@ -118,7 +120,7 @@ enum Placeholders {
     while let mark = marks.next() {
       switch mark {
       case .binary: continue
-      case .strayPlaceholder: return false
+      case .strayPlaceholder(let isTrue): if isTrue { return false }
       case .placeholder(_, let number):
         guard number < UInt64(count), seen & 1 << number == 0 else { return false }
         seen |= 1 << number

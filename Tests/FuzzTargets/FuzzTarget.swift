@@ -13,6 +13,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case token
   case operations
   case backend
+  case socketio
 
   /// Makes the check of one input after the other; it throws `Broken` when a promise was not kept.
   ///
@@ -30,6 +31,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .token: return { input throws(Broken) in try TokenTarget.check(input) }
     case .operations: return { input throws(Broken) in try OperationsTarget(input).check() }
     case .backend: return { input throws(Broken) in try BackendTarget.check(input) }
+    case .socketio: return { input throws(Broken) in try SocketIOTarget.check(input) }
     case .settings: return { input throws(Broken) in try SettingsTarget.check(input) }
     case .address: return { input throws(Broken) in try AddressTarget.check(input) }
     }
