@@ -7,6 +7,7 @@ struct BenchSettings: Sendable {
   /// Publishers connect to the first, members to the last.
   var urls: [String] = []
   var dialect = Dialect.roost
+  var transport = BenchTransport.websocket
   /// What was asked for; what is meant by it when nothing was, `resolve` says.
   var connectionsAsked: Int?
   var roomsAsked: Int?
@@ -45,6 +46,7 @@ struct BenchSettings: Sendable {
   /// Works out what the options mean together, and parses the URLs.
   mutating func resolve(_ scenario: Scenario) throws(SettingsError) {
     guard scenario != .raw else { return }
+    try resolveTransport(scenario)
     let texts = urls.isEmpty ? [url] : urls
     guard let first = texts.first, let last = texts.last, texts.count <= 2 else {
       throw SettingsError(message: "--urls: \(texts.count) addresses; expected two, the publishers' and the members'")
@@ -69,6 +71,24 @@ struct BenchSettings: Sendable {
     }
     if scenario == .connect { concurrency = connections }
   }
+
+  private mutating func resolveTransport(_ scenario: Scenario) throws(SettingsError) {
+    if transport == .socketio {
+      guard dialect == .roost || dialect == .socketio else {
+        throw SettingsError(message: "--transport socketio: servers other than roost are spoken to by --dialect alone")
+      }
+      dialect = .socketio
+    }
+    if dialect == .socketio, scenario == .echo {
+      throw SettingsError(
+        message: "--dialect socketio: echo measures WebSockets; expected fanout, rooms, idle or connect")
+    }
+  }
+}
+
+/// How clients of Roost connect.
+enum BenchTransport: String, CaseIterable, Sendable {
+  case websocket, socketio
 }
 
 /// What is measured.
@@ -119,6 +139,7 @@ extension BenchSettings {
         "urls", \.urls, "URL,URL", "publishers connect to the first, members to the second",
         whenUnset: "--url for both", problem: ServerURL.problem),
       .choice("dialect", \.dialect, "how the server is spoken to"),
+      .choice("transport", \.transport, "how clients of roost connect: socketio is --dialect socketio"),
       .list("pid", \.processes, "PID,…", "processes of the server, for its CPU time and memory") { text in
         Quantity.integer(text).map { $0 > 0 } == true ? nil : "is not a process id"
       },

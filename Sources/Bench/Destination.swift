@@ -26,8 +26,12 @@ struct Destination: Sendable {
     } catch {
       throw SettingsError(message: "--url: \"\(text)\" \(error)")
     }
-    let isRoost = dialect == .roost
-    path = isRoost ? url.webSocketPath(scenario == .echo ? "echo" : "ws") : url.path
+    path =
+      switch dialect {
+      case .roost: url.webSocketPath(scenario == .echo ? "echo" : "ws")
+      case .socketio: "\(url.basePath)/socket.io/"
+      case .nchan, .plain: url.path
+      }
     // A node listens on IPv4 by default; `localhost` often is IPv6 first.
     address = Address(numericHost: url.host == "localhost" ? "127.0.0.1" : url.host, port: url.port)
   }

@@ -50,16 +50,27 @@ final class IdleLoad: Load {
   }
 
   func received(_ client: Int, _ message: Span<UInt8>, at now: UInt64) {
+    if settings.dialect == .socketio { return takePacket(client, message) }
     // `{"type":"joined"…` differs from `user_joined` and the rest in the byte after the opening quote.
     guard generator.clients[client].awaited > 0, message.count > 9 else { return }
     let isWelcome = message[9] == UInt8(ascii: "w")
     guard isWelcome || message[9] == UInt8(ascii: "j") else { return }
+    advance(client, isWelcome: isWelcome)
+  }
+
+  private func advance(_ client: Int, isWelcome: Bool) {
     generator.clients[client].awaited -= 1
     if isWelcome {
-      for room in rooms(of: client) { generator.send(text: "{\"type\":\"join\",\"room\":\"\(room)\"}", on: client) }
+      for join in rooms(of: client).compactMap(settings.dialect.join) { generator.send(text: join, on: client) }
     } else if generator.clients[client].awaited == 0 {
       generator.ready(client: client)
     }
+  }
+
+  private func takePacket(_ client: Int, _ packet: Span<UInt8>) {
+    guard let answer = SocketIOAnswer(packet) else { return }
+    if let reply = answer.reply(user: "idle-\(client)") { return generator.send(text: reply, on: client) }
+    if generator.clients[client].awaited > 0 { advance(client, isWelcome: answer == .connected) }
   }
 
   func begin() {

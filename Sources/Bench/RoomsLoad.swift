@@ -62,7 +62,8 @@ final class RoomsLoad: Load {
       Room(
         unprobed: members,
         writer: StampWriter(
-          head: settings.dialect.messageHead(room: RoomsLoad.name(room)), messageBytes: settings.messageBytes))
+          head: settings.dialect.messageHead(room: RoomsLoad.name(room)), tail: settings.dialect.messageTail,
+          messageBytes: settings.messageBytes))
     }
     let needed = settings.rate > 0 ? max(16, RoomsLoad.inFlightMaxByRate / roomCount) : settings.window
     var ringSize = 1
@@ -89,7 +90,7 @@ final class RoomsLoad: Load {
   // MARK: Opening and probing
 
   func opened(_ client: Int) {
-    // Of roost, welcome and joined are awaited.
+    // Of roost, welcome and joined are awaited; of its Socket.IO, their packets.
     clients[client].awaited = settings.dialect.hasWelcome ? 2 : 0
     if !settings.dialect.hasWelcome { enter(client) }
   }
@@ -100,9 +101,18 @@ final class RoomsLoad: Load {
     if clients[client].awaited == 0 { generator.ready(client: client) }
   }
 
-  private func takeAnswer(_ client: Int) {
+  private func takeAnswer(_ client: Int, _ message: Span<UInt8>) {
+    if settings.dialect == .socketio, !isAwaited(message, by: client) { return }
     clients[client].awaited -= 1
     if clients[client].awaited == 1 { enter(client) } else { generator.ready(client: client) }
+  }
+
+  /// Answers what Socket.IO wants an answer to. Returns whether the packet says that a client has come one step further.
+  private func isAwaited(_ packet: Span<UInt8>, by client: Int) -> Bool {
+    guard let answer = SocketIOAnswer(packet) else { return false }
+    guard let reply = answer.reply(user: "bench") else { return true }
+    generator.send(text: reply, on: client)
+    return false
   }
 
   /// Only a message that came through proves that a member is in its room, whatever the server answers to a join.
@@ -157,8 +167,11 @@ final class RoomsLoad: Load {
   }
 
   func received(_ client: Int, _ message: Span<UInt8>, at now: UInt64) {
-    if clients[client].awaited > 0 { return takeAnswer(client) }
-    guard !isPublisher(client), let stamp = stamps.read(message) else { return }
+    if clients[client].awaited > 0 { return takeAnswer(client, message) }
+    guard !isPublisher(client), let stamp = stamps.read(message) else {
+      if settings.dialect == .socketio { _ = isAwaited(message, by: client) }
+      return
+    }
     guard stamp.sequence > 0 else { return takeProbe(client) }
     let room = room(of: client)
     if stamp.sequence == clients[client].expected {

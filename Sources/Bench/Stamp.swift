@@ -64,12 +64,14 @@ struct StampReader {
 /// Writes messages of one size that carry a stamp.
 struct StampWriter {
   private let head: [UInt8]
+  private let tail: [UInt8]
   private let messageBytes: Int
   private var body: [UInt8] = []
 
-  /// `head` is the beginning of a JSON object, up to its first own member.
-  init(head: String, messageBytes: Int) {
+  /// `head` ends with the beginning of a JSON object, up to its first own member; `tail` follows the object.
+  init(head: String, tail: String = "", messageBytes: Int) {
     self.head = Array(head.utf8)
+    self.tail = Array(tail.utf8)
     self.messageBytes = messageBytes
   }
 
@@ -82,13 +84,14 @@ struct StampWriter {
     body.append(contentsOf: StampWriter.timeKey)
     append(stamp.time)
     body.append(contentsOf: StampWriter.paddingKey)
-    var left = messageBytes - body.count - 2
+    var left = messageBytes - body.count - 2 - tail.count
     while left > 0 {
       body.append(contentsOf: StampWriter.padding[..<min(left, StampWriter.padding.count)])
       left -= StampWriter.padding.count
     }
     body.append(UInt8(ascii: "\""))
     body.append(UInt8(ascii: "}"))
+    body.append(contentsOf: tail)
     use(body.span)
   }
 

@@ -74,7 +74,7 @@ struct BenchSettingsTests {
       ["--url", "127.0.0.1"], ["--url", "ftp://a.example/"], ["--url", "ws://127.0.0.1:99999/"],
       ["--urls", "ws://127.0.0.1,ws://127.0.0.1,ws://127.0.0.1"],
       ["--url", "ws://127.0.0.1", "--rooms", "5", "--connections", "4"],
-      ["--url", "ws://127.0.0.1", "--pid", "x"],
+      ["--url", "ws://127.0.0.1", "--pid", "x"], ["--transport", "socketio", "--dialect", "plain"],
     ])
   func refused(arguments: [String]) {
     #expect(throws: SettingsError.self) { try resolved(.fanout, arguments) }
@@ -90,6 +90,14 @@ struct BenchSettingsTests {
     #expect(settings.membersPerRoom == 3)
   }
 
+  @Test("Socket.IO is a transport of roost's, which echo does not measure")
+  func transports() throws {
+    #expect(try resolved(.rooms, ["--transport", "socketio"]).dialect == .socketio)
+    #expect(try resolved(.idle, ["--transport", "socketio", "--dialect", "socketio"]).dialect == .socketio)
+    #expect(try resolved(.rooms, []).dialect == .roost)
+    #expect(throws: SettingsError.self) { try resolved(.echo, ["--transport", "socketio"]) }
+  }
+
   @Test("rooms have five members unless said otherwise")
   func rooms() throws {
     #expect(try resolved(.rooms, ["--url", "ws://127.0.0.1", "--rooms", "7"]).connections == 35)
@@ -100,6 +108,8 @@ struct BenchSettingsTests {
     "each dialect names room and user its own way",
     arguments: [
       (Dialect.roost, "ws://127.0.0.1/ws", "/ws?user=u"), (.roost, "ws://127.0.0.1/ws?user=me", "/ws?user=me"),
+      (.socketio, "ws://127.0.0.1/ws?token=t", "/socket.io/?token=t&EIO=4&transport=websocket"),
+      (.socketio, "http://127.0.0.1", "/socket.io/?EIO=4&transport=websocket"),
       (.nchan, "ws://127.0.0.1/sub?a=b", "/sub?a=b&channel=r"), (.plain, "ws://127.0.0.1/x?y", "/x?y"),
     ])
   func targets(dialect: Dialect, url: String, target: String) throws {
