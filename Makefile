@@ -7,6 +7,7 @@
 #   make test-swift  the Swift tests alone; FILTER=ServerTests for some of them
 #   make test-browser the pages and the browser client in Chromium
 #   make test-deploy all nodes restarted in turn behind nginx and HAProxy; compose, Kubernetes, systemd and docs checked
+#   make test-socketio Socket.IO: the protocols' exchanges, python-socketio, the official client in Chromium
 #   make lint        the format of the sources
 #   make bench       beside nchan, node ws and a plain send loop; rewrites docs/benchmarks.md (25 minutes, two idle cores)
 #   make fuzz        libFuzzer over everything that reads bytes from outside; FUZZ_SECONDS=60 in all
@@ -17,7 +18,7 @@
 #   make flat        counts instructions: a cost that grows with members, rooms or connections fails (needs valgrind)
 #   make release     the optimised program, .build/release/roost
 
-.PHONY: help run test test-swift test-browser test-deploy lint build fuzz faults presence sanitize conformance flat release bench check deps
+.PHONY: help run test test-swift test-browser test-deploy test-socketio lint build fuzz faults presence sanitize conformance flat release bench check deps
 
 FILTER ?= .
 FAULT_SECONDS ?= 1800
@@ -47,6 +48,9 @@ test-browser: check build
 
 test-deploy: check build
 	@bash Tests/deploy/run.sh
+
+test-socketio: check build
+	@bash Tests/socketio/run.sh
 
 lint:
 	swift format lint --strict -r $(SWIFT_FILES)

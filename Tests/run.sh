@@ -39,6 +39,7 @@ add python3 Tests/tls/pressure_test.py
 add bash Tests/browser/run.sh
 add bash Tests/deploy/run.sh
 add bash Tests/api/run.sh
+add bash Tests/socketio/run.sh
 
 # Said again at the end, where one looks first.
 if [ "$failed" != 0 ]; then
