@@ -145,6 +145,11 @@ extension ServerSettings {
       .toggle("compression", \.compression, "permessage-deflate (RFC 7692) for clients that offer it"),
       .toggle("ioUring", \.ioUring, "send through io_uring where the kernel allows it (Linux 6.0 or later)"),
       .toggle("echo", \.echo, "serve a raw WebSocket echo at /echo"),
+      .toggle("socketio", \.socketIO, "serve Socket.IO clients at /socket.io/"),
+      .list(
+        "socketioNamespaces", \.socketIONamespaces, "GLOB,...",
+        "namespaces that Socket.IO clients may connect to: /, /chat, /team-*; * is all", problem: namespaceProblem),
+      .text("socketioClient", \.socketIOClientPath, "FILE", "client bundle to serve at /socket.io/socket.io.js"),
       .toggle("demo", \.demo, whenUnset: "on with --auth none, else off", "serve the chat page at /"),
     ])
 
@@ -251,6 +256,12 @@ extension ServerSettings {
   @Sendable private static func globProblem(_ text: String) -> String? {
     let glob = text.hasPrefix("r:") ? text.dropFirst(2) : text[...]
     return (1...200).contains(glob.utf8.count) ? nil : "is no glob; expected 1 to 200 bytes such as chat:* or r:news:*"
+  }
+
+  @Sendable private static func namespaceProblem(_ text: String) -> String? {
+    let isGlob = text.hasPrefix("/") || text.hasPrefix("*")
+    return isGlob && !text.contains("#") && text.utf8.count <= 100
+      ? nil : "matches no namespace; expected / or * first, no #, at most 100 bytes"
   }
 
   @Sendable private static func networkProblem(_ text: String) -> String? {

@@ -156,6 +156,12 @@ public struct ServerSettings: Sendable {
   public var ioUring = true
   /// Whether `/echo` is served.
   public var echo = false
+  /// Whether `/socket.io/` is served.
+  public var socketIO = true
+  /// Globs of the namespaces that Socket.IO clients may connect to.
+  public var socketIONamespaces = ["*"]
+  /// The path of the client that is served at `/socket.io/socket.io.js`; nil: none is.
+  public var socketIOClientPath: String?
   /// Whether the chat page is served; nil: with `auth=none` only.
   public var demo: Bool?
   /// Whether the chat page is served, with the default applied.

@@ -2,7 +2,7 @@ import JSONCore
 
 /// How a client is connected.
 public enum Transport: UInt8, CaseIterable, Sendable {
-  case websocket, sse, poll
+  case websocket, sse, poll, socketio
 
   /// The name on the wire, in presence and in metrics.
   public var name: StaticString {
@@ -10,6 +10,7 @@ public enum Transport: UInt8, CaseIterable, Sendable {
     case .websocket: "websocket"
     case .sse: "sse"
     case .poll: "poll"
+    case .socketio: "socketio"
     }
   }
 }

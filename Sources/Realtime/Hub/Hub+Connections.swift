@@ -53,4 +53,30 @@ extension Hub {
     }
     operations.perform(text, for: id, reply)
   }
+
+  /// Takes one operation from a client whose connection acknowledges it in a form of its own: everything but the answer is as
+  /// by ``receive(text:from:)``. `joined` and `left` also go down the connection, after the answer.
+  ///
+  /// - Parameters:
+  ///   - text: the operation as JSON; valid UTF-8.
+  ///   - reply: takes the answer, one JSON object, and the code when it is an error. Called once, unless the session has ended.
+  public func perform(
+    _ text: Span<UInt8>, from id: SlabID, reply: @escaping (_ text: [UInt8], ErrorCode?) -> Void
+  ) {
+    operations.perform(text, from: id, reply)
+  }
+
+  /// Has a session leave a room or a wildcard, at no charge to its rates. It is answered with `left`.
+  public func leave(_ id: SlabID, room name: [UInt8]) { operations.leave(id, name) }
+
+  /// Where a session is in a room that it has joined: after what it was given there. Nil: it is not in it, or nobody knows.
+  public func position(of id: SlabID, in name: [UInt8]) -> Position? {
+    guard context.sessions.contains(id), let room = context.rooms.find(name.span), let stream = room.stream,
+      context.joinedIndex(id, room) != nil
+    else { return nil }
+    return stream.position.at(room.catchUps[session: id]?.offset ?? room.rosterOffset)
+  }
+
+  /// Users in a room as its members know them; 0 where this node does not have it.
+  public func userCount(of name: [UInt8]) -> Int { context.rooms.find(name.span).map(context.userCount) ?? 0 }
 }

@@ -90,7 +90,7 @@ final class HubContext {
   @discardableResult
   func answer(_ id: SlabID, _ event: ServerEvent, id answerID: [UInt8]? = nil, in room: [UInt8]? = nil) -> Int {
     guard sessions.contains(id) else { return 0 }
-    if let tag = answerID, RequestAnswers.isTag(tag) { return answer(id, event, tag: tag) }
+    if let tag = answerID, RequestAnswers.isTag(tag) { return answer(id, event, tag: tag, in: room) }
     var text: [UInt8] = []
     swap(&text, &scratch)
     text.removeAll(keepingCapacity: true)
@@ -104,12 +104,20 @@ final class HubContext {
 
   /// Gives an event to the request that has asked for it. What changes what the connection gets goes down the connection too,
   /// before anything that follows from it: its client must know where its messages begin and end.
-  private func answer(_ id: SlabID, _ event: ServerEvent, tag: [UInt8]) -> Int {
+  private func answer(_ id: SlabID, _ event: ServerEvent, tag: [UInt8], in room: [UInt8]?) -> Int {
+    let isOfRoom: Bool
     switch event {
-    case .joined, .left: answer(id, event)
-    default: break
+    case .joined, .left: isOfRoom = true
+    default: isOfRoom = false
     }
-    return requestAnswers.answer(tag, event)
+    guard isOfRoom, RequestAnswers.origin(tag) == .connection else {
+      if isOfRoom { answer(id, event, in: room) }
+      return requestAnswers.answer(tag, event)
+    }
+    // The acknowledgement goes down the same connection, and comes first.
+    let byteCount = requestAnswers.answer(tag, event)
+    answer(id, event, in: room)
+    return byteCount
   }
 
   /// Sends an `error` to a session.

@@ -43,6 +43,7 @@ final class FanOut {
     let batch = batches.takeSpare()
     batch.isForMembersOnly = membersOnly
     batch.epoch = room.stream?.position.epoch
+    batch.openedAt = room.stream?.position.offset ?? 0
     room.batch = batch
     batches.markDirty(room)
     return batch

@@ -150,7 +150,7 @@ final class Publisher {
     case .session(let id):
       if let room, let index = context.joinedIndex(id, room) {
         mayPublish = context.sessions[id.index].subscriptions[index].mayPublish
-      } else if RequestAnswers.isTag(answerID), !RoomName.isWildcard(name) {
+      } else if RequestAnswers.origin(answerID) == .request, !RoomName.isWildcard(name) {
         // Over HTTP a message needs no join.
         mayPublish = access.mayPublish(id.index, name)
       } else {

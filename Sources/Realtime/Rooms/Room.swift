@@ -216,8 +216,11 @@ struct Rosters {
   private var webSocketDeflated: [RosterEntry] = []
   private var eventStream: [RosterEntry] = []
   private var poll: [RosterEntry] = []
+  private var socketIO: [RosterEntry] = []
 
-  var isEmpty: Bool { webSocket.isEmpty && webSocketDeflated.isEmpty && eventStream.isEmpty && poll.isEmpty }
+  var isEmpty: Bool {
+    webSocket.isEmpty && webSocketDeflated.isEmpty && eventStream.isEmpty && poll.isEmpty && socketIO.isEmpty
+  }
 
   /// Gives the room that a crowd took back.
   mutating func shrink() {
@@ -235,6 +238,7 @@ struct Rosters {
       case .webSocketDeflated: webSocketDeflated
       case .eventStream: eventStream
       case .poll: poll
+      case .socketIO: socketIO
       }
     }
     _modify {
@@ -243,6 +247,7 @@ struct Rosters {
       case .webSocketDeflated: yield &webSocketDeflated
       case .eventStream: yield &eventStream
       case .poll: yield &poll
+      case .socketIO: yield &socketIO
       }
     }
   }

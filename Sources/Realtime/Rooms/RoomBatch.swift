@@ -46,6 +46,10 @@ public final class RoomBatch {
   private(set) var beginsEpoch = false
   /// The room's epoch, for formats that carry positions; nil before its first message.
   public internal(set) var epoch: Epoch?
+  /// Where the room was when the batch was begun.
+  var openedAt: UInt64 = 0
+  /// The offset that members have before the first entry.
+  public var startOffset: UInt64 { deliveredBefore ?? openedAt }
 
   init() {}
 

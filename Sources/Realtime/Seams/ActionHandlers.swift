@@ -48,13 +48,25 @@ public struct ActionHandlers {
   public typealias Handler = (_ request: ActionRequest, _ reply: @escaping (ActionOutcome) -> Void) -> Void
 
   private var handlers: [[UInt8]: Handler] = [:]
+  /// The names of those that every node has.
+  private var builtIn: Set<[UInt8]> = []
   /// Answers actions that nobody has registered; nil: they are `not_found`.
   public var otherwise: Handler?
 
   /// Registers an action; one of the same name is replaced.
   public mutating func register(_ action: String, _ handler: @escaping Handler) {
+    builtIn.remove(Array(action.utf8))
     handlers[Array(action.utf8)] = handler
   }
+
+  /// Registers an action that every node has.
+  public mutating func register(builtIn action: String, _ handler: @escaping Handler) {
+    handlers[Array(action.utf8)] = handler
+    builtIn.insert(Array(action.utf8))
+  }
+
+  /// Whether the program that embeds the node has registered an action of that name.
+  public func isOfProgram(_ action: [UInt8]) -> Bool { handlers[action] != nil && !builtIn.contains(action) }
 
   func handle(_ request: ActionRequest, _ reply: @escaping (ActionOutcome) -> Void) {
     if let handler = handlers[request.action] ?? otherwise { return handler(request, reply) }

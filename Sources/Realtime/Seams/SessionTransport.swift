@@ -10,6 +10,8 @@ public enum WireFormat: UInt8, CaseIterable, Sendable {
   case eventStream
   /// Long polling.
   case poll
+  /// Packets of Socket.IO, over WebSockets or polls.
+  case socketIO
 }
 
 /// A member of a room on this node: where its bytes go, and whose they are.

@@ -19,14 +19,14 @@ final class ClientRequests {
 
   /// Registers what every node answers: its time, who asks, and the rooms of the connection.
   private func registerBuiltInActions() {
-    actions.register("time") { [clock = context.clock] _, reply in
+    actions.register(builtIn: "time") { [clock = context.clock] _, reply in
       reply(
         ClientRequests.object { writer in
           writer.key("ts")
           writer.unsigned(clock())
         })
     }
-    actions.register("whoami") { [configuration = context.configuration] request, reply in
+    actions.register(builtIn: "whoami") { [configuration = context.configuration] request, reply in
       reply(
         ClientRequests.object { writer in
           writer.key("user")
@@ -43,7 +43,7 @@ final class ClientRequests {
           }
         })
     }
-    actions.register("rooms") { request, reply in
+    actions.register(builtIn: "rooms") { request, reply in
       reply(
         ClientRequests.object { writer in
           writer.key("rooms")

@@ -144,6 +144,28 @@ final class OperationDispatcher {
     }
   }
 
+  /// Performs one operation of a session's own connection, and gives its answer to `reply`.
+  ///
+  /// - Parameter text: the operation as JSON; valid UTF-8.
+  func perform(_ text: Span<UInt8>, from id: SlabID, _ reply: @escaping RequestAnswers.Reply) {
+    guard context.sessions.contains(id) else { return }
+    var operation: ClientOperation
+    do {
+      operation = try ClientOperation(parsing: text)
+    } catch {
+      let tag = context.requestAnswers.tag(id, id: nil, from: .connection, reply)
+      guard limiters.charge(id, bytes: text.count, tag) else { return }
+      return context.refuse(id, error.code, error.message, tag)
+    }
+    let tag = context.requestAnswers.tag(id, id: operation.answerID(in: text), from: .connection, reply)
+    guard limiters.charge(id, bytes: text.count, tag) else { return }
+    guard context.sessions[id.index].user != nil else {
+      return context.refuse(id, .unauthenticated, "connect with a token first", tag)
+    }
+    operation.answerTag = tag
+    perform(operation, text, from: id)
+  }
+
   /// Performs one operation that a request has brought for a session, and answers the request.
   ///
   /// - Parameter text: the operation as JSON; valid UTF-8.
@@ -324,6 +346,11 @@ final class OperationDispatcher {
   private func tellExpelled(_ id: SlabID, from name: [UInt8]) {
     context.refuse(id, .forbidden, "the new token does not allow a room that the old one did: it was left", nil)
     context.answerLeft(id, name.span, nil)
+  }
+
+  /// Has a session leave a room or a wildcard.
+  func leave(_ id: SlabID, _ name: [UInt8]) {
+    if context.sessions.contains(id) { answerLeave(id, roomName: name.span, answerID: nil) }
   }
 
   private func answerLeave(_ id: SlabID, roomName: Span<UInt8>, answerID: [UInt8]?) {

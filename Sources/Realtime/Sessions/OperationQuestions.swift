@@ -70,7 +70,9 @@ final class OperationQuestions {
     operation.withRoom(in: text) { name in
       switch operation.kind {
       case .message where deciders.message != nil:
-        guard mayPublish(in: name, id, isForRequest: operation.answerTag != nil) else { return }
+        guard mayPublish(in: name, id, isForRequest: RequestAnswers.origin(operation.answerTag) == .request) else {
+          return
+        }
         subject = OperationQuestions.message(operation, text, in: name)
       case .join, .history, .presence: subject = joining(name, of: id, isRead: operation.kind != .join)
       default: break

@@ -1,8 +1,8 @@
 import ClientProtocol
 import JSONCore
 
-/// The answers to operations that a request has brought for a session (`POST /send?connection=C`): they go to the request, not
-/// down the connection.
+/// The answers to operations that do not go down the connection as events: of those that a request has brought for a session
+/// (`POST /send?connection=C`), and of those that a connection acknowledges in a form of its own.
 ///
 /// Such an operation carries a tag in the place of its `id`, wherever an operation's `id` is passed on until its answer. A tag
 /// begins with a byte that no JSON string begins with. Confined to the loop that created its hub.
@@ -17,7 +17,13 @@ final class RequestAnswers {
     let reply: Reply
   }
 
-  private static let mark: UInt8 = 0
+  /// Where an operation came from, as the first byte of its tag.
+  enum Origin: UInt8 {
+    case request
+    /// The session's own connection.
+    case connection
+  }
+
   private var entries: [UInt64: Entry] = [:]
   /// The numbers of a session's operations that are not answered.
   private var numbers: [SlabID: Set<UInt64>] = [:]
@@ -28,14 +34,18 @@ final class RequestAnswers {
 
   /// Whether the `id` of an operation is a tag.
   @inline(__always)
-  static func isTag(_ answerID: [UInt8]?) -> Bool { answerID?.first == mark }
+  static func isTag(_ answerID: [UInt8]?) -> Bool { origin(answerID) != nil }
+
+  /// Where the operation that a tag stands for came from; nil: it is no tag.
+  @inline(__always)
+  static func origin(_ answerID: [UInt8]?) -> Origin? { answerID?.first.flatMap(Origin.init) }
 
   /// Makes a tag for an operation. `answer` must follow, or `end`.
-  func tag(_ session: SlabID, id: [UInt8]?, _ reply: @escaping Reply) -> [UInt8] {
+  func tag(_ session: SlabID, id: [UInt8]?, from origin: Origin = .request, _ reply: @escaping Reply) -> [UInt8] {
     lastNumber += 1
     entries[lastNumber] = Entry(session: session, id: id, reply: reply)
     numbers[session, default: []].insert(lastNumber)
-    var tag = [RequestAnswers.mark]
+    var tag = [origin.rawValue]
     JSONNumber.append(lastNumber, to: &tag)
     return tag
   }

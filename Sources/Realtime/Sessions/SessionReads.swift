@@ -70,7 +70,7 @@ final class SessionReads {
     _ key: ReadKey, for caller: Caller, answerID: [UInt8]? = nil, _ finish: @escaping BrokerReply<ReadAnswer>
   ) {
     let request = ReadScheduler.Request(
-      isDelayedByDebt: true, isForRequest: RequestAnswers.isTag(answerID), key: { key },
+      isDelayedByDebt: true, isForRequest: RequestAnswers.origin(answerID) == .request, key: { key },
       finish: { finish($0 ?? .failure(.unavailable)) })
     switch caller {
     case .session(let id): scheduler.add(request, for: .session(id))

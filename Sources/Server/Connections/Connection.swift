@@ -21,6 +21,8 @@ struct Connection: ~Copyable {
     case websocket
     /// An event stream: nothing that comes means anything.
     case eventStream
+    /// A WebSocket that carries Engine.IO, and sessions of its own numbering.
+    case engine
     /// A raw echo, for conformance tests.
     case echo
     /// A close frame was sent: waiting for the peer's.
@@ -86,6 +88,8 @@ struct Connection: ~Copyable {
   var isCounted = false
   /// Whether it has a place among the connections that may be idle for long.
   var isKeptLong = false
+  /// Whether the number it keeps is that of an Engine.IO connection, and not that of a session.
+  private var isEngine = false
   /// Whether it is an event stream whose ids are its own, and not those that its room's block has for all members.
   var hasOwnIDs = false
 
@@ -101,7 +105,7 @@ struct Connection: ~Copyable {
   }
 
   /// Whether a session may be given something.
-  var isOpen: Bool { stage == .websocket || stage == .eventStream }
+  var isOpen: Bool { stage == .websocket || stage == .eventStream || stage == .engine }
 
   /// How a member of a room gets a block that goes to all.
   enum Way {
@@ -130,8 +134,17 @@ struct Connection: ~Copyable {
 
   /// The session's number in the hub, once there is one.
   var session: SlabID? {
-    get { storedSession.index == .max ? nil : storedSession }
+    get { storedSession.index == .max || isEngine ? nil : storedSession }
     set { storedSession = newValue ?? SlabID(index: .max, generation: 0) }
+  }
+
+  /// The Engine.IO connection that it carries, and so the sessions of that; nil: it has one session of its own, or none.
+  var engine: SlabID? {
+    get { isEngine ? storedSession : nil }
+    set {
+      isEngine = newValue != nil
+      storedSession = newValue ?? SlabID(index: .max, generation: 0)
+    }
   }
 
   /// The tick of the ping that waits for an answer.
@@ -179,6 +192,8 @@ final class Exchange {
   var bodyReader: BodyReader?
   /// The wait of the request at hand, if it is a poll that waits; `PollWaits` owns it.
   var wait: PollWait?
+  /// The Engine.IO connection whose poll it is, while that waits.
+  var engine: SlabID?
   /// Bytes that arrived while a request was being answered, or before the answer was taken.
   var waiting = ReadAhead()
 }

@@ -20,6 +20,10 @@ struct ConnectionParts {
   let protocols: ConnectionProtocol
   let peers: PeerGuard
   let pollWaits: PollWaits
+  let engines: EngineConnections
+  let socketIO: SocketIOTransport
+  let connects: SocketConnects
+  private let socketIOProtocol: SocketIOProtocol
 
   /// - Parameters:
   ///   - ring: through which the sends of a tick's end are made together; nil: each is made at once.
@@ -55,6 +59,18 @@ struct ConnectionParts {
       limits: limits, metrics: metrics)
     hub.transports[.eventStream] = eventStreams
     polls = PollTransport(hub: hub, sessions: sessions, peers: peers, limits: limits, metrics: metrics)
+    engines = EngineConnections(
+      connections, hub: hub, timers: timers, heartbeats: heartbeats, queues: queues, input: input, sessions: sessions,
+      webSockets: webSockets, requests: requests, peers: peers, limits: limits, metrics: metrics)
+    socketIO = SocketIOTransport(engines, hub: hub, input: input)
+    connects = SocketConnects(socketIO)
+    socketIOProtocol = SocketIOProtocol(socketIO, connects)
+    socketIO.connects = connects
+    hub.transports[.socketIO] = socketIO
+    engines.messages = socketIOProtocol
+    queues.carriers = engines
+    sessions.carriers = engines
+    webSockets.carriers = engines
   }
 
   /// Names the object that has the sockets and the loop. Called once, before the first connection; it is not owned.
@@ -67,6 +83,8 @@ struct ConnectionParts {
     protocols.host = host
     heartbeats.host = host
     polls.host = host
+    engines.host = host
+    engines.timers.host = host
   }
 
   /// Does what waits for the end of a tick. Returns whether more of it waits for another tick.
@@ -77,18 +95,23 @@ struct ConnectionParts {
       protocols.resumeReaders()
       protocols.continueRequests()
     }
+    engines.resumePosts()
     eventStreams.joinDue()
+    connects.joinDue()
     queues.beginTickEnd()
     hub.flush()
     polls.flush()
+    engines.flush()
     queues.endTick()
     endSessions()
     return hub.hasWork || queues.hasWork || sessions.hasWork || eventStreams.hasWork || polls.hasWork
+      || engines.hasWork || socketIO.hasWork || connects.hasWork
   }
 
   private func endSessions() {
     sessions.endDue()
     polls.endClosed()
+    socketIO.endDue()
     queues.dropFailed()
   }
 
@@ -99,6 +122,7 @@ struct ConnectionParts {
     let id = connections.id(at: index)
     eventStreams.forget(index)
     pollWaits.forget(index)
+    if let engine = connections[index].exchange?.engine { engines.pollEnded(on: id, of: engine) }
     sessions.dropped(index)
     // The hub may have sent to other connections meanwhile, never to this one: it is still in its place.
     guard connections.contains(id) else { return }
@@ -134,6 +158,8 @@ struct ConnectionParts {
     delivery.shrink()
     eventStreams.shrink()
     polls.shrink()
+    engines.shrink()
+    socketIO.shrink()
     queues.shrink()
   }
 }

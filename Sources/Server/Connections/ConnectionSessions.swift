@@ -16,6 +16,8 @@ final class ConnectionSessions {
   private var counts = [Int](repeating: 0, count: Transport.allCases.count)
   /// The log, when it takes what happens to connections.
   private let trace: Log?
+  /// Who knows the sessions of connections that carry several.
+  weak var carriers: (any SessionCarriers)?
 
   init(
     _ connections: ConnectionStore, hub: Hub, timers: ConnectionTimers, input: HeldInput, queues: SendQueues,
@@ -49,7 +51,10 @@ final class ConnectionSessions {
   /// Closes a connection after what it was given.
   func close(_ index: UInt32, because reason: CloseReason) {
     if connections[index].stage == .eventStream { return closeStream(index, because: reason) }
-    guard connections[index].stage == .websocket || connections[index].stage == .echo else { return }
+    switch connections[index].stage {
+    case .websocket, .echo, .engine: break
+    default: return
+    }
     let code = CloseCode(rawValue: reason.code)
     traceEnd(index, "closing a connection", code, "\(reason.text)")
     end(index)
@@ -74,8 +79,13 @@ final class ConnectionSessions {
   func end(_ index: UInt32) {
     // The connection keeps the name of its session: if it is dropped before the tick ends, the session ends with it.
     if let session = connections[index].session { ending.append(session) }
+    endCarrier(index)
     // The peer's close frame is to be read, whatever the broker owes.
     input.resume(index, [.broker, .queue])
+  }
+
+  private func endCarrier(_ index: UInt32) {
+    if let engine = connections[index].engine { carriers?.connectionEnded(index, of: engine) }
   }
 
   /// Ends a session that was opened on a connection which is closing already.
@@ -86,6 +96,7 @@ final class ConnectionSessions {
     if let transport = connections[index].transport { counts[Int(transport.rawValue)] -= 1 }
     if connections[index].isOpen { traceEnd(index, "connection lost", nil) }
     if let session = connections[index].session { hub.close(session) }
+    endCarrier(index)
   }
 
   /// Ends the sessions that are due.

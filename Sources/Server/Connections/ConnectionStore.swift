@@ -53,3 +53,16 @@ protocol ConnectionHost: AnyObject {
   /// Runs an action once, after `interval`.
   func after(_ interval: Interval, _ action: @escaping () -> Void)
 }
+
+/// Those whose connections carry several sessions each: what the parts of a table ask of them.
+protocol SessionCarriers: AnyObject {
+  /// Calls `body` with each session that the carrier of a connection has.
+  func forEachSession(of carrier: SlabID, _ body: (SlabID) -> Void)
+  /// Takes a message that came on a WebSocket which carries sessions.
+  func receive(text: Span<UInt8>, on connection: SlabID)
+  func receive(binary: Span<UInt8>, on connection: SlabID)
+  /// Notes that a connection takes nothing more from its carrier: it closes, or is gone.
+  func connectionEnded(_ connection: UInt32, of carrier: SlabID)
+  /// Notes that the connection on which a poll of a carrier waits is gone.
+  func pollEnded(on connection: SlabID, of carrier: SlabID)
+}

@@ -75,12 +75,20 @@ final class ConnectionTable: TickParticipant {
   var eventStreamCount: Int { parts.sessions.count(of: .sse) }
   /// Open poll connections.
   var pollerCount: Int { parts.sessions.count(of: .poll) }
+  /// Open sockets of Socket.IO namespaces.
+  var socketIOCount: Int { parts.sessions.count(of: .socketio) }
+  /// Connections of Engine.IO.
+  var engines: EngineConnections { parts.engines }
+  /// Who connects clients to namespaces.
+  var connects: SocketConnects { parts.connects }
   /// Connections that poll.
   var polls: PollTransport { parts.polls }
   /// Open connections that have a session.
   var sessionCount: Int { parts.sessions.count }
   /// Bytes that wait in all queues, and in rooms for slow readers.
-  var queuedBytes: Int { hub.lagBytes + parts.queues.queuedBytes + parts.polls.queuedBytes }
+  var queuedBytes: Int {
+    hub.lagBytes + parts.queues.queuedBytes + parts.polls.queuedBytes + parts.engines.pollQueuedBytes
+  }
   /// A local peer that sent `X-Forwarded-For` without being trusted: probably a proxy that nobody has named.
   var unnamedProxy: [UInt8]? { parts.peers.unnamedProxy }
   /// The kinds of addresses that WebSockets were opened from.
@@ -126,6 +134,7 @@ final class ConnectionTable: TickParticipant {
     isDraining = true
     let schedule = DrainSchedule(time)
     parts.polls.drain(schedule)
+    parts.engines.drain(schedule)
     var generator = SystemRandomNumberGenerator()
     for index in 0..<parts.connections.end where parts.connections.isOccupied(index) {
       let id = parts.connections.id(at: index)

@@ -41,7 +41,7 @@ final class Heartbeats {
     case .finishing: expire(index, after: Deadlines.finish, inStage)
     case .lingering: expire(index, after: Deadlines.linger, inStage)
     case .answering: polls.visit(index)
-    case .websocket, .echo, .eventStream: heartbeat(index)
+    case .websocket, .echo, .eventStream, .engine: heartbeat(index)
     }
   }
 
@@ -73,16 +73,14 @@ final class Heartbeats {
       return webSockets.failUnfinished(index)
     }
     if connections[index].stage == .eventStream { return streamHeartbeat(index) }
+    // Engine.IO has pings of its own.
+    if connections[index].stage == .engine { return scheduleHeartbeat(index, in: limits.pingInterval) }
     if let pingedAt = connections[index].pingedAt {
       let waited = timers.time(since: pingedAt)
       guard waited >= limits.pingTimeout else {
         return scheduleHeartbeat(index, in: limits.pingTimeout - waited)
       }
-      // The ping may wait after what a slow line has still to carry.
-      if hasAcknowledged(index), connections[index].wantsWrite || Socket.holdsUnacknowledged(connections[index].socket)
-      {
-        return timers.schedule(index, in: limits.pingTimeout)
-      }
+      if stillTakes(index) { return timers.schedule(index, in: limits.pingTimeout) }
       metrics.ghosts += 1
       sessions.traceEnd(index, "no answer to a ping", nil)
       host?.drop(index)
@@ -144,6 +142,11 @@ final class Heartbeats {
     guard hasAcknowledged(index) else { return true }
     connections[index].takenAt = timers.tick
     return false
+  }
+
+  /// Whether a ping may wait after what a slow line has still to carry.
+  func stillTakes(_ index: UInt32) -> Bool {
+    hasAcknowledged(index) && (connections[index].wantsWrite || Socket.holdsUnacknowledged(connections[index].socket))
   }
 
   /// Whether the peer's kernel has acknowledged anything since this was last asked.

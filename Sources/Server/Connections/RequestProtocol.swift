@@ -164,6 +164,7 @@ final class RequestProtocol {
 
   private func conclude(_ exchange: Exchange, _ head: RequestHead, _ index: UInt32) {
     polls.end(exchange)
+    exchange.engine = nil
     exchange.head = nil
     if head.keepAlive { timers.enter(.idle, index) } else { queues.finish(index) }
   }
@@ -194,8 +195,27 @@ final class RequestProtocol {
     let id = request.connection
     guard connections.contains(id), connections[id.index].stage == .answering else { return }
     guard peers.claim(request, &connections[id.index]) else { return respond(id, PeerGuard.makeAddressRefusal()) }
-    let accept = Base64.encode(Digest.sha1(acceptance.challenge).span)
-    queues.append(to: id.index) { Handshake.appendResponse(acceptance, accept: accept.span, to: &$0) }
+    accept(id.index, acceptance)
     webSockets.begin(id.index, deflate: acceptance.deflate, echo: echo)
+  }
+
+  private func accept(_ index: UInt32, _ acceptance: Handshake.Acceptance) {
+    let accept = Base64.encode(Digest.sha1(acceptance.challenge).span)
+    queues.append(to: index) { Handshake.appendResponse(acceptance, accept: accept.span, to: &$0) }
+  }
+
+  /// The same for a connection that is to carry an Engine.IO connection. Returns whether it is a WebSocket now.
+  func upgrade(
+    _ request: Request, _ acceptance: Handshake.Acceptance, engine: SlabID, messageBytesMax: Int
+  ) -> Bool {
+    let id = request.connection
+    guard connections.contains(id), connections[id.index].stage == .answering else { return false }
+    guard peers.claim(request, &connections[id.index]) else {
+      respond(id, PeerGuard.makeAddressRefusal())
+      return false
+    }
+    accept(id.index, acceptance)
+    webSockets.begin(id.index, engine: engine, messageBytesMax: messageBytesMax)
+    return true
   }
 }

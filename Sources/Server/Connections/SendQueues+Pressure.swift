@@ -12,21 +12,25 @@ extension SendQueues {
   /// RFC 6455 section 5.2: what the server puts before a payload, at the most.
   private static let frameHeadBytesMax = 10
 
+  /// Calls `body` with the session of a connection, or with each that it carries.
+  private func forEachSession(of index: UInt32, _ body: (SlabID) -> Void) {
+    if let session = connections[index].session { return body(session) }
+    if let engine = connections[index].engine { carriers?.forEachSession(of: engine, body) }
+  }
+
   // MARK: Slow readers
 
   /// Reports to the hub, once, that a connection takes no more.
   func becomeUnwritable(_ index: UInt32) {
-    guard hub.sparesSlowReaders, !connections[index].isUnwritable, connections[index].isOpen,
-      let session = connections[index].session
-    else { return }
+    guard hub.sparesSlowReaders, !connections[index].isUnwritable, connections[index].isOpen else { return }
     connections[index].isUnwritable = true
-    hub.becameUnwritable(session)
+    forEachSession(of: index) { hub.becameUnwritable($0) }
   }
 
   /// Reports to the hub that all is sent: more may come, which is sent at once or at the end of the tick.
   func becomeWritable(_ index: UInt32) {
     connections[index].isUnwritable = false
-    if connections[index].isOpen, let session = connections[index].session { hub.becameWritable(session) }
+    if connections[index].isOpen { forEachSession(of: index) { hub.becameWritable($0) } }
   }
 
   // MARK: Answers and their pace
@@ -84,17 +88,15 @@ extension SendQueues {
 
   /// A connection that has refused something takes more again when three quarters of its queue are free.
   private func reportOffers(_ index: UInt32) {
-    guard connections[index].outbox.unsolicitedBytes <= queueBytesMax / 4, connections[index].isOpen,
-      let session = connections[index].session
-    else { return }
+    guard connections[index].outbox.unsolicitedBytes <= queueBytesMax / 4, connections[index].isOpen else { return }
     connections[index].hasRefusedOffers = false
-    hub.canTakeMore(session)
+    forEachSession(of: index) { hub.canTakeMore($0) }
   }
 
   private func reportRoom(_ index: UInt32) {
     guard hasRoom(index) else { return }
     connections[index].awaitsRoom = false
     input.resume(index, .queue)
-    if connections[index].isOpen, let session = connections[index].session { hub.hasRoom(session) }
+    if connections[index].isOpen { forEachSession(of: index) { hub.hasRoom($0) } }
   }
 }

@@ -34,6 +34,8 @@ final class SendQueues {
   private var isTickEnding = false
   private let scratch: UnsafeMutableRawBufferPointer
   weak var host: (any ConnectionHost)?
+  /// Who knows the sessions of connections that carry several.
+  weak var carriers: (any SessionCarriers)?
 
   init(
     _ connections: ConnectionStore, hub: Hub, timers: ConnectionTimers, input: HeldInput, queueBytesMax: Int,

@@ -12,10 +12,11 @@ final class Routes: RequestRouter {
   private let eventStreams: EventStreamEndpoint
   private let poll: PollEndpoint
   private let incomingHooks: IncomingHookEndpoint
+  private let socketIO: SocketIOEndpoint
 
   init(
     table: ConnectionTable, node: Node, admin: AdminEndpoint, send: SendEndpoint, eventStreams: EventStreamEndpoint,
-    poll: PollEndpoint, incomingHooks: IncomingHookEndpoint
+    poll: PollEndpoint, incomingHooks: IncomingHookEndpoint, socketIO: SocketIOEndpoint
   ) {
     self.table = table
     self.node = node
@@ -24,6 +25,8 @@ final class Routes: RequestRouter {
     self.eventStreams = eventStreams
     self.poll = poll
     self.incomingHooks = incomingHooks
+    self.socketIO = socketIO
+    socketIO.admits = { [weak self] in self?.admitsConnection($0) ?? false }
     table.router = self
   }
 
@@ -33,6 +36,7 @@ final class Routes: RequestRouter {
   func bodyBytesMax(_ head: RequestHead) -> Int {
     if Routes.isAdmin(head.path) { return AdminEndpoint.bodyBytesMax }
     if head.path.starts(with: Routes.hooksPath) { return max(incomingHooks.bodyBytesMax, Routes.ignoredBodyBytesMax) }
+    if Routes.isEngine(head.path) { return socketIO.bodyBytesMax }
     return head.path.elementsEqual(Routes.sendPath) ? send.bodyBytesMax(head) : Routes.ignoredBodyBytesMax
   }
 
@@ -73,6 +77,8 @@ final class Routes: RequestRouter {
     case "/sse": if admitsConnection(request) { eventStreams.answer(request) }
     case "/poll": if mayPoll(request) { poll.answer(request) }
     case "/send": send.answer(request)
+    case _ where Routes.isEngine(request.head.path): answerEngine(request)
+    case "/socket.io/socket.io.js" where node.settings.socketIO: get(request) { socketIOClient() }
     case "/healthz": get(request) { .text("ok\n") }
     case "/readyz": get(request) { readiness() }
     case "/metrics":
@@ -105,6 +111,40 @@ final class Routes: RequestRouter {
     node.metrics.refusals.add(.origins)
     if let origin = request.head.value(.origin) { node.lastRefusedOrigin = RefusedOrigin.text(origin) }
     return ErrorResponse.make(.forbidden, message)
+  }
+
+  /// The client of Socket.IO, or where it can be had.
+  private func socketIOClient() -> Response {
+    guard let client = node.socketIOClient else {
+      return .text(
+        status: 404,
+        """
+        No client is served here: start the node with --socketio-client FILE. The official one is at \
+        https://cdn.socket.io/ and in the npm package socket.io-client (dist/socket.io.min.js).
+
+        """)
+    }
+    var response = Response(status: 200, contentType: "text/javascript; charset=utf-8", body: client)
+    response.addHeader("Cache-Control", "no-cache")
+    response.addHeader("X-Content-Type-Options", "nosniff")
+    return response
+  }
+
+  private func answerEngine(_ request: Request) {
+    let isEcho = Routes.isEchoEngine(request.head.path)
+    guard isEcho ? table.limits.isEchoEnabled : node.settings.socketIO else {
+      return answer(request, ErrorResponse.make(.notFound, "no such path"))
+    }
+    socketIO.answer(request, isEcho ? .echo : .socketIO)
+  }
+
+  /// With and without the slash that most clients add.
+  private static func isEngine(_ path: [UInt8]) -> Bool {
+    path.elementsEqual("/socket.io/".utf8) || path.elementsEqual("/socket.io".utf8) || isEchoEngine(path)
+  }
+
+  private static func isEchoEngine(_ path: [UInt8]) -> Bool {
+    path.elementsEqual("/engine.io/".utf8) || path.elementsEqual("/engine.io".utf8)
   }
 
   private static let sendPath = Array("/send".utf8)

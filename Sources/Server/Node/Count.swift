@@ -2,7 +2,7 @@ import Realtime
 
 /// What a node counts for `/metrics`, one word each, so that workers can share them in a page of memory.
 enum Count: Int, CaseIterable {
-  case webSockets, eventStreams, pollers
+  case webSockets, eventStreams, pollers, socketIO
   case rooms, received, delivered, bytesSent, queueBytes, slowConsumers
   case redisUp, redisCommands, redisReconnects, redisDeaf
   case gapRecovered, gapLost, slowDropped, slowConflated, readsPaused, dedupeForgotten
@@ -26,7 +26,7 @@ enum Count: Int, CaseIterable {
   static func isLevel(_ word: Int) -> Bool { levels.contains { $0.rawValue == word } }
 
   private static let levels: [Count] = [
-    .webSockets, .eventStreams, .pollers, .rooms, .queueBytes, .redisUp, .residentBytes, .openDescriptors,
+    .webSockets, .eventStreams, .pollers, .socketIO, .rooms, .queueBytes, .redisUp, .residentBytes, .openDescriptors,
     .webhookWaiting, .webhookLagSeconds,
     .asksPaused, .requestsPaused,
   ]

@@ -24,7 +24,7 @@ enum MetricsText {
       "roost_connections", .gauge, "Open client connections.",
       [
         ("{transport=\"websocket\"}", .webSockets), ("{transport=\"sse\"}", .eventStreams),
-        ("{transport=\"poll\"}", .pollers),
+        ("{transport=\"poll\"}", .pollers), ("{transport=\"socketio\"}", .socketIO),
       ]),
     Metric("roost_rooms", .gauge, "Rooms with local members, summed over workers.", .rooms),
     Metric("roost_messages_received_total", .counter, "Messages taken from clients.", .received),

@@ -11,6 +11,7 @@ extension Node {
     set(.webSockets, UInt64(table.webSocketCount))
     set(.eventStreams, UInt64(table.eventStreamCount))
     set(.pollers, UInt64(table.pollerCount))
+    set(.socketIO, UInt64(table.socketIOCount))
     set(.forwardedAnswered, metrics.forwarded.answered)
     set(.forwardedAbsent, metrics.forwarded.absent)
     set(.forwardedUnavailable, metrics.forwarded.unavailable)

@@ -1,5 +1,6 @@
 import LoopCore
 import Realtime
+import SocketIOCore
 
 // What answers the paths of clients without a WebSocket.
 
@@ -7,7 +8,7 @@ extension Node {
   /// Registers the actions that clients may request beyond the hub's own.
   func registerActions() {
     let servers = IceServers(settings)
-    hub.actions.register("ice") { request, reply in
+    hub.actions.register(builtIn: "ice") { request, reply in
       reply(.success(payload: servers.answer(for: request.user, now: Clock.wallMilliseconds() / 1000)))
     }
   }
@@ -28,6 +29,30 @@ extension Node {
     SendEndpoint(
       hub: hub, forwarder: forwarder, identifier: makeRequestIdentifier(), messageBytesMax: settings.maxMessageBytes,
       respond: { [weak table] in table?.respond($0, $1) })
+  }
+
+  /// Bytes of a client bundle: ten times the official one.
+  private static let clientBytesMax = 4 * 1024 * 1024
+
+  func loadSocketIOClient() throws(Failure) {
+    guard let path = settings.socketIOClientPath else { return }
+    do throws(SystemError) { socketIOClient = try WholeFile.read(path, bytesMax: Node.clientBytesMax) } catch {
+      throw .client(path: path, error)
+    }
+  }
+
+  func makeSocketIOEndpoint(_ forwarder: ConnectionForwarder) -> SocketIOEndpoint {
+    var configuration = SocketIOConfiguration()
+    configuration.namespaces =
+      settings.echo
+      ? .conformance : NamespaceList(patterns: settings.socketIONamespaces.map { Array($0.utf8) })
+    configuration.believesNames = settings.authentication == .none
+    configuration.needsToken = settings.authentication == .jwt
+    configuration.userName = { [weak self] in self?.userName(asked: $0) }
+    table.connects.configuration = configuration
+    return SocketIOEndpoint(hub: hub, table: table, forwarder: forwarder) { [weak self] in
+      self?.connectHeaders($0) ?? []
+    }
   }
 
   func makeIncomingHookEndpoint() -> IncomingHookEndpoint {

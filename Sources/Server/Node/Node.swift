@@ -25,6 +25,8 @@ public final class Node {
     case certificate(TLSError)
     /// Keys for tokens that cannot be read or used.
     case keys(KeyFault)
+    /// The file of `socketio-client` cannot be read.
+    case client(path: String, SystemError)
 
     public var description: String {
       switch self {
@@ -32,6 +34,7 @@ public final class Node {
       case .system(let error): String(describing: error)
       case .certificate(let error): String(describing: error)
       case .keys(let fault): String(describing: fault)
+      case .client(let path, let error): "--socketio-client \(path) cannot be read: \(error)"
       }
     }
   }
@@ -62,6 +65,8 @@ public final class Node {
   private let notes: [String]
   /// The judge of tokens; nil without authentication.
   private var keys: KeyRing?
+  /// The client bundle that is served at `/socket.io/socket.io.js`; nil: none is.
+  var socketIOClient: [UInt8]?
   /// Whether no more connections are taken, and those that are open are closed one by one.
   var isDraining: Bool { phase == .draining || phase == .ended }
   private let configurationWarnings: ConfigurationWarnings
@@ -139,11 +144,12 @@ public final class Node {
     registerActions()
     admin.node = self
     backend = makeBackend()
-    let forwarder = ConnectionForwarder(hub: hub, broker: broker, polls: table.polls, metrics: metrics)
+    let forwarder = ConnectionForwarder(
+      hub: hub, broker: broker, polls: table.polls, engines: table.engines, metrics: metrics)
     routes = Routes(
       table: table, node: self, admin: admin, send: makeSendEndpoint(forwarder),
       eventStreams: makeEventStreamEndpoint(), poll: makePollEndpoint(forwarder),
-      incomingHooks: makeIncomingHookEndpoint())
+      incomingHooks: makeIncomingHookEndpoint(), socketIO: makeSocketIOEndpoint(forwarder))
   }
 
   /// Starts to serve, as soon as the loop runs. Binds the ports before it returns.
@@ -151,6 +157,7 @@ public final class Node {
     precondition(phase == .new, "a node starts once")
     try loadCertificate()
     try loadKeys()
+    try loadSocketIOClient()
     try bind()
     phase = .running
     broker.start()

@@ -7,12 +7,14 @@ final class ConnectionForwarder {
   private let hub: Hub
   private let broker: any Broker
   private let polls: PollTransport
+  private let engines: EngineConnections
   private let metrics: Metrics
 
-  init(hub: Hub, broker: any Broker, polls: PollTransport, metrics: Metrics) {
+  init(hub: Hub, broker: any Broker, polls: PollTransport, engines: EngineConnections, metrics: Metrics) {
     self.hub = hub
     self.broker = broker
     self.polls = polls
+    self.engines = engines
     self.metrics = metrics
     hub.answerQuestion = { [weak self] question, answer in self?.answer(question, answer) }
   }
@@ -20,7 +22,7 @@ final class ConnectionForwarder {
   /// Answers once, at once or later.
   func perform(_ question: ConnectionQuestion, _ reply: @escaping (ConnectionAnswer) -> Void) {
     let kind = question.kind
-    guard let node = Hub.node(ofConnection: question.connection), node.count <= Limits.userNameBytesMax else {
+    guard let node = question.node, node.count <= Limits.userNameBytesMax else {
       return reply(ConnectionAnswer(.notFound, "no connection has such a name: use that of its welcome", to: kind))
     }
     guard node != hub.configuration.nodeID else { return performHere(question, reply) }
@@ -57,6 +59,8 @@ final class ConnectionForwarder {
     case .poll(let seq, let wait):
       polls.poll(question.connection, by: question.user, seq: seq, waitMilliseconds: wait, reply)
     case .end: reply(polls.end(question.connection, by: question.user))
+    case .enginePoll: engines.poll(question.connection, on: nil, reply)
+    case .enginePost(let body): engines.post(question.connection, body, reply)
     }
   }
 }

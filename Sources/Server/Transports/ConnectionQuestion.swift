@@ -11,6 +11,10 @@ struct ConnectionQuestion: Equatable {
     case poll(seq: UInt64, waitMilliseconds: Int)
     /// The end of a poll connection.
     case end
+    /// What has come for an Engine.IO connection, within so many milliseconds.
+    case enginePoll(milliseconds: Int)
+    /// The packets of an Engine.IO connection.
+    case enginePost([UInt8])
   }
 
   let kind: Kind
@@ -25,14 +29,24 @@ struct ConnectionQuestion: Equatable {
     self.user = user
   }
 
-  /// How long the node that holds the connection has to answer.
-  var milliseconds: Int {
-    if case .poll(_, let wait) = kind {
-      wait + QuestionLimits.operationMilliseconds
-    } else {
-      QuestionLimits.operationMilliseconds
+  /// The id of the node that holds the connection; nil: no connection has such a name.
+  var node: [UInt8]? {
+    switch kind {
+    case .operation, .poll, .end: Hub.node(ofConnection: connection)
+    case .enginePoll, .enginePost: EngineID.node(of: connection)
     }
   }
+
+  /// How long the node that holds the connection has to answer.
+  var milliseconds: Int {
+    switch kind {
+    case .poll(_, let wait), .enginePoll(let wait): wait + QuestionLimits.operationMilliseconds
+    case .operation, .end, .enginePost: QuestionLimits.operationMilliseconds
+    }
+  }
+
+  /// Milliseconds that any poll may wait: the longest `ping-interval` and `ping-timeout`.
+  private static let waitMax = 4_200_000
 
   // A letter; the lengths of the connection's name and of the user with one more (0: no user), the sequence number and the
   // wait, each as decimal digits and a space; the name, the user, the operation.
@@ -43,6 +57,8 @@ struct ConnectionQuestion: Equatable {
     case .operation(let operation): (letter, text) = (UInt8(ascii: "o"), operation)
     case .poll(let number, let milliseconds): (letter, seq, wait) = (UInt8(ascii: "p"), number, milliseconds)
     case .end: break
+    case .enginePoll(let milliseconds): (letter, wait) = (UInt8(ascii: "g"), milliseconds)
+    case .enginePost(let body): (letter, text) = (UInt8(ascii: "s"), body)
     }
     var bytes = [letter]
     for number in [UInt64(connection.count), UInt64(user.map { $0.count + 1 } ?? 0), seq, UInt64(wait)] {
@@ -64,9 +80,8 @@ struct ConnectionQuestion: Equatable {
       start = end + 1
     }
     let left = UInt64(bytes.count - start)
-    guard numbers[0] <= left, numbers[1] <= left - numbers[0] + 1, numbers[3] <= UInt64(RoomPollEndpoint.waitMax) else {
-      return nil
-    }
+    guard numbers[0] <= left, numbers[1] <= left - numbers[0] + 1, numbers[3] <= UInt64(ConnectionQuestion.waitMax)
+    else { return nil }
     let userStart = start + Int(numbers[0])
     let textStart = userStart + Int(numbers[1] > 0 ? numbers[1] - 1 : 0)
     connection = Array(bytes[start..<userStart])
@@ -78,6 +93,8 @@ struct ConnectionQuestion: Equatable {
       kind = .operation(text)
     case UInt8(ascii: "p") where text.isEmpty: kind = .poll(seq: numbers[2], waitMilliseconds: Int(numbers[3]))
     case UInt8(ascii: "e") where text.isEmpty: kind = .end
+    case UInt8(ascii: "g") where text.isEmpty: kind = .enginePoll(milliseconds: Int(numbers[3]))
+    case UInt8(ascii: "s"): kind = .enginePost(text)
     default: return nil
     }
   }
@@ -102,8 +119,14 @@ struct ConnectionAnswer: Equatable {
 
   /// An error in the form that suits the question: operations are answered as over a WebSocket.
   init(_ code: ErrorCode, _ message: String, to kind: ConnectionQuestion.Kind) {
-    guard case .operation = kind else {
+    switch kind {
+    case .operation: break
+    case .poll, .end:
       self.init(code, message)
+      return
+    case .enginePoll, .enginePost:
+      // Its client opens another connection, whatever the reason.
+      self.init(status: 400, EngineError.unknownSession.answer.body)
       return
     }
     var text: [UInt8] = []

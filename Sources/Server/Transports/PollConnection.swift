@@ -2,8 +2,10 @@ import ClientProtocol
 import JSONCore
 import Realtime
 
-/// Messages that wait for a poll connection: JSON texts, those of one block with commas between them. Blocks may be shared.
+/// Messages that wait for a poll connection, those of one block with a separator between them. Blocks may be shared.
 struct PollQueue {
+  /// What stands between two messages of an answer.
+  private let separator: UInt8
   private var blocks: [[UInt8]] = []
   private(set) var byteCount = 0
   /// Bytes among them that the client has asked for. What is taken counts as the others first.
@@ -13,6 +15,9 @@ struct PollQueue {
   /// Bytes that others cause: what the limit of the queue is for.
   var unsolicitedBytes: Int { byteCount - solicitedBytes }
 
+  /// A queue of JSON texts, unless another separator is given.
+  init(separator: UInt8 = UInt8(ascii: ",")) { self.separator = separator }
+
   mutating func push(_ block: [UInt8], isSolicited: Bool = false) {
     guard !block.isEmpty else { return }
     blocks.append(block)
@@ -20,7 +25,7 @@ struct PollQueue {
     if isSolicited { solicitedBytes += block.count }
   }
 
-  /// Takes blocks of so many bytes together, at least one, with commas between them.
+  /// Takes blocks of so many bytes together, at least one, with separators between them.
   mutating func take(bytesMax: Int) -> [UInt8] {
     var (count, bytes) = (0, 0)
     while count < blocks.count, count == 0 || bytes + blocks[count].count <= bytesMax {
@@ -37,7 +42,7 @@ struct PollQueue {
     var text: [UInt8] = []
     text.reserveCapacity(bytes + count)
     for block in blocks[..<count] {
-      if !text.isEmpty { text.append(UInt8(ascii: ",")) }
+      if !text.isEmpty { text.append(separator) }
       text += block
     }
     if count == blocks.count { blocks = [] } else { blocks.removeFirst(count) }

@@ -20,6 +20,8 @@ final class WebSocketProtocol {
   private let compression: MessageCompression
   private let limits: ConnectionLimits
   private let metrics: Metrics
+  /// Who takes the messages of WebSockets that carry several sessions.
+  weak var carriers: (any SessionCarriers)?
 
   init(
     _ connections: ConnectionStore, hub: Hub, timers: ConnectionTimers, input: HeldInput, queues: SendQueues,
@@ -44,6 +46,14 @@ final class WebSocketProtocol {
       role: .server, messageBytesMax: messageBytesMax(echo: echo), deflate: deflate != nil)
     timers.enter(echo ? .echo : .websocket, index)
     sessions.noteOpened(index, .websocket)
+  }
+
+  /// Turns a connection whose handshake was answered into a WebSocket that carries an Engine.IO connection.
+  func begin(_ index: UInt32, engine: SlabID, messageBytesMax: Int) {
+    connections[index].exchange = nil
+    connections[index].reader = MessageReader(role: .server, messageBytesMax: messageBytesMax, deflate: false)
+    connections[index].engine = engine
+    timers.enter(.engine, index)
   }
 
   /// Opens the session of a connection that has just become a WebSocket. Over the limit the client is asked to return later.
@@ -127,6 +137,8 @@ final class WebSocketProtocol {
       queues.flush(id.index)
       // A peer that does not read its echoes is not read either.
       if connections.contains(id), !connections[id.index].outbox.isEmpty { input.pause(id.index, .broker) }
+    case .engine:
+      if kind == .text { carriers?.receive(text: payload, on: id) } else { carriers?.receive(binary: payload, on: id) }
     case .preamble, .handshake, .request, .idle, .answering, .eventStream, .closing, .finishing, .lingering: break
     }
   }
@@ -183,8 +195,16 @@ final class WebSocketProtocol {
     queues.finish(id.index)
   }
 
+  /// Closes a connection with which everything is all right.
+  func closeNormally(_ index: UInt32) {
+    guard connections[index].stage == .engine else { return }
+    queues.append(to: index) { FrameWriter.appendClose(.normal, reason: [UInt8]().span, to: &$0) }
+    sessions.end(index)
+    timers.enter(.closing, index)
+  }
+
   /// RFC 6455 section 7.1.7: sends the reason, then closes without waiting for an answer that could not be understood.
-  private func fail(_ index: UInt32, _ code: CloseCode, _ reason: StaticString) {
+  func fail(_ index: UInt32, _ code: CloseCode, _ reason: StaticString) {
     metrics.protocolErrors += 1
     sessions.traceEnd(index, "protocol error", code, "\(reason)")
     if connections[index].stage != .closing {

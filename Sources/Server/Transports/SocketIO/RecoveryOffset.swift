@@ -1,0 +1,160 @@
+import ClientProtocol
+import SocketIOCore
+
+/// A room of a client that comes back, and where it was there.
+struct RecoveryPlace: Equatable {
+  let room: [UInt8]
+  /// Nil: it joins as it did the first time.
+  let since: Position?
+}
+
+/// The offset of an event (connection state recovery): where its client is after it. Pure; needs no escapes in JSON.
+///
+/// `EPOCH:OFFSET` of a client that is in its default room alone; else `~` and, with commas between them, `ROOM@EPOCH:OFFSET` of
+/// each of its rooms, or `ROOM@` of a wildcard, which has no position. Bytes of a room's name that have a meaning here or in
+/// JSON are percent-encoded. It names the rooms, because no node remembers them.
+enum RecoveryOffset {
+  private static let mark = UInt8(ascii: "~")
+  private static let separator = UInt8(ascii: ",")
+  private static let at = UInt8(ascii: "@")
+  private static let escape = UInt8(ascii: "%")
+
+  static func begin(_ output: inout [UInt8]) { output.append(mark) }
+  static func separate(_ output: inout [UInt8]) { output.append(separator) }
+
+  /// The part of a room in an offset of several.
+  static func part(of room: [UInt8], at position: Position?) -> [UInt8] {
+    var part: [UInt8] = []
+    for byte in room {
+      switch byte {
+      case 0x21...0x7E where ![escape, separator, at, mark, UInt8(ascii: "\""), UInt8(ascii: "\\")].contains(byte):
+        part.append(byte)
+      default: part += [escape, digit(byte >> 4), digit(byte & 15)]
+      }
+    }
+    part.append(at)
+    position?.append(to: &part)
+    return part
+  }
+
+  /// Reads an offset; nil: it is none.
+  ///
+  /// - Parameters:
+  ///   - defaultRoom: of the client's namespace.
+  ///   - roomsMax: rooms that a connection may be in.
+  static func places(in text: [UInt8], defaultRoom: [UInt8], roomsMax: Int) -> [RecoveryPlace]? {
+    if let position = Position(text: text.span) { return [RecoveryPlace(room: defaultRoom, since: position)] }
+    guard text.first == mark else { return nil }
+    var places: [RecoveryPlace] = []
+    if text.count == 1 { return places }
+    for part in text.dropFirst().split(separator: separator, omittingEmptySubsequences: false) {
+      guard places.count < roomsMax, let end = part.firstIndex(of: at), let room = decode(part[..<end]),
+        RoomName.isValid(room.span), !places.contains(where: { $0.room == room })
+      else { return nil }
+      let rest = Array(part[(end + 1)...])
+      let position = Position(text: rest.span)
+      guard position != nil || rest.isEmpty else { return nil }
+      places.append(RecoveryPlace(room: room, since: position))
+    }
+    return places
+  }
+
+  private static func digit(_ value: UInt8) -> UInt8 {
+    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10
+  }
+
+  private static func decode(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    var index = text.startIndex
+    while index < text.endIndex {
+      guard text[index] == escape else {
+        bytes.append(text[index])
+        index += 1
+        continue
+      }
+      guard index + 2 < text.endIndex, let high = value(text[index + 1]), let low = value(text[index + 2]) else {
+        return nil
+      }
+      bytes.append(high << 4 | low)
+      index += 3
+    }
+    return bytes
+  }
+
+  private static func value(_ digit: UInt8) -> UInt8? {
+    switch digit {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
+    default: nil
+    }
+  }
+}
+
+/// The id by which a client recovers (`pid`): 64 random bits, a dot, and where its default room was when it connected, for a
+/// client that comes back before any event has told it more. Names are no secrets here: who comes back has proved anew who it
+/// is. Pure.
+enum RecoveryID {
+  private static let digits = 16
+
+  /// Makes an id.
+  static func make(at position: Position) -> [UInt8] {
+    var text: [UInt8] = []
+    var rest = UInt64.random(in: 0...(.max))
+    for _ in 0..<digits {
+      let digit = UInt8(truncatingIfNeeded: rest & 15)
+      text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+      rest >>= 4
+    }
+    text.append(UInt8(ascii: "."))
+    position.append(to: &text)
+    return text
+  }
+
+  /// The position that an id has; nil: it is none.
+  static func position(in text: [UInt8]) -> Position? {
+    guard text.count > digits, text[digits] == UInt8(ascii: ".") else { return nil }
+    let isRandom = text[..<digits].allSatisfy {
+      (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+    }
+    return isRandom ? Position(text: text.span.extracting((digits + 1)..<text.count)) : nil
+  }
+}
+
+/// What a client that comes back asks for.
+struct Recovery {
+  /// The id that it was given.
+  let id: [UInt8]
+  /// Its rooms, and where it was in each.
+  let places: [RecoveryPlace]
+
+  /// Nil: it asks for nothing that can be given.
+  ///
+  /// - Parameters:
+  ///   - offset: of the last event that it got; nil: it got none.
+  ///   - namespace: that it connects to; empty: the main one.
+  ///   - roomsMax: rooms that a connection may be in.
+  init?(id: [UInt8], offset: [UInt8]?, namespace: [UInt8], defaultRoom: [UInt8], roomsMax: Int) {
+    guard let start = RecoveryID.position(in: id) else { return nil }
+    var places = [RecoveryPlace(room: defaultRoom, since: start)]
+    if let offset {
+      guard let read = RecoveryOffset.places(in: offset, defaultRoom: defaultRoom, roomsMax: roomsMax) else {
+        return nil
+      }
+      places = read.map { place in
+        // An offset before the beginning is of an earlier connection, which was not recovered.
+        guard place.room == defaultRoom, let since = place.since, since.epoch == start.epoch,
+          since.offset < start.offset
+        else { return place }
+        return RecoveryPlace(room: place.room, since: start)
+      }
+    }
+    // What a wildcard has missed nobody can tell.
+    guard places.allSatisfy({ $0.since != nil && Recovery.isIn(namespace, $0.room) }) else { return nil }
+    self.id = id
+    self.places = places
+  }
+
+  private static func isIn(_ namespace: [UInt8], _ room: [UInt8]) -> Bool {
+    room[Namespace.location(ofNative: room.span).namespace].elementsEqual(namespace)
+  }
+}

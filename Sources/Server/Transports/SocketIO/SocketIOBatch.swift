@@ -1,0 +1,103 @@
+import ClientProtocol
+import JSONCore
+import Realtime
+import SocketIOCore
+import WebSocketCore
+
+/// A room's batch as packets of Socket.IO: each entry is written once, whatever the transports of the members.
+struct SocketIOBatch {
+  /// The packets of all entries, one after the other.
+  private(set) var packets = EncodedPackets()
+  /// Where the packets of each entry end.
+  private var ends: [Int] = []
+  /// The position after each entry; nil: it says nothing about positions.
+  private(set) var positions: [Position?] = []
+
+  /// - Parameters:
+  ///   - namespace: of the members.
+  ///   - hasOffsets: whether each message carries the room's position, as the offset of members of this room alone.
+  init(_ batch: RoomBatch, namespace: Span<UInt8>, hasOffsets: Bool) {
+    var start = 0
+    var last = batch.startOffset
+    let bytes = batch.bytes
+    for entry in batch.entries {
+      if entry.offset > 0 { last = entry.offset }
+      let position = entry.kind.isMessage ? batch.epoch.map { Position(epoch: $0, offset: last) } : nil
+      positions.append(position)
+      var offset: [UInt8]?
+      if hasOffsets, let position {
+        var text: [UInt8] = []
+        position.append(to: &text)
+        offset = text
+      }
+      SocketIOEncoder.append(
+        bytes.span.extracting(start..<entry.end), entry.kind, namespace: namespace, offset: offset,
+        binary: (entry.offset, entry.acceptedAt), to: &packets)
+      start = entry.end
+      ends.append(packets.entries.count)
+    }
+  }
+
+  /// The packets of an entry.
+  func range(_ entry: Int) -> Range<Int> { (entry == 0 ? 0 : ends[entry - 1])..<ends[entry] }
+
+  /// All entries, or those without some, as WebSocket frames.
+  func frames(without skipped: (Int) -> Bool = { _ in false }) -> [UInt8] {
+    var frames: [UInt8] = []
+    frames.reserveCapacity(packets.bytes.count + 10 * packets.entries.count)
+    for entry in ends.indices where !skipped(entry) { packets.appendFrames(range(entry), to: &frames) }
+    return frames
+  }
+
+  /// All entries, or those without some, as a polling payload.
+  func payload(without skipped: (Int) -> Bool = { _ in false }) -> [UInt8] {
+    var payload: [UInt8] = []
+    payload.reserveCapacity(packets.bytes.count + packets.entries.count)
+    for entry in ends.indices where !skipped(entry) { packets.appendPayload(range(entry), to: &payload) }
+    return payload
+  }
+
+  /// The text packet of an entry, without offset.
+  func text(_ entry: Int) -> ArraySlice<UInt8> { packets.bytes[packets.range(range(entry).lowerBound)] }
+}
+
+/// The form in which Socket.IO clients get what the hub sends.
+enum SocketIOEncoder {
+  /// Adds one message or notice as an event.
+  ///
+  /// - Parameters:
+  ///   - offset: where the client is after it; nil: where it was.
+  ///   - binary: the offset and the time of a binary message, which is JSON here.
+  static func append(
+    _ message: Span<UInt8>, _ kind: EventKind, namespace: Span<UInt8>, offset: [UInt8]?,
+    binary: (offset: UInt64, acceptedAt: UInt64) = (0, 0), to packets: inout EncodedPackets
+  ) {
+    switch kind {
+    case .message:
+      EventMapping.appendEvent(
+        native: message, namespace: namespace, fallback: kind.wireName, offset: offset, to: &packets)
+    case .binaryMessage:
+      let text = EventStreamEncoder.json(
+        ofBinary: message, offset: binary.offset > 0 ? binary.offset : nil, timestamp: binary.acceptedAt)
+      PacketWriter.appendEvent(
+        kind.wireName, argument: text.span, namespace: namespace, offset: offset, to: &packets)
+    default:
+      PacketWriter.appendEvent(
+        kind.wireName, argument: message, namespace: namespace, offset: offset, to: &packets)
+    }
+  }
+
+  /// What an offset adds to a text packet, whose last byte it takes the place of.
+  static func suffix(_ offset: [UInt8]) -> [UInt8] {
+    var suffix: [UInt8] = []
+    suffix.reserveCapacity(offset.count + 4)
+    suffix.append(",\"")
+    suffix += offset
+    suffix.append("\"]")
+    return suffix
+  }
+
+  /// A message whose offset says nothing new: an argument takes its place, or the client would take the last argument of the
+  /// sender's for one.
+  static let noOffset = Array(",null]".utf8)
+}
