@@ -77,8 +77,16 @@ let package = Package(
         "CCurl", "CSystem",
       ],
       swiftSettings: strict),
+    // `roost doctor`: what usually goes wrong, looked at from this machine.
+    .target(
+      name: "Diagnosis",
+      dependencies: [
+        "Server", "RedisBackend", "ClientCore", "Settings", "JSONCore", "LoopCore", "Transfers", "CCurl",
+      ],
+      swiftSettings: strict),
     .executableTarget(
-      name: "roost", dependencies: ["Server", "Commands", "Bench", "ClientCore", "JSONCore"], swiftSettings: strict),
+      name: "roost", dependencies: ["Server", "Commands", "Bench", "Diagnosis", "ClientCore", "JSONCore"],
+      swiftSettings: strict),
 
     // Real processes and sockets for tests; no product.
     .target(
@@ -147,6 +155,9 @@ let package = Package(
       name: "BenchTests", dependencies: ["Bench", "ClientCore", "Settings", "LoopCore"], swiftSettings: strict),
     .testTarget(
       name: "WebSocketCoreTests", dependencies: ["WebSocketCore", "JSONCore", "Randomness"], swiftSettings: strict),
+    .testTarget(
+      name: "DiagnosisTests", dependencies: ["Diagnosis", "RedisBackend", "JSONCore", "TestSupport", "roost"],
+      swiftSettings: strict),
     .testTarget(
       name: "CommandsTests", dependencies: ["Commands", "ClientCore", "JSONCore", "LoopCore", "TestSupport", "roost"],
       swiftSettings: strict),

@@ -16,6 +16,11 @@ public enum Bench {
 
     """
 
+  /// What a command line of each scenario may have.
+  public static var synopses: [CommandSynopsis] {
+    Scenario.allCases.map { BenchSettings.table($0).synopsis(defaults: BenchSettings()) }
+  }
+
   /// Runs `roost bench`; `arguments` begin behind `bench`. Returns the exit status.
   ///
   /// Of the environment only ROOST_URL counts: what a measurement ran with stands on its command line.

@@ -1,5 +1,6 @@
 #pragma once
 #include <curl/curl.h>
+#include <string.h>
 
 // curl_easy_setopt and curl_easy_getinfo are variadic, which Swift does not import.
 static inline CURLcode roost_curl_set_string(CURL *h, CURLoption o, const char *v) { return curl_easy_setopt(h, o, v); }
@@ -27,6 +28,17 @@ static inline const char *roost_curl_redirect(CURL *h) {
   char *url = NULL;
   curl_easy_getinfo(h, CURLINFO_REDIRECT_URL, &url);
   return url;
+}
+
+// The field of that name of the server's own certificate, such as "Expire date", or NULL; needs CURLOPT_CERTINFO, valid
+// until the next request.
+static inline const char *roost_curl_certificate(CURL *h, const char *name) {
+  struct curl_certinfo *chain = NULL;
+  if (curl_easy_getinfo(h, CURLINFO_CERTINFO, &chain) != CURLE_OK || !chain || chain->num_of_certs < 1) return NULL;
+  size_t length = strlen(name);
+  for (struct curl_slist *field = chain->certinfo[0]; field; field = field->next)
+    if (!strncmp(field->data, name, length) && field->data[length] == ':') return field->data + length + 1;
+  return NULL;
 }
 
 // curl_multi_setopt is variadic, too.

@@ -14,6 +14,15 @@ struct ClientSettings: Sendable {
   var limit: Int?
   var user: String?
   var token: String?
+  /// Milliseconds between two looks; nil for one look.
+  var watchMilliseconds: Int?
+  /// The id of a connection to close.
+  var connection: String?
+  /// The `jti` of a token to revoke.
+  var tokenID: String?
+  var revokeMilliseconds = 86_400_000
+  /// Whether `drain` waits for the node's end.
+  var waits = false
 
   /// The address, which the option table has checked.
   var server: ServerURL {
@@ -61,5 +70,32 @@ extension ClientSettings {
     ).from(.argumentsOnly),
     .text("token", \.token, "JWT", "token that names the user (environment: ROOST_TOKEN)")
       .secret().from(.argumentsAndEnvironment),
+  ]
+
+  /// Of the commands that show something.
+  static let watching: [Option<ClientSettings>] = [
+    Option(
+      "watch", form: .flag, placeholder: "", help: "look again every 2s, or --watch=DURATION, from 100ms to 1h",
+      defaultText: { _ in nil }
+    ) { settings, text in
+      guard let interval = text == "on" ? 2000 : Quantity.milliseconds(text), (100...3_600_000).contains(interval)
+      else { return "is no interval; expected --watch=DURATION from 100ms to 1h" }
+      settings.watchMilliseconds = interval
+      return nil
+    }.from(.argumentsOnly)
+  ]
+
+  static let disconnecting: [Option<ClientSettings>] = [
+    .text("connection", \.connection, "ID", "one connection instead of all of a user's").from(.argumentsOnly)
+  ]
+
+  static let revoking: [Option<ClientSettings>] = [
+    .duration("for", \.revokeMilliseconds, 1000...31_536_000_000, "how long the tokens are refused")
+      .from(.argumentsOnly),
+    .text("jti", \.tokenID, "ID", "one token by its claim jti instead of all of a user's").from(.argumentsOnly),
+  ]
+
+  static let draining: [Option<ClientSettings>] = [
+    .flag("wait", \.waits, "wait until the node has ended, at most 10m").from(.argumentsOnly)
   ]
 }

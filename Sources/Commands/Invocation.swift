@@ -7,6 +7,8 @@ public enum Invocation: Equatable, Sendable {
   case serve([String])
   /// The load generator, with the arguments behind `bench`.
   case bench([String])
+  /// The checks, with the arguments after `doctor`.
+  case doctor([String])
   case client(ClientCommand, [String])
   case help
   case version
@@ -36,9 +38,10 @@ public enum Invocation: Equatable, Sendable {
     switch name {
     case "serve": return .serve(arguments)
     case "bench": return .bench(arguments)
+    case "doctor": return .doctor(arguments)
     default:
       if let command = ClientCommand(rawValue: name) { return .client(command, arguments) }
-      let names = ["serve", "bench", "help"] + ClientCommand.allCases.map(\.rawValue)
+      let names = ["serve", "bench", "doctor", "help"] + ClientCommand.allCases.map(\.rawValue)
       let hint = NearMiss.of(name, among: names).map { "did you mean roost \($0)?" } ?? "roost help lists all commands"
       return .unknown("unknown command \"\(TerminalText.line(String(name.prefix(80))))\"; \(hint)")
     }
@@ -51,6 +54,7 @@ public enum Invocation: Equatable, Sendable {
       let firstSentence = command.summary.prefix { $0 != "." } + "."
       entries.append(("\(command.rawValue) \(command.usage)", String(firstSentence)))
     }
+    entries.append(("doctor", "Checks what usually goes wrong, and says what to change."))
     entries.append(("bench KIND", "Measures a running server."))
     let width = entries.map(\.0.count).max() ?? 0
     let lines = entries.map { name, text in

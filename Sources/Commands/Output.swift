@@ -15,6 +15,9 @@ enum Output {
   /// Writes one line for people to standard error, with the name of the program before it.
   static func note(_ message: String) { _ = write(Array("roost: \(TerminalText.line(message))\n".utf8), to: 2) }
 
+  /// Clears the terminal that standard output is (ECMA-48: CUP, ED).
+  static func clearScreen() { _ = write(Array("\u{1B}[H\u{1B}[2J".utf8), to: 1) }
+
   private static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
     var rest = bytes[...]
     while !rest.isEmpty {

@@ -18,7 +18,7 @@ enum TokenCommand {
     var keyID: String?
   }
 
-  private static let table = OptionTable<Claims>(
+  static let table = OptionTable<Claims>(
     command: "roost token", usage: ClientCommand.token.usage + " [OPTIONS]", summary: ClientCommand.token.summary,
     options: [
       .text("user", \.user, "NAME", "the user that the token names (claim sub)", problem: UserText.problem)

@@ -50,7 +50,7 @@ extension OptionTable {
   }
 
   /// Turns a value into the text that a command line would have; nil when its type does not fit.
-  private static func text(_ value: JSONValue, for form: Option<Target>.Form) -> String? {
+  static func text(_ value: JSONValue, for form: Option<Target>.Form) -> String? {
     switch (form, value) {
     case (.flag, .bool(let bool)), (.toggle, .bool(let bool)): bool ? "on" : "off"
     case (.integer, .number(let digits)), (.size, .number(let digits)): String(decoding: digits, as: UTF8.self)

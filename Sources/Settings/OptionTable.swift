@@ -69,7 +69,7 @@ public struct OptionTable<Target: Sendable>: Sendable {
   }
 
   /// Masks what stands before the @ of a URL: a password, as often as not.
-  private static func withoutCredentials(_ text: String) -> String {
+  static func withoutCredentials(_ text: String) -> String {
     guard let at = text.lastIndex(of: "@"), let scheme = text.firstIndex(of: ":"), scheme < at else { return text }
     let slashes = text[text.index(after: scheme)...].prefix { $0 == "/" }
     return slashes.isEmpty ? text : text[..<slashes.endIndex] + "***" + text[at...]

@@ -3,8 +3,9 @@ import AddressCore
 extension ServerSettings {
   /// The table of all settings of `roost serve`.
   public static let table = OptionTable<ServerSettings>(
-    command: "roost serve", usage: "[OPTIONS]",
-    summary: "Runs a node: alone with its embedded broker, or with --redis as one of any number that form a cluster.",
+    command: "roost serve", usage: "[--check] [OPTIONS]",
+    summary: "Runs a node: alone with its embedded broker, or with --redis as one of any number that form a cluster. "
+      + "--check only checks the settings, certificates and keys.",
     options: listening + cluster + access + delivery + limits + WebhookOptions.all + operation + fileOnly,
     footer: "Every option is also an environment variable (--ping-interval: ROOST_PING_INTERVAL) and a key of the "
       + "settings file (pingInterval). A flag beats the environment, the environment beats the file. "

@@ -1,6 +1,7 @@
 import Bench
 import ClientCore
 import Commands
+import Diagnosis
 import Glibc
 import Server
 
@@ -16,8 +17,12 @@ struct Roost {
       ServeCommand.run(
         arguments: arguments, environment: environment(), otherVariables: ClientCommand.environmentVariables)
     case .client(let command, let arguments):
-      exit(command.run(arguments: arguments, environment: environment(), version: ServeCommand.version))
+      exit(
+        command.run(
+          arguments: arguments, environment: environment(), version: ServeCommand.version,
+          synopses: [ServeCommand.synopsis, Doctor.synopsis] + Bench.synopses))
     case .bench(let arguments): exit(Bench.run(arguments: arguments, environment: environment()))
+    case .doctor(let arguments): exit(Doctor.run(arguments: arguments, environment: environment()))
     case .help: print(Invocation.helpText, terminator: "")
     case .version: print("roost \(ServeCommand.version)")
     case .unknown(let message): end(ExitStatus.usage, message)

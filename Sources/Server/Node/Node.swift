@@ -167,6 +167,12 @@ public final class Node {
     listenWhenReady(until: loop.instant + Node.readinessWait)
   }
 
+  /// Reads the certificate and the keys as a start does, and starts nothing: for settings that are to be checked.
+  public func check() throws(Failure) {
+    try loadCertificate()
+    try loadKeys()
+  }
+
   /// The public port, once the node is started: the one that was asked for, or the one that the system chose for 0.
   public var port: UInt16? { listeners.first?.port }
 

@@ -7,7 +7,7 @@ import TimeCore
 import Tokens
 
 /// Makes the parts of a node from the settings.
-enum NodeSetup {
+package enum NodeSetup {
   static func hubConfiguration(_ settings: ServerSettings, _ id: [UInt8]) -> HubConfiguration {
     var configuration = HubConfiguration(nodeID: id)
     configuration.roomsPerConnectionMax = settings.maxRooms
@@ -137,17 +137,7 @@ enum NodeSetup {
   static func makeRedis(
     _ url: RedisURL, _ settings: ServerSettings, _ loop: EventLoop, _ id: [UInt8], _ log: Log
   ) throws(Node.Failure) -> RedisBroker {
-    let rules = roomRules(settings)
-    let leaveDebounce = settings.leaveDebounceMilliseconds
-    var configuration = RedisConfiguration(
-      topology: topology(url.topology), user: url.user, password: url.password, database: url.database,
-      prefix: settings.redisPrefix, historySize: settings.historyMessagesMax,
-      historyTTLMilliseconds: settings.historyTTLMilliseconds, rules: rules,
-      dedupeBytes: settings.dedupeMemoryBytes
-    ) { rules.leaveDebounceMilliseconds(of: $0, standard: leaveDebounce) }
-    configuration.roomEvents = roomEventPolicy(settings.webhooks)
-    configuration.sentinelUser = settings.redisSentinelUser
-    configuration.sentinelPassword = settings.redisSentinelPassword
+    let configuration = redisConfiguration(url, settings)
     var tls: TLSClientContext?
     if url.usesTLS {
       do throws(TLSError) { tls = try redisTLS(settings) } catch { throw .certificate(error) }
@@ -163,8 +153,24 @@ enum NodeSetup {
     }
   }
 
+  /// What the settings say about the use of a Redis.
+  package static func redisConfiguration(_ url: RedisURL, _ settings: ServerSettings) -> RedisConfiguration {
+    let rules = roomRules(settings)
+    let leaveDebounce = settings.leaveDebounceMilliseconds
+    var configuration = RedisConfiguration(
+      topology: topology(url.topology), user: url.user, password: url.password, database: url.database,
+      prefix: settings.redisPrefix, historySize: settings.historyMessagesMax,
+      historyTTLMilliseconds: settings.historyTTLMilliseconds, rules: rules,
+      dedupeBytes: settings.dedupeMemoryBytes
+    ) { rules.leaveDebounceMilliseconds(of: $0, standard: leaveDebounce) }
+    configuration.roomEvents = roomEventPolicy(settings.webhooks)
+    configuration.sentinelUser = settings.redisSentinelUser
+    configuration.sentinelPassword = settings.redisSentinelPassword
+    return configuration
+  }
+
   /// Reads what the settings say about TLS to Redis.
-  static func redisTLS(_ settings: ServerSettings) throws(TLSError) -> TLSClientContext {
+  package static func redisTLS(_ settings: ServerSettings) throws(TLSError) -> TLSClientContext {
     try TLSClientContext(
       authorityPath: settings.redisAuthorityPath, certificatePath: settings.redisCertificatePath,
       keyPath: settings.redisKeyPath)

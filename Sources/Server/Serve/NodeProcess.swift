@@ -24,6 +24,9 @@ final class NodeProcess {
     stopRequests = StopRequests(hasSupervisor: worker != nil)
   }
 
+  /// Reads what a start reads, and serves nobody.
+  func check() throws(Node.Failure) { try node.check() }
+
   /// Serves until a signal ends it.
   func run() throws(Node.Failure) {
     do throws(SystemError) {

@@ -8,6 +8,9 @@ public enum ServeCommand {
   /// The version of this program.
   public static var version: String { Node.version }
 
+  /// What its command line may have.
+  public static var synopsis: CommandSynopsis { ServerSettings.synopsis }
+
   /// Exit statuses of sysexits.h.
   enum Exit {
     /// Of a worker that an operator drained: its supervisor does not start it again.
@@ -27,10 +30,13 @@ public enum ServeCommand {
     defer { LineLog.standardError.drain() }
     do {
       let cores = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+      // No setting: it would stop every start from a file or an environment that has it.
+      let checksOnly = arguments.contains("--check")
+      let arguments = arguments.filter { $0 != "--check" }
       switch try ServerSettings.parse(arguments: arguments, environment: environment, coreCount: cores) {
       case .help(let text): print(text)
       case .version: print("roost \(Node.version)")
-      case .serve(let settings): try serve(settings, environment, otherVariables)
+      case .serve(let settings): try serve(settings, environment, otherVariables, checksOnly: checksOnly)
       }
     } catch let error as SettingsError {
       fail(Exit.usage, error.message)
@@ -48,7 +54,7 @@ public enum ServeCommand {
   }
 
   private static func serve(
-    _ settings: ServerSettings, _ environment: [String: String], _ otherVariables: [String]
+    _ settings: ServerSettings, _ environment: [String: String], _ otherVariables: [String], checksOnly: Bool
   ) throws {
     if let url = settings.webhooks.url, let problem = WebhookClient.problem(ofURL: url) {
       throw SettingsError(message: "--webhook-url is no address of the web: \(problem)")
@@ -57,6 +63,11 @@ public enum ServeCommand {
       do throws(TLSError) { _ = try NodeSetup.redisTLS(settings) } catch {
         throw SettingsError(message: "--redis: \(error)")
       }
+    }
+    if checksOnly {
+      try NodeProcess(settings, worker: nil, notes: []).check()
+      print("the settings are valid")
+      return
     }
     OpenFiles.raiseLimit()
     let worker = Worker.inherited(environment)
