@@ -36,6 +36,9 @@ struct BenchSettings: Sendable {
   private(set) var connections = 0
   private(set) var rooms = 1
   private(set) var membersPerRoom = 1
+  /// Whether Socket.IO clients are in a namespace for each room, and send to everyone in it, as most of them do; otherwise they
+  /// join rooms of the main namespace.
+  private(set) var usesNamespaces = false
 
   /// Looks up the names of the hosts; waits for the answers.
   mutating func lookUpHosts() throws(CommandFailure) {
@@ -79,6 +82,7 @@ struct BenchSettings: Sendable {
       }
       dialect = .socketio
     }
+    usesNamespaces = dialect == .socketio && scenario == .fanout
     if dialect == .socketio, scenario == .echo {
       throw SettingsError(
         message: "--dialect socketio: echo measures WebSockets; expected fanout, rooms, idle or connect")

@@ -23,33 +23,38 @@ enum Dialect: String, CaseIterable, Sendable {
   }
 
   /// Returns what enters a connection into a room, or nil when connecting did.
-  func join(room: String) -> String? {
+  ///
+  /// - Parameter isOwnNamespace: whether Socket.IO clients are in a namespace of the room's name, in whose room they are
+  ///   without joining.
+  func join(room: String, isOwnNamespace: Bool = false) -> String? {
     switch self {
     case .roost: "{\"type\":\"join\",\"room\":\"\(room)\"}"
-    case .socketio: "420[\"join\",\"\(room)\"]"
+    case .socketio: isOwnNamespace ? nil : "420[\"join\",\"\(room)\"]"
     case .nchan: nil
     case .plain: room
     }
   }
 
   /// Returns what a message to a room begins with; its own members follow.
-  func messageHead(room: String) -> String {
+  func messageHead(room: String, isOwnNamespace: Bool = false) -> String {
     switch self {
     case .roost: "{\"type\":\"message\",\"room\":\"\(room)\","
-    case .socketio: "42[\"message\",{\"room\":\"\(room)\",\"event\":\"bench\",\"args\":[{"
+    case .socketio:
+      isOwnNamespace
+        ? "42/\(room),[\"bench\",{" : "42[\"message\",{\"room\":\"\(room)\",\"event\":\"bench\",\"args\":[{"
     case .nchan, .plain: "{"
     }
   }
 
   /// Returns what follows the members of a message and their closing brace.
-  var messageTail: String { self == .socketio ? "]}]" : "" }
+  func messageTail(isOwnNamespace: Bool = false) -> String { self == .socketio ? isOwnNamespace ? "]" : "]}]" : "" }
 }
 
 /// What a Socket.IO server sends that a connection has to do something about.
 enum SocketIOAnswer {
-  /// The session is open: connect to the main namespace.
+  /// The session is open: connect to a namespace.
   case opened
-  /// Connected to the main namespace.
+  /// Connected to a namespace.
   case connected
   /// An ack, of a join.
   case acked
@@ -69,9 +74,9 @@ enum SocketIOAnswer {
   }
 
   /// The packet that is due on what came, or nil.
-  func reply(user: String) -> String? {
+  func reply(user: String, namespace: String? = nil) -> String? {
     switch self {
-    case .opened: "40{\"user\":\"\(user)\"}"
+    case .opened: "40\(namespace.map { "/\($0)," } ?? ""){\"user\":\"\(user)\"}"
     case .ping: "3"
     case .connected, .acked: nil
     }

@@ -33,6 +33,8 @@ final class IdleLoad: Load {
 
   private func rooms(of client: Int) -> [String] {
     let roomCount = max(1, clientCount / IdleLoad.membersPerRoom)
+    // Of Socket.IO the namespace's own room is the other one.
+    if settings.dialect == .socketio { return ["far-\(client % roomCount)"] }
     return ["near-\(client / IdleLoad.membersPerRoom)", "far-\(client % roomCount)"]
   }
 
@@ -43,7 +45,7 @@ final class IdleLoad: Load {
 
   func opened(_ client: Int) {
     // A dialect other than roost's knows one room for each connection, and confirms nothing.
-    generator.clients[client].awaited = settings.dialect.hasWelcome ? 3 : 0
+    generator.clients[client].awaited = settings.dialect.hasWelcome ? UInt32(1 + rooms(of: client).count) : 0
     guard !settings.dialect.hasWelcome else { return }
     if let join = settings.dialect.join(room: rooms(of: client)[0]) { generator.send(text: join, on: client) }
     generator.ready(client: client)
@@ -61,7 +63,9 @@ final class IdleLoad: Load {
   private func advance(_ client: Int, isWelcome: Bool) {
     generator.clients[client].awaited -= 1
     if isWelcome {
-      for join in rooms(of: client).compactMap(settings.dialect.join) { generator.send(text: join, on: client) }
+      for join in rooms(of: client).compactMap({ settings.dialect.join(room: $0) }) {
+        generator.send(text: join, on: client)
+      }
     } else if generator.clients[client].awaited == 0 {
       generator.ready(client: client)
     }

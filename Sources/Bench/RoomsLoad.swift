@@ -62,7 +62,9 @@ final class RoomsLoad: Load {
       Room(
         unprobed: members,
         writer: StampWriter(
-          head: settings.dialect.messageHead(room: RoomsLoad.name(room)), tail: settings.dialect.messageTail,
+          head: settings.dialect.messageHead(
+            room: RoomsLoad.name(room), isOwnNamespace: settings.usesNamespaces),
+          tail: settings.dialect.messageTail(isOwnNamespace: settings.usesNamespaces),
           messageBytes: settings.messageBytes))
     }
     let needed = settings.rate > 0 ? max(16, RoomsLoad.inFlightMaxByRate / roomCount) : settings.window
@@ -91,7 +93,7 @@ final class RoomsLoad: Load {
 
   func opened(_ client: Int) {
     // Of roost, welcome and joined are awaited; of its Socket.IO, their packets.
-    clients[client].awaited = settings.dialect.hasWelcome ? 2 : 0
+    clients[client].awaited = settings.usesNamespaces ? 1 : settings.dialect.hasWelcome ? 2 : 0
     if !settings.dialect.hasWelcome { enter(client) }
   }
 
@@ -110,7 +112,8 @@ final class RoomsLoad: Load {
   /// Answers what Socket.IO wants an answer to. Returns whether the packet says that a client has come one step further.
   private func isAwaited(_ packet: Span<UInt8>, by client: Int) -> Bool {
     guard let answer = SocketIOAnswer(packet) else { return false }
-    guard let reply = answer.reply(user: "bench") else { return true }
+    let namespace = settings.usesNamespaces ? RoomsLoad.name(room(of: client)) : nil
+    guard let reply = answer.reply(user: "bench", namespace: namespace) else { return true }
     generator.send(text: reply, on: client)
     return false
   }

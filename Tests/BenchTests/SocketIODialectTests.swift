@@ -16,10 +16,19 @@ struct SocketIODialectTests {
     #expect(answer?.reply(user: "bench") == reply)
   }
 
+  @Test("in a namespace of the room's name nothing is joined")
+  func namespaces() {
+    #expect(SocketIOAnswer.opened.reply(user: "u", namespace: "r") == #"40/r,{"user":"u"}"#)
+    #expect(Dialect.socketio.join(room: "r", isOwnNamespace: true) == nil)
+    #expect(Dialect.socketio.join(room: "r") == #"420["join","r"]"#)
+    #expect(Dialect.socketio.messageHead(room: "r", isOwnNamespace: true) == #"42/r,["bench",{"#)
+    #expect(Dialect.socketio.messageTail(isOwnNamespace: true) == "]")
+  }
+
   @Test("a message is a packet of its size with a stamp")
   func message() {
     let dialect = Dialect.socketio
-    var writer = StampWriter(head: dialect.messageHead(room: "r"), tail: dialect.messageTail, messageBytes: 128)
+    var writer = StampWriter(head: dialect.messageHead(room: "r"), tail: dialect.messageTail(), messageBytes: 128)
     var written: [UInt8] = []
     writer.write(Stamp(sequence: 7, time: 9)) { for index in $0.indices { written.append($0[index]) } }
     let text = String(decoding: written, as: UTF8.self)
