@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import json
 import signal
+import subprocess
 import sys
 
 import aiohttp
@@ -19,10 +20,11 @@ import websockets
 
 from nodes import Nodes, asynchronous
 from people import Native, SocketIOClient
-from processes import free_port, http_status, until as until_now
+from processes import ROOST, free_port, http_status, until as until_now
 from runner import run
 from wire import Wire, events, until, until_packet
 
+SECRET = "a-secret-of-at-least-32-bytes-length!"
 NGINX = """
 worker_processes 1;
 pid nginx.pid;
@@ -147,7 +149,7 @@ class Suite:
                 mine = [n for user, n in orders[0] if user == each.auth["user"]]
                 assert mine == list(range(15)), mine
                 assert each.disconnects == 0 and each.connects == 1
-        lines = [line.split() for line in log.read_text().splitlines() if "/socket.io/" in line]
+            lines = [line.split() for line in log.read_text().splitlines() if "/socket.io/" in line]
         assert all(line[-1] == "200" for line in lines), [line for line in lines if line[-1] != "200"][:5]
         counts = [sum(line[0] == node for line in lines) for node in self.bases]
         assert min(counts) > len(lines) / 4, counts
@@ -207,19 +209,40 @@ class Suite:
         async with Wire(self.bases[0]) as wire:
             _, first = await wire.connected(auth={"user": "ann"})
             pid = json.loads(first[2:])["pid"]
-            for auth in ({"pid": "nobody", "offset": "x"}, {"pid": pid, "offset": "no offset"}, {"pid": pid}):
+            for auth in ({"pid": "nobody", "offset": "x"}, {"pid": pid, "offset": "no offset"}):
                 _, answer = await wire.connected(auth={"user": "ann", **auth})
                 assert json.loads(answer[2:])["pid"] not in (pid, "nobody"), answer
 
-    async def another_users_connection_cannot_be_recovered(self):
-        async with Wire(self.bases[0]) as wire, SocketIOClient(self.bases[1], "source") as source:
-            socket, first = await wire.connected(auth={"user": "ann"})
-            await source.call("seen", 1)
+    # An offset names rooms. What it brings is no more than its client may join.
+    async def nothing_is_recovered_that_a_client_may_not_join(self):
+        base = self.nodes.start("guarded", "--auth", "jwt", "--jwt-secret", SECRET, redis=True)
+        ann, mallory = (self._token(*rooms) for rooms in ((), ("--rooms", "socketio")))
+        async with Wire(base) as wire:
+            socket, first = await wire.connected(auth={"token": ann})
+            await socket.send('420["join","secret"]')
+            await until_packet(socket, "430")
+            await socket.send('421["message",{"room":"secret","event":"seen","args":[1],"echo":true}]')
             [(_, _, offset)] = await self._named(socket, "seen", 1)
             pid = json.loads(first[2:])["pid"]
             socket.transport.abort()
-            _, answer = await wire.connected(auth={"user": "mallory", "pid": pid, "offset": offset})
-            assert json.loads(answer[2:])["pid"] != pid, "another user has it"
+            writer, _ = await wire.connected(auth={"token": ann})
+            await writer.send('420["join","secret"]')
+            await writer.send('421["message",{"room":"secret","event":"missed","args":[2]}]')
+            await until_packet(writer, "431")
+            other, answer = await wire.connected(auth={"token": mallory, "pid": pid, "offset": offset})
+            assert json.loads(answer[2:])["pid"] != pid, answer
+            await writer.send('422["done"]')
+            events_seen = []
+            while not events_seen or events_seen[-1][0] != "done":
+                events_seen += await events(other, 1)
+            assert not any("secret" in json.dumps(each) or each[0] == "missed" for each in events_seen), events_seen
+            _, answer = await wire.connected(auth={"token": ann, "pid": pid, "offset": offset})
+            assert json.loads(answer[2:])["pid"] == pid, answer
+
+    @staticmethod
+    def _token(*rooms):
+        return subprocess.run([ROOST, "token", "--user", "ann", "--jwt-secret", SECRET, *rooms], capture_output=True, text=True,
+                              check=True).stdout.strip().splitlines()[-1]
 
     # A node that is killed.
 

@@ -48,11 +48,14 @@ class Nodes:
 def asynchronous(suite):
     """A suite whose coroutines, inherited ones too, are steps for the runner: each has a loop of its own and a deadline."""
     steps = {name: _step(getattr(suite, name)) for each in reversed(suite.__mro__) for name, value in vars(each).items()
-             if inspect.iscoroutinefunction(value) and not name.startswith("_")}
+             if inspect.isfunction(value) and not name.startswith("_") and name != "end"}
     return type(suite.__name__, (suite,), steps)
 
 
 def _step(coroutine):
+    if not inspect.iscoroutinefunction(coroutine):
+        return coroutine
+
     def step(self):
         return asyncio.run(asyncio.wait_for(coroutine(self), TEST_S))
     return step

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import zipfile
 
-from processes import ROOT
+from nodes import ROOT
 
 PACKAGE = "nicegui==3.18.0"
 MEMBER = "nicegui/static/socket.io.min.js"

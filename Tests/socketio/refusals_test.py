@@ -24,7 +24,7 @@ class Suite:
         self.nodes = Nodes()
         try:
             self.base = self.nodes.start(
-                "node", "--ping-interval", "1s", "--ping-timeout", "1s", "--max-message", str(MAX_MESSAGE), "--metrics-public", "on")
+                "node", "--ping-interval", "1s", "--ping-timeout", "1s", "--max-message", str(MAX_MESSAGE))
         except BaseException:
             self.end()
             raise

@@ -273,9 +273,15 @@ final class SocketConnects {
     JSONNumber.append(UInt64.random(in: 1 << 60...(.max)), to: &sid)
     var packets = EncodedPackets()
     PacketWriter.appendConnect(namespace: namespace, sid: sid.span, to: &packets)
+    transport.send(packets, to: socket, isSolicited: true)
     var payload = Array("{}".utf8)
     if let range = packet.payload { payload = [UInt8](copying: text.extracting(range)) }
-    PacketWriter.appendEvent("auth", argument: payload.span, namespace: namespace, to: &packets)
-    transport.send(packets, to: socket, isSolicited: true)
+    var event = EncodedPackets()
+    PacketWriter.appendEvent("auth", argument: payload.span, namespace: namespace, to: &event)
+    let id = sockets.id(at: socket)
+    engines.host?.after(EngineLimits.conformanceEvent) { [weak self] in
+      guard let self, sockets.contains(id), !sockets[id.index].hasEnded else { return }
+      transport.send(event, to: id.index, isSolicited: true)
+    }
   }
 }
