@@ -55,7 +55,7 @@ public enum Namespace {
   }
 
   /// Where a native room belongs: its namespace, empty for the main one, and its name there, empty for the default room.
-  /// Both are ranges of `room`. A room that no namespace can name, such as `/` or `/#a`, is told as one of the main namespace.
+  /// Both are ranges of `room`. A room that no namespace can name, such as `/` or `/#a`, counts as one of the main namespace.
   public static func location(ofNative room: Span<UInt8>) -> (namespace: Range<Int>, local: Range<Int>) {
     var end = 0
     while end < room.count, room[end] != separator { end += 1 }

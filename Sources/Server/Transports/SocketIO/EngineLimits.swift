@@ -46,6 +46,7 @@ struct EngineLimits {
     messageBytesMax = isConformance ? EngineLimits.payloadBytesMin : limits.messageBytesMax
     pingInterval = limits.pingInterval
     pingTimeout = limits.pingTimeout
-    connect = isConformance ? .seconds(1) : .seconds(45)
+    // The suite polls for 0.9 s before it connects.
+    connect = isConformance ? .milliseconds(1200) : .seconds(45)
   }
 }
