@@ -97,6 +97,7 @@ final class MemoryConnections: ConnectionHost, RequestRouter {
   // MARK: RequestRouter
 
   func route(_ request: Request) {
+    if request.head.path == Array("/socket.io/".utf8) { return openEngine(request) }
     guard request.head.path == Array("/ws".utf8) else {
       return parts.requests.respond(
         request.connection, .text(Array("you asked for \(Log.text(request.head.path))\n".utf8)))
@@ -107,6 +108,19 @@ final class MemoryConnections: ConnectionHost, RequestRouter {
     parts.requests.upgrade(request, acceptance, echo: false)
     let user = request.head.query.first("user")
     parts.webSockets.openSession(request.connection, user: user, token: nil, isLocal: false)
+  }
+
+  /// A handshake of Socket.IO, with `sid` that of an upgrade.
+  private func openEngine(_ request: Request) {
+    guard case .accepted(let acceptance) = Handshake.judge(Handshake.Request(request.head), deflate: false) else {
+      return parts.requests.respond(request.connection, .text(status: 400, "no handshake\n"))
+    }
+    guard let sid = request.head.query.first("sid") else {
+      return parts.engines.open(request, acceptance, .socketIO, nil)
+    }
+    guard let engine = parts.engines.store.find(sid), parts.engines.upgrade(engine, request, acceptance) else {
+      return parts.requests.respond(request.connection, .text(status: 400, "no such session\n"))
+    }
   }
 
   func decorate(_ response: inout Response, for head: RequestHead) {}

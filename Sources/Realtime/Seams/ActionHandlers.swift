@@ -65,6 +65,9 @@ public struct ActionHandlers {
     builtIn.insert(Array(action.utf8))
   }
 
+  /// Whether the program that embeds the node has registered any action.
+  public var hasOfProgram: Bool { handlers.count > builtIn.count }
+
   /// Whether the program that embeds the node has registered an action of that name.
   public func isOfProgram(_ action: [UInt8]) -> Bool { handlers[action] != nil && !builtIn.contains(action) }
 

@@ -93,9 +93,11 @@ enum MetricsText {
   private static let faults = [
     Metric("roost_ping_timeouts_total", .counter, "Connections dropped because they answered no ping.", .ghosts),
     Metric(
-      "roost_protocol_errors_total", .counter, "WebSockets failed for a breach of RFC 6455.", .protocolErrors),
+      "roost_protocol_errors_total", .counter,
+      "Connections closed for a breach of their protocol: RFC 6455, Engine.IO, Socket.IO.", .protocolErrors),
     Metric(
-      "roost_requests_refused_total", .counter, "Requests that were not HTTP, or too large.", .requestsRefused),
+      "roost_requests_refused_total", .counter,
+      "Requests that were not HTTP, or too large; refused connects and events of Socket.IO.", .requestsRefused),
     Metric("roost_connections_refused_total", .counter, "Connections refused with 1013.", .connectionsRefused),
     Metric(
       "roost_auth_failures_total", .counter, "Connections closed with 4401: wrong, missing or expired token.",

@@ -52,7 +52,12 @@ extension EngineConnections {
 
   private func closeByClient(_ index: UInt32) {
     guard let webSocket = store[index].webSocket else {
-      return end(index, answering: ConnectionAnswer(status: 200, [EnginePacketType.close.digit]))
+      // The request that brought it is answered by itself.
+      let post = store[index].polling?.post
+      store[index].polling?.post = nil
+      end(index, answering: ConnectionAnswer(status: 200, [EnginePacketType.noop.digit]))
+      post?.reply(ConnectionAnswer(status: 200, Array("ok".utf8)))
+      return
     }
     sessions.traceEnd(webSocket, "closed by the client", nil)
     webSockets.closeNormally(webSocket)

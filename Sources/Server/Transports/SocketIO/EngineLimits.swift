@@ -25,8 +25,6 @@ struct EngineLimits {
   /// A conformance server's first event follows the answer to a connect after so long: the suite listens for one message at a
   /// time, and Node.js reports two that come in one segment before it listens for the second.
   static let conformanceEvent = Interval.milliseconds(5)
-  /// Bytes of a message above which members with offsets of their own share its bytes instead of having a copy each.
-  static let copiedBytesMax = 4096
 
   /// Bytes of a polling request's body.
   let payloadBytesMax: Int

@@ -9,8 +9,8 @@ struct NamespaceSocket: ~Copyable {
   private var storedSession = SlabID(index: .max, generation: 0)
   /// The next socket of the same connection; `UInt32.max`: it is the last.
   var next: UInt32 = .max
-  /// The WebSocket to which a room's batch goes as it is: of a socket that is open and in its default room alone;
-  /// `UInt32.max`: there is none.
+  /// The WebSocket to which a room's batch goes, of a socket whose client knows that it is connected; `UInt32.max`: there is none,
+  /// or the batch is to be looked at.
   var direct: UInt32 = .max
   /// Rosters of rooms that it stands in.
   var rosterCount: Int32 = 0
@@ -22,7 +22,7 @@ struct NamespaceSocket: ~Copyable {
   let namespace: [UInt8]
   /// The rooms it is in, unless it is in its default room alone.
   var rooms: SocketRooms?
-  /// What goes on before its client is told that it is connected; nil: it was told.
+  /// What goes on before its client knows that it is connected; nil: it knows.
   var opening: SocketOpening?
 
   init(engine: SlabID, namespace: [UInt8]) {
@@ -48,7 +48,7 @@ struct NamespaceSocket: ~Copyable {
   }
 }
 
-/// A socket whose client waits to be told that it is connected.
+/// A socket whose client does not know yet that it is connected.
 final class SocketOpening {
   /// The rooms still to be joined, in this order, and from where: of a client that comes back several.
   var rooms: ArraySlice<RecoveryPlace> = []

@@ -25,16 +25,21 @@ enum RecoveryOffset {
   /// The part of a room in an offset of several.
   static func part(of room: [UInt8], at position: Position?) -> [UInt8] {
     var part: [UInt8] = []
-    for byte in room {
-      switch byte {
-      case 0x21...0x7E where ![escape, separator, at, mark, UInt8(ascii: "\""), UInt8(ascii: "\\")].contains(byte):
-        part.append(byte)
-      default: part += [escape, digit(byte >> 4), digit(byte & 15)]
-      }
-    }
+    append(room, to: &part)
     part.append(at)
     position?.append(to: &part)
     return part
+  }
+
+  /// Appends a name so that no byte of it has a meaning here or in JSON.
+  static func append(_ name: [UInt8], to output: inout [UInt8]) {
+    for byte in name {
+      switch byte {
+      case escape, separator, at, mark, UInt8(ascii: "\""), UInt8(ascii: "\\"), 0...0x20, 0x7F...0xFF:
+        output += [escape, digit(byte >> 4), digit(byte & 15)]
+      default: output.append(byte)
+      }
+    }
   }
 
   /// Reads an offset; nil: it is none.
@@ -63,7 +68,8 @@ enum RecoveryOffset {
     value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10
   }
 
-  private static func decode(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+  /// Reads a name that `append` has written; nil: it is none.
+  static func decode(_ text: ArraySlice<UInt8>) -> [UInt8]? {
     var bytes: [UInt8] = []
     var index = text.startIndex
     while index < text.endIndex {
@@ -90,40 +96,57 @@ enum RecoveryOffset {
   }
 }
 
-/// The id by which a client recovers (`pid`): 64 random bits, a dot, and where its default room was when it connected, for a
-/// client that comes back before any event has told it more. Names are no secrets here: who comes back has proved anew who it
-/// is. Pure.
-enum RecoveryID {
-  private static let digits = 16
+/// The id by which a client recovers (`pid`): 64 random bits, where its default room was when it connected, for a client that
+/// comes back before any event has told it more, and its user, with dots between them. It proves nothing: who comes back has
+/// to say anew who it is. Pure.
+struct RecoveryID {
+  /// Where the default room was.
+  let start: Position
+  let user: [UInt8]
 
-  /// Makes an id.
-  static func make(at position: Position) -> [UInt8] {
+  private static let digits = 16
+  private static let separator = UInt8(ascii: ".")
+
+  init(start: Position, user: [UInt8]) { (self.start, self.user) = (start, user) }
+
+  /// Reads what `makeText` writes; nil for anything else.
+  init?(_ text: [UInt8]) {
+    let parts = text.split(separator: RecoveryID.separator, maxSplits: 2, omittingEmptySubsequences: false)
+    guard parts.count == 3, parts[0].count == RecoveryID.digits, parts[0].allSatisfy(RecoveryID.isDigit) else {
+      return nil
+    }
+    let middle = Array(parts[1])
+    guard let start = Position(text: middle.span), let user = RecoveryOffset.decode(parts[2]) else { return nil }
+    self.init(start: start, user: user)
+  }
+
+  /// Makes the text of an id, another one each time.
+  func makeText() -> [UInt8] {
     var text: [UInt8] = []
     var rest = UInt64.random(in: 0...(.max))
-    for _ in 0..<digits {
+    for _ in 0..<RecoveryID.digits {
       let digit = UInt8(truncatingIfNeeded: rest & 15)
       text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
       rest >>= 4
     }
-    text.append(UInt8(ascii: "."))
-    position.append(to: &text)
+    text.append(RecoveryID.separator)
+    start.append(to: &text)
+    text.append(RecoveryID.separator)
+    RecoveryOffset.append(user, to: &text)
     return text
   }
 
-  /// The position that an id has; nil: it is none.
-  static func position(in text: [UInt8]) -> Position? {
-    guard text.count > digits, text[digits] == UInt8(ascii: ".") else { return nil }
-    let isRandom = text[..<digits].allSatisfy {
-      (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
-    }
-    return isRandom ? Position(text: text.span.extracting((digits + 1)..<text.count)) : nil
+  private static func isDigit(_ byte: UInt8) -> Bool {
+    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
   }
 }
 
 /// What a client that comes back asks for.
 struct Recovery {
-  /// The id that it was given.
+  /// The text of the id that it was given.
   let id: [UInt8]
+  /// The user that the id is of.
+  let user: [UInt8]
   /// Its rooms, and where it was in each.
   let places: [RecoveryPlace]
 
@@ -134,7 +157,8 @@ struct Recovery {
   ///   - namespace: that it connects to; empty: the main one.
   ///   - roomsMax: rooms that a connection may be in.
   init?(id: [UInt8], offset: [UInt8]?, namespace: [UInt8], defaultRoom: [UInt8], roomsMax: Int) {
-    guard let start = RecoveryID.position(in: id) else { return nil }
+    guard let known = RecoveryID(id) else { return nil }
+    let start = known.start
     var places = [RecoveryPlace(room: defaultRoom, since: start)]
     if let offset {
       guard let read = RecoveryOffset.places(in: offset, defaultRoom: defaultRoom, roomsMax: roomsMax) else {
@@ -151,6 +175,7 @@ struct Recovery {
     // What a wildcard has missed nobody can tell.
     guard places.allSatisfy({ $0.since != nil && Recovery.isIn(namespace, $0.room) }) else { return nil }
     self.id = id
+    user = known.user
     self.places = places
   }
 

@@ -68,9 +68,12 @@ final class SocketConnects {
   private func open(_ payload: ConnectPayload, _ text: Span<UInt8>, _ namespace: Span<UInt8>, _ engine: SlabID) {
     let handshake = engines.store[engine.index].handshake
     let token = payload.token?.decoded(in: text) ?? handshake?.token
+    let id = payload.pid?.decoded(in: text)
     var user: [UInt8]?
     if configuration.believesNames {
-      user = configuration.userName(payload.user?.decoded(in: text) ?? handshake?.user)
+      // Who gave no name gets back the one that it was given.
+      user = configuration.userName(
+        payload.user?.decoded(in: text) ?? handshake?.user ?? id.flatMap { RecoveryID($0)?.user })
       guard user != nil else {
         return refuse(engine.index, namespace, .badRequest, Array("user must be \(UserName.rule)".utf8))
       }
@@ -83,7 +86,7 @@ final class SocketConnects {
     sockets[socket].opening = opening
     let defaultRoom = sockets[socket].defaultRoom
     let offset = payload.offset?.decoded(in: text)
-    if let id = payload.pid?.decoded(in: text) {
+    if let id {
       opening.recovery = Recovery(
         id: id, offset: offset, namespace: sockets[socket].namespace, defaultRoom: defaultRoom,
         roomsMax: hub.configuration.roomsPerConnectionMax)
@@ -104,12 +107,13 @@ final class SocketConnects {
     guard let opening = sockets[socket].opening, !opening.hasBegun else { return }
     opening.hasBegun = true
     let defaultRoom = sockets[socket].defaultRoom
+    if let session = sockets[socket].session, opening.recovery?.user != hub.userName(of: session) {
+      opening.recovery = nil
+    }
     if let recovery = opening.recovery {
       opening.rooms = recovery.places[...]
       if recovery.places.count != 1 || recovery.places[0].room != defaultRoom {
-        let rooms = SocketRooms()
-        for place in recovery.places { rooms.noteJoined(place.room, at: place.since) }
-        sockets[socket].rooms = rooms
+        sockets[socket].rooms = SocketRooms(recovery.places.map { ($0.room, $0.since) })
       }
     } else {
       opening.rooms = [RecoveryPlace(room: defaultRoom, since: nil)]
@@ -150,7 +154,7 @@ final class SocketConnects {
   ) -> Bool {
     guard let opening = sockets[socket].opening else { return false }
     switch kind {
-    case .welcome, .left, .tokenExpires: break
+    case .welcome, .left: break
     case .authSuccess: begin(socket)
     case .authFailed:
       let reason = Self.text("reason", of: message) ?? []
@@ -169,15 +173,15 @@ final class SocketConnects {
       // Without a position it goes on from where the client was.
       guard position == nil else { return beginAnew(socket, opening, place) }
       joinLater(socket)
-    } else if let position {
-      finish(socket, opening, id: RecoveryID.make(at: position))
+    } else if let position, let session = sockets[socket].session, let user = hub.userName(of: session) {
+      finish(socket, opening, id: RecoveryID(start: position, user: user).makeText())
     }
   }
 
   private func failed(_ message: Span<UInt8>, _ socket: UInt32, _ opening: SocketOpening) {
     let code = Self.text("code", of: message) ?? []
-    guard !code.elementsEqual(Self.code(.unavailable)) else {
-      // Redis is out of reach, for instance: its client comes back by itself.
+    guard !code.elementsEqual(Self.code(.unavailable)), !code.elementsEqual(Self.code(.rateLimited)) else {
+      // It passes: Redis is out of reach, for instance. Its client comes back by itself.
       return engines.close(sockets[socket].engine.index, because: .roomUnavailable)
     }
     if opening.refusal == nil { opening.refusal = (code, Self.text("message", of: message) ?? []) }

@@ -57,8 +57,32 @@ struct SocketIOBatch {
     return payload
   }
 
-  /// The text packet of an entry, without offset.
-  func text(_ entry: Int) -> ArraySlice<UInt8> { packets.bytes[packets.range(range(entry).lowerBound)] }
+  /// The text packet of an entry.
+  private func text(_ entry: Int) -> Range<Int> { packets.range(range(entry).lowerBound) }
+
+  /// Appends the packets of an entry as WebSocket frames.
+  ///
+  /// - Parameter suffix: takes the place of the last byte of the text packet; nil: that stays.
+  func appendFrames(_ entry: Int, _ suffix: [UInt8]?, to output: inout [UInt8]) {
+    guard let suffix else { return packets.appendFrames(range(entry), to: &output) }
+    let text = packets.bytes[text(entry)].dropLast()
+    FrameWriter.appendHeader(.text, payloadBytes: text.count + suffix.count, to: &output)
+    output += text
+    output += suffix
+    packets.appendFrames(attachments(entry), to: &output)
+  }
+
+  /// Appends the packets of an entry to a polling payload.
+  func appendPayload(_ entry: Int, _ suffix: [UInt8]?, to payload: inout [UInt8]) {
+    guard let suffix else { return packets.appendPayload(range(entry), to: &payload) }
+    if !payload.isEmpty { payload.append(EnginePayloadReader.separator) }
+    payload += packets.bytes[text(entry)].dropLast()
+    payload += suffix
+    packets.appendPayload(attachments(entry), to: &payload)
+  }
+
+  /// The attachments of an entry, which follow its text packet.
+  func attachments(_ entry: Int) -> Range<Int> { (range(entry).lowerBound + 1)..<range(entry).upperBound }
 }
 
 /// The form in which Socket.IO clients get what the hub sends.
@@ -87,12 +111,19 @@ enum SocketIOEncoder {
     }
   }
 
-  /// What an offset adds to a text packet, whose last byte it takes the place of.
-  static func suffix(_ offset: [UInt8]) -> [UInt8] {
+  /// What the offset of a member of several rooms adds to a text packet, whose last byte it takes the place of.
+  ///
+  /// - Parameter around: what stands before and after the position in the room; nil: the member is not in that room.
+  static func suffix(_ rooms: SocketRooms, _ around: (head: [UInt8], tail: [UInt8])?, _ position: Position) -> [UInt8] {
     var suffix: [UInt8] = []
-    suffix.reserveCapacity(offset.count + 4)
     suffix.append(",\"")
-    suffix += offset
+    if let around {
+      suffix += around.head
+      position.append(to: &suffix)
+      suffix += around.tail
+    } else {
+      suffix += rooms.offset
+    }
     suffix.append("\"]")
     return suffix
   }
@@ -100,4 +131,27 @@ enum SocketIOEncoder {
   /// A message whose offset says nothing new: an argument takes its place, or the client would take the last argument of the
   /// sender's for one.
   static let noOffset = Array(",null]".utf8)
+}
+
+/// One message as packets for many sockets, written once for each namespace in a row.
+struct SharedPackets {
+  struct Forms {
+    let frames: [UInt8]
+    let payload: [UInt8]
+  }
+
+  private var namespace: [UInt8] = []
+  private var made: Forms?
+
+  /// The packets for a namespace, made unless they are those of the call before.
+  mutating func packets(for namespace: [UInt8], _ encode: () -> EncodedPackets) -> Forms {
+    if let made, self.namespace == namespace { return made }
+    let packets = encode()
+    var forms: (frames: [UInt8], payload: [UInt8]) = ([], [])
+    packets.appendFrames(to: &forms.frames)
+    packets.appendPayload(0..<packets.entries.count, to: &forms.payload)
+    let new = Forms(frames: forms.frames, payload: forms.payload)
+    (self.namespace, made) = (namespace, new)
+    return new
+  }
 }

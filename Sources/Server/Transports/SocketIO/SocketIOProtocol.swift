@@ -63,8 +63,9 @@ final class SocketIOProtocol: EngineMessages {
       guard let arguments = PacketArguments(of: packet, in: text) else { return }
       let event = SocketEvent(arguments: arguments, ackID: packet.ackID, attachments: attachments, socket: socket)
       if engines.limits.isConformance { answerForConformance(event, text) } else { take(event, text) }
-    // What a client acknowledges the server has not asked for.
-    case .ack, .binaryAck, .connect, .connectError: break
+    // What a client acknowledges the server has not asked for. It costs all the same.
+    case .ack, .binaryAck: if let session = sockets[socket].session { _ = hub.chargePing(session, bytes: text.count) }
+    case .connect, .connectError: break
     }
   }
 
@@ -91,7 +92,9 @@ final class SocketIOProtocol: EngineMessages {
     guard let session = sockets[event.socket].session else { return }
     let room = sockets[event.socket].defaultRoom
     var operation: [UInt8] = []
-    if let name = event.arguments.name?.string?.decoded(in: text), hub.actions.isOfProgram(name) {
+    if hub.actions.hasOfProgram, let name = event.arguments.name?.string?.decoded(in: text),
+      hub.actions.isOfProgram(name)
+    {
       operation.append("{\"type\":\"request\",\"action\":")
       JSONString.append(name.span, to: &operation)
       operation.append(",\"payload\":{")
@@ -145,16 +148,20 @@ final class SocketIOProtocol: EngineMessages {
     outcome.append("{\"ok\":true")
     let span = text.span
     var scanner = JSONScanner(span)
-    while let member = try? scanner.nextMember() {
-      if member.key.equals("type", in: span) { continue }
-      if member.key.equals("ok", in: span) {
-        // A handler's own.
-        outcome.removeAll()
-        outcome.append(UInt8(ascii: "{"))
-      } else {
-        outcome.append(UInt8(ascii: ","))
+    do throws(JSONError) {
+      while let member = try scanner.nextMember() {
+        if member.key.equals("type", in: span) { continue }
+        if member.key.equals("ok", in: span) {
+          // A handler's own.
+          outcome.removeAll()
+          outcome.append(UInt8(ascii: "{"))
+        } else {
+          outcome.append(UInt8(ascii: ","))
+        }
+        outcome.append(copying: span.extracting(member.range))
       }
-      outcome.append(copying: span.extracting(member.range))
+    } catch {
+      // The hub writes no other.
     }
     outcome.append(UInt8(ascii: "}"))
     return outcome
