@@ -1,6 +1,7 @@
 import ClientProtocol
 import SocketIOCore
 import Testing
+import TimeCore
 
 @testable import Server
 
@@ -144,5 +145,41 @@ struct EngineTests {
     for text in ["", "nobody", "0123456789abcdef.ab12:7", "0123456789abcdeF.ab12:7.u", "0123456789abcdef.x.u"] {
       #expect(RecoveryID(Array(text.utf8)) == nil, "\(text)")
     }
+  }
+
+  @Test("pings each interval, and gives up a client that does not answer, by either transport")
+  func heartbeat() {
+    let (interval, timeout) = (Interval.milliseconds(300), Interval.milliseconds(200))
+    let table = MemoryConnections { ($0.pingInterval, $0.pingTimeout) = (interval, timeout) }
+    let poller = MemoryPoller(table)
+    let webSocket = table.openEngine()
+    _ = table.takeSent(webSocket)
+    for _ in 1...3 {
+      table.runTimers(of: interval)
+      #expect(poller.packets() == ["2"] && table.takePackets(webSocket) == ["2"])
+      poller.post("3")
+      table.receive(.text, "3", on: webSocket)
+      table.runTimers(of: timeout)
+      #expect(table.parts.engines.store.count == 2)
+    }
+    table.runTimers(of: interval)
+    table.runTimers(of: timeout)
+    #expect(table.metrics.ghosts >= 1 && poller.post("3")?.status == 400)
+  }
+
+  @Test("closes a connection that is in no namespace in time")
+  func connectDeadline() {
+    let table = MemoryConnections { $0.pingInterval = .seconds(1) }
+    let poller = MemoryPoller(table)
+    let connected = table.openSocketIO("a")
+    let webSocket = table.openEngine()
+    table.runTimers(of: .seconds(45))
+    #expect(table.stage(webSocket) == .closing && table.stage(connected) == .engine)
+    #expect(poller.packets() == ["1"] && poller.post("3")?.status == 400)
+    // The one that leaves its last namespace has the same time again.
+    table.receive(.text, "41", on: connected)
+    table.endTick()
+    table.runTimers(of: .seconds(45))
+    #expect(table.stage(connected) == .closing)
   }
 }

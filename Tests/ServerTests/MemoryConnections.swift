@@ -82,6 +82,14 @@ final class MemoryConnections: ConnectionHost, RequestRouter {
   /// Runs the action of the timer that was set last.
   func runTimer() { timers.popLast()?.action() }
 
+  /// Runs the actions of the timers that were set to an interval.
+  func runTimers(of interval: Interval) {
+    let due = timers.filter { $0.interval == interval }
+    timers.removeAll { $0.interval == interval }
+    for timer in due { timer.action() }
+    endTick()
+  }
+
   // MARK: ConnectionHost
 
   func drop(_ index: UInt32) {

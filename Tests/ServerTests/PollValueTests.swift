@@ -12,6 +12,7 @@ struct PollValueTests {
   func codec() {
     let kinds: [ConnectionQuestion.Kind] = [
       .operation(bytes(#"{"type":"ping"}"#)), .operation([]), .poll(seq: .max, waitMilliseconds: 55_000), .end,
+      .enginePoll(milliseconds: 35_000), .enginePost(bytes("4hello\u{1E}bAQ==")), .enginePost([]),
     ]
     for kind in kinds {
       for user in [nil, [], bytes("ann"), bytes("a 1 2\n")] {
@@ -26,6 +27,7 @@ struct PollValueTests {
       "", "e", "p", "x1 0 0 0 a", "e1 0 0 0 ", "e1 0 0 0 ab", "e2 0 0 0 a", "e1 3 0 0 a",
       "e1 99999999999999999999 0 0 a",
       "e18446744073709551615 18446744073709551615 0 0 a", "p1 0 1 60001 a", "p1 0 x 1 a", "e 0 0 0 a",
+      "g1 0 0 4200001 a", "g1 0 0 0 ab",
     ]
     for text in wrong { #expect(ConnectionQuestion(bytes(text)) == nil, "\(text)") }
     #expect(ConnectionQuestion(bytes("o1 0 0 0 a") + [0xFF]) == nil)

@@ -45,8 +45,8 @@ struct ConnectionQuestion: Equatable {
     }
   }
 
-  /// Milliseconds that any poll may wait: the longest `ping-interval` and `ping-timeout`.
-  private static let waitMax = 4_200_000
+  /// Milliseconds that a poll of Engine.IO may wait: the longest `ping-interval` and `ping-timeout`.
+  private static let engineWaitMax = 4_200_000
 
   // A letter; the lengths of the connection's name and of the user with one more (0: no user), the sequence number and the
   // wait, each as decimal digits and a space; the name, the user, the operation.
@@ -80,7 +80,8 @@ struct ConnectionQuestion: Equatable {
       start = end + 1
     }
     let left = UInt64(bytes.count - start)
-    guard numbers[0] <= left, numbers[1] <= left - numbers[0] + 1, numbers[3] <= UInt64(ConnectionQuestion.waitMax)
+    guard numbers[0] <= left, numbers[1] <= left - numbers[0] + 1,
+      numbers[3] <= UInt64(ConnectionQuestion.engineWaitMax)
     else { return nil }
     let userStart = start + Int(numbers[0])
     let textStart = userStart + Int(numbers[1] > 0 ? numbers[1] - 1 : 0)
@@ -91,7 +92,8 @@ struct ConnectionQuestion: Equatable {
     case UInt8(ascii: "o"):
       guard JSONScanner.isValidUTF8(text.span) else { return nil }
       kind = .operation(text)
-    case UInt8(ascii: "p") where text.isEmpty: kind = .poll(seq: numbers[2], waitMilliseconds: Int(numbers[3]))
+    case UInt8(ascii: "p") where text.isEmpty && numbers[3] <= UInt64(RoomPollEndpoint.waitMax):
+      kind = .poll(seq: numbers[2], waitMilliseconds: Int(numbers[3]))
     case UInt8(ascii: "e") where text.isEmpty: kind = .end
     case UInt8(ascii: "g") where text.isEmpty: kind = .enginePoll(milliseconds: Int(numbers[3]))
     case UInt8(ascii: "s"): kind = .enginePost(text)

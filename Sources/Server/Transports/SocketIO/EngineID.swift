@@ -25,7 +25,7 @@ struct EngineKey: Equatable {
 }
 
 /// The session id of Engine.IO (`sid`): the id of the node that holds the connection, a dash, the place of the connection
-/// there, and its key. Whoever knows it is the client, so it is never logged. Pure.
+/// there, and its key. It is a credential, so it is never logged. Pure.
 struct EngineID {
   let connection: SlabID
   let key: EngineKey
