@@ -34,6 +34,7 @@ http {{
   log_format who '$upstream_addr $request_method $uri $status';
   access_log access.log who;
   client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
+  map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
   upstream nodes {{ {servers} }}
   server {{
     listen 127.0.0.1:{port};
@@ -41,7 +42,8 @@ http {{
       proxy_pass http://nodes;
       proxy_http_version 1.1;
       proxy_set_header Host $http_host;
-      proxy_set_header Connection "";
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
       proxy_connect_timeout 1s;
       proxy_buffering off;
     }}
@@ -244,6 +246,30 @@ class Suite:
         return subprocess.run([ROOST, "token", "--user", "ann", "--jwt-secret", SECRET, *rooms], capture_output=True, text=True,
                               check=True).stdout.strip().splitlines()[-1]
 
+    # Redis away.
+
+    async def while_redis_is_away_nothing_is_acked_and_then_all_goes_on(self):
+        nodes = Nodes()
+        try:
+            bases = [nodes.start(name, redis=True) for name in ("left", "right")]
+            [redis] = [each for each in nodes.processes.running if each.args[0] == "redis-server"]
+            async with SocketIOClient(bases[0], "ann") as ann, SocketIOClient(bases[1], "bob", "polling") as bob:
+                assert (await ann.call("said", "before"))["ok"] is True
+                redis.kill()
+                redis.wait()
+                await ann.has("degraded", {"type": "degraded"}, seconds=20)
+                ack = await ann.call("said", "meanwhile", seconds=20)
+                assert ack["ok"] is False and ack["code"] == "unavailable", ack
+                nodes.processes.start("redis-again", redis.args)
+                for each in (ann, bob):
+                    await each.has("restored", {"type": "restored"}, seconds=30)
+                assert (await ann.call("said", "after"))["ok"] is True
+                await bob.has("said", "after")
+                assert [arguments[0] for arguments in bob.of("said")] == ["before", "after"], bob.events
+                assert ann.disconnects == bob.disconnects == 0
+        finally:
+            nodes.end()
+
     # A node that is killed.
 
     async def nothing_acked_is_lost_when_a_node_is_killed(self):
@@ -268,7 +294,7 @@ class Suite:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 people = [await stack.enter_async_context(SocketIOClient(base, f"k{n}", transports, reconnection=True))
-                          for n, transports in enumerate(["polling"] * 4)]
+                          for n, transports in enumerate(["polling", "polling", "websocket", "upgrade"])]
                 await until("all hand-made clients are there", lambda: all(each.connects for each in recovering))
                 speaking = [asyncio.create_task(speak(each)) for each in people]
                 await until("messages flow", lambda: len(acked) >= 60, 30)
