@@ -9,4 +9,4 @@ if [ ! -x "${ROOST_BINARY:-.build/debug/roost}" ]; then
   echo "No ${ROOST_BINARY:-.build/debug/roost}: run swift build first" >&2
   exit 1
 fi
-bash Tests/scripts.sh socketio engine_test packets_test refusals_test clients_test cluster_test browser_test
+bash Tests/scripts.sh socketio engine_test packets_test refusals_test clients_test backend_test cluster_test browser_test
