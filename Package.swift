@@ -61,7 +61,8 @@ let package = Package(
         "Compression", "AddressCore", "TimeCore", "Tokens", "Webhooks", "Transfers", "SocketIOCore", "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
-    .target(name: "ClientCore", dependencies: ["HTTPCore", "JSONCore", "LoopCore"], swiftSettings: strict),
+    .target(
+      name: "ClientCore", dependencies: ["HTTPCore", "JSONCore", "LoopCore", "WebSocketCore"], swiftSettings: strict),
     .target(
       name: "Commands",
       dependencies: [

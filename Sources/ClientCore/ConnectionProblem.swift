@@ -44,6 +44,14 @@ public enum ConnectionProblem: Equatable, Sendable {
     }
   }
 
+  /// Whether something answered, though not with a WebSocket.
+  public var isAnswer: Bool {
+    switch self {
+    case .answered, .notHTTP, .brokenHandshake: true
+    case .unknownHost, .unreachable, .silent, .closed, .noTLS, .untrusted: false
+    }
+  }
+
   /// Whether another attempt later may succeed without any change: the node is starting, draining or full.
   public var isPassing: Bool {
     if case .answered(let status, _, _) = self { return status == 429 || status >= 500 }

@@ -51,6 +51,12 @@ public struct BodyReader: Sendable {
     }
   }
 
+  /// Takes out what of the body has come so far: `complete` brings the rest. The limit counts what is not taken out.
+  public mutating func takePart() -> [UInt8] {
+    defer { body = [] }
+    return body
+  }
+
   /// Ends the reading when the peer closed: completes a body that only this ends, else fails.
   public mutating func end() -> Event {
     if case .untilClose = state { return .complete(body) }

@@ -47,6 +47,12 @@ public struct ResponseParser: Sendable {
     }
   }
 
+  /// The status of the response whose body is being read; nil before its head is whole.
+  public var receivedStatus: Int? { headers == nil ? nil : status }
+
+  /// Takes out what of the body has come so far, for a body that is used as it comes: the response brings the rest.
+  public mutating func takeBody() -> [UInt8] { body.takePart() }
+
   /// Ends the reading when the server closed: completes a body that only this ends.
   public mutating func end() -> Event {
     guard headers != nil else { return .failed(reason: "connection closed before a response (RFC 9112 section 8)") }

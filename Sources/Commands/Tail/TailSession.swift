@@ -1,4 +1,5 @@
 import ClientCore
+import ClientProtocol
 import JSONCore
 
 /// Decides what a client that resumes says, prints and reports: one value that outlives its connections.
@@ -23,7 +24,7 @@ struct TailSession {
     case end(CommandFailure)
   }
 
-  private struct Position {
+  private struct Place {
     var epoch: [UInt8]
     var offset: UInt64
   }
@@ -31,7 +32,7 @@ struct TailSession {
   private struct Room {
     let name: [UInt8]
     let label: String
-    var position: Position?
+    var position: Place?
     /// Whether it was joined on an earlier connection. Only of interest for wildcards, which have no position.
     var wasJoined = false
 
@@ -156,11 +157,11 @@ struct TailSession {
     if message.recovered == true, let previous {
       // Its offset is the room's; ours moves with each missed message, so that another cut here loses nothing. Its epoch may
       // go on from ours.
-      rooms[index].position = Position(epoch: epoch, offset: previous.offset)
+      rooms[index].position = Place(epoch: epoch, offset: previous.offset)
       if message.id == nil { return [] }
       return [.note("\(label): resumed after offset \(previous.offset)"), .settled]
     }
-    rooms[index].position = Position(epoch: epoch, offset: offset)
+    rooms[index].position = Place(epoch: epoch, offset: offset)
     guard let previous else {
       let users = PlainText.count(Int(clamping: message.members ?? 0), "user")
       return [.note("\(label): joined at offset \(offset), \(users)"), .settled]

@@ -1,13 +1,13 @@
-import ClientCore
 import LoopCore
 
 /// One outgoing connection after the other, by TCP or by TLS over it: resolves, connects to the first address that answers,
 /// reads, writes.
 ///
 /// Tells its owner by ``Event``; nothing follows `ended`, or a call of ``close()``, until the next ``dial(_:)``.
-/// Confined to the loop that it was made for.
-final class ClientSocket: EventHandler {
-  enum Event {
+/// Confined to the loop of its dispatcher.
+public final class ClientSocket {
+  /// What happens to a connection.
+  public enum Event {
     case connected
     /// Bytes that may be changed and are gone after the call.
     case received(UnsafeMutableRawBufferPointer)
@@ -15,17 +15,16 @@ final class ClientSocket: EventHandler {
     case ended(ConnectionProblem)
   }
 
-  private let loop: EventLoop
-  private let resolver: Resolver
+  private let dispatcher: SocketDispatcher
   private let handle: (Event) -> Void
-  // Safe because it lives as long as self, is touched on the loop only, and is never kept by the owner.
-  private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
-  private lazy var handlerID = loop.attach(self)
   private var descriptor: Int32 = -1
-  /// Counts dials and closes, so that what belongs to an earlier connection is known and dropped.
+  /// The token of the descriptor's events; 0: there is no descriptor.
+  private var token: UInt64 = 0
+  /// Counts dials and closes, so that an answer of the resolver to an earlier dial is known and dropped.
   private var generation: UInt64 = 0
   private var addresses: ArraySlice<Address> = []
   private var isConnected = false
+  private var isPaused = false
   private var unsent: [UInt8] = []
   /// What a server's certificate is judged by; nil: no TLS.
   private let trust: TLSClientContext?
@@ -34,21 +33,18 @@ final class ClientSocket: EventHandler {
   private var host = ""
 
   /// - Parameter trust: makes every connection one by TLS; nil: none is.
-  init(_ loop: EventLoop, trust: TLSClientContext?, _ handle: @escaping (Event) -> Void) throws(SystemError) {
-    self.loop = loop
+  public init(_ dispatcher: SocketDispatcher, trust: TLSClientContext?, _ handle: @escaping (Event) -> Void) {
+    self.dispatcher = dispatcher
     self.trust = trust
     self.handle = handle
-    resolver = try Resolver(loop)
   }
 
-  deinit { buffer.deallocate() }
-
   /// Starts to connect to the host and port of an address.
-  func dial(_ url: ServerURL) {
+  public func dial(_ url: ServerURL) {
     close()
     host = url.host
     let dialed = generation
-    resolver.resolve(url.host, port: url.port) { [self] found in
+    dispatcher.resolver.resolve(url.host, port: url.port) { [self] found in
       guard dialed == generation else { return }
       guard let found, !found.isEmpty else { return end(.unknownHost) }
       addresses = found[...]
@@ -57,44 +53,68 @@ final class ClientSocket: EventHandler {
   }
 
   /// Sends bytes, in order; those that the kernel does not take wait.
-  func send(_ bytes: [UInt8]) {
+  public func send(_ bytes: [UInt8]) {
     guard isConnected else { return }
     unsent += bytes
     flush()
   }
 
+  /// Bytes that wait for the kernel.
+  public var unsentCount: Int { unsent.count }
+
+  /// Reads no more until `resume`: what the peer sends waits in the kernels of both.
+  public func pause() {
+    guard isConnected, !isPaused else { return }
+    isPaused = true
+    watch()
+  }
+
+  /// Reads again.
+  public func resume() {
+    guard isPaused else { return }
+    isPaused = false
+    guard isConnected else { return }
+    watch()
+    // What OpenSSL holds is no event of the socket.
+    if tls?.holdsBytes == true { receive() }
+  }
+
   /// Ends the connection without an event. Idempotent.
-  func close() {
+  public func close() {
     generation += 1
     isConnected = false
+    isPaused = false
     unsent = []
     tls = nil
-    guard descriptor >= 0 else { return }
-    Socket.close(descriptor)
-    descriptor = -1
+    closeDescriptor()
   }
 
   func ready(_ token: UInt64, _ readiness: Readiness) {
-    guard token == generation, descriptor >= 0 else { return }
+    guard token == self.token else { return }
     guard isConnected else { return tls == nil ? finishConnecting() : advanceHandshake() }
     if readiness.contains(.write) { flush() }
-    // What OpenSSL holds is no event of the socket.
+    if !isPaused || readiness.contains(.hangUp) { receive() }
+  }
+
+  private func receive() {
+    let token = token
     repeat {
-      guard token == generation else { return }
+      guard token == self.token, token != 0 else { return }
+      let buffer = dispatcher.buffer
       switch tls?.receive(into: buffer) ?? Socket.receive(descriptor, into: buffer) {
       case .bytes(let count): handle(.received(UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])))
       case .wouldBlock: return
       case .end: return end(.closed)
       case .failed(let code): return end(.failed(code))
       }
-    } while token == generation && tls?.holdsBytes == true
+    } while token == self.token && !isPaused && tls?.holdsBytes == true
   }
 
   private func connectNext(after reason: String) {
     guard let address = addresses.popFirst() else { return end(.unreachable(reason)) }
     do {
       descriptor = try Socket.connect(to: address)
-      try loop.watch(descriptor, for: .write, handler: handlerID, token: generation)
+      token = try dispatcher.watch(descriptor, for: .write, self)
     } catch {
       closeDescriptor()
       connectNext(after: SystemError.text(error.code))
@@ -115,7 +135,7 @@ final class ClientSocket: EventHandler {
 
   private func established() {
     isConnected = true
-    loop.change(descriptor, to: .read, handler: handlerID, token: generation)
+    watch()
     handle(.connected)
   }
 
@@ -123,17 +143,24 @@ final class ClientSocket: EventHandler {
     guard let tls else { return }
     switch tls.handshake() {
     case .done: established()
-    case .wantsRead: loop.change(descriptor, to: .read, handler: handlerID, token: generation)
-    case .wantsWrite: loop.change(descriptor, to: .write, handler: handlerID, token: generation)
+    case .wantsRead: dispatcher.change(descriptor, to: .read, token)
+    case .wantsWrite: dispatcher.change(descriptor, to: .write, token)
     case .failed: end(tls.certificateProblem.map { .untrusted($0) } ?? .noTLS(tls.failure))
     }
   }
 
   private func closeDescriptor() {
-    if descriptor >= 0 { Socket.close(descriptor) }
+    guard descriptor >= 0 else { return }
+    Socket.close(descriptor)
     descriptor = -1
-    // Events of the address that failed must not count for the next one.
-    generation += 1
+    dispatcher.forget(token)
+    token = 0
+  }
+
+  private func watch() {
+    var interest: Readiness = isPaused ? [] : .read
+    if !unsent.isEmpty { interest.insert(.write) }
+    dispatcher.change(descriptor, to: interest, token)
   }
 
   private func flush() {
@@ -142,7 +169,7 @@ final class ClientSocket: EventHandler {
     let transfer = unsent.withUnsafeBytes { tls?.send($0) ?? Socket.send(descriptor, $0) }
     // A failure shows again at the next read, behind what the server may still have said.
     if case .bytes(let count) = transfer { unsent.removeFirst(count) }
-    loop.change(descriptor, to: unsent.isEmpty ? .read : [.read, .write], handler: handlerID, token: generation)
+    watch()
   }
 
   private func end(_ problem: ConnectionProblem) {
