@@ -16,6 +16,8 @@ let package = Package(
   name: "roost",
   products: [
     .executable(name: "roost", targets: ["roost"]),
+    // For other packages: a node inside a program, and clients.
+    .library(name: "RoostServer", targets: ["RoostServer"]),
     // For the fuzzer, a package of its own because it needs every module built with its instrumentation.
     .library(name: "FuzzTargets", targets: ["FuzzTargets"]),
     // For tests, which preload it into other programs: it sets their clocks.
@@ -61,6 +63,13 @@ let package = Package(
         "Compression", "AddressCore", "TimeCore", "Tokens", "Webhooks", "Transfers", "SocketIOCore", "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
+    .target(name: "RoostJSON", swiftSettings: strict),
+    .target(
+      name: "RoostServer",
+      dependencies: [
+        "Server", "Realtime", "ClientProtocol", "Settings", "LoopCore", "JSONCore", "TimeCore", "RoostJSON",
+      ],
+      swiftSettings: strict),
     .target(
       name: "ClientCore", dependencies: ["HTTPCore", "JSONCore", "LoopCore", "WebSocketCore"], swiftSettings: strict),
     .target(
@@ -106,6 +115,14 @@ let package = Package(
     // Counted by `make flat`: the hub without sockets.
     .executableTarget(
       name: "flatcost", dependencies: ["ClientProtocol", "Realtime"], path: "Tests/flat/driver", swiftSettings: strict),
+    // The examples of docs/embedding.md, which tests run.
+    .executableTarget(name: "ChatExample", dependencies: ["RoostServer"], path: "Tests/embedding/chat"),
+    .executableTarget(name: "TickerExample", dependencies: ["RoostServer"], path: "Tests/embedding/ticker"),
+    .testTarget(
+      name: "RoostServerTests",
+      dependencies: [
+        "RoostServer", "ChatExample", "TickerExample", "LoopCore", "TimeCore", "JSONCore", "TestSupport",
+      ], swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets", "Randomness"], swiftSettings: strict),
     .testTarget(name: "AddressCoreTests", dependencies: ["AddressCore"], swiftSettings: strict),
     .testTarget(name: "JSONCoreTests", dependencies: ["JSONCore", "Randomness"], swiftSettings: strict),

@@ -62,7 +62,7 @@ extension Node {
   func publishCounters() { workerPage?.write(counts()) }
 
   /// The Prometheus text of the host: of all workers that share the port.
-  func metricsText() -> [UInt8] {
+  package func metricsText() -> [UInt8] {
     publishCounters()
     return MetricsText.make(workerPage?.sums() ?? counts(), workers: workerPage?.count ?? 1)
   }

@@ -42,7 +42,7 @@ public final class Node {
   let settings: ServerSettings
   let loop: EventLoop
   let log: Log
-  let hub: Hub
+  package let hub: Hub
   let table: ConnectionTable
   let metrics = Metrics()
   let origins: OriginPolicy
@@ -80,6 +80,8 @@ public final class Node {
   var wasOrderedToDrain = false
   private enum Phase { case new, running, draining, ended }
   private var phase = Phase.new
+  /// Called once when clients can connect.
+  public var listening: () -> Void = {}
   /// Called once when the node has ended, with the reason unless it was stopped.
   public var ended: (Failure?) -> Void = { _ in }
   /// The most connections since memory was last given back.
@@ -200,6 +202,7 @@ public final class Node {
       }
     }
     announceStart()
+    listening()
   }
 
   /// Seconds since this node was built.

@@ -7,7 +7,7 @@ import Settings
 ///
 /// Lines leave from a thread of their own, so a reader that does not read does not stop the node: what does not fit into
 /// the buffer is dropped and counted.
-final class LineLog: LogHandler {
+package final class LineLog: LogHandler {
   /// The standard error of this process.
   static let standardError = LineWriter(descriptor: 2)
 
@@ -22,16 +22,18 @@ final class LineLog: LogHandler {
   }
 
   /// Makes the log that the settings ask for, on standard error: by default text on a terminal, and JSON elsewhere.
-  convenience init(_ settings: ServerSettings) {
+  package convenience init(_ settings: ServerSettings) {
     let isJSON = settings.logFormat == .json || (settings.logFormat == .auto && isatty(2) == 0)
     self.init(level: settings.logLevel, isJSON: isJSON, to: LineLog.standardError)
   }
 
-  var droppedCount: UInt64 { lines.droppedCount }
+  package var droppedCount: UInt64 { lines.droppedCount }
 
-  func takes(_ level: LogLevel) -> Bool { LineLog.rank(level) >= LineLog.rank(self.level) }
+  /// Whether lines of a level are written.
+  package func takes(_ level: LogLevel) -> Bool { LineLog.rank(level) >= LineLog.rank(self.level) }
 
-  func write(_ entry: LogEntry) {
+  /// Queues the line of an entry.
+  package func write(_ entry: LogEntry) {
     let dropped = lines.takeUnreported()
     if dropped > 0 {
       let message = "dropped log lines: standard error was not read in time"
@@ -72,7 +74,8 @@ final class LineLog: LogHandler {
       TerminalText.line("\(timestamp()) \(entry.level.rawValue) \(entry.node) \(entry.message)\(details)").utf8)
   }
 
-  private static func rank(_ level: LogLevel) -> Int { LogLevel.allCases.firstIndex(of: level) ?? 0 }
+  /// How severe a level is, beside others.
+  package static func rank(_ level: LogLevel) -> Int { LogLevel.allCases.firstIndex(of: level) ?? 0 }
 
   /// RFC 3339 in UTC with milliseconds.
   private static func timestamp() -> String {

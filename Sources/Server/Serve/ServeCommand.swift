@@ -56,14 +56,7 @@ public enum ServeCommand {
   private static func serve(
     _ settings: ServerSettings, _ environment: [String: String], _ otherVariables: [String], checksOnly: Bool
   ) throws {
-    if let url = settings.webhooks.url, let problem = WebhookClient.problem(ofURL: url) {
-      throw SettingsError(message: "--webhook-url is no address of the web: \(problem)")
-    }
-    if settings.redis?.usesTLS == true {
-      do throws(TLSError) { _ = try NodeSetup.redisTLS(settings) } catch {
-        throw SettingsError(message: "--redis: \(error)")
-      }
-    }
+    try check(settings)
     if checksOnly {
       try NodeProcess(settings, worker: nil, notes: []).check()
       print("the settings are valid")
@@ -87,6 +80,17 @@ public enum ServeCommand {
     guard worker != nil, process.wasOrderedToDrain else { return }
     LineLog.standardError.drain()
     exit(Exit.drained)
+  }
+
+  /// Checks what only a look at files and libraries tells about settings.
+  package static func check(_ settings: ServerSettings) throws(SettingsError) {
+    if let url = settings.webhooks.url, let problem = WebhookClient.problem(ofURL: url) {
+      throw SettingsError(message: "--webhook-url is no address of the web: \(problem)")
+    }
+    guard settings.redis?.usesTLS == true else { return }
+    do throws(TLSError) { _ = try NodeSetup.redisTLS(settings) } catch {
+      throw SettingsError(message: "--redis: \(error)")
+    }
   }
 
   static func fail(_ status: Int32, _ message: String) -> Never {
