@@ -14,10 +14,13 @@ let strict: [SwiftSetting] = [
 
 let package = Package(
   name: "roost",
+  // Of Apple's systems only RoostClient is meant: JSONCore needs InlineArray, which came with these versions.
+  platforms: [.macOS(.v26), .iOS(.v26), .tvOS(.v26), .watchOS(.v26), .visionOS(.v26)],
   products: [
     .executable(name: "roost", targets: ["roost"]),
     // For other packages: a node inside a program, and clients.
     .library(name: "RoostServer", targets: ["RoostServer"]),
+    .library(name: "RoostClient", targets: ["RoostClient"]),
     // For the fuzzer, a package of its own because it needs every module built with its instrumentation.
     .library(name: "FuzzTargets", targets: ["FuzzTargets"]),
     // For tests, which preload it into other programs: it sets their clocks.
@@ -72,6 +75,15 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "ClientCore", dependencies: ["HTTPCore", "JSONCore", "LoopCore", "WebSocketCore"], swiftSettings: strict),
+    // Elsewhere than on Linux its transport is URLSession.
+    .target(
+      name: "RoostClient",
+      dependencies: [
+        "ClientProtocol", "JSONCore", "RoostJSON", .target(name: "ClientCore", condition: .when(platforms: [.linux])),
+        .target(name: "HTTPCore", condition: .when(platforms: [.linux])),
+        .target(name: "LoopCore", condition: .when(platforms: [.linux])),
+        .target(name: "WebSocketCore", condition: .when(platforms: [.linux])),
+      ], swiftSettings: strict),
     .target(
       name: "Commands",
       dependencies: [
@@ -118,11 +130,18 @@ let package = Package(
     // The examples of docs/embedding.md, which tests run.
     .executableTarget(name: "ChatExample", dependencies: ["RoostServer"], path: "Tests/embedding/chat"),
     .executableTarget(name: "TickerExample", dependencies: ["RoostServer"], path: "Tests/embedding/ticker"),
+    // Prints the figures of docs/embedding.md and docs/swift-client.md.
+    .executableTarget(
+      name: "LibraryFigures", dependencies: ["RoostServer", "RoostClient"], path: "Tests/embedding/figures"),
     .testTarget(
       name: "RoostServerTests",
       dependencies: [
         "RoostServer", "ChatExample", "TickerExample", "LoopCore", "TimeCore", "JSONCore", "TestSupport",
       ], swiftSettings: strict),
+    .testTarget(
+      name: "RoostClientTests",
+      dependencies: ["RoostClient", "roost", "ClientCore", "ClientProtocol", "JSONCore", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets", "Randomness"], swiftSettings: strict),
     .testTarget(name: "AddressCoreTests", dependencies: ["AddressCore"], swiftSettings: strict),
     .testTarget(name: "JSONCoreTests", dependencies: ["JSONCore", "Randomness"], swiftSettings: strict),

@@ -7,7 +7,7 @@ import Server
 
 /// The `roost` command: everything it can do lives in the modules that it starts.
 @main
-struct Roost {
+struct RoostCommand {
   static func main() {
     CrashReport.replaceRuntimeReport()
     // A peer that closes while we write must not end the process.
