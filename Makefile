@@ -15,10 +15,11 @@
 #   make presence    300 real clients on three nodes: whatever breaks, each knows who is there; CLIENTS=300 (two minutes)
 #   make sanitize    the Swift tests but for the clusters' under AddressSanitizer, then under ThreadSanitizer
 #   make conformance the Autobahn test suite, 517 cases in 10 minutes; CASES=fast for half a minute (needs Python 2.7)
+#   make dependency  a package that depends on this one, by path and by a tag, built and run (some minutes)
 #   make flat        counts instructions: a cost that grows with members, rooms or connections fails (needs valgrind)
 #   make release     the optimised program, .build/release/roost
 
-.PHONY: help run test test-swift test-browser test-deploy test-socketio lint build fuzz faults presence sanitize conformance flat release bench check deps
+.PHONY: help run test test-swift test-browser test-deploy test-socketio lint build fuzz faults presence sanitize conformance dependency flat release bench check deps
 
 FILTER ?= .
 FAULT_SECONDS ?= 1800
@@ -72,6 +73,9 @@ sanitize: check
 
 conformance: release
 	@ROOST_BINARY=.build/release/roost bash Tests/conformance/run.sh
+
+dependency: check
+	@bash Tests/dependency/run.sh
 
 flat: check
 	@bash Tests/flat/run.sh

@@ -61,11 +61,13 @@ struct ClientValueTests {
     #expect(table.add(later, countMax: 10, bytesMax: 1000) == true)
     let again = table.takeUnsent(at: now) { $0.number == calls[2].number }
     #expect(again.send.map(\.id) == [calls[3].operation.id, later.operation.id], "one waits for its room")
+    let never = call(&table, .message, resends: true)
+    #expect(table.add(never, countMax: 10, bytesMax: 1000) == true)
     _ = table.connectionLost()
     let late = now + .seconds(ClientLimits.resendSeconds + 1)
     let outcome = table.takeUnsent(at: late) { _ in false }
-    #expect(outcome.send.map(\.id) == [calls[2].operation.id], "never sent, so it cannot be done twice")
-    #expect(outcome.expired.map(\.number) == [calls[3].number, later.number])
+    #expect(outcome.send.map(\.id) == [never.operation.id], "it was never sent, so it cannot be done twice")
+    #expect(outcome.expired.map(\.number) == [calls[2], calls[3], later].map(\.number))
     #expect(table.count == 1)
   }
 

@@ -4,11 +4,13 @@ import Testing
 
 @Suite("The Swift client where something is in the way", .serialized)
 struct FallbackTests {
-  private static func connected(_ proxy: TCPProxy, _ body: @escaping @Sendable (Roost) async throws -> Void)
+  private static func connected(
+    _ proxy: TCPProxy, room: String, _ body: @escaping @Sendable (Roost) async throws -> Void
+  )
     async throws
   {
     let ada = try Roost("http://127.0.0.1:\(proxy.port)", options: Roost.Options(user: "ada"))
-    let room = ada.room("r")
+    let room = ada.room(room)
     _ = try await within(30, "joined") { try await room.join() }
     try await body(ada)
     #expect(try await within(10, "sent") { try await room.send(#"{"n":1}"#) }.offset == 1)
@@ -22,7 +24,7 @@ struct FallbackTests {
       let server = server
       let proxy = try TCPProxy(to: server.process.port)
       for text in blocked { proxy.treat(.toServer, .swallow, said: text) }
-      try await FallbackTests.connected(proxy) { _ in
+      try await FallbackTests.connected(proxy, room: transport) { _ in
         let count = try await blocking { try server.process.metric("roost_connections{transport=\"\(transport)\"}") }
         #expect(count == 1, "\(transport)")
       }

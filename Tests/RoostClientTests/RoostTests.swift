@@ -204,7 +204,7 @@ struct RoostTests {
     await ada.close()
   }
 
-  @Test("joins a thousand rooms by a wildcard's messages and each room's own")
+  @Test("gets the messages of every room that a wildcard matches")
   func wildcard() async throws {
     let server = try await blocking { try Server() }
     let ada = try RoostTests.client(server, "ada")
