@@ -19,6 +19,12 @@ public struct EncodedPackets: Sendable {
   /// Where packet `index` lies in ``bytes``.
   public func range(_ index: Int) -> Range<Int> { (index == 0 ? 0 : entries[index - 1].end)..<entries[index].end }
 
+  /// Makes room for so many bytes of so many packets in all.
+  public mutating func reserveCapacity(bytes byteCount: Int, packets count: Int) {
+    bytes.reserveCapacity(byteCount)
+    entries.reserveCapacity(count)
+  }
+
   /// Empties it and keeps its room.
   public mutating func removeAll() {
     bytes.removeAll(keepingCapacity: true)

@@ -130,11 +130,17 @@ struct EngineTests {
     #expect(text.allSatisfy { (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") })
     let read = RecoveryOffset.places(in: text, defaultRoom: [], roomsMax: 4)
     #expect(read == names.map { RecoveryPlace(room: $0, since: position) })
-    let (head, tail) = try #require(rooms.split(at: names[1]))
-    let there = head + Array("ab12:9".utf8) + tail
-    #expect(rooms.moved(names[1], to: position.at(9)).offset == there && rooms.split(at: Array("x".utf8)) == nil)
-    #expect(
-      rooms.left(names[0]).joined(names[0], at: position).offset != text && rooms.joined(names[0], at: nil) === rooms)
+    let place = try #require(rooms.place(of: names[1]))
+    let there = text[..<place.lowerBound] + Array("ab12:9".utf8) + text[place.upperBound...]
+    #expect(rooms.moved(names[1], to: position.at(9)).offset == Array(there) && rooms.place(of: Array("x".utf8)) == nil)
+    for name in names {
+      let back = rooms.left(name).joined(name, at: position)
+      let order = names.filter { $0 != name } + [name]
+      #expect(back.offset == SocketRooms(order.map { ($0, position) }).offset, "each room may be left")
+    }
+    #expect(rooms.joined(names[0], at: nil) === rooms && rooms.joined(names[0], at: position).isSame(as: rooms))
+    let last = SocketRooms([(names[0], nil)])
+    #expect(last.onlyRoom == names[0] && last.left(names[0]).offset == Array("~".utf8))
     #expect(RecoveryOffset.places(in: text, defaultRoom: [], roomsMax: 3) == nil)
     for text in ["", "x", "~a", "~a@x", "~a@ab12:1,a@ab12:2", "~%4@ab12:1", "~@ab12:1"] {
       #expect(RecoveryOffset.places(in: Array(text.utf8), defaultRoom: [], roomsMax: 9) == nil, "\(text)")

@@ -97,7 +97,8 @@ final class NamespaceSocketStore {
 
   /// Adds a socket to a connection.
   func insert(_ engine: SlabID, _ namespace: Span<UInt8>) -> UInt32 {
-    if !Namespace.isMain(namespace), !lastNamespace.span.isEqual(to: namespace) {
+    let last = lastNamespace
+    if !Namespace.isMain(namespace), !last.span.isEqual(to: namespace) {
       lastNamespace = [UInt8](copying: namespace)
     }
     let socket = NamespaceSocket(engine: engine, namespace: Namespace.isMain(namespace) ? [] : lastNamespace)

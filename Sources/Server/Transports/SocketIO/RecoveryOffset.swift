@@ -22,13 +22,26 @@ enum RecoveryOffset {
   static func begin(_ output: inout [UInt8]) { output.append(mark) }
   static func separate(_ output: inout [UInt8]) { output.append(separator) }
 
-  /// The part of a room in an offset of several.
-  static func part(of room: [UInt8], at position: Position?) -> [UInt8] {
-    var part: [UInt8] = []
-    append(room, to: &part)
-    part.append(at)
-    position?.append(to: &part)
-    return part
+  /// Appends the part of a room in an offset of several.
+  static func appendPart(of room: [UInt8], at position: Position?, to output: inout [UInt8]) {
+    append(room, to: &output)
+    output.append(at)
+    position?.append(to: &output)
+  }
+
+  /// Where a part stands in an offset of several, by its number; nil: there are not so many.
+  static func part(_ number: Int, of offset: [UInt8]) -> Range<Int>? {
+    var start = 1
+    for _ in 0..<number {
+      guard let end = offset[start...].firstIndex(of: separator) else { return nil }
+      start = end + 1
+    }
+    return start..<(offset[start...].firstIndex(of: separator) ?? offset.count)
+  }
+
+  /// Where the position stands in a part.
+  static func position(in part: Range<Int>, of offset: [UInt8]) -> Range<Int>? {
+    offset[part].firstIndex(of: at).map { ($0 + 1)..<part.upperBound }
   }
 
   /// Appends a name so that no byte of it has a meaning here or in JSON.

@@ -20,6 +20,9 @@ struct SocketIOBatch {
     var start = 0
     var last = batch.startOffset
     let bytes = batch.bytes
+    packets.reserveCapacity(bytes: bytes.count + 32 * batch.entries.count, packets: batch.entries.count)
+    positions.reserveCapacity(batch.entries.count)
+    ends.reserveCapacity(batch.entries.count)
     for entry in batch.entries {
       if entry.offset > 0 { last = entry.offset }
       let position = entry.kind.isMessage ? batch.epoch.map { Position(epoch: $0, offset: last) } : nil
@@ -63,21 +66,21 @@ struct SocketIOBatch {
   /// Appends the packets of an entry as WebSocket frames.
   ///
   /// - Parameter suffix: takes the place of the last byte of the text packet; nil: that stays.
-  func appendFrames(_ entry: Int, _ suffix: [UInt8]?, to output: inout [UInt8]) {
+  func appendFrames(_ entry: Int, _ suffix: PacketSuffix?, to output: inout [UInt8]) {
     guard let suffix else { return packets.appendFrames(range(entry), to: &output) }
     let text = packets.bytes[text(entry)].dropLast()
     FrameWriter.appendHeader(.text, payloadBytes: text.count + suffix.count, to: &output)
     output += text
-    output += suffix
+    suffix.append(to: &output)
     packets.appendFrames(attachments(entry), to: &output)
   }
 
   /// Appends the packets of an entry to a polling payload.
-  func appendPayload(_ entry: Int, _ suffix: [UInt8]?, to payload: inout [UInt8]) {
+  func appendPayload(_ entry: Int, _ suffix: PacketSuffix?, to payload: inout [UInt8]) {
     guard let suffix else { return packets.appendPayload(range(entry), to: &payload) }
     if !payload.isEmpty { payload.append(EnginePayloadReader.separator) }
     payload += packets.bytes[text(entry)].dropLast()
-    payload += suffix
+    suffix.append(to: &payload)
     packets.appendPayload(attachments(entry), to: &payload)
   }
 
@@ -110,27 +113,43 @@ enum SocketIOEncoder {
         kind.wireName, argument: message, namespace: namespace, offset: offset, to: &packets)
     }
   }
+}
 
-  /// What the offset of a member of several rooms adds to a text packet, whose last byte it takes the place of.
-  ///
-  /// - Parameter around: what stands before and after the position in the room; nil: the member is not in that room.
-  static func suffix(_ rooms: SocketRooms, _ around: (head: [UInt8], tail: [UInt8])?, _ position: Position) -> [UInt8] {
-    var suffix: [UInt8] = []
-    suffix.append(",\"")
-    if let around {
-      suffix += around.head
-      position.append(to: &suffix)
-      suffix += around.tail
-    } else {
-      suffix += rooms.offset
-    }
-    suffix.append("\"]")
-    return suffix
+/// What the offset of a member of several rooms adds to a text packet, whose last byte it takes the place of.
+struct PacketSuffix {
+  private let rooms: SocketRooms?
+  private let place: Range<Int>?
+  private let position: [UInt8]
+
+  /// An argument that says nothing of the member's place: without one the client would take the sender's last for its offset.
+  static let placeless = PacketSuffix()
+
+  private init() { (rooms, place, position) = (nil, nil, Array(",null]".utf8)) }
+
+  /// - Parameter place: where the position in the batch's room stands in the offset; nil: the member is not in that room.
+  init(_ rooms: SocketRooms, _ place: Range<Int>?, _ position: Position) {
+    var text: [UInt8] = []
+    if place != nil { position.append(to: &text) }
+    (self.rooms, self.place, self.position) = (rooms, place, text)
   }
 
-  /// A message whose offset says nothing new: an argument takes its place, or the client would take the last argument of the
-  /// sender's for one.
-  static let noOffset = Array(",null]".utf8)
+  var count: Int {
+    guard let rooms else { return position.count }
+    return rooms.offset.count - (place?.count ?? 0) + position.count + 4
+  }
+
+  func append(to output: inout [UInt8]) {
+    guard let rooms else { return output += position }
+    output.append(",\"")
+    if let place {
+      output += rooms.offset[..<place.lowerBound]
+      output += position
+      output += rooms.offset[place.upperBound...]
+    } else {
+      output += rooms.offset
+    }
+    output.append("\"]")
+  }
 }
 
 /// One message as packets for many sockets, written once for each namespace in a row.

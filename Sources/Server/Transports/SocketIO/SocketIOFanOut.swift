@@ -122,21 +122,21 @@ struct SocketIOFanOut {
     let bare = namespace.map { SocketIOBatch(batch, namespace: $0.span, hasOffsets: false) } ?? self.bare
     let last = bare.positions.indices.last { bare.positions[$0] != nil && !skipped.contains($0) }
     let isOnEach = rooms.offset.count <= EngineLimits.offsetBytesOfEach
-    let around = rooms.split(at: room)
+    let place = rooms.place(of: room)
     var bytes: [UInt8] = []
+    let expected = bare.packets.bytes.count + (rooms.offset.count + 24) * bare.positions.count
+    bytes.reserveCapacity(expected)
     for (entry, position) in bare.positions.enumerated() where !skipped.contains(entry) {
-      var suffix: [UInt8]?
-      if let position {
-        let hasOffset = isOnEach || entry == last
-        suffix = hasOffset ? SocketIOEncoder.suffix(rooms, around, position) : SocketIOEncoder.noOffset
-      }
+      var suffix: PacketSuffix?
+      if let position { suffix = isOnEach || entry == last ? PacketSuffix(rooms, place, position) : .placeless }
       if form == .frames {
         bare.appendFrames(entry, suffix, to: &bytes)
       } else {
         bare.appendPayload(entry, suffix, to: &bytes)
       }
     }
-    let end = bare.positions.compactMap { $0 }.last
-    return OwnBlock(before: rooms, after: end.map { rooms.moved(room, to: $0) } ?? rooms, bytes: bytes)
+    var after = rooms
+    if place != nil, case let end?? = bare.positions.last(where: { $0 != nil }) { after = rooms.moved(room, to: end) }
+    return OwnBlock(before: rooms, after: after, bytes: bytes)
   }
 }

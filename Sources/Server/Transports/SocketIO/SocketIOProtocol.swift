@@ -92,6 +92,7 @@ final class SocketIOProtocol: EngineMessages {
     guard let session = sockets[event.socket].session else { return }
     let room = sockets[event.socket].defaultRoom
     var operation: [UInt8] = []
+    operation.reserveCapacity(text.count + 64)
     if hub.actions.hasOfProgram, let name = event.arguments.name?.string?.decoded(in: text),
       hub.actions.isOfProgram(name)
     {
@@ -114,6 +115,7 @@ final class SocketIOProtocol: EngineMessages {
     guard let session = sockets[event.socket].session else { return }
     let namespace = sockets[event.socket].namespace
     var native: [UInt8] = []
+    native.reserveCapacity(text.count + 64)
     let problem = EventMapping.appendOperation(
       operation, event.arguments, in: text, attachments: event.attachments, namespace: namespace.span, to: &native)
     if let problem {
