@@ -39,13 +39,14 @@ struct NamespaceSocket: ~Copyable {
   /// Whether its client was told that it is connected, and it is.
   var isConnected: Bool { opening == nil && !hasEnded }
 
-  /// The name of its namespace's default room.
-  var defaultRoom: [UInt8] {
+  /// The name of its namespace's default room: one array for all sockets of a namespace.
+  var defaultRoom: [UInt8] { namespace.isEmpty ? NamespaceSocket.mainDefaultRoom : namespace }
+
+  private static let mainDefaultRoom: [UInt8] = {
     var room: [UInt8] = []
-    let name = namespace
-    Namespace.appendDefaultRoom(of: name.span, to: &room)
+    Namespace.appendDefaultRoom(of: [UInt8]().span, to: &room)
     return room
-  }
+  }()
 }
 
 /// A socket whose client does not know yet that it is connected.

@@ -19,6 +19,8 @@ final class SocketIOTransport {
   let queueBytesMax: Int
   /// The senders of the entries of the batch at hand, filled during one fan-out only.
   var origins = OriginIndex()
+  /// Where the socket is that has joined a room last.
+  private var lastRooms: SocketRooms?
   /// Where clients said they were in rooms that they have asked to join.
   private var asked: [UInt32: [(room: [UInt8], since: Position)]] = [:]
   /// Sockets whose sessions end with the tick.
@@ -85,6 +87,7 @@ final class SocketIOTransport {
     sockets.shrink()
     origins.shrink()
     if ending.isEmpty { ending = [] }
+    lastRooms = nil
   }
 
   // MARK: Sending to one socket
@@ -147,7 +150,14 @@ final class SocketIOTransport {
       guard room != sockets[socket].defaultRoom else { return }
       keepRooms(of: socket)
     }
-    sockets[socket].rooms = sockets[socket].rooms?.joined(room, at: position ?? takeAsked(room, of: socket))
+    guard let rooms = sockets[socket].rooms?.joined(room, at: position ?? takeAsked(room, of: socket)) else { return }
+    // Those who join the same room one after the other share it from the beginning.
+    if let lastRooms, lastRooms.isSame(as: rooms) {
+      sockets[socket].rooms = lastRooms
+    } else {
+      sockets[socket].rooms = rooms
+      lastRooms = rooms
+    }
   }
 
   /// From where a client has asked to join a room; nil: it has not said that.
