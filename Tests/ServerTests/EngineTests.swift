@@ -188,4 +188,23 @@ struct EngineTests {
     table.runTimers(of: .seconds(45))
     #expect(table.stage(connected) == .closing)
   }
+
+  @Test("takes no more of a client that asks and does not poll, until it has")
+  func unread() {
+    let table = MemoryConnections()
+    let poller = MemoryPoller(table)
+    poller.post("40")
+    _ = poller.packets()
+    // Answers do not count against the limit of the queue.
+    let count = 22_000
+    let asked = Array(repeating: #"420["request",{"action":"whoami"}]"#, count: count).joined(separator: "\u{1E}")
+    #expect(poller.post(asked) == nil, "the rest of the request waits")
+    #expect(table.parts.engines.pollQueuedBytes < EngineLimits.answersBytesMax * 2)
+    var answers = 0
+    while poller.isWaiting == false, answers < count {
+      let packets = poller.packets()
+      answers += packets.filter { $0.hasPrefix("430[") }.count
+    }
+    #expect(answers == count && table.metrics.slowConsumers == 0)
+  }
 }

@@ -197,6 +197,8 @@ final class EngineConnections {
       queues.answer(webSocket) { queues.push(frames, to: webSocket) }
     } else if let polling = store[index].polling, !store[index].isClosing {
       polling.queue.push(payload, isSolicited: isSolicited)
+      // A client that asks on without polling is read no further.
+      if polling.queue.byteCount > EngineLimits.answersBytesMax { polling.isFull = true }
       markDirty(index)
     }
   }

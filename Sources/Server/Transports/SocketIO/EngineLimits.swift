@@ -13,6 +13,8 @@ struct EngineLimits {
   static let payloadBytesMin = 1_000_000
   /// Bytes of packets in one answer to a poll, unless one block alone has more: it may go through Redis.
   static let answerBytesMax = 64 * 1024
+  /// Bytes that may wait for a client that polls before its requests are taken no further, as over a socket.
+  static let answersBytesMax = 2 * 1024 * 1024
   /// Bytes in a queue below which more is made that can wait.
   static let roomBytes = 64 * 1024
   /// An upgrade that has begun must be complete by then (the official server's `upgradeTimeout`).
