@@ -6,6 +6,9 @@
 #   make test        lint, build, all Swift tests, then Chromium on real nodes, then the files of deploy with real balancers
 #   make test-swift  the Swift tests alone; FILTER=ServerTests for some of them
 #   make test-browser the pages and the browser client in Chromium
+#   make test-client the client library: types, npm package, resumes in Node and Chromium while nodes die
+#   make client      makes the served roost.min.js of roost.js, and checks its size
+#   make npm         the npm package of the client, in dist/npm
 #   make test-deploy all nodes restarted in turn behind nginx and HAProxy; compose, Kubernetes, systemd and docs checked
 #   make test-socketio Socket.IO: the protocols' exchanges, python-socketio, the official client in Chromium
 #   make lint        the format of the sources
@@ -19,7 +22,7 @@
 #   make flat        counts instructions: a cost that grows with members, rooms or connections fails (needs valgrind)
 #   make release     the optimised program, .build/release/roost
 
-.PHONY: help run test test-swift test-browser test-deploy test-socketio lint build fuzz faults presence sanitize conformance dependency flat release bench check deps
+.PHONY: help run test test-swift test-browser test-client client npm test-deploy test-socketio lint build fuzz faults presence sanitize conformance dependency flat release bench check deps
 
 FILTER ?= .
 FAULT_SECONDS ?= 1800
@@ -30,7 +33,8 @@ SWIFT_FILES = Package.swift Sources Tests
 PACKAGES = libhiredis-dev:/usr/include/hiredis/hiredis.h libssl-dev:/usr/include/openssl/ssl.h \
   zlib1g-dev:/usr/include/zlib.h libcurl4-openssl-dev:curl/curl.h pkg-config:pkg-config openssl:openssl \
   redis-server:redis-server \
-  nginx:nginx haproxy:haproxy chromium:chromium python3:python3 python3-venv:ensurepip procps:ps
+  nginx:nginx haproxy:haproxy chromium:chromium node-typescript:tsc terser:terser node-ws:/usr/share/nodejs/ws/package.json \
+  nodejs:node npm:npm python3:python3 python3-venv:ensurepip procps:ps
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -46,6 +50,16 @@ test-swift: check
 
 test-browser: check build
 	@bash Tests/browser/run.sh
+
+test-client: check build
+	@bash Tests/client/run.sh
+
+client: check
+	bash deploy/npm/minify.sh > .build/roost.min.js 	bash deploy/npm/minify.sh > Sources/Server/Pages/roost.min.js	bash deploy/npm/minify.sh > Sources/Server/Pages/roost.min.js mv .build/roost.min.js Sources/Server/Pages/roost.min.js
+	python3 Tests/client/package_test.py
+
+npm:
+	@bash deploy/npm/make.sh
 
 test-deploy: check build
 	@bash Tests/deploy/run.sh

@@ -37,6 +37,7 @@ add() {
 add python3 Tests/tls/tls_test.py
 add python3 Tests/tls/pressure_test.py
 add bash Tests/browser/run.sh
+add bash Tests/client/run.sh
 add bash Tests/deploy/run.sh
 add bash Tests/api/run.sh
 add bash Tests/socketio/run.sh

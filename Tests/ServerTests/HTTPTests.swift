@@ -19,6 +19,26 @@ struct HTTPTests {
     #expect(head.header("content-length") == "\(try http.get("/").body.count)")
   }
 
+  @Test("serves the browser client with a tag, for ever under its version, and its types")
+  func clientLibrary() throws {
+    let http = try RoostProcess().http
+    let client = try http.get("/roost.js")
+    #expect(client.header("cache-control") == "no-cache")
+    let tag = try #require(client.header("etag"))
+    #expect(tag.hasPrefix("\""), "a strong tag")
+    let unchanged = try http.get("/roost.js", headers: ["If-None-Match: \(tag)"])
+    #expect(unchanged.status == 304)
+    #expect(unchanged.body.isEmpty)
+    #expect(try http.get("/roost.js", headers: ["If-None-Match: \"other\""]).status == 200)
+    let versioned = try http.get("/roost-0.1.0.js")
+    #expect(versioned.header("cache-control")?.contains("immutable") == true)
+    #expect(versioned.body == client.body)
+    #expect(try http.get("/roost-0.0.9.js").status == 404)
+    let types = try http.get("/roost.d.ts")
+    #expect(types.header("content-type")?.hasPrefix("application/typescript") == true)
+    #expect(types.header("etag") != tag)
+  }
+
   @Test("serves the chat page with auth=none, with other ways of authentication only where --demo is on")
   func demo() throws {
     let tokens = ["--auth", "jwt", "--jwt-secret", "0123456789abcdef0123456789abcdef"]

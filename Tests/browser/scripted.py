@@ -40,7 +40,7 @@ class Node:
           Math.random = () => random;
           window.states = [];
           window.seen = [];
-          window.roost = new (await import('/roost.js')).Roost();
+          window.roost = new (await import('/roost.js')).Roost('/ws', { transports: ['websocket'] });
           roost.on('state', (state) => states.push(state));
           roost.on('message', (m) => seen.push(m.offset));
         }""", random)
@@ -62,6 +62,8 @@ class Node:
         name = urlsplit(route.request.url).path[1:]
         if name == "empty.html":
             return route.fulfill(body="<!doctype html>", content_type="text/html")
+        if name not in FILES:
+            return route.fulfill(status=404, body="not found", content_type="text/plain")
         route.fulfill(path=PAGES / name, content_type=FILES[name], headers={"Content-Security-Policy": POLICY})
 
     def _connected(self, socket):

@@ -1,6 +1,6 @@
 import HTTPCore
 
-/// A file that is built into the binary: the chat page, the browser client, the dashboard.
+/// A file that is built into the binary: the chat page, the call page, the dashboard. `ClientLibrary` is the browser client.
 struct Page {
   private let contentType: StaticString
   private let bytes: [UInt8]
@@ -54,7 +54,6 @@ struct Page {
     case "/call-signals.js": call(javaScript, PackageResources.call_signals_js)
     case "/call-view.js": call(javaScript, PackageResources.call_view_js)
     case "/call-files.js": call(javaScript, PackageResources.call_files_js)
-    case "/roost.js": Page(contentType: javaScript, bytes: PackageResources.roost_js)
     case "/favicon.svg": Page(contentType: "image/svg+xml", bytes: PackageResources.favicon_svg)
     default: nil
     }

@@ -92,6 +92,8 @@ final class Routes: RequestRouter {
         routeAdmin(request, path)
       } else if Page.isDemo(path), !node.settings.servesDemo {
         answer(request, ErrorResponse.make(.notFound, "the demonstration pages are off: start the node with --demo on"))
+      } else if let client = ClientLibrary.find(path) {
+        get(request) { client.response(to: request.head) }
       } else if let page = Page.find(path) {
         get(request) { page.response() }
       } else {

@@ -1,5 +1,6 @@
-// Roost's client for browsers and other runtimes that have WebSocket: one connection that opens when it is first used,
-// reconnects by itself, rejoins its rooms where it left them, and sends again what was never acknowledged.
+// Roost's client for browsers, workers, Node, Deno and Bun: one connection that opens when it is first used, by the best
+// transport that the network lets through, reconnects by itself, rejoins its rooms where it left them, and sends again
+// what was never acknowledged. Served without its comments.
 //
 //   import { Roost } from '/roost.js';
 //   const roost = new Roost();
@@ -7,18 +8,39 @@
 //   await roost.send('lobby', { text: 'hello' });
 
 const RECONNECT_CODES = new Set([1001, 1006, 1011, 1012, 1013, 4408, 4429]); // after any other it stays closed
-const PASSING_ERRORS = new Set(['unavailable', 'rate_limited', 'internal']); // a join is tried again after these
+const PASSING_ERRORS = new Set(['unavailable', 'rate_limited', 'internal', 'queue_full']); // a join is tried again after these
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
 const RATE_LIMITED_WAIT_MS = 10_000; // added to the backoff after 4429
 const STABLE_MS = 10_000; // a connection that lived so long starts the backoff from its base again
-const ANSWER_WAIT_MS = 10_000; // for the welcome, and for a pong
+const WELCOME_WAIT_MS = 4_000; // for the welcome, while there is another transport to try
+const ANSWER_WAIT_MS = 10_000; // for the last transport's welcome, for a token, and for a pong
 const PROBE_WAIT_MS = 3_000; // for a pong when the browser says that the network changed
 const RESEND_WINDOW_MS = 4 * 60_000; // the server remembers an id for 5 minutes; later it might publish twice
+const POLL_WAIT = '10s'; // that an empty poll lasts: a poll that another node passes on is not told when its node ends
+const REQUEST_WAIT_MS = 20_000; // for the answer to a request: the server gives up 5 s after the wait of a poll
+const POLL_RETRIES = 4; // of a poll that failed; they take less than the 10 s after which the server ends the connection
+const UPGRADE_MS = 60_000; // until a better transport is tried, doubled each time up to an hour
+const UPGRADE_DOUBLINGS = 6;
+const HANDOVER_MS = 2_000; // that a connection stays after a better one replaced it: its user does not leave
 const PENDING_MAX = 1_000; // calls kept while the server is out of reach
+const PENDING_BYTES_MAX = 1_048_576; // and their size
+const BATCH_MAX = 100; // operations in one POST
+const BATCH_BYTES_MAX = 262_144; // the server takes 1 MiB
+const BUFFER_MAX = 1_000; // messages that wait for a `for await`
 const NEEDS_JOIN = new Set(['message', 'presence', 'state']); // while a room is being joined these wait until it is
+const UNLIMITED = new Set(['join', 'leave', 'auth']); // what makes room for the others is not refused for want of it
+const READS = new Set(['history', 'presence', 'request']); // long answers: the last of their batch
+const NOTICES = ['user_joined', 'user_left', 'user_state', 'presence_update'];
+const BINARY_MEMBERS = new Set(['type', 'room', 'user', 'offset', 'ts', 'binary']);
+const TRANSPORTS = ['websocket', 'sse', 'poll'];
+const NO_WELCOME = 'no welcome'; // why an attempt ended that was neither refused nor welcomed
+const CODES = { 401: 4401, 403: 4403, 413: 1009, 429: 4429, 503: 1013 }; // what the status of a request means
 
-/** Why a call failed: the server's error code, or `closed`, `disconnected`, `expired`, `queue_full`, `unsupported`. */
+/**
+ * Why a call failed: the server's error code, or `closed`, `disconnected`, `expired`, `queue_full`, `overflow`,
+ * `unsupported`.
+ */
 export class RoostError extends Error {
   /** @param {string} code @param {string} [message] */
   constructor(code, message) {
@@ -34,9 +56,10 @@ export class RoostError extends Error {
  *
  * Events, by `on`: every server push under its own type (`welcome`, `message`, `direct`, `broadcast`, `user_joined`,
  * `user_left`, `user_state`, `presence_update`, `gap`, `degraded`, `restored`, `token_expires`, `direct_dropped`,
- * `auth_failed`, `error`), `joined` after
- * each join and rejoin (with `recovered: false` when the room's history no longer reached back), and `state` with one of
- * `{name: 'connecting'}`, `{name: 'open'}`, `{name: 'waiting', retryInMs, code}`, `{name: 'closed', code, reason}`.
+ * `auth_failed`, `error`), `joined` after each join and rejoin (with `recovered: false` when the room's history no longer
+ * reached back), `left`, `members` when the list of a `room()` changed, and `state` with one of
+ * `{name: 'connecting', transport}`, `{name: 'open', transport}`, `{name: 'waiting', retryInMs, code, reason}`,
+ * `{name: 'closed', code, reason}`.
  */
 export class Roost {
   /** The connection state, as in the `state` event. Before the first use it is closed. */
@@ -45,12 +68,21 @@ export class Roost {
   welcome = null;
 
   #url;
-  #token;
+  #token; // as it was given
+  #jwt; // as it was got
   #user;
-  #socket = null;
+  #options;
+  #link = null;
+  #probe = null; // a better transport that is being tried meanwhile
+  #untried = []; // transports that this round has not tried
+  #worked; // the transport of the last welcome
+  #misses = 0; // rounds without a welcome
+  #upgrades = 0; // tries of a better transport
   #isFresh = true; // nothing was called yet: the first call connects
   #rooms = new Map();
+  #handles = new Map();
   #pending = new Map();
+  #pendingBytes = 0;
   #listeners = new Map();
   // Random, since two tabs of one user share the server's memory of ids.
   #idPrefix = Array.from(crypto.getRandomValues(new Uint32Array(3)), (n) => n.toString(36)).join('') + '-';
@@ -61,19 +93,29 @@ export class Roost {
   #retryTimer;
   #watchTimer;
   #drainTimer;
+  #upgradeTimer;
+  #tokenTimer;
   #rejoinTimers = new Set();
-  #onNetworkChange = () => this.#networkChanged();
+  #onNetworkChange = (event) => this.#networkChanged(event);
 
   /**
-   * @param {string} [url] of the server, `/ws` of the page's own server by default; http(s) is read as ws(s). Where
-   *   there is no page (Node, Deno, Bun) it must be a whole address, such as `ws://localhost:8080/ws`
-   * @param {{token?: string, user?: string}} [identity] a JWT, or a name where the server asks for none: 1 to 200 bytes
-   *   of UTF-8 without control characters, anything else throws a TypeError
+   * @param {string} [url] of the server, `/ws` of the page's own server by default; http(s) and ws(s) are the same. Where
+   *   there is no page (Node, Deno, Bun) it must be a whole address, such as `http://localhost:8080`
+   * @param {Object} [options]
+   * @param {string | function(): (string | Promise<string>)} [options.token] a JWT, or what gets one: it is called for
+   *   every connection, and before the token expires
+   * @param {string} [options.user] a name where the server asks for no token: 1 to 200 bytes of UTF-8 without control
+   *   characters, anything else throws a TypeError
+   * @param {string[]} [options.transports] that may be used, in the order in which they are tried
+   * @param {Function} [options.webSocket] the constructor where the runtime has none, such as that of the package ws
+   * @param {number} [options.pendingMax] calls that may wait for their answer, or for a connection
+   * @param {number} [options.pendingBytesMax] their size in bytes
    */
-  constructor(url = '/ws', { token, user } = {}) {
+  constructor(url = '/ws', { token, user, ...options } = {}) {
     this.#url = absolute(url);
     this.#token = token;
     this.#user = user ?? undefined;
+    this.#options = { transports: TRANSPORTS, pendingMax: PENDING_MAX, pendingBytesMax: PENDING_BYTES_MAX, ...options };
     // The server would refuse the handshake, and a browser does not tell why.
     if (!token && this.#user !== undefined) checkUser(String(user));
   }
@@ -81,7 +123,7 @@ export class Roost {
   /** Opens the connection now: earlier than the first call would, or at once when it is waiting to retry. */
   connect() {
     this.#isFresh = false;
-    if (!this.#socket) this.#open();
+    if (!this.#link) this.#open();
     return this;
   }
 
@@ -92,12 +134,19 @@ export class Roost {
     this.#finish(1000, '');
   }
 
-  /** Calls `listener` on each `event`; returns the function that ends it. */
-  on(event, listener) {
-    if (!this.#listeners.has(event)) this.#listeners.set(event, new Set());
-    this.#listeners.get(event).add(listener);
+  /** Calls `listener` on each `event`, or on those of one room; returns the function that ends it. */
+  on(event, listener, room) {
+    const key = listenerKey(event, room);
+    if (!this.#listeners.has(key)) this.#listeners.set(key, new Set());
+    const listeners = this.#listeners.get(key).add(listener);
     this.#use();
-    return () => this.#listeners.get(event).delete(listener);
+    return () => listeners.delete(listener);
+  }
+
+  /** A room as an object, joined with its first use: `for await`, `members`, `on`, `send`. Always the same for a name. */
+  room(name) {
+    if (!this.#handles.has(name)) this.#handles.set(name, new Room(this, name, (m) => this.#deliver(m)));
+    return this.#handles.get(name);
   }
 
   /**
@@ -122,7 +171,7 @@ export class Roost {
   }
 
   #addRoom(room, handlers) {
-    const entry = { name: room, handlers: { ...handlers }, joined: false, entering: false, own: new Set() };
+    const entry = { name: room, handlers: { __proto__: null, ...handlers }, joined: false, own: new Set() };
     entry.entered = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
     this.#rooms.set(room, entry);
     entry.entered.catch(() => {}); // also reported by an `error` event
@@ -131,8 +180,11 @@ export class Roost {
 
   /** Leaves a room. */
   async leave(room) {
+    this.#handles.delete(room);
     this.#rooms.get(room)?.reject(new RoostError('closed', 'left before joined'));
-    if (!this.#rooms.delete(room) || this.state.name !== 'open') return;
+    if (!this.#rooms.delete(room)) return;
+    this.#deliver({ type: 'left', room });
+    if (this.state.name !== 'open') return;
     await this.#call({ type: 'leave', room }).catch(() => {}); // a lost connection has left as well
     // A `joined` that was on its way meanwhile looked like an operator's.
     if (this.#rooms.get(room)?.moved) this.#rooms.delete(room);
@@ -140,27 +192,21 @@ export class Roost {
 
   /**
    * Publishes the members of `data` to a room and is fulfilled with the ack `{room, epoch, offset}`. Through reconnects
-   * it is sent again under the same id, so it is published once.
+   * it is sent again under the same id, so it is published once. Bytes (an ArrayBuffer or a view of one) arrive as
+   * `binary`, a Uint8Array. @param {{ephemeral?: boolean, echo?: boolean}} [options]
    */
-  send(room, data) {
-    return this.#call({ ...data, type: 'message', room }, true).then((ack) => {
-      const entry = this.#rooms.get(room);
-      if (entry && entry.epoch === ack.epoch && !data.echo) {
-        entry.own.add(ack.offset);
-        absorbOwn(entry);
-      }
-      return ack;
-    });
+  send(room, data, options) {
+    return this.#call({ ...members(data), ...options, type: 'message', room }, true);
   }
 
   /** Sends to every connection of a user; fulfilled with `{delivered}`. Not sent again after a lost connection. */
   direct(user, data) {
-    return this.#call({ ...data, type: 'direct', to: user });
+    return this.#call({ ...members(data), type: 'direct', to: user });
   }
 
   /** Sends to every connection in the cluster, if permitted. Not sent again after a lost connection. */
   broadcast(data) {
-    return this.#call({ ...data, type: 'broadcast' });
+    return this.#call({ ...members(data), type: 'broadcast' });
   }
 
   /**
@@ -187,17 +233,18 @@ export class Roost {
   }
 
   /** Asks for past messages, `{epoch, messages}`. @param {{limit?: number, since?: {epoch, offset}}} [range] */
-  async history(room, range = {}) {
-    const answer = await this.#call({ type: 'history', room, ...range }, true);
+  async history(room, range) {
+    const ask = (more) => this.#call({ ...range, ...more, type: 'history', room }, true);
+    const answer = await ask();
     const { epoch, messages } = answer;
     // An answer holds as much as fits it; the rest is asked for from there.
-    for (let left; answer.more && messages.length && (left = (range.limit ?? 100) - messages.length) > 0;) {
-      const since = { epoch, offset: messages.at(-1).offset };
-      const next = await this.#call({ type: 'history', room, limit: left, since }, true);
+    for (let limit; answer.more && messages.length && (limit = (range?.limit ?? 100) - messages.length) > 0;) {
+      const next = await ask({ limit, since: { epoch, offset: messages.at(-1).offset } });
       if (next.epoch !== epoch || !next.messages.length) break;
       messages.push(...next.messages);
       answer.more = next.more;
     }
+    messages.forEach(readBinary);
     return answer;
   }
 
@@ -208,7 +255,7 @@ export class Roost {
 
   /** Replaces the token, before it expires, without a new connection. */
   authenticate(token) {
-    this.#token = token;
+    this.#token = this.#jwt = token;
     return this.#call({ type: 'auth', token });
   }
 
@@ -220,51 +267,91 @@ export class Roost {
     this.#isFresh = false;
     this.state = { name: 'connecting' };
     queueMicrotask(() => {
-      if (this.state.name === 'connecting' && !this.#socket) this.#open();
+      if (this.state.name === 'connecting' && !this.#link) this.#open();
     });
   }
 
-  #open() {
-    clearTimeout(this.#retryTimer);
-    if (typeof WebSocket === 'undefined') {
-      return this.#finish(1006, 'this runtime has no WebSocket: set globalThis.WebSocket, such as that of the package ws', 'unsupported');
-    }
-    this.#attend(true);
-    // A guest keeps the name that the server gave: the server knows ids by user.
-    const user = this.#user ?? this.welcome?.user;
-    if (this.#token) this.#url.searchParams.set('token', this.#token);
-    else if (user) this.#url.searchParams.set('user', user);
-    let socket;
-    try {
-      socket = new WebSocket(this.#url);
-    } catch (error) {
-      return this.#finish(1006, error.message, 'unsupported'); // such as ws:// from a page of https://
-    }
-    socket.onmessage = (event) => this.#receive(event.data);
-    socket.onclose = (event) => this.#lost(event.code, event.reason);
-    this.#socket = socket;
-    this.#openedAt = Infinity;
-    this.#watchTimer = setTimeout(() => this.#lost(1006, 'no welcome'), ANSWER_WAIT_MS);
-    this.#setState({ name: 'connecting' });
+  /** The transports that this runtime has, the best first. */
+  get #usable() {
+    const has = { websocket: this.#options.webSocket ?? globalThis.WebSocket, sse: globalThis.fetch, poll: globalThis.fetch };
+    return this.#options.transports.filter((name) => has[name]);
   }
 
-  /** Lets go of the socket without waiting for a closing handshake that a dead network never answers. */
+  /** Begins a round: the transport that worked last, then the others, until one is welcomed. */
+  #open() {
+    clearTimeout(this.#retryTimer);
+    this.#untried = this.#usable;
+    if (!this.#untried.length) {
+      return this.#finish(1006, 'this runtime has no WebSocket: set the option webSocket, or allow other transports', 'unsupported');
+    }
+    this.#attend(true);
+    this.#openedAt = Infinity;
+    this.#tryNext(this.#worked ?? recall(this.#url));
+  }
+
+  #tryNext(preferred) {
+    const [name] = this.#untried.splice(Math.max(0, this.#untried.indexOf(preferred)), 1);
+    this.#link = this.#connect(name, this.#untried.length ? WELCOME_WAIT_MS : ANSWER_WAIT_MS);
+    this.#setState({ name: 'connecting', transport: name });
+  }
+
+  /** Opens a link, with a token of its own if there is a function for it. */
+  #connect(name, waitMs) {
+    const link = new LINKS[name]({
+      url: this.#url,
+      identity: () => ({ token: this.#jwt, user: this.#user ?? this.welcome?.user }), // a guest keeps its name: ids are known by user
+      WebSocket: this.#options.webSocket ?? globalThis.WebSocket,
+      take: (data, isAnswer) => this.#receive(data, link, isAnswer),
+      lost: (code, reason) => this.#failed(link, code, reason),
+    });
+    link.name = name;
+    const open = () => {
+      link.wait(waitMs, NO_WELCOME);
+      try {
+        if (link.isLive) link.open();
+      } catch (error) {
+        // Such as ws:// from a page of https://: it will not be otherwise next time.
+        queueMicrotask(() => link.end(this.#untried.length ? 1006 : 1008, error.message));
+      }
+    };
+    if (typeof this.#token === 'function') {
+      link.wait(ANSWER_WAIT_MS, 'no token');
+      // A token that cannot be got says nothing of the transport.
+      this.#freshToken().then(open, (error) => link.end(1011, `token: ${error?.message ?? error}`));
+    } else {
+      this.#jwt = this.#token;
+      open();
+    }
+    return link;
+  }
+
+  async #freshToken() {
+    this.#jwt = await this.#token();
+  }
+
+  /** Lets go of the links without waiting for a closing handshake that a dead network never answers. */
   #drop() {
-    for (const timer of [this.#retryTimer, this.#watchTimer, this.#drainTimer, ...this.#rejoinTimers]) clearTimeout(timer);
+    const timers = [this.#retryTimer, this.#watchTimer, this.#drainTimer, this.#upgradeTimer, this.#tokenTimer, ...this.#rejoinTimers];
+    timers.forEach(clearTimeout);
     this.#rejoinTimers.clear();
-    if (!this.#socket) return;
-    this.#socket.onmessage = this.#socket.onclose = null;
-    this.#socket.close();
-    this.#socket = null;
+    this.#link?.close();
+    this.#probe?.close();
+    this.#link = this.#probe = null;
+  }
+
+  /** A link ended by itself. */
+  #failed(link, code, reason) {
+    if (link === this.#probe) this.#upgradeLater();
+    if (link !== this.#link) return;
+    // A transport that worked, and is refused, is given up only the second time: a server that is away refuses them all.
+    const isBlocked = !link.connection && code === 1006 && (reason === NO_WELCOME || link.name !== this.#worked || this.#misses++);
+    if (isBlocked && this.#untried.length) this.#tryNext();
+    else this.#lost(code, reason);
   }
 
   #lost(code, reason, atOnce = false) {
     this.#drop();
-    for (const room of this.#rooms.values()) room.joined = false;
-    for (const [id, call] of this.#pending) {
-      if (call.sent && !call.resend) this.#settle(id, new RoostError('disconnected', 'the answer was lost'));
-      call.sent = false;
-    }
+    this.#leaveLink();
     if (!RECONNECT_CODES.has(code)) return this.#finish(code, reason);
     if (atOnce) return this.#open();
     if (Date.now() - this.#openedAt > STABLE_MS) this.#attempt = 0;
@@ -272,13 +359,22 @@ export class Roost {
     const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** this.#attempt++);
     const retryInMs = Math.round(Math.random() * ceiling) + (code === 4429 ? RATE_LIMITED_WAIT_MS : 0);
     this.#retryTimer = setTimeout(() => this.#open(), retryInMs);
-    this.#setState({ name: 'waiting', retryInMs, code });
+    this.#setState({ name: 'waiting', retryInMs, code, reason });
   }
 
-  /** Listens to the network's state, where there is one, for as long as there is a connection to keep. */
+  /** The rooms are not joined any more, and what was sent either waits to be sent again or has failed. */
+  #leaveLink() {
+    for (const room of this.#rooms.values()) Object.assign(room, { joined: false, entering: null, held: null });
+    for (const [id, call] of this.#pending) {
+      if (call.link && !call.resend) this.#settle(id, new RoostError('disconnected', 'the answer was lost'));
+      call.link = null;
+    }
+  }
+
+  /** Listens to the network's and the page's state, where there is one, for as long as there is a connection to keep. */
   #attend(begins) {
     const change = begins ? globalThis.addEventListener : globalThis.removeEventListener;
-    for (const event of ['online', 'offline']) change?.call(globalThis, event, this.#onNetworkChange);
+    for (const event of ['online', 'offline', 'visibilitychange', 'resume']) change?.call(globalThis, event, this.#onNetworkChange);
   }
 
   #finish(code, reason, error = 'closed') {
@@ -295,43 +391,99 @@ export class Roost {
   #watch(waitMs, pinged = false) {
     this.#heard = false;
     clearTimeout(this.#watchTimer);
-    if (pinged) this.#socket.send('{"type":"ping"}');
+    if (pinged) this.#link.ping();
     this.#watchTimer = setTimeout(() => {
       if (this.#heard) this.#watch(this.welcome.pingInterval);
       else if (pinged) this.#lost(1006, 'no pong');
-      else this.#watch(ANSWER_WAIT_MS, true);
+      else this.#watch(this.#link.silenceMs, true);
     }, waitMs);
   }
 
-  #networkChanged() {
-    if (this.state.name === 'open') this.#watch(PROBE_WAIT_MS, true);
-    else if (this.state.name === 'waiting' && globalThis.navigator?.onLine !== false) this.#open();
+  #networkChanged({ type }) {
+    const { name } = this.state;
+    if (globalThis.document?.hidden) return;
+    if (name === 'waiting' && globalThis.navigator?.onLine !== false) this.#open();
+    else if (name === 'open' && this.#link.isOrdered) this.#watch(PROBE_WAIT_MS, true);
+    else if (name === 'open' && type === 'online') this.#lost(1006, 'the network changed', true);
+  }
+
+  // --- A better transport ---
+
+  /** Tries a better transport after a while, each in turn. */
+  #upgradeLater() {
+    this.#probe = null;
+    clearTimeout(this.#upgradeTimer);
+    const usable = this.#usable;
+    const better = usable.slice(0, usable.indexOf(this.#link.name));
+    if (!better.length) return;
+    const waitMs = UPGRADE_MS * 2 ** Math.min(this.#upgrades, UPGRADE_DOUBLINGS) * (1 + Math.random());
+    const name = better[this.#upgrades++ % better.length];
+    this.#upgradeTimer = setTimeout(() => { this.#probe = this.#connect(name, WELCOME_WAIT_MS); }, waitMs);
+  }
+
+  /** Replaces the link by a better one, unless an answer would be lost with it. */
+  #replace(link) {
+    for (const call of this.#pending.values()) if (call.link && !call.resend) return false;
+    const old = this.#link;
+    setTimeout(() => old.close(), HANDOVER_MS);
+    clearTimeout(this.#drainTimer);
+    this.#link = link;
+    this.#leaveLink();
+    return true;
   }
 
   // --- Frames in ---
 
-  #receive(data) {
-    this.#heard = true;
-    if (typeof data !== 'string') return; // binary frames are for other clients
-    const m = JSON.parse(data);
+  #receive(data, link, isAnswer) {
+    const m = parse(data);
+    this.#heard ||= link === this.#link;
+    if (typeof m?.type !== 'string') return;
+    if (m.type === 'welcome' && (link === this.#link || link === this.#probe)) return this.#welcomed(m, link);
+    if (link !== this.#link) return;
+    const asked = !link.isOrdered && { joined: 'join', left: 'leave' }[m.type];
+    if (asked) {
+      // Where answers come by another way than pushes, a room begins and ends where the pushes say so.
+      if (isAnswer) return;
+      for (const call of this.#pending.values()) if (call.link && call.type === asked && call.room === m.room) m.id ??= call.id;
+    }
     if (m.type === 'auth_success' && this.welcome) this.welcome.user = m.user; // the welcome may have come before it was known
     if (this.#pending.has(m.id)) return this.#settle(m.id, failure(m) ?? m);
-    if (m.type === 'welcome') {
-      this.welcome = m;
-      this.#openedAt = Date.now();
-      this.#watch(m.pingInterval);
-      this.#setState({ name: 'open' });
-      for (const room of this.#rooms.values()) this.#enter(room);
-      this.#flush();
-    } else if (m.type === 'message' && !this.#advance(m.room, m.offset)) return;
-    else if (m.type === 'gap') this.#advance(m.room, m.to);
+    this.#push(m);
+  }
+
+  #welcomed(m, link) {
+    link.wait(0);
+    link.connection = m.connection;
+    if (link === this.#probe && !this.#replace(link)) {
+      link.close();
+      return this.#upgradeLater();
+    }
+    this.welcome = m;
+    this.#openedAt = Date.now();
+    this.#misses = 0;
+    this.#worked = recall(this.#url, link.name);
+    this.#watch(m.pingInterval);
+    this.#upgradeLater();
+    this.#setState({ name: 'open', transport: link.name });
+    for (const room of this.#rooms.values()) this.#enter(room);
+    this.#flush();
+    this.#deliver(m);
+  }
+
+  #push(m) {
+    const room = this.#rooms.get(m.room);
+    if (room?.held) return room.held.push(m);
+    if (m.type === 'message' && !this.#advance(m, room)) return;
+    if (m.type === 'gap' && room && m.to > room.offset) Object.assign(room, { offset: m.to, known: m.to });
     else if (m.type === 'joined' && m.id === undefined) this.#renew(m);
     else if (m.type === 'left' && m.id === undefined) this.#rooms.delete(m.room); // moved out by an operator, or forbidden
     else if (m.type === 'user_state') this.#adoptState(m);
+    else if (m.type === 'token_expires') this.#renewToken(m.at);
     else if (m.type === 'reconnect') {
       // The node is draining: move at the moment it gave, before it closes, with no backoff.
       this.#drainTimer = setTimeout(() => this.#lost(1012, 'drain', true), m.after);
     }
+    readBinary(m);
     this.#deliver(m);
   }
 
@@ -344,7 +496,7 @@ export class Roost {
       room = Object.assign(this.#addRoom(name, {}), { joined: true, wasJoined: true, moved: true });
       room.resolve(joined);
     }
-    Object.assign(room, { epoch, offset });
+    Object.assign(room, { epoch, offset, known: offset });
     if (!recovered) room.own.clear();
     absorbOwn(room);
   }
@@ -355,28 +507,54 @@ export class Roost {
     if (room?.userState !== undefined && user === this.welcome?.user) room.userState = state;
   }
 
+  /** Gives the server a new token in time, if there is a function for it. */
+  async #renewToken(at) {
+    if (typeof this.#token !== 'function') return;
+    const link = this.#link;
+    try {
+      await this.#freshToken();
+      if (link === this.#link) await this.#call({ type: 'auth', token: this.#jwt });
+    } catch {
+      if (link === this.#link && Date.now() < at) this.#tokenTimer = setTimeout(() => this.#renewToken(at), PROBE_WAIT_MS);
+    }
+  }
+
   /** Moves a room's position forward; false for what was seen already or is of a room just left. */
-  #advance(name, offset) {
-    const room = this.#rooms.get(name);
-    if (!room) return this.#wildcards(name).length > 0;
+  #advance(m, room) {
+    if (!room) return this.#wildcards(m.room).length > 0;
+    if (m.isFrame) m.offset = room.offset + 1; // a binary frame does not say it: it is the next one
+    const { offset } = m;
     if (offset === undefined) return true; // ephemeral
+    if (!m.isFrame && room.own.delete(offset) && offset > room.offset) {
+      Object.assign(room, { offset, known: offset });
+      absorbOwn(room);
+      return false; // this client's own, published over an earlier connection
+    }
     if (offset <= room.offset) {
       // A copy, or a new epoch that counts from 1 again: a join from here tells which, and costs nothing if a copy.
       this.#enter(room);
       return false;
     }
     room.offset = offset;
+    if (!m.isFrame) room.known = offset;
+    delete m.isFrame;
     absorbOwn(room);
     return true;
   }
 
-  async #enter(room) {
+  #enter(room) {
     if (room.entering || this.state.name !== 'open' || this.#rooms.get(room.name) !== room) return;
-    room.entering = true;
+    const mine = room.entering = {};
     const since = room.epoch === undefined ? undefined : { epoch: room.epoch, offset: room.offset };
-    const joined = await this.#call({ type: 'join', room: room.name, since }).catch((error) => error);
-    room.entering = false;
-    if (this.#rooms.get(room.name) !== room || joined.code === 'disconnected') return;
+    this.#call({ type: 'join', room: room.name, since }, false, (answer) => {
+      if (room.entering !== mine) return;
+      room.entering = null;
+      if (this.#rooms.get(room.name) === room && answer.code !== 'disconnected') this.#entered(room, answer);
+    }).catch(() => {});
+  }
+
+  /** Follows the answer to a join at once: what comes next is the room's. */
+  #entered(room, joined) {
     if (joined instanceof RoostError) {
       if (PASSING_ERRORS.has(joined.code)) return this.#enterLater(room);
       this.#rooms.delete(room.name);
@@ -385,24 +563,35 @@ export class Roost {
       return this.#flush(); // what waited for the room is refused as well
     }
     const isBack = room.wasJoined && !room.joined;
-    if (isWildcard(room) && room.wasJoined) joined.recovered = false;
+    if (isWildcard(room.name) && room.wasJoined) joined.recovered = false;
     room.wasJoined = true;
     room.epoch = joined.epoch; // it may go on from the one that was asked with
     if (!joined.recovered) {
-      room.offset = joined.offset;
+      room.offset = room.known = joined.offset;
       room.own.clear();
     }
     room.joined = true;
+    // What was published and never acknowledged is among the missed messages like anybody's: they wait until it is known which.
+    room.unsure = new Set();
+    for (const [id, call] of this.#pending) if (call.firstSentAt && call.isOwn && call.room === room.name) room.unsure.add(id);
+    room.held = joined.recovered && room.unsure.size ? [] : null;
     room.resolve(joined);
-    this.#deliver(joined, room);
+    this.#deliver(joined);
     this.#flush();
     if (isBack) this.#repeatState(room);
+  }
+
+  /** Passes on what was held back, once every message of this client is acknowledged or refused. */
+  #release(room) {
+    const { held } = room;
+    room.held = null;
+    for (const m of held) this.#push(m);
   }
 
   /** Publishes this user's state again after a reconnect, unless a newer one is on its way. */
   #repeatState({ name, userState }) {
     if ((userState ?? null) === null) return;
-    for (const { operation } of this.#pending.values()) if (operation.type === 'state' && operation.room === name) return;
+    for (const call of this.#pending.values()) if (call.type === 'state' && call.room === name) return;
     this.setState(name, userState).catch(() => {});
   }
 
@@ -416,14 +605,27 @@ export class Roost {
 
   // --- Frames out ---
 
-  /** Sends an operation under an id; `resend` says that sending it twice does no harm. */
-  #call(operation, resend = false) {
+  /** Sends an operation under an id; `resend` says that sending it twice does no harm. `done` gets the outcome at once. */
+  #call(operation, resend = false, done) {
     this.#use();
     return new Promise((resolve, reject) => {
-      if (this.state.name === 'closed') return reject(new RoostError('closed'));
-      if (this.#pending.size >= PENDING_MAX) return reject(new RoostError('queue_full'));
+      const fail = (error) => {
+        done?.(error);
+        reject(error);
+      };
+      if (this.state.name === 'closed') return fail(new RoostError('closed'));
+      const { type, room, echo, ephemeral } = operation;
       const id = this.#idPrefix + ++this.#sequence;
-      this.#pending.set(id, { operation: { ...operation, id }, resend, resolve, reject, sent: false });
+      const text = JSON.stringify({ ...operation, id });
+      const bytes = byteCount(text);
+      const { pendingMax, pendingBytesMax } = this.#options;
+      const isFull = this.#pending.size >= pendingMax || this.#pendingBytes + bytes > pendingBytesMax;
+      if (isFull && !UNLIMITED.has(type)) {
+        return fail(new RoostError('queue_full', 'too much waits for the server: try again when it is answered'));
+      }
+      const isOwn = type === 'message' && !echo && !ephemeral;
+      this.#pending.set(id, { id, text, bytes, type, room, isOwn, resend, done, resolve, reject, link: null });
+      this.#pendingBytes += bytes;
       this.#flush();
     });
   }
@@ -431,23 +633,27 @@ export class Roost {
   #flush() {
     if (this.state.name !== 'open') return;
     for (const [id, call] of this.#pending) {
-      const { type, room } = call.operation;
-      if (call.sent || (NEEDS_JOIN.has(type) && this.#rooms.get(room)?.joined === false)) continue;
+      if (call.link || (NEEDS_JOIN.has(call.type) && this.#rooms.get(call.room)?.joined === false)) continue;
       call.firstSentAt ??= Date.now();
       if (Date.now() - call.firstSentAt > RESEND_WINDOW_MS) {
         this.#settle(id, new RoostError('expired', 'sent once, never acknowledged'));
         continue;
       }
-      call.sent = true;
-      this.#socket.send(JSON.stringify(call.operation));
+      call.link = this.#link;
+      this.#link.send(call);
     }
   }
 
   #settle(id, outcome) {
     const call = this.#pending.get(id);
-    this.#pending.delete(id);
+    if (!this.#pending.delete(id)) return;
+    this.#pendingBytes -= call.bytes;
+    const room = this.#rooms.get(call.room);
+    if (call.isOwn && room && room.epoch === outcome.epoch && outcome.offset !== undefined) noteOwn(room, outcome.offset);
+    call.done?.(outcome);
     if (outcome instanceof RoostError) call.reject(outcome);
     else call.resolve(outcome);
+    if (room?.held && room.unsure.delete(id) && !room.unsure.size) this.#release(room);
   }
 
   // --- Events ---
@@ -458,59 +664,492 @@ export class Roost {
   }
 
   /** The wildcards that match a room's name. */
-  #wildcards(name) {
-    return [...this.#rooms.values()].filter((room) => isWildcard(room) && name.startsWith(room.name.slice(0, -1)));
+  #wildcards(room) {
+    return [...this.#rooms.keys()].filter((name) => isWildcard(name) && room.startsWith(name.slice(0, -1)));
   }
 
-  #deliver(m, room = this.#rooms.get(m.room)) {
-    const others = m.type === 'message' ? this.#wildcards(m.room) : [];
-    const handlers = [room, ...others].map((each) => each?.handlers[m.type]);
-    for (const listener of [...handlers, ...(this.#listeners.get(m.type) ?? [])]) {
-      try {
-        listener?.(m);
-      } catch (error) {
-        // A mistake in a handler must not end the connection.
-        if (globalThis.reportError) reportError(error);
-        else console.error(error);
+  #deliver(m) {
+    const names = new Set([m.room, ...(m.type === 'message' ? this.#wildcards(m.room) : []), undefined]);
+    for (const name of names) {
+      for (const listener of [this.#rooms.get(name)?.handlers[m.type], ...(this.#listeners.get(listenerKey(m.type, name)) ?? [])]) {
+        try {
+          listener?.(m);
+        } catch (error) {
+          // A mistake in a handler must not end the connection.
+          if (globalThis.reportError) reportError(error);
+          else console.error(error);
+        }
       }
     }
   }
 }
 
-/** The address to connect to, of what may be relative to the page. */
+/**
+ * A room: its messages by `for await`, its users by `members`. Made by `roost.room(name)`; the first use of anything but
+ * `leave` joins it.
+ */
+export class Room {
+  /** The room's name. */
+  name;
+  #roost;
+  #deliver;
+  #isLeft = false;
+  #members = null;
+  #isComplete = false;
+  #reading; // stands for the newest reading of the list
+  #log; // the notices that came while the list was being read
+  #timer;
+  #offs = [];
+
+  constructor(roost, name, deliver) {
+    this.name = name;
+    this.#roost = roost;
+    this.#deliver = deliver;
+  }
+
+  /** Joins it, as `roost.join` does. */
+  join(handlers) {
+    this.#isLeft = false;
+    return this.#roost.join(this.name, handlers);
+  }
+
+  /** Leaves it. */
+  leave() {
+    this.#isLeft = true;
+    this.#offs.splice(0).forEach((off) => off());
+    clearTimeout(this.#timer);
+    this.#members = this.#reading = null;
+    return this.#roost.leave(this.name);
+  }
+
+  /** Calls `listener` on each event of this room; `members` after each change of `members`. */
+  on(event, listener) {
+    if (event === 'members') this.#follow();
+    else this.#use();
+    return this.#roost.on(event, listener, this.name);
+  }
+
+  /** As `roost.send`. */
+  send(data, options) {
+    this.#use();
+    return this.#roost.send(this.name, data, options);
+  }
+
+  /** The users, a Map by name of `{user, connections, since, info, state}`, kept up to date from the first reading on. */
+  get members() {
+    this.#follow();
+    return this.#members ?? new Map();
+  }
+
+  #use() {
+    if (!this.#isLeft) this.join().catch(() => {});
+  }
+
+  #follow() {
+    if (this.#isLeft || this.#members) return;
+    this.#members = new Map();
+    this.#isComplete = false;
+    const on = (type, listener) => this.#offs.push(this.#roost.on(type, listener, this.name));
+    for (const type of NOTICES) on(type, (m) => this.#note(m));
+    on('joined', () => this.#read());
+    on('gap', () => this.#readSoon());
+    this.join().then(() => this.#reading ?? this.#read(), () => {});
+  }
+
+  #note(m) {
+    this.#log?.push(m);
+    if (m.more) this.#readSoon(); // more users came or went than the update names
+    if (!this.#isComplete) return;
+    apply(this.#members, m);
+    this.#changed();
+  }
+
+  #changed() {
+    this.#deliver({ type: 'members', room: this.name, members: this.#members });
+  }
+
+  /** Reads the list, page by page. A notice that comes meanwhile may be newer than the answer, so it counts again. */
+  async #read() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const mine = this.#reading = {};
+    const users = new Map();
+    const log = this.#log = [];
+    let page;
+    try {
+      for (let after; !page || page.more; after = page.members.at(-1)?.user ?? after) {
+        page = await this.#roost.presence(this.name, { after });
+        if (mine !== this.#reading) return;
+        for (const member of page.members) users.set(member.user, member);
+      }
+    } catch (error) {
+      if (mine === this.#reading && PASSING_ERRORS.has(error.code)) this.#readSoon();
+      return;
+    }
+    for (const m of log) apply(users, m);
+    this.#log = null;
+    this.#members.clear();
+    for (const [user, member] of users) this.#members.set(user, member);
+    this.#isComplete = true;
+    this.#changed();
+  }
+
+  /** At a random moment, so that not all members of a room read at once. */
+  #readSoon() {
+    this.#timer ??= setTimeout(() => this.#read(), Math.random() * 2_000);
+  }
+
+  /**
+   * The messages from now on. Ends when the room is left or the connection closed; throws `overflow` after the messages
+   * that fit when more wait than `buffer`.
+   */
+  async *messages({ buffer: max = BUFFER_MAX } = {}) {
+    const buffer = [];
+    let wake;
+    let end;
+    const stop = (error) => {
+      end ??= { error };
+      wake?.();
+    };
+    const offs = [
+      this.on('message', (m) => {
+        if (buffer.length >= max) stop(new RoostError('overflow', `more than ${max} messages wait to be read`));
+        if (!end) buffer.push(m);
+        wake?.();
+      }),
+      this.on('left', () => stop()),
+      this.#roost.on('state', ({ name, code, reason }) => {
+        if (name === 'closed') stop(code === 1000 ? undefined : new RoostError('closed', reason || `closed with ${code}`));
+      }),
+    ];
+    this.join().catch(stop);
+    try {
+      for (;;) {
+        while (buffer.length) yield buffer.shift();
+        if (end?.error) throw end.error;
+        if (end) return;
+        await new Promise((resolve) => { wake = resolve; });
+      }
+    } finally {
+      offs.forEach((off) => off());
+    }
+  }
+
+  [Symbol.asyncIterator]() {
+    return this.messages();
+  }
+}
+
+// --- Transports ---
+
+/** One connection by one transport. `take` gets what the server sends, `lost` its end, once, unless `close` came first. */
+class Link {
+  isLive = true;
+  connection = null; // its name, from the welcome
+  silenceMs = REQUEST_WAIT_MS; // after which it is given up, once it was pinged
+  #timer;
+
+  constructor(parts) {
+    Object.assign(this, parts);
+  }
+
+  /** Ends it after a while; 0: not at all. */
+  wait(ms, reason) {
+    clearTimeout(this.#timer);
+    if (ms) this.#timer = setTimeout(() => this.end(1006, reason), ms);
+  }
+
+  end(code, reason = '') {
+    if (!this.isLive) return;
+    this.close(false);
+    this.lost(code, reason);
+  }
+
+  close(isOurs = true) {
+    if (this.isLive) this.stop(isOurs);
+    this.isLive = false;
+    this.wait(0);
+  }
+}
+
+class SocketLink extends Link {
+  isOrdered = true; // answers come among the pushes
+  silenceMs = ANSWER_WAIT_MS;
+  #socket;
+
+  open() {
+    const url = new URL(this.url);
+    url.protocol = url.protocol.replace('http', 'ws');
+    const { token, user } = this.identity();
+    if (token) url.searchParams.set('token', token);
+    else if (user) url.searchParams.set('user', user);
+    const socket = this.#socket = new this.WebSocket(url);
+    socket.binaryType = 'arraybuffer';
+    socket.onmessage = ({ data }) => this.isLive && this.take(data);
+    socket.onclose = ({ code, reason }) => this.end(code, reason);
+    socket.onerror = () => {}; // the close follows
+  }
+
+  send({ text }) {
+    this.#socket.send(text);
+  }
+
+  ping() {
+    this.#socket.send('{"type":"ping"}');
+  }
+
+  stop() {
+    this.#socket?.close();
+  }
+}
+
+/** What event streams and polls share: operations by POST, several in one, one POST at a time so that they keep their order. */
+class RequestLink extends Link {
+  #queue = [];
+  #isSending = false;
+  #abort = new AbortController();
+
+  open() {
+    this.run().catch((error) => this.end(1006, error.message));
+  }
+
+  ping() {} // the server is heard from by itself
+
+  /** Asks a path beside the socket's. */
+  ask(path, query, init) {
+    const url = new URL(this.url);
+    url.pathname = url.pathname.replace(/[^/]*\/?$/, path);
+    const { token, user } = this.identity();
+    if (!token && user) url.searchParams.set('user', user);
+    for (const name in query) url.searchParams.set(name, query[name]);
+    const headers = token ? { ...init?.headers, Authorization: `Bearer ${token}` } : init?.headers;
+    return fetch(url, { signal: this.#abort.signal, credentials: 'include', cache: 'no-store', ...init, headers });
+  }
+
+  /** The same, with the whole answer. One that does not come ends the link. */
+  async request(path, query, init) {
+    const timer = setTimeout(() => this.end(1006, 'no answer'), REQUEST_WAIT_MS);
+    try {
+      const response = await this.ask(path, query, init);
+      return { status: response.status, text: await response.text() };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  send(call) {
+    this.#queue.push(call);
+    if (!this.#isSending) this.#sendAll().catch((error) => this.end(1006, error.message));
+  }
+
+  async #sendAll() {
+    this.#isSending = true;
+    await null; // what one turn calls goes together
+    while (this.#queue.length && this.isLive) {
+      const headers = { 'Content-Type': 'application/x-ndjson' };
+      const { status, text } = await this.request('send', { connection: this.connection }, { method: 'POST', headers, body: this.#take() });
+      if (status !== 200) return this.refuse(status, text);
+      for (const line of text.split('\n')) {
+        const m = parse(line);
+        // Without an id it says that the connection, or its node, is out of reach.
+        if (m?.type === 'error' && !m.id) return this.end(1006, m.message);
+        this.take(m, true);
+      }
+    }
+    this.#isSending = false;
+  }
+
+  #take() {
+    const lines = [];
+    let room = BATCH_BYTES_MAX;
+    do {
+      const { text, bytes, type } = this.#queue.shift();
+      lines.push(text);
+      room -= bytes;
+      if (READS.has(type)) break;
+    } while (this.#queue.length && lines.length < BATCH_MAX && this.#queue[0].bytes < room);
+    return lines.join('\n');
+  }
+
+  /** Ends it for the status of a refused request. A refusal that is not the server's own may be a proxy's. */
+  refuse(status, text) {
+    const m = parse(text);
+    const { message } = m?.error ?? m ?? {};
+    this.end((message && CODES[status]) || 1006, message ?? text);
+  }
+
+  stop() {
+    this.#abort.abort();
+  }
+}
+
+class StreamLink extends RequestLink {
+  async run() {
+    const response = await this.ask('sse');
+    if (!response.ok || !/event-stream/.test(response.headers.get('content-type'))) return this.refuse(response.status, await response.text());
+    const reader = response.body.getReader();
+    const decoder = new TextDecoder();
+    let rest = '';
+    let event;
+    for (let chunk; !(chunk = await reader.read()).done;) {
+      this.take(); // or nothing but that the server lives
+      const lines = (rest + decoder.decode(chunk.value, { stream: true })).split('\n');
+      rest = lines.pop();
+      for (const line of lines) {
+        const [, field, value] = /^(event|data): (.*)/.exec(line) ?? [];
+        if (field === 'event') event = value;
+        else if (field && event === 'close') return this.end(parse(value)?.code ?? 1006, parse(value)?.reason);
+        else if (field && this.isLive) this.take(value);
+        else event = undefined;
+      }
+    }
+    this.end(1006, 'the stream ended');
+  }
+}
+
+class PollLink extends RequestLink {
+  async run() {
+    let query = { connection: 'new' };
+    for (let failures = 0; this.isLive;) {
+      const askedAt = Date.now();
+      const { status, text } = await this.request('poll', query).catch(({ message }) => ({ text: message }));
+      const { connection = query.connection, seq, messages } = (status === 200 && parse(text)) || {};
+      if (messages) {
+        query = { connection, seq, wait: POLL_WAIT };
+        for (const m of messages) if (this.isLive) this.take(m);
+        this.take();
+        failures = 0;
+        // An empty answer at once is not the server's: do not ask as fast as it comes.
+        if (messages.length || Date.now() - askedAt > BACKOFF_BASE_MS) continue;
+      } else if (!query.seq || status < 500 || ++failures > POLL_RETRIES) {
+        const [, code, reason] = /closed with (\d+): ([^"]*)/.exec(text) ?? [];
+        return code ? this.end(Number(code), reason) : this.refuse(status, text);
+      }
+      // The same again, to any node: what was answered and not received is answered again.
+      await new Promise((resolve) => setTimeout(resolve, BACKOFF_BASE_MS * (1 + failures)));
+    }
+  }
+
+  stop(isOurs) {
+    super.stop();
+    // Its user leaves now, not when the server notices that nobody polls.
+    if (isOurs && this.connection) this.ask('poll', { connection: this.connection }, { method: 'DELETE', keepalive: true, signal: null }).catch(() => {});
+  }
+}
+
+const LINKS = { websocket: SocketLink, sse: StreamLink, poll: PollLink };
+
+/** The transport that worked last, from an earlier page too; notes the one that works now. */
+function recall({ host }, works) {
+  const key = `roost.transport ${host}`;
+  try {
+    if (works) localStorage.setItem(key, works);
+    else return localStorage.getItem(key);
+  } catch {
+    // There is no storage, or it is forbidden: it is found out again.
+  }
+  return works;
+}
+
+// --- Values ---
+
+/** The address of the socket, of what may be relative to the page. */
 function absolute(text) {
   const base = globalThis.location?.href;
   let url;
   try {
     url = new URL(text, base);
   } catch {
-    throw new TypeError(`Roost: '${text}' is no whole address, and there is no page to complete it: write ws://host:port/ws`);
+    throw new TypeError(`Roost: '${text}' is no whole address: write http://host:port`);
   }
-  if (/^https?:$/.test(url.protocol)) url.protocol = url.protocol.replace('http', 'ws');
-  if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`Roost: '${text}' must begin with ws, wss, http or https`);
+  if (/^wss?:$/.test(url.protocol)) url = new URL(url.href.replace('ws', 'http'));
+  if (!/^https?:$/.test(url.protocol)) throw new TypeError(`Roost: '${text}' must begin with ws, wss, http or https`);
+  if (url.pathname === '/') url.pathname = '/ws';
   url.hash = ''; // WebSocket refuses a fragment
   return url;
 }
 
 /** Throws for what no user can be called. */
 function checkUser(name) {
-  const bytes = new TextEncoder().encode(name).length;
-  let problem = null;
-  if (bytes === 0) problem = 'is empty';
-  else if (bytes > 200) problem = `has ${bytes} bytes`;
-  else if (/\p{Cc}/u.test(name)) problem = 'has a control character';
-  if (problem) throw new TypeError(`Roost: the user ${problem}: expected 1 to 200 bytes of UTF-8 without control characters`);
+  const bytes = byteCount(name);
+  if (bytes && bytes <= 200 && !/\p{Cc}/u.test(name)) return;
+  throw new TypeError(`Roost: the user must be 1 to 200 bytes of UTF-8 without control characters, and has ${bytes}`);
+}
+
+function byteCount(text) {
+  return new TextEncoder().encode(text).length;
+}
+
+function listenerKey(event, room) {
+  return room === undefined ? event : `${event} ${room}`;
 }
 
 /** Whether it stands for every room that begins as its name does. */
-function isWildcard(room) {
-  return room.name.endsWith('*');
+function isWildcard(name) {
+  return name.endsWith('*');
+}
+
+/** What the server sent: JSON as text or parsed, or a binary frame; undefined if it is neither. */
+function parse(data) {
+  try {
+    if (typeof data === 'string') return JSON.parse(data);
+    return data instanceof ArrayBuffer ? frame(new Uint8Array(data)) : data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A binary frame as a message: 1, the room and the user with a length byte each, and the payload. */
+function frame(bytes) {
+  if (bytes[0] !== 1) return undefined;
+  const text = (from, to) => new TextDecoder().decode(bytes.subarray(from, to));
+  const roomEnd = 2 + bytes[1];
+  const userEnd = roomEnd + 1 + bytes[roomEnd];
+  if (!(userEnd <= bytes.length)) return undefined;
+  const user = text(roomEnd + 1, userEnd) || null;
+  return { type: 'message', room: text(2, roomEnd), user, binary: bytes.slice(userEnd), isFrame: true };
+}
+
+/** The members of what is sent. */
+function members(data) {
+  if (data instanceof ArrayBuffer) data = new Uint8Array(data);
+  if (!ArrayBuffer.isView(data)) return data;
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return { binary: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join('')) };
+}
+
+/** Bytes travel as base64 in a message that has nothing else. */
+function readBinary(m) {
+  if (typeof m.binary !== 'string' || !Object.keys(m).every((key) => BINARY_MEMBERS.has(key))) return;
+  try {
+    m.binary = Uint8Array.from(atob(m.binary), (character) => character.charCodeAt(0));
+  } catch {
+    // It is a text that somebody calls so.
+  }
 }
 
 /** Own messages are acked, not delivered: they count as seen once everything before them has arrived. */
 function absorbOwn(room) {
   for (const offset of room.own) if (offset <= room.offset) room.own.delete(offset);
   while (room.own.delete(room.offset + 1)) room.offset += 1;
+}
+
+/** Among binary frames, which are only counted, it shows that the count was one too low. */
+function noteOwn(room, offset) {
+  if (offset <= room.offset && offset > room.known) room.offset += 1;
+  room.own.add(offset);
+  absorbOwn(room);
+}
+
+/** Applies a notice to a list of users. */
+function apply(users, { type, user, info, state, joined, left }) {
+  if (type === 'user_joined') users.set(user, { ...users.get(user), user, ...(info === undefined ? {} : { info }) });
+  else if (type === 'user_left') users.delete(user);
+  else if (type === 'user_state' && users.has(user)) users.set(user, { ...users.get(user), state: state ?? undefined });
+  else if (type === 'presence_update') {
+    for (const name of left ?? []) users.delete(name);
+    for (const name of joined ?? []) if (!users.has(name)) users.set(name, { user: name });
+  }
 }
 
 /** The error that an answer states, if it is one. */
