@@ -40,8 +40,8 @@ class Person:
         self.page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
 
     def _console(self, message):
-        # The browser itself reports a WebSocket that it could not open; a page cannot prevent that.
-        refused = message.text.startswith("WebSocket connection to")
+        # The browser itself reports a connection that it could not open; a page cannot prevent that.
+        refused = message.text.startswith(("WebSocket connection to", "Failed to load resource: net::"))
         if message.type == "error" and not (refused and self.refusals_expected):
             self.errors.append(message.text)
 

@@ -99,7 +99,7 @@ class Suite:
         person = self._person().open(user="a\u0085", room="lobby")
         note = person.page.locator("#entry-note")
         note.wait_for()
-        assert "This name has a control character" in note.text_content(), note.text_content()
+        assert "This name must be 1 to 200 bytes of UTF-8 without control characters" in note.text_content(), note.text_content()
         assert person.page.locator("#user").is_visible() and not person.sockets
         person.picture("name-refused")
 
