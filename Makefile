@@ -55,7 +55,7 @@ test-client: check build
 	@bash Tests/client/run.sh
 
 client: check
-	bash deploy/npm/minify.sh > .build/roost.min.js 	bash deploy/npm/minify.sh > Sources/Server/Pages/roost.min.js	bash deploy/npm/minify.sh > Sources/Server/Pages/roost.min.js mv .build/roost.min.js Sources/Server/Pages/roost.min.js
+	bash deploy/npm/minify.sh > .build/roost.min.js && mv .build/roost.min.js Sources/Server/Pages/roost.min.js
 	python3 Tests/client/package_test.py
 
 npm:
