@@ -310,9 +310,11 @@ class Suite:
                     seen = [arguments[0] for arguments in each.of("said")]
                     self._judge_order(seen)
         finally:
-            for task in following:
-                task.cancel()
-            await asyncio.gather(*following, return_exceptions=True)
+            # wait_for of Python 3.11 forgets a cancellation that a message crosses.
+            while pending := [task for task in following if not task.done()]:
+                for task in pending:
+                    task.cancel()
+                await asyncio.wait(pending, timeout=1)
         assert sum(each.recoveries for each in recovering) >= 6, [each.recoveries for each in recovering]
         whole = [arguments[0] for arguments in recovering[0].of("said")]
         for each in recovering:
