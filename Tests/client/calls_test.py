@@ -329,6 +329,21 @@ def it_is_imported_from_another_origin_that_is_listed(new):
         page.goto(f"http://127.0.0.1:{site.server_port}/")
         for transport in ("websocket", "sse", "poll"):
             assert page.evaluate(outcome, [f"http://127.0.0.1:{port}", transport]) == "lobby", transport
+        # In a worker there is no page, no window and no localStorage.
+        assert page.evaluate("""([url, text]) => new Promise((resolve) => {
+          const worker = new Worker(URL.createObjectURL(new Blob([text.replaceAll('URL', url)], { type: 'text/javascript' })), { type: 'module' });
+          worker.onmessage = ({ data }) => resolve(data);
+          worker.onerror = ({ message }) => resolve(message);
+        })""", [f"http://127.0.0.1:{port}", """
+          import { Roost } from 'URL/roost.js';
+          const rooms = [];
+          for (const transport of ['websocket', 'sse', 'poll']) {
+            const roost = new Roost('URL', { user: 'bob', transports: [transport] });
+            rooms.push((await roost.join(`of-${transport}`)).room);
+            roost.close();
+          }
+          postMessage(rooms.join());
+        """]) == "of-websocket,of-sse,of-poll"
         page.close()
         page = browser.new_page()
         page.goto(f"http://localhost:{site.server_port}/")

@@ -951,8 +951,8 @@ class RequestLink extends Link {
       if (status !== 200) return this.refuse(status, text);
       for (const line of text.split('\n')) {
         const m = parse(line);
-        // Without an id it says that the connection, or its node, is out of reach.
-        if (m?.type === 'error' && !m.id) return this.end(1006, m.message);
+        // Without an id it says that the connection, or its node, is out of reach; `not_found`, that the connection has ended.
+        if (m?.type === 'error' && (!m.id || m.code === 'not_found')) return this.end(1006, m.message);
         this.take(m, true);
       }
     }
