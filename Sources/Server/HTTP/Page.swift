@@ -35,9 +35,9 @@ struct Page {
     base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'
     """
 
-  /// Whether `path` is of the chat page or the call page, which a node serves as demonstrations only.
+  /// Whether `path` is of the chat page, the call page or the small demos, which a node serves as demonstrations only.
   static func isDemo(_ path: String) -> Bool {
-    path == "/" || path == "/call" || ["/chat.", "/call.", "/call-"].contains { path.hasPrefix($0) }
+    path == "/" || path == "/call" || ["/chat.", "/call.", "/call-", "/demo/"].contains { path.hasPrefix($0) }
   }
 
   /// The page at `path`, or nil.
@@ -55,6 +55,20 @@ struct Page {
     case "/call-view.js": call(javaScript, PackageResources.call_view_js)
     case "/call-files.js": call(javaScript, PackageResources.call_files_js)
     case "/favicon.svg": Page(contentType: "image/svg+xml", bytes: PackageResources.favicon_svg)
+    default: findDemo(path)
+    }
+  }
+
+  private static func findDemo(_ path: String) -> Page? {
+    switch path {
+    case "/demo/notifications", "/demo/feed", "/demo/board", "/demo/orders":
+      Page(contentType: html, bytes: PackageResources.demo_html)
+    case "/demo/demo.css": Page(contentType: css, bytes: PackageResources.demo_css)
+    case "/demo/demo.js": Page(contentType: javaScript, bytes: PackageResources.demo_js)
+    case "/demo/notifications.js": Page(contentType: javaScript, bytes: PackageResources.demo_notifications_js)
+    case "/demo/feed.js": Page(contentType: javaScript, bytes: PackageResources.demo_feed_js)
+    case "/demo/board.js": Page(contentType: javaScript, bytes: PackageResources.demo_board_js)
+    case "/demo/orders.js": Page(contentType: javaScript, bytes: PackageResources.demo_orders_js)
     default: nil
     }
   }
