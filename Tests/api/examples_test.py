@@ -15,15 +15,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "deploy"))
 
+from page_blocks import blocks  # noqa: E402
 from processes import ROOST, ROOT, Processes, free_port, http_status, until  # noqa: E402
 from runner import run  # noqa: E402
 
 TOKEN = "a-token-of-the-api-tests"
 SECRET = "a-secret-of-the-api-tests"
-
-
-def blocks(page, language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "docs" / page).read_text(), re.M | re.S)
+DOCS = ROOT / "docs"
 
 
 class Suite:
@@ -31,7 +29,7 @@ class Suite:
         self.processes = Processes()
         try:
             port = free_port()
-            settings = json.loads(blocks("hooks.md", "json")[0])
+            settings = json.loads(blocks(DOCS / "hooks.md", "json")[0])
             settings["hooks"].append({"name": "shop", "scheme": "roost", "room": "orders", "secret": SECRET})
             file = self.processes.folder / "settings.json"
             file.write_text(json.dumps(settings))
@@ -61,7 +59,7 @@ class Suite:
         return values
 
     def the_examples_of_the_admin_page_work(self):
-        examples = {re.search(r"\$ROOST_URL(/\S+)", text)[1]: text for text in blocks("admin.md", "sh")}
+        examples = {re.search(r"\$ROOST_URL(/\S+)", text)[1]: text for text in blocks(DOCS / "admin.md", "sh")}
         presence, published = self._run(examples["/admin/presence/general"])
         assert presence["users"] == 0 and published["offset"] == 1, (presence, published)
         assert self._run(examples["/admin/openapi.json"]) == []
@@ -74,13 +72,13 @@ class Suite:
         assert len(examples) == 5 and "/admin/drain" in examples, examples.keys()
 
     def the_example_of_the_hooks_page_works(self):
-        [example] = blocks("hooks.md", "sh")
+        [example] = blocks(DOCS / "hooks.md", "sh")
         for _ in range(2):
             [answer] = self._run(example)
             assert answer["room"] == "orders" and answer["offset"] == 1, answer
 
     def the_example_of_a_drain_ends_the_node(self):
-        [drain] = [text for text in blocks("admin.md", "sh") if "/admin/drain" in text]
+        [drain] = [text for text in blocks(DOCS / "admin.md", "sh") if "/admin/drain" in text]
         [answer] = self._run(drain)
         assert answer.keys() == {"node"}, answer
         assert self.node.wait(10) == 0

@@ -8,4 +8,4 @@ if [ ! -x "${ROOST_BINARY:-.build/debug/roost}" ]; then
   echo "No ${ROOST_BINARY:-.build/debug/roost}: run swift build first" >&2
   exit 1
 fi
-bash Tests/scripts.sh api examples_test schema_test
+bash Tests/scripts.sh api examples_test schema_test verification_test

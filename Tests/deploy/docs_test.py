@@ -22,6 +22,7 @@ import yaml
 import balancers
 from files_test import seconds, settings
 from load import WebSocket
+from page_blocks import blocks
 from processes import ROOST, ROOT, Cluster, Processes, free_port, http_status, until
 from runner import run
 
@@ -39,12 +40,6 @@ VARYING = [
     (r"in \d+ ms", "in N ms"),
     (r"[ ]+", " "),
 ]
-
-
-def blocks(path, language=None):
-    """The fenced examples of a page as (language, text)."""
-    found = re.findall(r"^ *```(\w*)\n(.*?)^ *```$", path.read_text(), re.M | re.S)
-    return [text for each, text in found if each == language] if language is not None else found
 
 
 def examples(path):

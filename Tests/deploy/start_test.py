@@ -14,7 +14,8 @@ import sys
 import threading
 from pathlib import Path
 
-from docs_test import Clients, blocks
+from docs_test import Clients
+from page_blocks import blocks
 from processes import ROOST, ROOT, Processes, free_port, http_status, until
 from runner import run
 
