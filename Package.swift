@@ -164,7 +164,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "WebhooksTests",
-      dependencies: ["Webhooks", "Realtime", "LoopCore", "TimeCore", "JSONCore", "Transfers", "TestSupport"],
+      dependencies: ["Webhooks", "Realtime", "LoopCore", "TimeCore", "JSONCore", "Transfers", "CCurl", "TestSupport"],
       swiftSettings: strict),
     .testTarget(name: "LoopCoreTests", dependencies: ["LoopCore", "TestSupport"], swiftSettings: strict),
     .testTarget(

@@ -68,9 +68,11 @@ public final class WebhookClient {
   ///
   /// - Parameters:
   ///   - headers: sent besides the client's own. Control characters in them are left out.
+  ///   - time: until the end of the answer; nil: the client's timeout, which is the longest.
   ///   - keepsBody: whether the answer's body is wanted. Where it is not, a long one is no fault.
   public func post(
-    _ body: [UInt8], headers: [(name: [UInt8], value: [UInt8])] = [], keepsBody: Bool = true,
+    _ body: [UInt8], headers: [(name: [UInt8], value: [UInt8])] = [], within time: Interval? = nil,
+    keepsBody: Bool = true,
     _ completion: @escaping (Result<WebhookResponse, TransferFault>) -> Void
   ) {
     guard waiting.count - first < WebhookLimits.waitingMax else {
@@ -84,12 +86,13 @@ public final class WebhookClient {
       "Expect:",
     ].map { Array($0.utf8) }
     for header in headers { lines.append(WebhookClient.line(header.name, header.value)) }
+    let time = min(time ?? timeout, timeout)
     let request = HTTPRequest(
-      url: url, headers: lines, body: body, timeout: timeout, keepsBody: keepsBody, completion: completion)
-    guard exchanges.count >= WebhookLimits.parallelMax else { return start(request, within: timeout) }
-    let deadline = Clock.instant() + timeout
+      url: url, headers: lines, body: body, timeout: time, keepsBody: keepsBody, completion: completion)
+    guard exchanges.count >= WebhookLimits.parallelMax else { return start(request, within: time) }
+    let deadline = Clock.instant() + time
     waiting.append(Waiting(request: request, deadline: deadline))
-    loop.after(timeout) { [weak self] in self?.expire() }
+    loop.after(time) { [weak self] in self?.expire() }
   }
 
   /// Ends all requests; nobody gets an answer any more.
@@ -135,12 +138,14 @@ public final class WebhookClient {
     exchanges.start(request) { [weak self] in self?.startWaiting() }
   }
 
-  /// Ends requests that have waited too long. All wait for the same time, so the oldest ends first.
+  /// Ends requests that have waited too long. Their times differ, so any of them may be one.
   private func expire() {
     let now = Clock.instant()
-    while first < waiting.count, waiting[first].deadline <= now {
-      next()?.request.completion(.failure(.timedOut))
-    }
+    guard waiting[first...].contains(where: { $0.deadline <= now }) else { return }
+    let due = waiting[first...].filter { $0.deadline <= now }
+    waiting = waiting[first...].filter { $0.deadline > now }
+    first = 0
+    for entry in due { entry.request.completion(.failure(.timedOut)) }
   }
 }
 

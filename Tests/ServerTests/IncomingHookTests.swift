@@ -92,6 +92,12 @@ struct IncomingHookTests {
       let answer = try http.get("/hooks/\(scheme)")
       #expect(answer.status == 405 && answer.header("allow") == "POST")
     }
+    let repeated = #"{"id":"1","type":"x","event":"x","a":[{"b":1,"\u0062":2}]}"#
+    for scheme in ["github", "stripe", "roost"] {
+      try refused(400, scheme, headers(scheme, repeated), repeated, says: "twice")
+      let huge = String(repeating: "a", count: 70_000)
+      try refused(413, scheme, headers(scheme, huge), huge, says: "70000 bytes; --max-message allows 1024")
+    }
     try refused(401, "stripe", ["Stripe-Signature: t=1,v1=\(String(repeating: "a", count: 64))"], "{}", says: "clock")
     try refused(401, "github", ["X-Hub-Signature-256: sha1=x"], "{}", says: "scheme github")
     try refused(400, "github", Array(headers("github", "{}").dropLast()), "{}", says: "X-GitHub-Delivery")

@@ -27,6 +27,7 @@ struct BackendAnswerTests {
     "an answer that is not clear decides nothing",
     arguments: [
       "", "true", "[]", "{", #"{"ok":1}"#, #"{"ok":"true"}"#, #"{"ok":null}"#, "{}", #"{"ok":true,"ok":false}"#,
+      #"{"ok":true,"x":1,"x":2}"#, #"{"ok":true,"data":{"a":1,"\u0061":2}}"#, #"{"ok":true,"x":[{"a":{},"a":1}]}"#,
       #"{"ok":true}x"#, #"{"ok":false,"reason":7}"#, #"{"ok":true,"data":[]}"#, #"{"ok":true,"data":{"user":"root"}}"#,
       #"{"ok":true,"data":{"\u0072oom":"r"}}"#, #"{"ok":true,"reason":"\ud83d"}"#,
       #"{"ok":false,"reason":""# + String(repeating: "x", count: 1025) + #""}"#,
@@ -122,7 +123,7 @@ struct BackendAnswerTests {
 
   @Test("a question for which there is no place is undecided, and counted")
   func tooMany() {
-    let calls = BackendCalls(post: { $1(.failure(.tooManyRequests)) }, now: { .zero }) { _ in }
+    let calls = BackendCalls(timeout: .seconds(3), post: { $2(.failure(.tooManyRequests)) }, now: { .zero }) { _ in }
     let backend = Backend(questions: calls, requests: calls, defaultRooms: nil, clock: { 0 })
     var (refusals, undecided) = (0, 0)
     backend.tooManyQuestions = { refusals += 1 }
@@ -136,26 +137,38 @@ struct BackendAnswerTests {
     var answers: [Result<WebhookResponse, TransferFault>] = []
     var notices: [BackendCalls.Notice] = []
     var now = Instant.zero
-    let calls = BackendCalls(post: { $1(answers.removeFirst()) }, now: { now }) { notices.append($0) }
+    let calls = BackendCalls(timeout: .seconds(3), post: { $2(answers.removeFirst()) }, now: { now }) {
+      notices.append($0)
+    }
     func call(_ answer: Result<WebhookResponse, TransferFault>) -> Result<Bool, BackendCalls.Fault>? {
       answers = [answer]
       var result: Result<Bool, BackendCalls.Fault>?
-      calls.call([], read: { (body) throws(UnusableAnswer) in try BackendAnswer.decision(body, takesData: false) }) {
+      calls.call(
+        [], of: nil, read: { (body) throws(UnusableAnswer) in try BackendAnswer.decision(body, takesData: false) }
+      ) {
         result = $0.map { $0 == .allowed() }
       }
       return result
     }
     let good = WebhookResponse(status: 204, body: bytes(#"{"ok":true}"#))
-    for _ in 0..<30 { #expect(call(.success(WebhookResponse(status: 404, body: []))) == .failure(.failed)) }
+    for _ in 0..<30 {
+      #expect(call(.success(WebhookResponse(status: 404, body: []))) == .failure(.failed(.status(404))))
+    }
     #expect(!calls.isPaused && call(.success(good)) == .success(true))
     #expect(call(.failure(.tooManyRequests)) == .failure(.tooMany))
-    for _ in 0..<10 { #expect(call(.success(WebhookResponse(status: 200, body: []))) == .failure(.failed)) }
+    for _ in 0..<10 {
+      guard case .failure(.failed(.unusable)) = call(.success(WebhookResponse(status: 200, body: []))) else {
+        Issue.record("an empty answer was used")
+        return
+      }
+    }
     #expect(calls.isPaused && call(.success(good)) == .failure(.paused))
     now = now + CircuitBreaker.pause
     #expect(call(.failure(.tooManyRequests)) == .failure(.tooMany))
     #expect(call(.success(good)) == .success(true) && !calls.isPaused)
     #expect(calls.counts == BackendCalls.Counts(answered: 2, failed: 40, skipped: 3))
-    #expect(notices.count == 3 && notices.last == .closed)
+    // Each kind of failure has a line of its own.
+    #expect(notices.count == 4 && notices.last == .closed)
     #expect(notices.first == .failed("its status is 404"))
   }
 }

@@ -197,6 +197,18 @@ final class HubContext {
     }
   }
 
+  /// Who is held to a share of what all have together; nil: nobody can be told.
+  func owner(of caller: Caller) -> ClientOwner? {
+    switch caller {
+    case .session(let id):
+      ClientOwner(
+        sharing: sessions[id.index].identity, address: sessions[id.index].address, isLocal: sessions[id.index].isLocal)
+    case .request(let request):
+      ClientOwner(sharing: request.identity, address: request.address, isLocal: request.isLocal)
+    case .backend: nil
+    }
+  }
+
   func isLocal(_ caller: Caller) -> Bool {
     switch caller {
     case .session(let id): sessions[id.index].isLocal

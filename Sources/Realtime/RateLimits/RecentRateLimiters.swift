@@ -1,21 +1,10 @@
-import AddressCore
-
 /// What connections that have closed may still send, so that connecting again brings no fresh burst; pure, time comes in.
 ///
 /// Only what was charged lately is kept: an idle client leaves nothing behind. Each is kept for one fixed time, so they end
 /// in the order in which they came. Confined to the loop that created its hub.
 struct RecentRateLimiters {
   /// Whose connections share what is left.
-  enum Owner: Hashable {
-    /// The user of a token.
-    case user([UInt8])
-    /// Where nobody has proved who it is: the IPv4 address, or the /64 of IPv6.
-    case address(IPAddress)
-
-    init(address text: [UInt8]) {
-      self = .address((IPAddress(text: text.span) ?? IPAddress(high: 0, low: 0)).subscriber)
-    }
-  }
+  typealias Owner = ClientOwner
 
   private struct Departure {
     let owner: Owner

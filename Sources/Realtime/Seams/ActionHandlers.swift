@@ -12,6 +12,8 @@ public struct ActionRequest {
   public let info: [UInt8]?
   /// The name of the connection that asks, or nil where the request came without one.
   public let connection: [UInt8]?
+  /// Who is held to a share of what answers it; nil: nobody can be told.
+  public let owner: ClientOwner?
   /// The rooms that the connection has joined, as JSON strings.
   let roomsJSON: [[UInt8]]
 }

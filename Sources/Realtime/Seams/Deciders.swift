@@ -1,3 +1,4 @@
+import AddressCore
 import ClientProtocol
 
 /// What a client wants to do, for a decision that takes time.
@@ -14,6 +15,14 @@ public struct Question {
 
   public let subject: Subject
   public let client: Principal
+  /// Who is held to a share of the decider's time for it; nil: nobody can be told.
+  public let owner: ClientOwner?
+
+  init(subject: Subject, client: Principal, owner: ClientOwner?) {
+    self.subject = subject
+    self.client = client
+    self.owner = owner
+  }
 }
 
 /// What is decided about an operation.
@@ -51,6 +60,12 @@ public struct ConnectQuestion {
     self.identity = identity
     self.token = token
     self.headers = headers
+  }
+
+  /// Who is held to a share of the decider's time for it: the address, because nothing is decided yet; nil: nobody can be
+  /// told.
+  public var owner: ClientOwner? {
+    ClientOwner(sharing: nil, address: address, isLocal: IPAddress(text: address.span)?.isLocal ?? false)
   }
 }
 

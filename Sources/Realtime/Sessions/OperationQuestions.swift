@@ -106,7 +106,9 @@ final class OperationQuestions {
       }
     }
     return subject.map {
-      Question(subject: $0, client: Principal(user: request.user, info: request.identity?.info, connection: nil))
+      Question(
+        subject: $0, client: Principal(user: request.user, info: request.identity?.info, connection: nil),
+        owner: context.owner(of: .request(request)))
     }
   }
 
@@ -114,7 +116,8 @@ final class OperationQuestions {
     guard let user = context.sessions[id.index].user else { return nil }
     let info = context.sessions[id.index].identity?.info
     return Question(
-      subject: subject, client: Principal(user: user.name, info: info, connection: context.connectionName(id)))
+      subject: subject, client: Principal(user: user.name, info: info, connection: context.connectionName(id)),
+      owner: context.owner(of: .session(id)))
   }
 
   private func joining(_ name: Span<UInt8>, of id: SlabID, isRead: Bool) -> Question.Subject? {
@@ -274,7 +277,7 @@ final class OperationQuestions {
     var problems = [ProtocolError?](repeating: nil, count: rooms.count)
     var open = Set(rooms.indices)
     for (place, room) in rooms.enumerated() {
-      decider(Question(subject: .join(room: room), client: client)) { [weak self] decision in
+      decider(Question(subject: .join(room: room), client: client, owner: .user(user))) { [weak self] decision in
         guard open.remove(place) != nil else { return }
         self?.waitingCount -= 1
         switch decision {

@@ -23,6 +23,10 @@ struct HookDelivery {
     hook: [UInt8], _ scheme: IncomingHookScheme, event: [UInt8]?, deliveryID: [UInt8]?, body: [UInt8]
   ) throws(ProtocolError) {
     let object = try AdminBody(body)
+    // Receivers read the same text with other parsers, which may take the other one.
+    if let name = JSONScanner.repeatedMember(in: body.span) {
+      throw ProtocolError(.badRequest, "the body has the member \(PlainName.of(name)) twice in one object")
+    }
     let name: [UInt8]
     switch scheme {
     case .github:

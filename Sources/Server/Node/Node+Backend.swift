@@ -28,7 +28,10 @@ extension Node {
 
   private func makeCalls(_ kind: String) -> BackendCalls? {
     guard let client = NodeSetup.makeWebhookClient(settings.webhooks, loop) else { return nil }
-    return BackendCalls(post: { client.post($0, $1) }, now: { Clock.instant() }) { [log] notice in
+    return BackendCalls(
+      timeout: .milliseconds(settings.webhooks.timeoutMilliseconds),
+      post: { client.post($0, within: $1, $2) }, now: { Clock.instant() }
+    ) { [log] notice in
       switch notice {
       case .failed(let reason): log.warn("the backend failed to answer", ("kind", kind), ("reason", reason))
       case .opened(let reason):

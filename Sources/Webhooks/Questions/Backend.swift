@@ -4,9 +4,11 @@ import Realtime
 public final class Backend {
   /// What clients read when there is no answer.
   private enum Reason {
-    static let failed = "the backend did not answer: nothing was done, try again in a moment"
+    static let ended = "the node stops: nothing was done, connect to another one"
     static let paused = "the backend does not answer at present: nothing was done, try again in a few seconds"
     static let tooMany = "the backend has too much to answer: nothing was done, try again in a moment"
+    static let tooManyOfOwner =
+      "too much of this user or address waits for the backend: nothing was done, wait for answers first"
   }
 
   public let questions: BackendCalls
@@ -29,12 +31,12 @@ public final class Backend {
     var takesData = false
     if case .message = question.subject { takesData = true }
     questions.call(
-      BackendQuestion.text(question, at: clock()),
+      BackendQuestion.text(question, at: clock()), of: question.owner,
       read: { [takesData] (body) throws(UnusableAnswer) in try BackendAnswer.decision(body, takesData: takesData) }
     ) { [weak self] result in
       switch result {
       case .success(let decision): reply(decision)
-      case .failure(let fault): reply(.unavailable(reason: self?.reason(fault) ?? Reason.failed))
+      case .failure(let fault): reply(.unavailable(reason: self?.reason(fault) ?? Reason.ended))
       }
     }
   }
@@ -43,14 +45,14 @@ public final class Backend {
   public func decide(_ question: ConnectQuestion, _ reply: @escaping (ConnectDecision) -> Void) {
     let (needsUser, defaultRooms) = (question.identity == nil, defaultRooms)
     questions.call(
-      BackendQuestion.text(question, at: clock()),
+      BackendQuestion.text(question, at: clock()), of: question.owner,
       read: { (body) throws(UnusableAnswer) in
         try BackendAnswer.connect(body, needsUser: needsUser, defaultRooms: defaultRooms)
       }
     ) { [weak self] result in
       switch result {
       case .success(let decision): reply(decision)
-      case .failure(let fault): reply(.unavailable(reason: self?.reason(fault) ?? Reason.failed))
+      case .failure(let fault): reply(.unavailable(reason: self?.reason(fault) ?? Reason.ended))
       }
     }
   }
@@ -58,25 +60,29 @@ public final class Backend {
   /// Answers a client's request.
   public func answer(_ request: ActionRequest, _ reply: @escaping (ActionOutcome) -> Void) {
     requests.call(
-      BackendQuestion.text(request, at: clock()),
+      BackendQuestion.text(request, at: clock()), of: request.owner,
       read: { (body) throws(UnusableAnswer) in try BackendAnswer.response(body) }
     ) { result in
       switch result {
       case .success(let outcome): reply(outcome)
-      case .failure(.failed): reply(.failure(.unavailable, Reason.failed))
+      case .failure(.failed(let failure)): reply(.failure(.unavailable, failure.forClients))
       case .failure(.paused): reply(.failure(.unavailable, Reason.paused))
       case .failure(.tooMany): reply(.failure(.unavailable, Reason.tooMany))
+      case .failure(.tooManyOfOwner): reply(.failure(.rateLimited, Reason.tooManyOfOwner))
       }
     }
   }
 
   private func reason(_ fault: BackendCalls.Fault) -> String {
     switch fault {
-    case .failed: return Reason.failed
+    case .failed(let failure): return failure.forClients
     case .paused: return Reason.paused
     case .tooMany:
       tooManyQuestions()
       return Reason.tooMany
+    case .tooManyOfOwner:
+      tooManyQuestions()
+      return Reason.tooManyOfOwner
     }
   }
 }

@@ -96,6 +96,10 @@ public enum BackendAnswer {
           throw UnusableAnswer("it has \(name) more than once")
         }
       }
+      // What clients get of it they read with other parsers, which may take the other one.
+      if JSONScanner.repeatedMember(in: body.span) != nil {
+        throw UnusableAnswer("an object in it has a member more than once")
+      }
     }
 
     @_lifetime(scanner: copy scanner)
@@ -116,6 +120,7 @@ public enum BackendAnswer {
       switch member("ok")?.kind {
       case .true: return true
       case .false: return false
+      case nil: throw UnusableAnswer("ok is missing")
       default: throw UnusableAnswer("ok must be true or false")
       }
     }
