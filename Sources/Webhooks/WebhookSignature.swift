@@ -11,10 +11,6 @@ public enum WebhookSignature {
   ///   - seconds: UNIX time.
   ///   - secret: not empty.
   public static func value(of body: [UInt8], seconds: UInt64, secret: [UInt8]) -> String {
-    let message = Array("\(seconds).".utf8) + body
-    let signature = SharedSecret(secret).sign(message, by: .hs256) ?? []
-    let digits = Array("0123456789abcdef".utf8)
-    let text = signature.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
-    return "t=\(seconds),v1=\(String(decoding: text, as: UTF8.self))"
+    StampedSignature.value(of: body, seconds: seconds, secret: secret)
   }
 }
