@@ -89,7 +89,7 @@ public final class RedisBroker: TickParticipant {
     roomReader = RoomReader(context, epochs: epochs, presence: presenceBatch)
     channels = ChannelSubscriber(context)
     receiver = MessageReceiver(context)
-    questions = NodeQuestions(context)
+    questions = NodeQuestions(context, states: nodes)
     presence = PresenceWriter(context, batch: presenceBatch, messages: batch, epochs: epochs)
     presenceReader = PresenceReader(context, batch: presenceBatch, nodes: nodes)
     reconciler = PresenceReconciler(context, presence: presence)

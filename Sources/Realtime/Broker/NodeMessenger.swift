@@ -2,7 +2,7 @@
 public enum NodeAnswer: Equatable, Sendable {
   /// What the node has answered.
   case answered([UInt8])
-  /// No node with that id is there: nothing was done.
+  /// No node with that id is there, or it has ended before it answered: nothing is left of what was asked about.
   case absent
   /// The broker is out of reach, too much waits, or the node has not answered in time: it may have been done all the same.
   case unavailable
@@ -29,6 +29,10 @@ public enum QuestionLimits {
   /// Bytes of one answer: the largest message that `max-message` may allow and what may stand beside it. Instead of a larger
   /// one the node that asks gets `unavailable` at once.
   public static let answerBytesMax = 24 << 20
+  /// Milliseconds between two looks at whether the nodes that are asked are still there: a poll may wait for a minute, and
+  /// its client should open another connection as soon as its node has ended. Two looks in a row must find nobody: a node
+  /// whose link to Redis broke is back by then.
+  public static let presenceMilliseconds = 2_000
   /// Milliseconds for which an operation on another node is waited for.
   public static let operationMilliseconds = 5_000
 }
@@ -61,6 +65,9 @@ public struct PendingQuestions<Waiter> {
   public var count: Int { entries.count }
   /// Whether nothing waits, and no step has to be looked at.
   public var isEmpty: Bool { entries.isEmpty }
+
+  /// The nodes that were asked.
+  public var nodes: Set<[UInt8]> { Set(entries.values.lazy.map(\.node)) }
 
   /// Adds a question and returns its number; nil when too many wait.
   ///

@@ -9,12 +9,18 @@ import Realtime
 /// `-` (it could not be), the number, a space, the answer. Confined to the loop that created it.
 final class NodeQuestions {
   private let context: BrokerContext
+  private let states: NodeStates
   private let ownChannel: [UInt8]
   private var pending = PendingQuestions<(NodeAnswer) -> Void>()
   private var isTimerSet = false
+  /// When the nodes that are asked were looked for.
+  private var lookedAt: UInt64 = 0
+  /// Those on whose channels nobody was found.
+  private var missed: Set<[UInt8]> = []
 
-  init(_ context: BrokerContext) {
+  init(_ context: BrokerContext, states: NodeStates) {
     self.context = context
+    self.states = states
     ownChannel = context.keys.nodeChannel(context.node)
   }
 
@@ -134,7 +140,31 @@ final class NodeQuestions {
       guard let self else { return }
       isTimerSet = false
       for waiter in pending.takeDue(at: now) { waiter(.unavailable) }
+      lookForNodes()
       watch()
+    }
+  }
+
+  // MARK: Nodes that end
+
+  /// Ends the questions to nodes that have ended since they were asked: those whose lease is over, and those that are
+  /// subscribed to their channel no more, which is known sooner where a process was killed.
+  private func lookForNodes() {
+    guard now >= lookedAt + UInt64(QuestionLimits.presenceMilliseconds), !pending.isEmpty else { return }
+    lookedAt = now
+    for waiter in pending.take(where: { states.isDead($0) || states.isLeaving($0) }) { waiter(.absent) }
+    let nodes = pending.nodes
+    missed.formIntersection(nodes)
+    for node in nodes {
+      let channel = context.keys.nodeChannel(node)
+      guard context.isAvailable, context.isServed(channel) else { continue }
+      // It is neither a question nor an answer, so who receives it ignores it.
+      publish([UInt8(ascii: "-")], on: channel) { [weak self] receivers in
+        guard let self, let receivers else { return }
+        guard receivers == 0 else { return _ = missed.remove(node) }
+        guard missed.remove(node) != nil else { return _ = missed.insert(node) }
+        for waiter in pending.take(where: { $0 == node }) { waiter(.absent) }
+      }
     }
   }
 }
