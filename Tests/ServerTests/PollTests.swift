@@ -1,4 +1,5 @@
 import JSONCore
+import LoopCore
 import TestSupport
 import Testing
 
@@ -180,6 +181,29 @@ struct PollTests {
     _ = try server.admin("POST", "revoke", body: #"{"user":"ann"}"#)
     try publish(server, 1, "chat:1")
     #expect(try waiting.answer().status == 401)
+  }
+
+  @Test("ends the wait of a poll when its user is revoked and when its token ends", arguments: ["none", "jwt"])
+  func endsWaits(mode: String) throws {
+    let server = try RoostProcess(mode == "jwt" ? MintedToken.flags : [])
+    func target(_ user: String, _ claims: String = "") throws -> String {
+      let token = mode == "jwt" ? try MintedToken.make(#""sub":"\#(user)"\#(claims)"#) : ""
+      return "/poll?room=r&" + (mode == "jwt" ? "token=\(token)" : "user=\(user)")
+    }
+    let start = try Page(try server.http.get(try target("ann")))
+    let rest = "&since=\(start.position)&wait=55s"
+    let (ann, bob) = (try Waiting(server, try target("ann") + rest), try Waiting(server, try target("bob") + rest))
+    #expect(try server.admin("POST", "revoke", body: #"{"user":"ann"}"#).status == 200)
+    let answer = try ann.answer()
+    #expect(answer.status == 401 && answer.text.contains("revoked"), "\(answer)")
+    if mode == "jwt" {
+      let end = Int(Double(Clock.wallMilliseconds()) / 1000) + 2
+      let short = try Waiting(server, try target("eve", #","exp":\#(end)"#) + rest)
+      let answer = try short.answer()
+      #expect(answer.status == 401 && answer.text.contains("no longer valid"), "\(answer)")
+    }
+    try publish(server, 1)
+    #expect(try Page(try bob.answer()).numbers == [1])
   }
 
   @Test("counts against the connections of the node and the rates of its address, and a drain answers it")

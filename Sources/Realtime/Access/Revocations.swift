@@ -9,6 +9,8 @@ final class Revocations {
   private var list = RevocationList()
   /// Ends a session that a revocation covers. Set before the first session.
   var endSession: (SlabID) -> Void = { _ in }
+  /// Called when what has no session may be revoked. Set before the first session.
+  var endOthers: () -> Void = {}
 
   init(_ context: HubContext) {
     self.context = context
@@ -82,6 +84,7 @@ final class Revocations {
         endSession(context.sessions.id(at: index))
       }
     }
+    endOthers()
   }
 
   /// Forgets what has ended.

@@ -38,6 +38,9 @@ public final class PollWaiter {
     self.reply = reply
   }
 
+  /// Milliseconds since 1970 at which its client's token ends, and its wait with it; nil: never.
+  public var expiresAt: UInt64? { caller.identity?.expiresAt }
+
   /// Whether it was answered, or given up.
   public var isDone: Bool { reply == nil }
 

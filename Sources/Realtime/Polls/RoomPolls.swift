@@ -31,6 +31,7 @@ final class RoomPolls {
     self.lifetimes = lifetimes
     self.joins = joins
     self.revocations = revocations
+    revocations.endOthers = { [weak self] in self?.endRevoked() }
   }
 
   // MARK: A poll
@@ -109,8 +110,9 @@ final class RoomPolls {
     guard !waiter.isDone, let since = waiter.position else { return }
     guard let polled = waiter.polled, let current = polled.room.stream?.position else { return read(for: [waiter]) }
     if since.epoch == current.epoch, since.offset >= current.offset {
-      // One that is ahead of this node waits until the node has come there.
-      if waiter.waits { return polled.add(waiter) }
+      // One that is ahead of this node waits until the node has come there, when the broker says that the room was: another
+      // master may lack what the client has, and give its offsets to other messages.
+      if waiter.waits, since == current || waiter.readCount > 0 { return polled.add(waiter) }
       if since == current { return finishEmpty(waiter, at: since) }
     } else if let answer = answer(since: since, at: current, in: polled) {
       return finish(waiter, answer)
@@ -266,16 +268,26 @@ final class RoomPolls {
   }
 
   private func finish(_ waiter: PollWaiter, _ answer: PollAnswer) {
-    // A token may have been revoked while its poll waited.
-    if let identity = waiter.caller.identity, isOver(identity) {
-      return refuse(waiter, .unauthenticated, Refusal.tokenOver)
-    }
+    // A token may have ended, or been revoked, while its poll waited.
+    if let reason = endReason(of: waiter.caller) { return refuse(waiter, .unauthenticated, reason) }
     limiters.chargeRead(of: waiter.caller, bytes: answer.json.count)
     end(waiter, .answer(answer))
   }
 
-  private func isOver(_ identity: Identity) -> Bool {
-    revocations.isRevoked(identity) || identity.expiresAt.map { $0 <= context.clock() } ?? false
+  /// Why a caller may not be answered any more, or nil.
+  private func endReason(of caller: RequestCaller) -> String? {
+    if revocations.isRevoked(caller.identity ?? Identity(user: caller.user)) { return Refusal.revoked }
+    guard let end = caller.identity?.expiresAt, end <= context.clock() else { return nil }
+    return Refusal.tokenOver
+  }
+
+  /// Ends the polls that wait under what was revoked.
+  func endRevoked() {
+    for polled in polledRooms.values where !polled.waiters.isEmpty {
+      for waiter in polled.takeWaiters(where: { endReason(of: $0.caller) != nil }) {
+        refuse(waiter, .unauthenticated, endReason(of: waiter.caller) ?? Refusal.revoked)
+      }
+    }
   }
 
   private func refuse(_ waiter: PollWaiter, _ code: ErrorCode, _ message: String) {

@@ -90,10 +90,13 @@ final class PeerGuard {
   /// Gives back what `admit` has counted for an address.
   func release(_ address: IPAddress) { limiter.release(address) }
 
+  /// When a client shall come again that has as many connections as it may.
+  static let connectionRetrySeconds: StaticString = "10"
+
   /// The answer to a subscriber that has as many connections as it may.
   static func makeAddressRefusal() -> Response {
     var response = ErrorResponse.make(.rateLimited, "too many connections from this address: close some, or come later")
-    response.addHeader("Retry-After", "10")
+    response.addHeader("Retry-After", connectionRetrySeconds)
     return response
   }
 

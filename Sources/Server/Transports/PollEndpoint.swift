@@ -45,8 +45,8 @@ final class PollEndpoint {
     }
     identifier.identifyOwner(request) { [weak self] result in
       switch result {
-      case .success(let user):
-        self?.forwarder.perform(ConnectionQuestion(kind, of: connection, by: user)) { self?.send($0, for: request) }
+      case .success(let owner):
+        self?.forwarder.perform(ConnectionQuestion(kind, of: connection, by: owner)) { self?.send($0, for: request) }
       case .failure(let error): self?.refuse(request, error.code, error.message)
       }
     }
@@ -104,13 +104,18 @@ final class PollEndpoint {
         guard let last = rooms.indices.last, rooms[last].since == nil else {
           throw ProtocolError(.badRequest, "a since belongs to the room before it: room=ROOM&since=EPOCH:OFFSET")
         }
-        guard let position = Position(text: item.value.span) else {
-          throw ProtocolError(.badRequest, "since is EPOCH:OFFSET, as joined and the messages have them")
-        }
-        rooms[last].since = position
+        rooms[last].since = try position(item.value)
       }
     }
     return rooms
+  }
+
+  /// Reads the value of `since`.
+  static func position(_ text: [UInt8]) throws(ProtocolError) -> Position {
+    guard let position = Position(text: text.span) else {
+      throw ProtocolError(.badRequest, "since must be EPOCH:OFFSET: \(Position.rule)")
+    }
+    return position
   }
 
   // MARK: Answers
@@ -119,6 +124,10 @@ final class PollEndpoint {
     guard answer.status != 204 else { return respond(request.connection, Response(status: 204)) }
     var response = Response.json(status: answer.status, answer.body)
     response.forbidStoring()
+    // Too many connections, of an address or of a user: one of them must end first.
+    if answer.status == ErrorCode.rateLimited.httpStatus {
+      response.addHeader("Retry-After", PeerGuard.connectionRetrySeconds)
+    }
     respond(request.connection, response)
   }
 

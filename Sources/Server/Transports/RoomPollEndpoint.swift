@@ -1,5 +1,6 @@
 import ClientProtocol
 import HTTPCore
+import LoopCore
 import Realtime
 import Settings
 import TimeCore
@@ -36,12 +37,7 @@ final class RoomPollEndpoint {
         throw ProtocolError(.badRequest, "a poll is of one room: /poll?room=NAME; an event stream takes several")
       }
       room = rooms[0]
-      since = try query.first("since").map { text throws(ProtocolError) in
-        guard let position = Position(text: text.span) else {
-          throw ProtocolError(.badRequest, "since must be EPOCH:OFFSET: \(Position.rule)")
-        }
-        return position
-      }
+      since = try query.first("since").map { text throws(ProtocolError) in try PollEndpoint.position(text) }
       waitMilliseconds = try PollEndpoint.wait(query)
     }
   }
@@ -89,10 +85,19 @@ final class RoomPollEndpoint {
       }
     }
     guard question.waitMilliseconds > 0, question.since != nil else { return hub.poll(waiter) }
-    if let refusal = table.beginWait(request, waiter, for: .milliseconds(question.waitMilliseconds)) {
+    if let refusal = table.beginWait(request, waiter, for: wait(of: waiter, question.waitMilliseconds)) {
       return table.respond(id, refusal)
     }
     hub.poll(waiter)
+  }
+
+  /// How long a poll may wait: no longer than its token lasts, and the two ticks by which a timer may come early.
+  private func wait(of waiter: PollWaiter, _ asked: Int) -> Interval {
+    let asked = Interval.milliseconds(asked)
+    guard let end = waiter.expiresAt else { return asked }
+    let now = Clock.wallMilliseconds()
+    let left = Interval.milliseconds(Int(clamping: end > now ? end - now : 0))
+    return min(asked, left + ConnectionTimers.tickInterval * 2)
   }
 
   private func respond(_ id: SlabID, _ answer: PollAnswer, _ tags: [UInt8]?) {
@@ -139,6 +144,9 @@ final class RoomPollEndpoint {
 
   /// Answers with the error that a socket would get.
   private func refuse(_ id: SlabID, _ code: ErrorCode, _ message: String) {
-    table.respond(id, ErrorResponse.make(code, message))
+    var response = ErrorResponse.make(code, message)
+    // Rates are of a second.
+    if code == .rateLimited { response.addHeader("Retry-After", "1") }
+    table.respond(id, response)
   }
 }
