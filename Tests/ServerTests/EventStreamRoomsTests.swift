@@ -153,6 +153,38 @@ struct EventStreamRoomsTests {
     #expect(try again.expect("message").json.int("n") == 101)
   }
 
+  @Test("a stream that breaks off among many joins resumes those that were told, from where they were joined")
+  func cutJoins() throws {
+    let server = try RoostProcess(["--max-rooms", "256"])
+    let query = (0..<256).map { "room=r\($0)" }.joined(separator: "&")
+    var idBytes = 0
+    for cut in [1, 50, 64, 65, 90, 128, 200, 255, 256] {
+      let stream = try open(server, query)
+      var (id, joined): (String?, [String]) = (nil, [])
+      while joined.count < cut {
+        let event = try #require(stream.next())
+        id = event.id ?? id
+        idBytes += event.id?.utf8.count ?? 0
+        if event.name == "joined" { joined.append(try event.json.string("room") ?? "") }
+      }
+      stream.connection.closeNow()
+      let rooms = joined.map { "\"\($0)\"" }.joined(separator: ",")
+      let published = try server.admin("POST", "publish", body: #"{"rooms":[\#(rooms)],"data":{"cut":\#(cut)}}"#)
+      #expect(published.status == 200)
+      let again = try open(server, query, headers: ["Last-Event-ID: \(try #require(id))"])
+      var missing = Set(joined)
+      while !missing.isEmpty {
+        let event = try #require(again.next(), "after \(cut): \(missing)")
+        if event.name == "message", try event.json.int("cut") == cut {
+          missing.remove(try event.json.string("room") ?? "")
+        }
+      }
+      if cut == 256 { #expect(idBytes > 0) } else { idBytes = 0 }
+    }
+    // With an id for each join it would be half a megabyte.
+    #expect(idBytes < 64 * 1024)
+  }
+
   @Test("a page of a listed origin may read streams, and ask before it sends")
   func origins() throws {
     let server = try RoostProcess(["--origins", "https://app.example"])

@@ -53,6 +53,8 @@ final class EventStreamTransport: QueueTransport {
   private var rooms: [StreamRooms?] = []
   /// Streams that have joined a room and have another one to join.
   private var joining: [SlabID] = []
+  /// Streams with answers to joins that wait for an id.
+  private var holding: Set<UInt32> = []
 
   // MARK: The beginning
 
@@ -137,6 +139,20 @@ final class EventStreamTransport: QueueTransport {
     }
   }
 
+  /// Sends the answers to joins that have waited for an id. It stands in the first of them and names all of their rooms: a
+  /// client that has any of them resumes each room from where it was joined.
+  private func releaseJoins(of target: UInt32) {
+    guard !holding.isEmpty, holding.remove(target) != nil, isOpen(target), let stream = rooms(of: target),
+      let held = stream.release()
+    else { return }
+    queues.answer(target) {
+      queues.append(to: target) { output in
+        EventStreamTransport.appendID(of: stream, at: held.position, to: &output)
+        output += held.events
+      }
+    }
+  }
+
   func rostersChanged(of target: UInt32, by change: Int32) {
     guard connections.isOccupied(target) else { return }
     connections[target].rosterCount += change
@@ -149,7 +165,10 @@ final class EventStreamTransport: QueueTransport {
   }
 
   /// Forgets a connection that is gone.
-  func forget(_ index: UInt32) { if index < rooms.count { rooms[Int(index)] = nil } }
+  func forget(_ index: UInt32) {
+    if index < rooms.count { rooms[Int(index)] = nil }
+    holding.remove(index)
+  }
 
   /// Gives memory back after a crowd has left.
   func shrink() {
@@ -164,6 +183,7 @@ final class EventStreamTransport: QueueTransport {
     var bare: EventBlock?
     let isAlone = hub.isDeliveringAlone
     let isBacklog = batch.isBacklog
+    if !holding.isEmpty { for member in roster { releaseJoins(of: member.connection) } }
     queues.beginFanOut(sparing: sparing)
     var posted: SendQueues.PostedBlock?
     for member in roster {
@@ -235,6 +255,7 @@ final class EventStreamTransport: QueueTransport {
 
   func send(_ message: Span<UInt8>, _ kind: EventKind, to target: UInt32) {
     guard isOpen(target) else { return }
+    releaseJoins(of: target)
     queues.append(to: target) { EventStreamEncoder.append(message, kind, at: nil, to: &$0) }
     limitQueue(target)
   }
@@ -242,6 +263,7 @@ final class EventStreamTransport: QueueTransport {
   func send(_ message: Span<UInt8>, _ kind: EventKind, toEach targets: [UInt32]) {
     let block = EventStreamTransport.block(message, kind)
     for target in targets where isOpen(target) {
+      releaseJoins(of: target)
       queues.push(block, to: target)
       limitQueue(target)
     }
@@ -255,6 +277,19 @@ final class EventStreamTransport: QueueTransport {
     _ message: Span<UInt8>, _ kind: EventKind, at position: Position?, in room: [UInt8]?, to target: UInt32
   ) {
     guard isOpen(target) else { return }
+    if kind == .joined, connections[target].hasOwnIDs, let position, let room, let stream = rooms(of: target),
+      let place = stream.place(of: room)
+    {
+      stream.move(place, to: position)
+      var event: [UInt8] = []
+      EventStreamEncoder.append(message, kind, at: position, hasID: false, to: &event)
+      stream.hold(event, at: position)
+      holding.insert(target)
+      noteJoin(kind, room, target)
+      if stream.isReleaseDue(idBytesOfEach: EventStreamTransport.idBytesOfEach) { releaseJoins(of: target) }
+      return
+    }
+    releaseJoins(of: target)
     queues.answer(target) {
       queues.append(to: target) { output in
         let hasOwnIDs = connections[target].hasOwnIDs
@@ -272,6 +307,7 @@ final class EventStreamTransport: QueueTransport {
     _ message: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach targets: [UInt32]
   ) -> [UInt32] {
     let block = EventStreamTransport.block(message, kind)
+    for target in targets where isOpen(target) { releaseJoins(of: target) }
     return offer(bytes: block.count, allotment, toEach: targets) { _ in block }
   }
 

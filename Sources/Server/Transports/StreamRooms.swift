@@ -15,6 +15,9 @@ final class StreamRooms {
   /// The part of each of them in an id; empty before its first position. Kept only where there are several.
   private var parts: [[UInt8]] = []
   private var idByteCount = 1
+  /// The answers to joins that wait for an id that they can share, and where the last of the rooms is.
+  private var held: (events: [UInt8], position: Position)?
+  private var idBytesAtRelease = 0
 
   /// - Parameters:
   ///   - names: the rooms and wildcards in the order asked, each once.
@@ -47,6 +50,21 @@ final class StreamRooms {
     guard joinedCount < names.count, names[joinedCount] == name else { return false }
     joinedCount += 1
     return true
+  }
+
+  /// Holds the answer to a join back. With an id of all rooms for each of many joins, ids would be nearly all that is sent.
+  func hold(_ event: [UInt8], at position: Position) { held = ((held?.events ?? []) + event, position) }
+
+  /// Whether what is held back should be sent: ids are short, this one has grown by much since the last one, or all rooms
+  /// are joined.
+  func isReleaseDue(idBytesOfEach: Int) -> Bool {
+    next == nil || idByteCount <= idBytesOfEach || idByteCount >= idBytesAtRelease + idBytesOfEach
+  }
+
+  /// Takes what is held back.
+  func release() -> (events: [UInt8], position: Position)? {
+    defer { (held, idBytesAtRelease) = (nil, idByteCount) }
+    return held
   }
 
   /// The place of a room among those that ids tell of; nil: ids do not tell of it.
