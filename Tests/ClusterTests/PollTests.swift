@@ -145,6 +145,73 @@ struct PollTests {
     #expect([404, 503].contains(try HTTPClient.readAnswer(waiting, within: 15).status))
   }
 
+  @Test("ends the polls that wait for a node as soon as it is known to have ended", arguments: [SIGKILL, SIGSTOP])
+  func endedNode(signal: Int32) throws {
+    let (nodes, redis) = try nodes(2, .single)
+    defer { withExtendedLifetime(redis) {} }
+    let client = try PollClient(nodes[0], "ann")
+    let waiting = try client.begin(nodes[1], wait: "55s")
+    try eventually("the poll has come to its node") {
+      try nodes[1].metric(#"roost_redis_commands_total"#) > 0 && nodes[0].metric("roost_rooms") == 1
+    }
+    // Its answer proves that what was asked before it has arrived.
+    #expect(try client.send(nodes[1], #"{"type":"ping"}"#).status == 200)
+    nodes[0].process.signal(signal)
+    defer { nodes[0].process.signal(SIGCONT) }
+    // Far sooner than its wait is over.
+    let answer = try HTTPClient.readAnswer(waiting, within: 40)
+    #expect(answer.status == 404 && answer.text.contains("the node of this connection has ended"), "\(answer)")
+    #expect(try nodes[1].metric(#"roost_forwarded_requests_total{outcome="absent"}"#) >= 1)
+  }
+
+  @Test("lets a token open the connections that were opened with its own grants, and no others of its user")
+  func rights() throws {
+    let redis = try RedisProcess()
+    let nodes = try Cluster.nodes(2, on: redis.url, MintedToken.flags)
+    func bearer(_ rooms: String, _ rest: String = "") throws -> [String] {
+      ["Authorization: Bearer \(try MintedToken.make(#""sub":"ann","rooms":[\#(rooms)]\#(rest)"#))"]
+    }
+    let wide = try bearer(#""a","b""#)
+    let again = try bearer(#""b","a","a""#, #","exp":4102444700,"jti":"x""#)
+    let narrow = [
+      try bearer(#""r:a""#), try bearer(#""a","r:b""#), try bearer(#""a""#),
+      try bearer(#""a","b""#, #","permissions":["broadcast"]"#),
+    ]
+    let opened = try nodes[0].http.get("/poll?connection=new&room=b", headers: wide).json()
+    let name = try #require(opened["connection"]?.asString)
+    let stream = try EventStreamClient(
+      port: nodes[0].port, "/sse?room=b&token=\(wide[0].dropFirst("Authorization: Bearer ".count))")
+    let streamName = try #require(try stream.expect("welcome").json.string("connection"))
+    let publish = #"{"type":"message","room":"b","n":1}"#
+    for node in nodes {
+      for token in narrow {
+        for each in [name, streamName] {
+          let answer = try node.http.ask("POST", "/send?connection=\(each)", headers: token, body: publish)
+          #expect(answer.status == 403 && answer.text.contains("grants the same"), "\(answer)")
+        }
+        let batch = token + ["Content-Type: application/x-ndjson"]
+        #expect(
+          try node.http.ask("POST", "/send?connection=\(name)", headers: batch, body: publish).text
+            .contains(#""code":"forbidden""#))
+        #expect(try node.http.get("/poll?connection=\(name)&seq=1&wait=0", headers: token).status == 403)
+        #expect(try node.http.ask("DELETE", "/poll?connection=\(name)", headers: token).status == 403)
+      }
+      for token in [wide, again] {
+        #expect(
+          try node.http.ask("POST", "/send?connection=\(name)", headers: token, body: #"{"type":"ping"}"#).status == 200
+        )
+        #expect(try node.http.get("/poll?connection=\(name)&seq=1&wait=0", headers: token).status == 200)
+      }
+    }
+    // A new token takes the place of the old one, and from then on opens the connection.
+    let other = try MintedToken.make(#""sub":"ann","rooms":["a"]"#)
+    let operation = #"{"type":"auth","token":"\#(other)"}"#
+    #expect(
+      try nodes[1].http.ask("POST", "/send?connection=\(name)", headers: wide, body: operation).status == 200)
+    #expect(try nodes[1].http.get("/poll?connection=\(name)&seq=1&wait=0", headers: narrow[2]).status == 200)
+    #expect(try nodes[1].http.get("/poll?connection=\(name)&seq=1&wait=0", headers: wide).status == 403)
+  }
+
   @Test(
     "does operations as a connection's own, from any node, and answers the request", arguments: ["ws", "sse", "poll"])
   func operations(kind: String) throws {

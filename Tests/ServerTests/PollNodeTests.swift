@@ -55,6 +55,82 @@ struct PollNodeTests {
     #expect(try node.inspect("presence/r")["users"]?.asInt == 1)
   }
 
+  @Test("says with every request why a connection has ended: polls, operations, its end", arguments: [0, 1])
+  func reasons(order: Int) throws {
+    let node = try RoostProcess()
+    let client = try PollClient(node, "ann")
+    #expect(try node.admin("POST", "disconnect", body: #"{"user":"ann"}"#).status == 200)
+    func check(_ answer: HTTPAnswer) { #expect(answer.status == 404 && answer.text.contains("4409"), "\(answer)") }
+    try eventually("it has ended") { try node.metric(#"roost_connections{transport="poll"}"#) == 0 }
+    check(try client.send(node, #"{"type":"ping"}"#))
+    #expect(
+      try node.http.ask("POST", "/send?connection=\(client.name)&user=eve", body: #"{"type":"ping"}"#).status == 403)
+    if order == 0 { check(try node.http.get(client.path(wait: "0"))) }
+    let end = "/poll?connection=\(client.name)&user=ann"
+    #expect(try node.http.ask("DELETE", "/poll?connection=\(client.name)&user=eve").status == 403)
+    check(try node.http.ask("DELETE", end))
+    #expect(try node.http.ask("DELETE", end).status == 404)
+  }
+
+  @Test("ends the connections of a user who is revoked where no tokens are asked for, and tells when to come again")
+  func revoked() throws {
+    let node = try RoostProcess(["--max-connections-per-user", "1"])
+    let client = try PollClient(node, "ann")
+    let other = try node.http.get("/poll?connection=new&user=ann")
+    #expect(other.status == 429 && other.header("retry-after") == "10", "\(other)")
+    let waiting = try client.begin(node)
+    #expect(try node.admin("POST", "revoke", body: #"{"user":"ann"}"#).status == 200)
+    let answer = try HTTPClient.readAnswer(waiting, within: 15)
+    #expect(answer.text.contains("auth_failed") || answer.text.contains("4401"), "\(answer)")
+    try eventually("it has ended") {
+      let last = try node.http.get(client.path(wait: "0"))
+      if last.status == 200 { _ = try client.take(last) }
+      return last.text.contains("4401") || last.status == 401
+    }
+    #expect(try node.metric(#"roost_connections{transport="poll"}"#) == 0)
+  }
+
+  @Test("keeps nothing of ten thousand connections that were opened and ended, and little of those that are open")
+  func memory() throws {
+    let node = try RoostProcess()
+    let connection = try TCPConnection(port: node.port)
+    func ask(_ method: String, _ path: String) throws -> HTTPAnswer {
+      try connection.send(HTTPClient.request(method, path))
+      return try HTTPClient.readAnswer(connection, within: 10)
+    }
+    func open(_ user: String) throws -> String {
+      try #require(try ask("GET", "/poll?connection=new&user=\(user)&room=r-\(user)").json()["connection"]?.asString)
+    }
+    func cycle(_ count: Int) throws {
+      for _ in 0..<count {
+        let name = try open("ann")
+        #expect(try ask("DELETE", "/poll?connection=\(name)&user=ann").status == 204)
+      }
+    }
+    func resident() throws -> Double { try node.metric("process_resident_memory_bytes") }
+    try cycle(2000)
+    let before = try resident()
+    try cycle(10_000)
+    // A hundred bytes of each would be a megabyte.
+    #expect(try resident() - before < 1_000_000)
+    #expect(try node.metric(#"roost_connections{transport="poll"}"#) == 0 && node.metric("roost_queue_bytes") == 0)
+    let empty = try resident()
+    for n in 0..<2000 { _ = try open("u\(n)") }
+    // Some 1,500 bytes each, and a room and a user; pages and tables grow in steps.
+    #expect(try (resident() - empty) / 2000 < 6000)
+  }
+
+  @Test("HEAD opens and confirms nothing: 405, with the methods that the path has")
+  func heads() throws {
+    let node = try RoostProcess()
+    let paths = [("/poll?room=r", "GET, DELETE"), ("/poll?connection=new", "GET, DELETE"), ("/sse?room=r", "GET")]
+    for (path, allowed) in paths {
+      let answer = try node.http.ask("HEAD", path)
+      #expect(answer.status == 405 && answer.header("allow") == allowed, "\(path): \(answer)")
+    }
+    #expect(try node.metric(#"roost_connections{transport="poll"}"#) == 0)
+  }
+
   @Test("gives answers and a large history piece by piece, each once, to a client with a small queue")
   func largeReads() throws {
     let node = try RoostProcess(["--max-queue", "32k", "--max-message", "16k"])

@@ -16,21 +16,25 @@ struct PollValueTests {
     ]
     for kind in kinds {
       for user in [nil, [], bytes("ann"), bytes("a 1 2\n")] {
-        let question = ConnectionQuestion(kind, of: bytes("n-1-abc"), by: user)
-        #expect(ConnectionQuestion(question.encoded) == question)
-        for cut in 0..<question.encoded.count where kind == .end {
-          #expect(ConnectionQuestion(Array(question.encoded[..<cut])) == nil)
+        for rights in [nil, [UInt8](repeating: 0x20, count: ConnectionOwner.rightsBytes)] {
+          let owner = user.map { ConnectionOwner(user: $0, rights: rights) }
+          let question = ConnectionQuestion(kind, of: bytes("n-1-abc"), by: owner)
+          #expect(ConnectionQuestion(question.encoded) == question)
+          for cut in 0..<question.encoded.count where kind == .end {
+            #expect(ConnectionQuestion(Array(question.encoded[..<cut])) == nil)
+          }
         }
       }
     }
     let wrong = [
-      "", "e", "p", "x1 0 0 0 a", "e1 0 0 0 ", "e1 0 0 0 ab", "e2 0 0 0 a", "e1 3 0 0 a",
-      "e1 99999999999999999999 0 0 a",
-      "e18446744073709551615 18446744073709551615 0 0 a", "p1 0 1 60001 a", "p1 0 x 1 a", "e 0 0 0 a",
-      "g1 0 0 4200001 a", "g1 0 0 0 ab",
+      "", "e", "p", "x1 0 0 0 0 a", "e1 0 0 0 0 ", "e1 0 0 0 0 ab", "e2 0 0 0 0 a", "e1 3 0 0 0 a",
+      "e1 99999999999999999999 0 0 0 a", "e1 0 0 0 a", "e1 0 32 0 0 a" + String(repeating: "r", count: 32),
+      "e1 1 31 0 0 a" + String(repeating: "r", count: 31), "e1 1 32 0 0 a" + String(repeating: "r", count: 31),
+      "e18446744073709551615 18446744073709551615 0 0 0 a", "p1 0 0 1 60001 a", "p1 0 0 x 1 a", "e 0 0 0 0 a",
+      "g1 0 0 0 4200001 a", "g1 0 0 0 0 ab",
     ]
     for text in wrong { #expect(ConnectionQuestion(bytes(text)) == nil, "\(text)") }
-    #expect(ConnectionQuestion(bytes("o1 0 0 0 a") + [0xFF]) == nil)
+    #expect(ConnectionQuestion(bytes("o1 0 0 0 0 a") + [0xFF]) == nil)
     let answer = ConnectionAnswer(status: 404, bytes("{}"))
     #expect(ConnectionAnswer(answer.encoded) == answer)
     for text in ["", "20", "abc", "099", "199{}", "600{}", "-20"] { #expect(ConnectionAnswer(bytes(text)) == nil) }

@@ -67,8 +67,11 @@ struct SendBatchTests {
     #expect(answers[3].text.contains(#""n":2"#) && answers[5].text.contains("too_large"))
     #expect(answers[4].string("id") == "j" && answers[8].int("delivered") == 1)
     #expect(try ann.settle().filter { $0.type == "message" }.map { $0.int("n") } == [1, 2])
-    // The type may have parameters and any case; an empty batch has no answers.
-    #expect(try send(server, "\n\n", type: "Application/X-NDJSON; charset=utf-8").body.isEmpty)
+    // The type may have parameters and any case; an empty batch is a mistake, as it is for backends.
+    let ping = try send(server, "\n" + #"{"type":"ping"}"#, type: "Application/X-NDJSON; charset=utf-8")
+    #expect(try lines(ping).map(\.type) == ["pong"])
+    let empty = try send(server, "\n\n")
+    #expect(empty.status == 400 && empty.text.hasPrefix(#"{"type":"error","code":"bad_request""#))
   }
 
   @Test("a batch is bounded in lines, in bytes, in answers and by rates")
@@ -76,8 +79,10 @@ struct SendBatchTests {
     let server = try RoostProcess(["--rate", "50"])
     let line = #"{"type":"ping"}"#
     let many = try send(server, Array(repeating: line, count: 1001).joined(separator: "\n"))
-    #expect(many.status == 413 && many.text.contains("1000"))
-    #expect(try send(server, String(repeating: " ", count: 1_100_000)).status == 413)
+    #expect(many.status == 413 && many.text.contains("1000") && many.text.contains("1001"))
+    let large = try send(server, String(repeating: " ", count: 1_100_000))
+    #expect(large.status == 413 && large.text.hasPrefix(#"{"type":"error","code":"too_large""#))
+    #expect(large.text.contains("1100000 bytes") && large.text.contains("1048576"))
     let answers = try lines(send(server, Array(repeating: line, count: 1000).joined(separator: "\n")))
     #expect(answers.count == 1000 && answers.first?.type == "pong")
     #expect(answers.count { $0.text.contains("rate_limited") } > 900)

@@ -45,6 +45,7 @@ public struct ConnectGrant: Equatable, Sendable {
       user: user, info: info ?? known?.info, rooms: rooms ?? known?.rooms,
       mayBroadcast: permissions?.mayBroadcast ?? known?.mayBroadcast ?? false,
       mayDirect: permissions?.mayDirect ?? known?.mayDirect ?? false,
-      expiresAt: ends.min(), issuedAt: known?.issuedAt, tokenID: known?.tokenID)
+      expiresAt: ends.min(), issuedAt: known?.issuedAt, tokenID: known?.tokenID,
+      proven: known.map { $0.proven ?? $0 })
   }
 }

@@ -5,10 +5,11 @@ public final class Identity: Sendable {
   public let info: [UInt8]?
   /// The rooms it may join and publish to, or nil: all.
   public let rooms: RoomGrants?
-  /// Milliseconds since 1970 at which its connections are closed, or nil: never.
-  public let expiresAt: UInt64?
-  /// Milliseconds since 1970 at which the token was issued (RFC 7519 section 4.1.6), or nil: not said.
-  public let issuedAt: UInt64?
+  // Every connection may have an identity of its own, so the two times have no flags beside them.
+  private let expiry: UInt64
+  private let issue: UInt64
+  /// What the token says by itself, where a decision of the backend has taken its place; nil: nothing else was said.
+  let proven: Identity?
   // Here it fits into a gap: 16 bytes less for every connection.
   public let mayBroadcast: Bool
   /// Whether its permissions list `direct`, which counts where `client-direct` asks for it.
@@ -18,16 +19,32 @@ public final class Identity: Sendable {
 
   public init(
     user: [UInt8], info: [UInt8]? = nil, rooms: RoomGrants? = nil, mayBroadcast: Bool = false,
-    mayDirect: Bool = false, expiresAt: UInt64? = nil, issuedAt: UInt64? = nil, tokenID: [UInt8]? = nil
+    mayDirect: Bool = false, expiresAt: UInt64? = nil, issuedAt: UInt64? = nil, tokenID: [UInt8]? = nil,
+    proven: Identity? = nil
   ) {
     self.user = user
     self.info = info
     self.rooms = rooms
     self.mayBroadcast = mayBroadcast
     self.mayDirect = mayDirect
-    self.expiresAt = expiresAt
-    self.issuedAt = issuedAt
+    expiry = expiresAt ?? .max
+    issue = issuedAt ?? .max
     self.tokenID = tokenID
+    self.proven = proven
+  }
+
+  /// Milliseconds since 1970 at which its connections are closed, or nil: never.
+  public var expiresAt: UInt64? { expiry == .max ? nil : expiry }
+  /// Milliseconds since 1970 at which the token was issued (RFC 7519 section 4.1.6), or nil: not said.
+  public var issuedAt: UInt64? { issue == .max ? nil : issue }
+
+  /// What the token grants, as one text: two tokens that grant the same have the same, whatever the order of their rooms.
+  /// Of a decision by the backend on a token it is what the token says by itself.
+  public var rights: [UInt8] {
+    if let proven { return proven.rights }
+    var text: [UInt8] = [UInt8(ascii: mayBroadcast ? "b" : "-"), UInt8(ascii: mayDirect ? "d" : "-")]
+    (rooms ?? RoomGrants([Array("*".utf8)])).append(to: &text)
+    return text
   }
 }
 
@@ -62,5 +79,17 @@ public struct RoomGrants: Equatable, Sendable {
 
   public func mayPublish(_ room: Span<UInt8>) -> Bool {
     writable.contains { $0.matches(room) }
+  }
+
+  /// Appends the globs in an order that does not depend on the token's, each once and with its length.
+  func append(to text: inout [UInt8]) {
+    for (letter, globs) in [("w", writable), ("r", readable)] {
+      var last: [UInt8]?
+      for glob in globs.map(\.bytes).sorted(by: { $0.lexicographicallyPrecedes($1) }) where glob != last {
+        text.append(contentsOf: "\(letter)\(glob.count):".utf8)
+        text += glob
+        last = glob
+      }
+    }
   }
 }

@@ -32,6 +32,11 @@ extension Hub {
     context.sessions.contains(session) ? context.sessions[session.index].user?.name : nil
   }
 
+  /// What the token of a session grants (`Identity.rights`); nil: it has none.
+  public func rights(of session: SlabID) -> [UInt8]? {
+    context.sessions.contains(session) ? context.sessions[session.index].identity?.rights : nil
+  }
+
   /// Performs one operation as a session's own, and answers the caller: everything but the answer is as if the client had sent
   /// it over its connection. `joined` and `left` also go down the connection, in their place among what it gets.
   ///

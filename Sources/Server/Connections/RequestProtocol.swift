@@ -34,10 +34,21 @@ protocol RequestRouter: AnyObject {
   func decorates(_ head: RequestHead) -> Bool
   /// The largest body that the path of `head` takes, in bytes.
   func bodyBytesMax(_ head: RequestHead) -> Int
+  /// The answer to a request whose body is larger than that.
+  func bodyRefusal(_ head: RequestHead) -> Response
 }
 
 extension RequestRouter {
   func decorates(_ head: RequestHead) -> Bool { true }
+
+  func bodyRefusal(_ head: RequestHead) -> Response { ErrorResponse.make(.tooLarge, "the body is too large") }
+}
+
+extension RequestHead {
+  /// The size of a body that has more than `max` bytes, as far as it is known before it has come.
+  func bodySize(over max: Int) -> String {
+    if case .length(let count) = framing { "\(count) bytes" } else { "more than \(max) bytes" }
+  }
 }
 
 /// The HTTP side of connections: requests are read, given to the router, and answered.
@@ -90,6 +101,9 @@ final class RequestProtocol {
     guard exchange.bodyReader != nil, let head = exchange.head else { return }
     switch exchange.bodyReader!.next(in: span, from: &cursor) {  // Safe because it was just seen.
     case .needMore: return
+    case .failed(413, _):
+      guard let response = router?.bodyRefusal(head) else { return }
+      refuse(id, response.status, "body too long", decorated(response, for: head, on: id.index))
     case .failed(let status, let reason): refuse(id, status: status, reason)
     case .complete(let body):
       exchange.bodyReader = nil
@@ -118,13 +132,15 @@ final class RequestProtocol {
 
   /// Answers what could not be understood, and closes: where the next request begins is unknown.
   private func refuse(_ id: SlabID, status: Int, _ reason: StaticString) {
+    refuse(id, status, reason, ErrorResponse.make(status: status, String(describing: reason)))
+  }
+
+  private func refuse(_ id: SlabID, _ status: Int, _ reason: StaticString, _ response: Response) {
     metrics.requestsRefused += 1
     trace?.debug(
       "request refused", ("address", Log.text(connections[id.index].address)), ("status", status),
       ("reason", "\(reason)"))
-    queues.append(to: id.index) {
-      ErrorResponse.make(status: status, String(describing: reason)).append(to: &$0, connection: .close)
-    }
+    queues.append(to: id.index) { response.append(to: &$0, connection: .close) }
     queues.finish(id.index)
   }
 

@@ -40,6 +40,16 @@ final class Routes: RequestRouter {
     return head.path.elementsEqual(Routes.sendPath) ? send.bodyBytesMax(head) : Routes.ignoredBodyBytesMax
   }
 
+  func bodyRefusal(_ head: RequestHead) -> Response {
+    if head.path.elementsEqual(Routes.sendPath) { return send.bodyRefusal(head) }
+    let (max, size) = (bodyBytesMax(head), head.bodySize(over: bodyBytesMax(head)))
+    let message =
+      head.path.starts(with: Routes.hooksPath)
+      ? "the event has \(size); --max-message allows \(node.settings.maxMessageBytes)"
+      : "the body has \(size); this path takes at most \(max) bytes"
+    return ErrorResponse.make(.tooLarge, message)
+  }
+
   /// A page of a listed origin may read the answers (the Fetch standard, section 3.2: CORS protocol). With a list no
   /// cache may give one page's answer to another.
   func decorate(_ response: inout Response, for head: RequestHead) {

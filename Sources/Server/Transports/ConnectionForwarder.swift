@@ -53,12 +53,20 @@ final class ConnectionForwarder {
   private func performHere(_ question: ConnectionQuestion, _ reply: @escaping (ConnectionAnswer) -> Void) {
     switch question.kind {
     case .operation(let text):
-      hub.perform(text.span, forConnection: question.connection, by: question.user) { text, code in
+      if let owner = question.owner, let id = hub.session(named: question.connection),
+        let problem = ConnectionOwner(of: id, hub).flatMap({ owner.refusal(of: $0) })
+      {
+        return reply(ConnectionAnswer(problem.code, problem.message, to: question.kind))
+      }
+      if let problem = polls.refusal(ofEnded: question.connection, by: question.owner) {
+        return reply(ConnectionAnswer(problem.code, problem.message, to: question.kind))
+      }
+      hub.perform(text.span, forConnection: question.connection, by: question.owner?.user) { text, code in
         reply(ConnectionAnswer(status: code?.httpStatus ?? 200, text))
       }
     case .poll(let seq, let wait):
-      polls.poll(question.connection, by: question.user, seq: seq, waitMilliseconds: wait, reply)
-    case .end: reply(polls.end(question.connection, by: question.user))
+      polls.poll(question.connection, by: question.owner, seq: seq, waitMilliseconds: wait, reply)
+    case .end: reply(polls.end(question.connection, by: question.owner))
     case .enginePoll: engines.poll(question.connection, on: nil, reply)
     case .enginePost(let body): engines.post(question.connection, body, reply)
     }

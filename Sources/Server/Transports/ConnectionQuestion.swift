@@ -21,12 +21,12 @@ struct ConnectionQuestion: Equatable {
   /// The connection's name.
   let connection: [UInt8]
   /// Whose the connection must be; nil: the request did not say, and names are believed.
-  let user: [UInt8]?
+  let owner: ConnectionOwner?
 
-  init(_ kind: Kind, of connection: [UInt8], by user: [UInt8]?) {
+  init(_ kind: Kind, of connection: [UInt8], by owner: ConnectionOwner?) {
     self.kind = kind
     self.connection = connection
-    self.user = user
+    self.owner = owner
   }
 
   /// The id of the node that holds the connection; nil: no connection has such a name.
@@ -48,8 +48,8 @@ struct ConnectionQuestion: Equatable {
   /// Milliseconds that a poll of Engine.IO may wait: the longest `ping-interval` and `ping-timeout`.
   private static let engineWaitMax = 4_200_000
 
-  // A letter; the lengths of the connection's name and of the user with one more (0: no user), the sequence number and the
-  // wait, each as decimal digits and a space; the name, the user, the operation.
+  // A letter; the lengths of the connection's name, of the user with one more (0: no user) and of its rights, the sequence
+  // number and the wait, each as decimal digits and a space; the name, the user, the rights, the operation.
 
   var encoded: [UInt8] {
     var (letter, seq, wait, text): (UInt8, UInt64, Int, [UInt8]) = (UInt8(ascii: "e"), 0, 0, [])
@@ -61,18 +61,20 @@ struct ConnectionQuestion: Equatable {
     case .enginePost(let body): (letter, text) = (UInt8(ascii: "s"), body)
     }
     var bytes = [letter]
-    for number in [UInt64(connection.count), UInt64(user.map { $0.count + 1 } ?? 0), seq, UInt64(wait)] {
+    let (user, rights) = (owner?.user ?? [], owner?.rights ?? [])
+    let lengths = [connection.count, owner == nil ? 0 : user.count + 1, rights.count].map { UInt64($0) }
+    for number in lengths + [seq, UInt64(wait)] {
       JSONNumber.append(number, to: &bytes)
       bytes.append(UInt8(ascii: " "))
     }
-    return bytes + connection + (user ?? []) + text
+    return bytes + connection + user + rights + text
   }
 
   /// Reads what `encoded` writes; nil for anything else.
   init?(_ bytes: [UInt8]) {
     var start = 1
     var numbers: [UInt64] = []
-    while numbers.count < 4 {
+    while numbers.count < 5 {
       guard start < bytes.count, let end = bytes[start...].prefix(21).firstIndex(of: UInt8(ascii: " ")),
         let number = JSONNumber.unsigned(bytes.span.extracting(start..<end))
       else { return nil }
@@ -81,21 +83,26 @@ struct ConnectionQuestion: Equatable {
     }
     let left = UInt64(bytes.count - start)
     guard numbers[0] <= left, numbers[1] <= left - numbers[0] + 1,
-      numbers[3] <= UInt64(ConnectionQuestion.engineWaitMax)
+      numbers[4] <= UInt64(ConnectionQuestion.engineWaitMax)
     else { return nil }
     let userStart = start + Int(numbers[0])
-    let textStart = userStart + Int(numbers[1] > 0 ? numbers[1] - 1 : 0)
+    let rightsStart = userStart + Int(numbers[1] > 0 ? numbers[1] - 1 : 0)
+    guard numbers[2] == 0 || numbers[2] == UInt64(ConnectionOwner.rightsBytes) && numbers[1] > 0,
+      numbers[2] <= UInt64(bytes.count - rightsStart)
+    else { return nil }
+    let textStart = rightsStart + Int(numbers[2])
     connection = Array(bytes[start..<userStart])
-    user = numbers[1] > 0 ? Array(bytes[userStart..<textStart]) : nil
+    let rights = numbers[2] > 0 ? Array(bytes[rightsStart..<textStart]) : nil
+    owner = numbers[1] > 0 ? ConnectionOwner(user: Array(bytes[userStart..<rightsStart]), rights: rights) : nil
     let text = Array(bytes[textStart...])
     switch bytes[0] {
     case UInt8(ascii: "o"):
       guard JSONScanner.isValidUTF8(text.span) else { return nil }
       kind = .operation(text)
-    case UInt8(ascii: "p") where text.isEmpty && numbers[3] <= UInt64(RoomPollEndpoint.waitMax):
-      kind = .poll(seq: numbers[2], waitMilliseconds: Int(numbers[3]))
+    case UInt8(ascii: "p") where text.isEmpty && numbers[4] <= UInt64(RoomPollEndpoint.waitMax):
+      kind = .poll(seq: numbers[3], waitMilliseconds: Int(numbers[4]))
     case UInt8(ascii: "e") where text.isEmpty: kind = .end
-    case UInt8(ascii: "g") where text.isEmpty: kind = .enginePoll(milliseconds: Int(numbers[3]))
+    case UInt8(ascii: "g") where text.isEmpty: kind = .enginePoll(milliseconds: Int(numbers[4]))
     case UInt8(ascii: "s"): kind = .enginePost(text)
     default: return nil
     }

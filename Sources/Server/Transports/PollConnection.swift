@@ -87,7 +87,7 @@ struct PollConnection: ~Copyable {
   struct End {
     let reason: CloseReason
     let name: [UInt8]
-    let user: [UInt8]?
+    let owner: ConnectionOwner?
   }
 
   let address: [UInt8]

@@ -127,11 +127,11 @@ final class PollTransport {
   /// Confirms what was answered up to `seq`, and answers with what has come since, at once, or as soon as something comes, or
   /// with nothing after `waitMilliseconds`. A poll that waits already is answered with nothing.
   func poll(
-    _ name: [UInt8], by user: [UInt8]?, seq: UInt64, waitMilliseconds: Int,
+    _ name: [UInt8], by owner: ConnectionOwner?, seq: UInt64, waitMilliseconds: Int,
     _ reply: @escaping (ConnectionAnswer) -> Void
   ) {
     let index: UInt32
-    switch find(name, by: user) {
+    switch find(name, by: owner) {
     case .failure(let refusal): return reply(refusal.answer)
     case .success(let found): index = found
     }
@@ -166,15 +166,27 @@ final class PollTransport {
   }
 
   /// Ends a connection at once.
-  func end(_ name: [UInt8], by user: [UInt8]?) -> ConnectionAnswer {
-    switch find(name, by: user) {
+  func end(_ name: [UInt8], by owner: ConnectionOwner?) -> ConnectionAnswer {
+    switch find(name, by: owner) {
     case .failure(let refusal): return refusal.answer
     case .success(let index):
-      let waiter = connections[index].waiter
+      let (waiter, ended) = (connections[index].waiter, connections[index].end)
       remove(index)
+      if let ended { return PollTransport.gone(ended.reason) }
       waiter?.reply(PollTransport.ended)
       return ConnectionAnswer(status: 204, [])
     }
+  }
+
+  /// Why something cannot be asked of a connection: it has ended a while ago. Nil: no connection of that name has.
+  func refusal(ofEnded name: [UInt8], by asker: ConnectionOwner?) -> ProtocolError? {
+    guard let index = ended[name], let end = connections[index].end else { return nil }
+    if let asker, let owner = end.owner, let problem = asker.refusal(of: owner) { return problem }
+    return ProtocolError(.notFound, PollTransport.text(ofEnd: end.reason))
+  }
+
+  private static func text(ofEnd reason: CloseReason) -> String {
+    "the connection was closed with \(reason.code): \(reason.text)"
   }
 
   private struct Refusal: Error { let answer: ConnectionAnswer }
@@ -184,18 +196,21 @@ final class PollTransport {
   }
 
   private static func gone(_ reason: CloseReason) -> ConnectionAnswer {
-    ConnectionAnswer(.notFound, "the connection was closed with \(reason.code): \(reason.text)")
+    ConnectionAnswer(.notFound, text(ofEnd: reason))
   }
 
   /// The connection of a name, when it is a user's.
-  private func find(_ name: [UInt8], by user: [UInt8]?) -> Result<UInt32, Refusal> {
-    let forbidden = ConnectionAnswer(.forbidden, "the connection is another user's")
+  private func find(_ name: [UInt8], by asker: ConnectionOwner?) -> Result<UInt32, Refusal> {
+    func refusal(of owner: ConnectionOwner?) -> Refusal? {
+      guard let asker else { return nil }
+      guard let owner else { return Refusal(answer: PollTransport.ended) }
+      return asker.refusal(of: owner).map { Refusal(answer: ConnectionAnswer($0.code, $0.message)) }
+    }
     if let index = ended[name] {
-      let owner = connections[index].end?.user
-      return user == nil || user == owner ? .success(index) : .failure(Refusal(answer: forbidden))
+      return refusal(of: connections[index].end?.owner).map { .failure($0) } ?? .success(index)
     }
     guard let session = hub.session(named: name) else { return .failure(Refusal(answer: PollTransport.ended)) }
-    guard hub.belongs(session, to: user) else { return .failure(Refusal(answer: forbidden)) }
+    if let refusal = refusal(of: ConnectionOwner(of: session, hub)) { return .failure(refusal) }
     guard let index = hub.connection(of: session, in: .poll) else {
       let message = "the connection is a WebSocket or an event stream: it gets its messages there"
       return .failure(Refusal(answer: ConnectionAnswer(.badRequest, message)))
@@ -270,10 +285,10 @@ final class PollTransport {
         let session = connections[id.index].session
       else { continue }
       let index = id.index
-      let (name, user) = (hub.name(of: session), hub.userName(of: session))
+      let (name, owner) = (hub.name(of: session), ConnectionOwner(of: session, hub))
       release(index)
       connections[index].closing = nil
-      connections[index].end = PollConnection.End(reason: reason, name: name, user: user)
+      connections[index].end = PollConnection.End(reason: reason, name: name, owner: owner)
       ended[name] = index
       setDeadline(index, in: PollTransport.unpolledMax)
       guard let waiter = connections[index].waiter else { continue }

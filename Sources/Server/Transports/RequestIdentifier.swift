@@ -54,11 +54,15 @@ final class RequestIdentifier {
 
   /// The same for a request about a connection: whose it must be. Nil where names are believed and the request has none. The
   /// backend is asked only where nothing else tells the user: it has decided on the connection when that was opened.
-  func identifyOwner(_ request: Request, _ reply: @escaping (Result<[UInt8]?, ProtocolError>) -> Void) {
+  func identifyOwner(_ request: Request, _ reply: @escaping (Result<ConnectionOwner?, ProtocolError>) -> Void) {
     switch mode {
     case .none where request.head.query.first("user")?.isEmpty != false: reply(.success(nil))
-    case .none, .webhook: identify(request, over: nil) { result in reply(result.map { $0.user }) }
-    case .jwt: judge(request) { verdict in RequestIdentifier.answer(verdict) { reply($0.map { $0.user }) } }
+    case .none: identify(request, over: nil) { result in reply(result.map { ConnectionOwner(user: $0.0) }) }
+    case .webhook: identify(request, over: nil) { result in reply(result.map { ConnectionOwner(user: $0.0, $0.1) }) }
+    case .jwt:
+      judge(request) { verdict in
+        RequestIdentifier.answer(verdict) { result in reply(result.map { ConnectionOwner(user: $0.0, $0.1) }) }
+      }
     }
   }
 

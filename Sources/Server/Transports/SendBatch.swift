@@ -46,10 +46,18 @@ final class SendBatch {
     awaited = lines.count
   }
 
-  /// The lines of a body that hold something; nil: there are more than `linesMax`.
-  static func lines(of body: [UInt8]) -> [[UInt8]]? {
+  /// The lines of a body that hold something. Throws when there is none, or there are more than `linesMax`.
+  static func lines(of body: [UInt8]) throws(ProtocolError) -> [[UInt8]] {
     let lines = NDJSON.lines(of: body)
-    return lines.count <= linesMax ? lines.map { Array($0) } : nil
+    guard !lines.isEmpty else {
+      throw ProtocolError(.badRequest, "the batch must hold at least one operation on a line")
+    }
+    guard lines.count <= linesMax else {
+      throw ProtocolError(
+        .tooLarge, "the batch has \(lines.count) lines; one has at most \(linesMax): send the others in another request"
+      )
+    }
+    return lines.map { Array($0) }
   }
 
   /// Performs the lines from the next one on, each after the one before was handed over; what reads is answered before the

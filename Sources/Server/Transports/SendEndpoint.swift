@@ -31,8 +31,20 @@ final class SendEndpoint {
   }
 
   /// What is wrong with an operation that is too large.
-  static func tooLarge(_ count: Int, _ max: Int) -> String {
-    "the operation has \(count) bytes; --max-message allows \(max)"
+  static func tooLarge(_ count: Int, _ max: Int) -> String { tooLarge("\(count) bytes", max) }
+
+  private static func tooLarge(_ size: String, _ max: Int) -> String {
+    "the operation has \(size); --max-message allows \(max)"
+  }
+
+  /// The answer to a body that is larger than `bodyBytesMax`.
+  func bodyRefusal(_ head: RequestHead) -> Response {
+    let size = head.bodySize(over: bodyBytesMax(head))
+    let message =
+      SendEndpoint.isBatch(head)
+      ? "the batch has \(size); one has at most \(SendBatch.bytesMax) bytes: send several"
+      : SendEndpoint.tooLarge(size, messageBytesMax)
+    return SendEndpoint.response(status: 413, ServerEvent.json(ofError: ProtocolError(.tooLarge, message)))
   }
 
   /// Whether the body is a batch, by its type without its parameters (RFC 9110 section 8.3.1).
@@ -66,8 +78,8 @@ final class SendEndpoint {
   private func perform(_ request: Request, of connection: [UInt8]) {
     identifier.identifyOwner(request) { [weak self] result in
       switch result {
-      case .success(let user):
-        let question = ConnectionQuestion(.operation(request.body), of: connection, by: user)
+      case .success(let owner):
+        let question = ConnectionQuestion(.operation(request.body), of: connection, by: owner)
         self?.forwarder.perform(question) { self?.send(status: $0.status, $0.body, for: request) }
       case .failure(let error): self?.refuse(request, error.code, error.message)
       }
@@ -85,16 +97,16 @@ final class SendEndpoint {
   }
 
   private func answerBatch(_ request: Request) {
-    guard let lines = SendBatch.lines(of: request.body) else {
-      let message = "a batch has at most \(SendBatch.linesMax) lines: send the others in another request"
-      return refuse(request, .tooLarge, message)
+    let lines: [[UInt8]]
+    do throws(ProtocolError) { lines = try SendBatch.lines(of: request.body) } catch {
+      return refuse(request, error.code, error.message)
     }
     if let connection = request.head.query.first("connection") {
       identifier.identifyOwner(request) { [weak self, forwarder] result in
         switch result {
-        case .success(let user):
+        case .success(let owner):
           self?.perform(lines, of: request, isInTurn: true) { line, reply in
-            forwarder.perform(ConnectionQuestion(.operation(line), of: connection, by: user)) { reply($0.body) }
+            forwarder.perform(ConnectionQuestion(.operation(line), of: connection, by: owner)) { reply($0.body) }
           }
         case .failure(let error): self?.refuse(request, error.code, error.message)
         }
@@ -134,8 +146,12 @@ final class SendEndpoint {
   }
 
   private func send(status: Int, _ text: [UInt8], for request: Request) {
+    respond(request.connection, SendEndpoint.response(status: status, text))
+  }
+
+  private static func response(status: Int, _ text: [UInt8]) -> Response {
     var response = Response.json(status: status, text)
     response.forbidStoring()
-    respond(request.connection, response)
+    return response
   }
 }
