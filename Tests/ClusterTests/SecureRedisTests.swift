@@ -14,6 +14,10 @@ struct SecureRedisTests {
     #expect(try bob.ask(#""type":"direct","to":"ann","n":2"#).int("delivered") == 1)
     try ann.expect("direct")
     #expect(try ann.ask(#""type":"history","room":"\#(room)","limit":3"#)["messages"]?.asArray?.count == 3)
+    // A question on the channel of one node, and its answer on that of the other.
+    let poller = try PollClient(nodes[0], "eve", "room=polled")
+    #expect(try poller.send(nodes[1], #"{"type":"ping"}"#).status == 200)
+    #expect(try poller.end(nodes[1]) == 204)
     for node in nodes {
       #expect(try node.inspect("presence/\(room)")["users"]?.asInt == 2)
       #expect(try node.inspect("nodes")["nodes"]?.asArray?.count == 2)
