@@ -77,14 +77,14 @@ public final class BackendCalls {
     _ reply: @escaping (Result<Answer, Fault>) -> Void
   ) {
     // Nothing waits for what is not sent.
-    guard let owner, breaker.isClosed else { return send(body, of: owner, within: timeout, read: read, reply) }
+    guard let owner, breaker.isClosed else { return send(body, within: timeout, read: read, reply) }
     let place = shares.take(
       BackendShares.Waiting(deadline: now() + timeout) { [weak self] left in
         guard let left else {
           self?.counts.skipped += 1
           return reply(.failure(.tooManyOfOwner))
         }
-        self?.send(body, of: owner, within: left, read: read) { [weak self] result in
+        self?.send(body, within: left, read: read) { [weak self] result in
           reply(result)
           self?.end(of: owner)
         }
@@ -95,7 +95,7 @@ public final class BackendCalls {
       counts.skipped += 1
       reply(.failure(.tooManyOfOwner))
     case .start:
-      send(body, of: owner, within: timeout, read: read) { [weak self] result in
+      send(body, within: timeout, read: read) { [weak self] result in
         reply(result)
         self?.end(of: owner)
       }
@@ -110,7 +110,7 @@ public final class BackendCalls {
   }
 
   private func send<Answer>(
-    _ body: [UInt8], of owner: ClientOwner?, within time: Interval,
+    _ body: [UInt8], within time: Interval,
     read: @escaping ([UInt8]) throws(UnusableAnswer) -> Answer, _ reply: @escaping (Result<Answer, Fault>) -> Void
   ) {
     guard breaker.admits(at: now()) else {
@@ -119,12 +119,12 @@ public final class BackendCalls {
     }
     post(body, time) { [weak self] result in
       guard let self else { return }
-      reply(conclude(result, of: owner, read: read))
+      reply(conclude(result, read: read))
     }
   }
 
   private func conclude<Answer>(
-    _ result: Result<WebhookResponse, TransferFault>, of owner: ClientOwner?,
+    _ result: Result<WebhookResponse, TransferFault>,
     read: ([UInt8]) throws(UnusableAnswer) -> Answer
   ) -> Result<Answer, Fault> {
     switch result {
@@ -132,11 +132,11 @@ public final class BackendCalls {
       breaker.noteUnsent(at: now())
       counts.skipped += 1
       return .failure(.tooMany)
-    case .failure(let fault): return fail(.transfer(fault.kind, fault.description), of: owner)
+    case .failure(let fault): return fail(.transfer(fault.kind, fault.description))
     case .success(let response) where !response.isSuccess:
       // A client may ask for what does not exist; a backend that says so is there.
       let isThere = (400...499).contains(response.status) && ![408, 429].contains(response.status)
-      return fail(.status(response.status), of: owner, isThere: isThere)
+      return fail(.status(response.status), isThere: isThere)
     case .success(let response):
       do throws(UnusableAnswer) {
         let answer = try read(response.body)
@@ -144,17 +144,16 @@ public final class BackendCalls {
         if breaker.noteSuccess() != nil { log(.closed) }
         return .success(answer)
       } catch {
-        return fail(.unusable(error), of: owner)
+        return fail(.unusable(error))
       }
     }
   }
 
   private func fail<Answer>(
-    _ failure: BackendFailure, of owner: ClientOwner?, isThere: Bool = false
+    _ failure: BackendFailure, isThere: Bool = false
   ) -> Result<Answer, Fault> {
     counts.failed += 1
-    let blamed = failure.isOfConnection ? nil : owner
-    let change = isThere ? breaker.noteSuccess() : breaker.noteFailure(at: now(), of: blamed)
+    let change = isThere ? breaker.noteSuccess() : breaker.noteFailure(at: now())
     switch change {
     case .opened: log(.opened(failure.forLog))
     case .closed: log(.closed)

@@ -8,15 +8,6 @@ public enum BackendFailure: Error, Equatable, Sendable {
   /// It is none that can be used.
   case unusable(UnusableAnswer)
 
-  /// Whether the failure is of the connection, before the backend can have read what was asked: no client causes it.
-  var isOfConnection: Bool {
-    guard case .transfer(let kind, _) = self else { return false }
-    switch kind {
-    case .unknownHost, .untrusted, .noTLS, .unreachable: return true
-    case .timedOut, .notHTTP, .closed, .tooLong, .tooManyRequests: return false
-    }
-  }
-
   /// What clients read.
   var forClients: String {
     let problem =

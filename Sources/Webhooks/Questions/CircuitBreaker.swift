@@ -1,4 +1,3 @@
-import Realtime
 import TimeCore
 
 /// Decides whether a backend is asked that has failed before; pure.
@@ -8,9 +7,6 @@ import TimeCore
 public struct CircuitBreaker: Sendable {
   /// Failures in a row that open it: fewer may be chance, more keep clients waiting for a backend that is gone.
   public static let failuresMax = 10
-  /// Failures of one client that count: what it asks may be slow, or more than the backend can read, and everybody else be
-  /// answered. Half of `failuresMax`, so that it takes two clients at least.
-  public static let failuresPerOwnerMax = 5
   /// How long nothing is sent.
   public static let pause = Interval.seconds(5)
 
@@ -25,8 +21,6 @@ public struct CircuitBreaker: Sendable {
   public enum Change: Equatable, Sendable { case opened, closed }
 
   private var state = State.closed(failures: 0)
-  /// The failures of each client that count. No more than `failuresMax` clients.
-  private var owners: [ClientOwner: Int] = [:]
 
   /// Makes one that is closed.
   public init() {}
@@ -48,25 +42,19 @@ public struct CircuitBreaker: Sendable {
 
   /// Notes that the backend has answered.
   public mutating func noteSuccess() -> Change? {
-    defer { (state, owners) = (.closed(failures: 0), [:]) }
+    defer { state = .closed(failures: 0) }
     return isClosed ? nil : .closed
   }
 
   /// Notes that the backend has not answered, or nothing that can be used.
-  ///
-  /// - Parameter owner: the client whose question may be the cause; nil: none can be, or it is not known.
-  public mutating func noteFailure(at now: Instant, of owner: ClientOwner? = nil) -> Change? {
+  public mutating func noteFailure(at now: Instant) -> Change? {
     switch state {
     case .closed(let failures):
-      if let owner {
-        guard owners[owner, default: 0] < CircuitBreaker.failuresPerOwnerMax else { return nil }
-        owners[owner, default: 0] += 1
-      }
       guard failures + 1 >= CircuitBreaker.failuresMax else {
         state = .closed(failures: failures + 1)
         return nil
       }
-      (state, owners) = (.open(until: now + CircuitBreaker.pause), [:])
+      state = .open(until: now + CircuitBreaker.pause)
       return .opened
     case .probing:
       state = .open(until: now + CircuitBreaker.pause)
