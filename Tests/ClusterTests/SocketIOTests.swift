@@ -70,7 +70,7 @@ struct SocketIOTests {
     let nodes = try Cluster.nodes(2, on: redis.url)
     let poller = try Poller(nodes[0])
     #expect(try poller.post(nodes[1], "40") == 200)
-    nodes[0].kill()
+    nodes[0].process.kill()
     try eventually("the session is unknown") { try poller.post(nodes[1], "3") == 400 }
   }
 }

@@ -122,7 +122,7 @@ struct PacketSuffix {
   private let position: [UInt8]
 
   /// An argument that says nothing of the member's place: without one the client would take the sender's last for its offset.
-  static let placeless = PacketSuffix()
+  static var placeless: PacketSuffix { PacketSuffix() }
 
   private init() { (rooms, place, position) = (nil, nil, Array(",null]".utf8)) }
 
