@@ -88,10 +88,14 @@ struct Connection: ~Copyable {
   var isCounted = false
   /// Whether it has a place among the connections that may be idle for long.
   var isKeptLong = false
-  /// Whether the number it keeps is that of an Engine.IO connection, and not that of a session.
-  private var isEngine = false
-  /// Whether it is an event stream whose ids are its own, and not those that its room's block has for all members.
-  var hasOwnIDs = false
+  private var marks: Marks = []
+
+  /// What is true or not of connections of some transports, in one byte.
+  private struct Marks: OptionSet {
+    let rawValue: UInt8
+    static let ownIDs = Marks(rawValue: 1)
+    static let engine = Marks(rawValue: 2)
+  }
 
   init(socket: Int32, address: [UInt8], role: ListenerRole, wire: Wire, tick: UInt32) {
     self.socket = socket
@@ -132,6 +136,15 @@ struct Connection: ~Copyable {
   /// a reader in the table's slab, it would copy that.
   var isMidMessage: Bool { reader.isMidMessage }
 
+  /// Whether it is an event stream whose ids are its own, and not those that its room's block has for all members.
+  var hasOwnIDs: Bool {
+    get { marks.contains(.ownIDs) }
+    set { if newValue { marks.insert(.ownIDs) } else { marks.remove(.ownIDs) } }
+  }
+
+  /// Whether the number it keeps is that of an Engine.IO connection, and not that of a session.
+  private var isEngine: Bool { marks.contains(.engine) }
+
   /// The session's number in the hub, once there is one.
   var session: SlabID? {
     get { storedSession.index == .max || isEngine ? nil : storedSession }
@@ -142,7 +155,7 @@ struct Connection: ~Copyable {
   var engine: SlabID? {
     get { isEngine ? storedSession : nil }
     set {
-      isEngine = newValue != nil
+      if newValue == nil { marks.remove(.engine) } else { marks.insert(.engine) }
       storedSession = newValue ?? SlabID(index: .max, generation: 0)
     }
   }
