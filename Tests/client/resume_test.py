@@ -19,15 +19,49 @@ START = """{{
   globalThis.a = receive(Roost, url, {{ user: 'ann', transports: {transports} }}, '{room}');
   globalThis.p = publish(Roost, url, {{ user: 'pat', transports: {transports} }}, '{room}');
   globalThis.tell = () => [a.roost.state, p.roost.state, a.got.length, p.sent, p.acked, p.failed.at(-1), a.transports, faults(a, p.sent)];
-  Promise.all([a.ready, p.ready]).then(() => {{ globalThis.isReady = true; }});
+  Promise.all([a.ready, p.ready]).then(() => {{
+    p.begin();
+    globalThis.isReady = true;
+  }});
 }}; 0"""
+
+# 150 users who join and leave as they like, around the number from which changes are told together; and one who watches, by
+# each transport.
+CROWD = """{
+  globalThis.crowd = Array.from({ length: 150 }, (_, n) => {
+    const roost = new Roost('URL', { user: `u${n}`, transports: ['websocket'] });
+    roost.connect();
+    return { roost, user: `u${n}`, isIn: false };
+  });
+  const watchers = ['websocket', 'sse', 'poll'].map((transport) => new Roost('URL', { user: `watcher-${transport}`, transports: [transport] }));
+  for (const watcher of watchers) watcher.room('hall').members;
+  const turn = (each, isIn) => {
+    each.isIn = isIn;
+    return isIn ? each.roost.join('hall').catch(() => {}) : each.roost.leave('hall');
+  };
+  const churn = setInterval(() => {
+    for (let n = 0; n < 5; n += 1) {
+      const each = crowd[Math.floor(Math.random() * crowd.length)];
+      turn(each, !each.isIn);
+    }
+  }, 25);
+  globalThis.settle = () => {
+    clearInterval(churn);
+    return Promise.all(crowd.map((each, n) => turn(each, n % 3 === 0)));
+  };
+  globalThis.wrong = () => {
+    const truth = [...crowd.filter((each) => each.isIn).map((each) => each.user), ...watchers.map((each) => each.welcome?.user)].sort().join();
+    return watchers.map((each) => [...each.room('hall').members.keys()].sort().join()).filter((list) => list !== truth);
+  };
+  globalThis.tell = () => wrong().map((list) => list.split(',').length);
+}; 0"""
 
 
 class Suite:
     def __init__(self, browser):
         self.browser = browser
         self.processes = Processes()
-        self.cluster = Cluster(self.processes, count=2, options=["--history-size", "5000"])
+        self.cluster = Cluster(self.processes, count=2, options=["--history-size", "5000", "--presence-announce-max", "50"])
         self.rooms = 0
 
     # --- Nodes that are killed ---
@@ -49,6 +83,25 @@ class Suite:
 
     def chromium_over_polls(self):
         self._nodes_die(self._page(), ["poll"])
+
+    # --- Presence ---
+
+    def members_are_right_after_a_crowd_has_come_and_gone(self):
+        proxy = self._proxy()
+        node = Node(with_ws=True)
+        node.run(CROWD.replace("URL", proxy.url))
+        node.until("crowd.every((each) => each.roost.state.name === 'open')")
+        node.pause(2)
+        self.cluster.stop(0, by=signal.SIGKILL)  # some of the crowd are lost, and come back while others come and go
+        node.pause(2)
+        self.cluster.start(0)
+        self.cluster.ready(0)
+        node.run("settle().then(() => 0)")
+        node.until("wrong().length === 0", 60)
+        node.pause(2)
+        assert node.run("wrong()") == [], node.run("wrong()")
+        node.close()
+        proxy.close()
 
     # --- Proxies ---
 

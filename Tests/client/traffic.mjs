@@ -23,14 +23,17 @@ export function receive(Roost, url, options, name) {
   return run;
 }
 
-/** Publishes 1, 2, 3 … until `stop`, whatever becomes of the connection. */
+/** Publishes 1, 2, 3 … from `begin` until `stop`, whatever becomes of the connection. */
 export function publish(Roost, url, options, name, everyMs = 25) {
   const run = receive(Roost, url, options, name);
   Object.assign(run, { sent: 0, acked: 0, failed: [] });
-  const timer = setInterval(() => {
-    const n = ++run.sent;
-    run.room.send({ n }).then(() => { run.acked += 1; }, (error) => run.failed.push([n, error.code]));
-  }, everyMs);
+  let timer;
+  run.begin = () => {
+    timer = setInterval(() => {
+      const n = ++run.sent;
+      run.room.send({ n }).then(() => { run.acked += 1; }, (error) => run.failed.push([n, error.code]));
+    }, everyMs);
+  };
   run.stop = () => clearInterval(timer);
   return run;
 }

@@ -285,7 +285,7 @@ function stateInWords(state) {
     case 'connecting': return 'Connecting…';
     case 'open': return roost.welcome.user === null ? 'Signing in…' : `Connected as ${roost.welcome.user}`;
     case 'waiting': {
-      const what = roost.welcome ? 'Connection lost' : `No WebSocket to ${location.host}`;
+      const what = roost.welcome ? 'Connection lost' : `No connection to ${location.host}`;
       return `${what}, trying again in ${Math.max(1, Math.round(state.retryInMs / 1000))} s`;
     }
     default: return CLOSE_WORDS[state.code] ?? (state.reason ? `Disconnected: ${state.reason}` : 'Disconnected');
