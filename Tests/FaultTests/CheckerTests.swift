@@ -138,6 +138,28 @@ struct CheckerTests {
     #expect(complaints(before + split + two).contains { $0.hasPrefix("two messages") })
   }
 
+  @Test("follows an epoch through another that was never said to go on from it", arguments: [true, false])
+  func unseenSuccession(isToldFirst: Bool) {
+    /// `a` stands at an offset of an epoch that nobody else saw; the next two are known to `b`.
+    func history(_ offset: Int, _ seen: [(String, Fact)]) -> [(String, Fact)] {
+      let before =
+        member("b") + [message("b", 1, "m1"), ("-", .fault("FLUSHALL", loses: .everything))]
+        + [("a", .joined(room: "r", place(0, "5f01"), since: nil, recovered: nil))] + seen
+        + [("a", .closed(byServer: false, why: "cut"))]
+        + [("-", .fault("SIGSTOP master 0 for 4000 ms", loses: .everything))]
+        + [("b", .renewed(room: "r", place(0, "5f02"))), message("b", 1, "m2", "5f02")]
+      let told: [(String, Fact)] = [("b", .continued(room: "r", epoch: "5f02", place(1, "5f03")))]
+      let resumed: [(String, Fact)] =
+        [("a", .joined(room: "r", place(1, "5f03"), since: place(offset, "5f01"), recovered: true))]
+        + (offset == 0 ? [message("a", 1, "m2", "5f03")] : [])
+      return before + (isToldFirst ? told + resumed : resumed + told)
+    }
+    #expect(complaints(history(0, [])).isEmpty)
+    // What it had there must be what the others have.
+    #expect(complaints(history(1, [message("a", 1, "m2", "5f01")])).isEmpty)
+    #expect(complaints(history(1, [message("a", 1, "m3", "5f01")])).contains { $0.hasPrefix("two messages") })
+  }
+
   @Test("finds a hang-up of a node that lives, and an error other than unavailable")
   func hangUp() {
     #expect(complaints(member("a") + [("a", .closed(byServer: true, why: "end"))]).count == 1)

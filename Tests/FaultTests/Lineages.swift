@@ -20,10 +20,28 @@ struct Lineages {
     }
   }
 
+  /// Notes that an epoch goes on from a place. Of two such places the later one is in an epoch that goes on from the earlier
+  /// one, too, even when nobody was told so: it lasted while no client that is judged was there.
   private mutating func adopt(_ end: Place, _ epoch: String, _ room: String) {
     let name = Name(room: room, epoch: epoch)
-    if let known = parents[name], known.offset >= end.offset { return }
-    parents[name] = end
+    // Two masters may each go on from what the other had: then neither is the first.
+    guard epoch != end.epoch, !descends(end.epoch, from: epoch, in: room) else { return }
+    guard let known = parents[name] else {
+      parents[name] = end
+      return
+    }
+    if end.offset > known.offset { parents[name] = end }
+    let (earlier, later) = end.offset > known.offset ? (known, end) : (end, known)
+    adopt(earlier, later.epoch, room)
+  }
+
+  private func descends(_ epoch: String, from ancestor: String, in room: String) -> Bool {
+    var epoch = epoch
+    while epoch != ancestor {
+      guard let parent = parents[Name(room: room, epoch: epoch)] else { return false }
+      epoch = parent.epoch
+    }
+    return true
   }
 
   /// Whether an epoch goes on from another.
