@@ -57,7 +57,8 @@ let package = Package(
       swiftSettings: strict),
     .target(name: "Settings", dependencies: ["AddressCore", "JSONCore"], swiftSettings: strict),
     .target(
-      name: "RedisBackend", dependencies: ["ClientProtocol", "Realtime", "LoopCore", "JSONCore", "CHiredis"],
+      name: "RedisBackend",
+      dependencies: ["ClientProtocol", "Realtime", "LoopCore", "TimeCore", "JSONCore", "CHiredis"],
       resources: [.embedInCode("Scripts")], swiftSettings: strict),
     .target(
       name: "Server",

@@ -1,4 +1,5 @@
 import Realtime
+import TimeCore
 
 // Status and metrics.
 
@@ -23,6 +24,13 @@ extension RedisBroker {
   /// Commands sent since the start, subscriptions included.
   public var commandsTotal: UInt64 {
     context.shards.all.reduce(0) { $0 + $1.commands.commandsTotal + $1.subscriber.commandsTotal }
+  }
+
+  /// From a command to its reply, of the masters' connections for commands.
+  public var roundTrips: DurationHistogram {
+    var sum = DurationHistogram(bounds: DurationHistogram.answerBounds)
+    for shard in context.shards.all { sum.add(shard.commands.roundTrips) }
+    return sum
   }
 
   /// How often a connection was made again after it had been lost.

@@ -15,6 +15,8 @@ public struct DeliveryCounters: Sendable {
   public var waiting = 0
   /// Milliseconds that the oldest of these has waited.
   public var ageMilliseconds = 0
+  /// From a post to its answer, or to its failure.
+  public var posts = DurationHistogram(bounds: DurationHistogram.answerBounds)
 }
 
 /// Posts the events of one source, one post after the other, so that they arrive in their order: each until it was answered
@@ -136,7 +138,12 @@ public final class WebhookDeliverer {
     phase = .posting
     let list = Array(events.joined(separator: [UInt8(ascii: ",")]))
     let body = batchMax == 1 ? list : [UInt8(ascii: "[")] + list + [UInt8(ascii: "]")]
-    client.post(body, keepsBody: false) { [weak self] result in self?.answered(result, events) }
+    let began = loop.now
+    client.post(body, keepsBody: false) { [weak self] result in
+      guard let self else { return }
+      counters.posts.observe(nanoseconds: loop.now &- began)
+      answered(result, events)
+    }
   }
 
   private func answered(_ result: Result<WebhookResponse, TransferFault>, _ events: [[UInt8]]) {

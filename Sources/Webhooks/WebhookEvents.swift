@@ -83,6 +83,7 @@ public final class WebhookEvents {
     sum.delivered += shared.counters.delivered
     sum.failed += shared.counters.failed
     sum.dropped += shared.counters.dropped
+    sum.posts.add(shared.counters.posts)
     sum.waiting += shared.counters.waiting
     sum.ageMilliseconds = max(sum.ageMilliseconds, shared.counters.ageMilliseconds)
     return sum

@@ -66,8 +66,12 @@ import Testing
   func pendingReplies() {
     var pending = PendingReplies()
     var answered: [Int] = []
-    for i in 0..<5000 { pending.append { _ in answered.append(i) } }
-    for _ in 0..<3000 { pending.popFirst()?(nil) }
+    for i in 0..<5000 { pending.append({ _ in answered.append(i) }, at: UInt64(i)) }
+    for i in 0..<3000 {
+      let command = pending.popFirst()
+      #expect(command?.writtenAt == UInt64(i))
+      command?.handler(nil)
+    }
     #expect(answered.count == 3000)
     for handler in pending.takeAll() { handler(nil) }
     #expect(answered == Array(0..<5000))

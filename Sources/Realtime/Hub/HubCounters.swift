@@ -1,3 +1,5 @@
+import TimeCore
+
 /// Counts for `/metrics` and for the node's report.
 public struct HubCounters: Sendable {
   /// Messages taken from clients.
@@ -14,5 +16,9 @@ public struct HubCounters: Sendable {
   /// Connections that were closed because their token was wrong, did not come, or has expired.
   public var authenticationFailures: UInt64 = 0
   public var rooms = 0
+  /// From a join to its answer, by the clock of the hub's deadlines.
+  public var joins = DurationHistogram(bounds: DurationHistogram.millisecondBounds)
+  /// From a join with `since` to the moment when the client misses nothing any more.
+  public var recoveries = DurationHistogram(bounds: DurationHistogram.millisecondBounds)
   public var refusals = LimitRefusals()
 }

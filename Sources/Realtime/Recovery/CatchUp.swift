@@ -32,6 +32,8 @@ final class CatchUp {
   var isReading = false
   /// Whether the last page did not help: it is asked for again within a second.
   var isStalled = false
+  /// When the client asked to resume, in milliseconds of the clock that no one can set; nil: it did not ask.
+  var began: UInt64?
 
   init(session: SlabID, room: Room, offset: UInt64) {
     self.session = session

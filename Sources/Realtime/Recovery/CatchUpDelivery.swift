@@ -32,9 +32,10 @@ final class CatchUpDelivery {
   }
 
   /// Begins to give a member of a room everything after an offset, in the room's epoch.
-  func resume(_ session: UInt32, _ index: Int, since offset: UInt64, firstPage page: HistoryPage?) {
+  func resume(_ session: UInt32, _ index: Int, since offset: UInt64, began: UInt64, firstPage page: HistoryPage?) {
     let room = context.sessions[session].subscriptions[index].room
     let member = beginCatchUp(session, index, from: offset)
+    member.began = began
     if let page, room.recoveryCache?.messages(after: offset) == nil { take(page, for: member) } else { advance(member) }
   }
 
@@ -215,6 +216,7 @@ final class CatchUpDelivery {
     guard member.room.batch == nil else { return batches.markDirty(member.room) }
     guard member.transition == nil, member.offset == member.room.stream?.position.offset else { return }
     endCatchUp(session, index)
+    if let began = member.began { context.counters.recoveries.observe(milliseconds: began, to: context.steady()) }
     context.sessions[session].subscriptions[index].place = context.addToRoster(member.room, session)
     if context.sessions[session].isUnwritable { slowConsumers.beginLagging(session, index) }
   }

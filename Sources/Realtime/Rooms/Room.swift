@@ -23,6 +23,8 @@ final class Room: Named {
     /// acknowledgements up to here.
     let entered: Position
     let since: Position?
+    /// When the client asked, in milliseconds of the clock that no one can set.
+    let began: UInt64
     /// Whether history was read for it already: what is still missing then cannot be had.
     var hasRead = false
     /// The first page of what it missed, or nil.

@@ -25,6 +25,13 @@ final class RoomJoins {
   private let announcements: RoomAnnouncements
   private let streams: RoomStreams
   private let lifetimes: RoomLifetimes
+  /// What a client asked with its join, and when, in milliseconds of the clock that no one can set.
+  private struct Request {
+    let since: Position?
+    let answerID: [UInt8]?
+    let began: UInt64
+  }
+
   /// Rooms in which a join waits for the stream to come further: looked at by `expire`.
   private var waitingRooms: [Room] = []
 
@@ -90,7 +97,8 @@ final class RoomJoins {
         Session.Subscription(
           room: room, since: context.clock(), mayPublish: access.mayPublish(id.index, roomName), isOrdered: isOrdered))
     }
-    whenSubscribed(room) { [weak self] in self?.enter(id, room, since: since, answerID: answerID) }
+    let request = Request(since: since, answerID: answerID, began: context.steady())
+    whenSubscribed(room) { [weak self] in self?.enter(id, room, request) }
   }
 
   /// Calls `body` once this node is subscribed to a room, or could not be: then the room is not marked as subscribed.
@@ -155,7 +163,8 @@ final class RoomJoins {
     }
   }
 
-  private func enter(_ id: SlabID, _ room: Room, since: Position?, answerID: [UInt8]?) {
+  private func enter(_ id: SlabID, _ room: Room, _ request: Request) {
+    let answerID = request.answerID
     guard context.sessions.contains(id) else { return }
     guard let index = context.sessions[id.index].subscriptionIndex(room) else { return refuseRevised(id, answerID) }
     guard let member = context.member(id.index, since: context.sessions[id.index].subscriptions[index].since)
@@ -163,14 +172,15 @@ final class RoomJoins {
     guard room.isSubscribed else { return abandonJoin(id, room, answerID) }
     backPressure.operationBegins(id, bytes: room.name.count)
     enterBroker(room, member) { [weak self] result in
-      self?.entered(id, room, since: since, answerID: answerID, result)
+      self?.entered(id, room, request, result)
     }
     readUsers(of: room)
   }
 
   private func entered(
-    _ id: SlabID, _ room: Room, since: Position?, answerID: [UInt8]?, _ result: Result<Position, BrokerError>
+    _ id: SlabID, _ room: Room, _ request: Request, _ result: Result<Position, BrokerError>
   ) {
+    let answerID = request.answerID
     backPressure.operationEnds(id, bytes: room.name.count)
     guard context.sessions.contains(id) else { return }
     guard context.sessions[id.index].subscriptionIndex(room) != nil else { return refuseRevised(id, answerID) }
@@ -178,7 +188,8 @@ final class RoomJoins {
     streams.startStream(of: room, at: position)
     // Perhaps not received yet: should another master lack it, the join must not wait for it for ever.
     room.note(acknowledged: position)
-    room.arrivals.append(Room.Arrival(session: id, id: answerID, entered: position, since: since))
+    room.arrivals.append(
+      Room.Arrival(session: id, id: answerID, entered: position, since: request.since, began: request.began))
     batches.markDirty(room)
     // A read that failed while this one was entering has abandoned only those who had entered.
     readUsers(of: room)
@@ -230,12 +241,13 @@ final class RoomJoins {
       case .readHistory: readMissed(for: arrival, room)
       case .enter(let recovered):
         guard let index else { continue }
+        if recovered == true { context.counters.recoveries.observe(milliseconds: arrival.began, to: context.steady()) }
         answerJoined(arrival, index, recovered: recovered, room, position, userCount)
         enterRoster(session, index, of: room)
       case .resume(let offset):
         guard let index else { continue }
         answerJoined(arrival, index, recovered: true, room, position, userCount)
-        catchUps.resume(session, index, since: offset, firstPage: arrival.page)
+        catchUps.resume(session, index, since: offset, began: arrival.began, firstPage: arrival.page)
       }
     }
     if !room.arrivals.isEmpty { waitingRooms.append(room) }
@@ -256,6 +268,7 @@ final class RoomJoins {
     _ arrival: Room.Arrival, _ index: Int, recovered: Bool?, _ room: Room, _ position: Position, _ userCount: Int
   ) {
     let session = arrival.session.index
+    context.counters.joins.observe(milliseconds: arrival.began, to: context.steady())
     if recovered != true { catchUps.skipCatchUp(session, index) }
     slowConsumers.skipLag(session, index, isResuming: recovered == true)
     context.answer(

@@ -3,32 +3,41 @@ struct PendingReplies {
   /// Takes the answer, or nil when the link died first.
   typealias Handler = (Reply?) -> Void
 
-  private var handlers: [Handler?] = []
+  private struct Entry {
+    var handler: Handler?
+    /// When the command was written, in nanoseconds of the loop's clock.
+    let writtenAt: UInt64
+  }
+
+  private var entries: [Entry] = []
   private var head = 0
 
-  var isEmpty: Bool { head == handlers.count }
+  var isEmpty: Bool { head == entries.count }
 
-  mutating func append(_ handler: @escaping Handler) { handlers.append(handler) }
+  mutating func append(_ handler: @escaping Handler, at now: UInt64) {
+    entries.append(Entry(handler: handler, writtenAt: now))
+  }
 
-  mutating func popFirst() -> Handler? {
-    guard !isEmpty else { return nil }
-    let handler = handlers[head]
-    handlers[head] = nil
+  /// Takes out the oldest handler, and when its command was written.
+  mutating func popFirst() -> (handler: Handler, writtenAt: UInt64)? {
+    guard !isEmpty, let handler = entries[head].handler else { return nil }
+    let writtenAt = entries[head].writtenAt
+    entries[head].handler = nil
     head += 1
     if isEmpty {
-      handlers.removeAll(keepingCapacity: head < 4096)
+      entries.removeAll(keepingCapacity: head < 4096)
       head = 0
-    } else if head > 1024, head * 2 > handlers.count {
-      handlers.removeFirst(head)
+    } else if head > 1024, head * 2 > entries.count {
+      entries.removeFirst(head)
       head = 0
     }
-    return handler
+    return (handler, writtenAt)
   }
 
   /// Takes all handlers out, oldest first.
   mutating func takeAll() -> [Handler] {
-    let rest = handlers[head...].compactMap(\.self)
-    handlers = []
+    let rest = entries[head...].compactMap(\.handler)
+    entries = []
     head = 0
     return rest
   }

@@ -1,5 +1,6 @@
 import LoopCore
 import Realtime
+import TimeCore
 
 /// One connection to a Redis, made again whenever it breaks.
 ///
@@ -16,6 +17,8 @@ final class RedisLink: EventHandler {
   var phase = Phase.stopped
   /// Commands written since the start.
   private(set) var commandsTotal: UInt64 = 0
+  /// From a command to its reply, by the clock of the loop's ticks.
+  private(set) var roundTrips = DurationHistogram(bounds: DurationHistogram.answerBounds)
   /// How often the link was opened after it had been open before.
   var reconnectsTotal: UInt64 = 0
 
@@ -183,7 +186,7 @@ final class RedisLink: EventHandler {
 
   func enqueue(_ reply: @escaping PendingReplies.Handler, _ write: (inout CommandWriter) -> Void) {
     write(&output.writer)
-    pending.append(reply)
+    pending.append(reply, at: loop.now)
     commandsTotal += 1
     wake()
   }
@@ -265,7 +268,9 @@ final class RedisLink: EventHandler {
   }
 
   private func take(_ reply: Reply) {
-    let handler = pending.popFirst()
+    let command = pending.popFirst()
+    if let command { roundTrips.observe(nanoseconds: loop.now &- command.writtenAt) }
+    let handler = command?.handler
     if reply.isError, handler != nil, phase == .open { noteRefusal(reply.text) }
     if reply.isFatal {
       let advice =

@@ -109,6 +109,7 @@ enum MetricsText {
   private static let process = [
     Metric("process_resident_memory_bytes", .gauge, "Resident memory.", .residentBytes),
     Metric("process_open_fds", .gauge, "Open file descriptors.", .openDescriptors),
+    Metric("process_max_fds", .gauge, "File descriptors that may be open.", .maxDescriptors),
   ]
 
   /// Writes the counts of a node, in the order of `Count`, summed over so many workers.
@@ -116,7 +117,9 @@ enum MetricsText {
     var counts = counts
     // Each worker has counted 1 that reaches Redis.
     counts[Count.redisUp.rawValue] = counts[Count.redisUp.rawValue] == UInt64(workers) ? 1 : 0
-    let texts = [text(traffic + redis + faults, counts), refusals(counts), histogram(counts), text(process, counts)]
+    let histograms = HistogramName.allCases.map { histogram($0, counts) }
+    let texts =
+      [build, text(traffic + redis + faults, counts), refusals(counts)] + histograms + [text(process, counts)]
     return texts.flatMap { Array($0.utf8) }
   }
 
@@ -138,17 +141,33 @@ enum MetricsText {
     return text
   }
 
-  private static func histogram(_ counts: [UInt64]) -> String {
-    let name = "roost_delivery_seconds"
-    var text = "# HELP \(name) From a publish's acceptance to its delivery on this host.\n# TYPE \(name) histogram\n"
+  private static func histogram(_ name: HistogramName, _ counts: [UInt64]) -> String {
+    let (metric, help) = description(of: name)
+    var text = "# HELP \(metric) \(help)\n# TYPE \(metric) histogram\n"
     var cumulative: UInt64 = 0
-    for (i, bound) in Histogram.bounds.enumerated() {
-      cumulative += counts[Count.deliveryBuckets.rawValue + i]
-      text += "\(name)_bucket{le=\"\(Double(bound) / 1000)\"} \(cumulative)\n"
+    for (i, bound) in name.bounds.enumerated() {
+      cumulative += counts[name.place + 1 + i]
+      text += "\(metric)_bucket{le=\"\(seconds(bound))\"} \(cumulative)\n"
     }
-    cumulative += counts[Count.deliveryBuckets.rawValue + Histogram.bounds.count]
-    text += "\(name)_bucket{le=\"+Inf\"} \(cumulative)\n"
-    text += "\(name)_sum \(Double(counts[Count.deliveryMilliseconds.rawValue]) / 1000)\n"
-    return text + "\(name)_count \(cumulative)\n"
+    cumulative += counts[name.place + 1 + name.bounds.count]
+    text += "\(metric)_bucket{le=\"+Inf\"} \(cumulative)\n"
+    text += "\(metric)_sum \(seconds(counts[name.place]))\n"
+    return text + "\(metric)_count \(cumulative)\n"
   }
+
+  private static func seconds(_ nanoseconds: UInt64) -> Double { Double(nanoseconds) / 1_000_000_000 }
+
+  private static func description(of name: HistogramName) -> (metric: String, help: String) {
+    switch name {
+    case .delivery: ("roost_delivery_seconds", "From a publish's acceptance to its delivery on this host.")
+    case .join: ("roost_join_seconds", "From a join to its answer, by those that were answered joined.")
+    case .recovery: ("roost_recovery_seconds", "From a join with since to the moment when nothing is missing any more.")
+    case .redis: ("roost_redis_round_trip_seconds", "From a command to its reply, in ticks of the event loop.")
+    case .webhook: ("roost_webhook_delivery_seconds", "From a post of events to its answer or failure.")
+    }
+  }
+
+  private static let build =
+    "# HELP roost_build_info The version that runs here; always 1.\n# TYPE roost_build_info gauge\n"
+    + "roost_build_info{version=\"\(Node.version)\"} 1\n"
 }

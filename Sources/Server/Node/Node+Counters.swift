@@ -2,6 +2,7 @@ import Glibc
 import JSONCore
 import LoopCore
 import Realtime
+import TimeCore
 
 extension Node {
   /// Everything this process counts, in the order of `Count`.
@@ -45,6 +46,7 @@ extension Node {
     }
     set(.residentBytes, ProcessFacts.residentBytes())
     set(.openDescriptors, ProcessFacts.openDescriptors())
+    set(.maxDescriptors, ProcessFacts.maxDescriptors())
     set(.ghosts, metrics.ghosts)
     set(.protocolErrors, metrics.protocolErrors)
     set(.requestsRefused, metrics.requestsRefused)
@@ -52,10 +54,24 @@ extension Node {
     set(.authenticationFailures, hub.counters.authenticationFailures)
     set(.logDropped, log.droppedCount)
     setWebhookCounts(set)
-    set(.deliveryMilliseconds, metrics.deliverySeconds.sumMilliseconds)
     for limit in LimitName.allCases { words[Count.refusals + limit.rawValue] = refusals(limit) }
-    for (i, count) in metrics.deliverySeconds.counts.enumerated() { words[Count.deliveryBuckets.rawValue + i] = count }
+    for name in HistogramName.allCases {
+      guard let histogram = histogram(name) else { continue }
+      words[name.place] = histogram.sumNanoseconds
+      for (i, count) in histogram.counts.enumerated() { words[name.place + 1 + i] = count }
+    }
     return words
+  }
+
+  /// A histogram of this process; nil where what it measures is not in use.
+  private func histogram(_ name: HistogramName) -> DurationHistogram? {
+    switch name {
+    case .delivery: metrics.delivery
+    case .join: hub.counters.joins
+    case .recovery: hub.counters.recoveries
+    case .redis: redis?.roundTrips
+    case .webhook: webhooks?.counters.posts
+    }
   }
 
   /// Writes this worker's counts where the other workers find them.
@@ -117,5 +133,11 @@ enum ProcessFacts {
     while readdir(directory) != nil { count += 1 }
     // Not counted: `.`, `..` and the directory itself.
     return count > 3 ? count - 3 : 0
+  }
+
+  /// The limit on open file descriptors (`LimitNOFILE`); 0 when the kernel does not tell.
+  static func maxDescriptors() -> UInt64 {
+    var limit = rlimit()
+    return getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 ? UInt64(limit.rlim_cur) : 0
   }
 }
