@@ -35,6 +35,8 @@ PACKAGES = libhiredis-dev:/usr/include/hiredis/hiredis.h libssl-dev:/usr/include
   redis-server:redis-server php-cli:php \
   nginx:nginx haproxy:haproxy chromium:chromium node-typescript:tsc terser:terser node-ws:/usr/share/nodejs/ws/package.json \
   nodejs:node npm:npm python3:python3 python3-venv:ensurepip procps:ps
+  redis-server:redis-server \
+  nginx:nginx haproxy:haproxy prometheus:promtool chromium:chromium python3:python3 python3-venv:ensurepip procps:ps
 
 help:
 	@sed -n 's/^#   //p' Makefile
