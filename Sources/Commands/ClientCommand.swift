@@ -16,6 +16,7 @@ public enum ClientCommand: String, CaseIterable, Sendable {
   case drain
   case token
   case config
+  case plan
   case completion
   case man
 
@@ -32,6 +33,9 @@ public enum ClientCommand: String, CaseIterable, Sendable {
       case .token: return try TokenCommand.run(arguments, environment, version: version)
       case .config:
         try ConfigCommand.run(arguments, environment, version: version)
+        return ExitStatus.success
+      case .plan:
+        try PlanCommand.run(arguments, version: version)
         return ExitStatus.success
       case .completion, .man:
         let all = synopses + ClientCommand.allCases.map(\.synopsis)
@@ -76,7 +80,7 @@ public enum ClientCommand: String, CaseIterable, Sendable {
     case .publish: try Sending(client, settings).publish(room: positionals[0], json: positionals[1])
     case .broadcast: try Sending(client, settings).broadcast(json: positionals[0])
     case .direct: try Sending(client, settings).direct(user: positionals[0], json: positionals[1])
-    case .tail, .token, .config, .completion, .man: break
+    case .tail, .token, .config, .plan, .completion, .man: break
     }
   }
 
@@ -91,6 +95,7 @@ public enum ClientCommand: String, CaseIterable, Sendable {
     switch self {
     case .token: TokenCommand.table.synopsis(defaults: TokenCommand.Claims())
     case .config: ConfigCommand.synopsis
+    case .plan: PlanCommand.table.synopsis(defaults: PlanCommand.Request())
     case .completion, .man:
       CommandSynopsis(words: rawValue, usage: usage, summary: summary, options: [], footer: "")
     default: table.synopsis(defaults: ClientSettings())
@@ -116,7 +121,7 @@ public enum ClientCommand: String, CaseIterable, Sendable {
 
   private var positionals: ClosedRange<Int> {
     switch self {
-    case .rooms, .nodes, .token, .config, .man: 0...0
+    case .rooms, .nodes, .token, .config, .plan, .man: 0...0
     case .disconnect, .revoke: 0...1
     case .presence, .user, .broadcast, .drain, .completion: 1...1
     case .publish, .direct: 2...2
@@ -129,7 +134,7 @@ public enum ClientCommand: String, CaseIterable, Sendable {
   var usage: String {
     switch self {
     case .presence: "ROOM"
-    case .rooms, .nodes, .man: ""
+    case .rooms, .nodes, .plan, .man: ""
     case .disconnect, .revoke: "USER"
     case .drain: "NODE"
     case .config: "[--json]"
@@ -160,6 +165,7 @@ public enum ClientCommand: String, CaseIterable, Sendable {
     case .revoke: "Refuses the tokens that a user has so far, and closes the user's connections."
     case .drain: "Drains a node: its clients are asked to reconnect, each at its own moment, and the node ends."
     case .config: "Prints every setting with its value and where the value came from; secrets as ***."
+    case .plan: "Estimates the machines, Redis masters, memory and network that a load needs, and what runs out first."
     case .completion: "Prints a script that completes command lines of roost in a shell."
     case .man: "Prints the manual page, in the language of man."
     case .token: "Prints a JSON Web Token signed with HS256, for trying things out."
