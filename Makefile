@@ -21,8 +21,12 @@
 #   make dependency  a package that depends on this one, by path and by a tag, built and run (some minutes)
 #   make flat        counts instructions: a cost that grows with members, rooms or connections fails (needs valgrind)
 #   make release     the optimised program, .build/release/roost
+#   make deb         a Debian package of it in .build/package, with unit, settings, manual, completion; needs no Swift to run
+#   make tarball     the same as an archive for other distributions
+#   make test-package builds both, installs them into folders without Swift and starts them there (needs root)
 
 .PHONY: help run test test-swift test-browser test-client client npm test-deploy test-socketio lint build fuzz faults presence sanitize conformance dependency flat release bench check deps
+.PHONY: help run test test-swift test-browser test-deploy test-socketio lint build fuzz faults presence sanitize conformance flat release static deb tarball test-package bench check deps
 
 FILTER ?= .
 FAULT_SECONDS ?= 1800
@@ -98,6 +102,20 @@ flat: check
 
 release:
 	swift build -c release --product roost
+
+static: check
+	swift build -c release --static-swift-stdlib --product roost
+
+deb: static
+	@deploy/package/build.sh deb .build/release/roost .build/package
+
+tarball: static
+	@deploy/package/build.sh tarball .build/release/roost .build/package
+
+test-package: static
+	@python=$$(bash Tests/venv.sh) && "$$python" Tests/deploy/package_test.py \
+	  "$$(deploy/package/build.sh deb .build/release/roost .build/package)" \
+	  "$$(deploy/package/build.sh tarball .build/release/roost .build/package)"
 
 bench: check release
 	python3 Tests/bench/run.py
