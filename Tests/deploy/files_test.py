@@ -52,11 +52,20 @@ class Suite:
             if name not in ("ROOST_PORT", "ROOST_HOST"):
                 assert value is None or value.startswith("${" + name + ":"), (name, value)
 
+    def compose_without_a_profile_is_redis_nodes_and_nginx(self):
+        services = compose()["services"]
+        assert {name for name, each in services.items() if "profiles" not in each} == {"redis", "node", "nginx"}
+        for name in ("prometheus", "grafana"):
+            assert services[name]["profiles"] == ["observability"], name
+            # No one but this machine reaches what has no password, or a known one.
+            assert all(port.startswith("127.0.0.1:") for port in services[name]["ports"]), name
+            assert services[name]["read_only"] and services[name]["cap_drop"] == ["ALL"], name
+
     def compose_names_files_that_are_there(self):
         for name, service in compose()["services"].items():
             for volume in service.get("volumes", []):
                 path = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", volume).split(":")[0]
-                assert (ROOT / path).exists(), (name, volume)
+                assert path in compose()["volumes"] or (ROOT / path).exists(), (name, volume)
         assert (ROOT / compose()["services"]["node"]["build"]["dockerfile"]).exists()
 
     def every_stop_waits_longer_than_the_drain(self):

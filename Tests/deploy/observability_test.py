@@ -149,9 +149,10 @@ class Suite:
         return {each["labels"]["alertname"] for each in json.loads(text)["data"]["alerts"] if each["state"] == "firing"}
 
     def promtool_accepts_configuration_and_rules(self):
-        said = subprocess.run(["promtool", "check", "config", str(DEPLOY / "prometheus/prometheus.yml")],
-                              capture_output=True, text=True)
-        assert said.returncode == 0 and f"{len(alerts())} rules found" in said.stdout, said
+        for name in ("prometheus.yml", "compose.yml"):
+            said = subprocess.run(["promtool", "check", "config", str(DEPLOY / "prometheus" / name)],
+                                  capture_output=True, text=True)
+            assert said.returncode == 0 and f"{len(alerts())} rules found" in said.stdout, said
 
     def promtool_finds_nothing_wrong_with_the_metrics(self):
         page = self._get_node(0, "/metrics")
