@@ -25,8 +25,7 @@
 #   make tarball     the same as an archive for other distributions
 #   make test-package builds both, installs them into folders without Swift and starts them there (needs root)
 
-.PHONY: help run test test-swift test-browser test-client client npm test-deploy test-socketio lint build fuzz faults presence sanitize conformance dependency flat release bench check deps
-.PHONY: help run test test-swift test-browser test-deploy test-socketio lint build fuzz faults presence sanitize conformance flat release static deb tarball test-package bench check deps
+.PHONY: help run test test-swift test-browser test-client client npm test-deploy test-socketio lint build fuzz faults presence sanitize conformance dependency flat release static deb tarball test-package bench check deps
 
 FILTER ?= .
 FAULT_SECONDS ?= 1800
@@ -36,11 +35,9 @@ SWIFT_FILES = Package.swift Sources Tests
 # What the build and the tests need of Debian, and a program or header of each, by which to tell that it is there.
 PACKAGES = libhiredis-dev:/usr/include/hiredis/hiredis.h libssl-dev:/usr/include/openssl/ssl.h \
   zlib1g-dev:/usr/include/zlib.h libcurl4-openssl-dev:curl/curl.h pkg-config:pkg-config openssl:openssl \
-  redis-server:redis-server php-cli:php \
+  redis-server:redis-server php-cli:php prometheus:promtool \
   nginx:nginx haproxy:haproxy chromium:chromium node-typescript:tsc terser:terser node-ws:/usr/share/nodejs/ws/package.json \
   nodejs:node npm:npm python3:python3 python3-venv:ensurepip procps:ps
-  redis-server:redis-server \
-  nginx:nginx haproxy:haproxy prometheus:promtool chromium:chromium python3:python3 python3-venv:ensurepip procps:ps
 
 help:
 	@sed -n 's/^#   //p' Makefile
