@@ -61,7 +61,7 @@ final class NodeHost {
 
   private static func error(_ failure: Node.Failure) -> NodeError {
     switch failure {
-    case .keys, .certificate: NodeError(.invalidSettings, "\(failure)")
+    case .keys, .certificate, .client: NodeError(.invalidSettings, "\(failure)")
     case .cannotListen(let fault): NodeError(fault.isWrongSetting ? .invalidSettings : .cannotStart, "\(failure)")
     case .system: NodeError(.cannotStart, "\(failure)")
     }
