@@ -27,7 +27,7 @@ struct RoostNodeTests {
     #expect(try await node.metrics().contains("roost_connections{transport=\"websocket\"} 1"))
     #expect(try await node.disconnect(user: "ada") == 1)
     try await blocking {
-      let ada = ada.client
+      let ada = ada.value
       #expect(try ada.expect("message").string("user") == "bank")
       #expect(try ada.expect("direct").int("n") == 2)
       #expect(try ada.expect("broadcast").int("n") == 3)
@@ -93,6 +93,38 @@ struct RoostNodeTests {
     }
   }
 
+  @Test("is one of a cluster: two nodes of one program meet in Redis, and publishing fails while it is away")
+  func cluster() async throws {
+    let redis = Held(try await blocking { try RedisProcess() })
+    let url = "redis://127.0.0.1:\(redis.value.port)"
+    try await withNode(.test(["redis": url])) { first in
+      try await withNode(.test(["redis": url])) { second in
+        let ada = try await blocking {
+          let ada = try client(second.port, "ada")
+          try ada.expect("welcome")
+          try ada.join("r")
+          return Held(ada)
+        }
+        try await first.publish(#"{"n":1}"#, in: "r")
+        #expect(try await first.users(in: "r") == ["ada"])
+        #expect(try await first.disconnect(user: "ada") == 1)
+        try await blocking {
+          #expect(try ada.value.expect("message").int("n") == 1)
+          #expect(try ada.value.expectClose() == 4409)
+        }
+        redis.value.kill()
+        try await until("a publish fails") {
+          do {
+            try await first.publish(#"{"n":2}"#, in: "r")
+            return false
+          } catch let error as NodeError {
+            return error.code == .unavailable || error.code == .uncertain
+          }
+        }
+      }
+    }
+  }
+
   @Test("gives its log to a closure, from the level that is set on")
   func log() async throws {
     let lines = Seen<RoostNode.LogLine>()
@@ -146,8 +178,8 @@ struct RoostNodeTests {
   }
 }
 
-/// A client that goes from one thread to another, one at a time.
-final class Held: @unchecked Sendable {
-  let client: WebSocketClient
-  init(_ client: WebSocketClient) { self.client = client }
+/// Something that goes from one thread to another, one at a time.
+final class Held<Value>: @unchecked Sendable {
+  let value: Value
+  init(_ value: Value) { self.value = value }
 }
