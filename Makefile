@@ -35,7 +35,7 @@ SWIFT_FILES = Package.swift Sources Tests
 # What the build and the tests need of Debian, and a program or header of each, by which to tell that it is there.
 PACKAGES = libhiredis-dev:/usr/include/hiredis/hiredis.h libssl-dev:/usr/include/openssl/ssl.h \
   zlib1g-dev:/usr/include/zlib.h libcurl4-openssl-dev:curl/curl.h pkg-config:pkg-config openssl:openssl \
-  redis-server:redis-server php-cli:php prometheus:promtool \
+  redis-server:redis-server php-cli:php prometheus:promtool golang-go:go \
   nginx:nginx haproxy:haproxy chromium:chromium node-typescript:tsc terser:terser node-ws:/usr/share/nodejs/ws/package.json \
   nodejs:node npm:npm python3:python3 python3-venv:ensurepip procps:ps
 
