@@ -81,6 +81,55 @@ struct PresenceBatchTests {
     #expect(try node.page(room: "good").userCount == membersPerRoom - 1)
   }
 
+  @Test("users who enter in one run count each connection once, and are announced once", arguments: [false, true])
+  func repeatedEntries(isAnnThere: Bool) throws {
+    try node.subscribe()
+    if isAnnThere { _ = try node.enter(node.member("ann")) }
+    let entering = [("ann", 1), ("ann", 2), ("bob", 1), ("bob", 1), ("eve", 1)].map { node.member($0.0, $0.1) }
+    var positions: [Position] = []
+    for member in entering {
+      node.broker.enter(room: bytes("r"), member) { if let position = try? $0.get() { positions.append(position) } }
+    }
+    #expect(drive([node]) { positions.count == entering.count && node.heard.notices(.userJoined).count == 3 })
+    #expect(Set(positions).count == 1)
+    #expect(try Set(node.page().members.map(\.name)) == Set(entering.map(\.name)))
+    #expect(
+      try node.userPage().users.sorted(by: { $0.lexicographicallyPrecedes($1) }) == ["ann", "bob", "eve"].map(bytes))
+    for (user, count) in [("ann", "2"), ("bob", "1"), ("eve", "1")] {
+      #expect(server.run("HGET", "roost:3:{r:r}:users", user) == count, "\(user)")
+    }
+    #expect(server.run("ZCARD", "roost:3:{r:r}:order") == "4")
+    #expect(node.heard.notices(.userJoined) == ["\"ann\"", "\"bob\"", "\"eve\""])
+  }
+
+  @Test("the users of a room that grows fast are a table early")
+  func growth() throws {
+    for i in 0..<100 { node.broker.enter(room: bytes("r"), node.member("u\(i)")) { _ in } }
+    _ = try node.enter(node.member("last"))
+    #expect(server.run("OBJECT", "ENCODING", "roost:3:{r:r}:users") == "hashtable")
+    for user in ["u0", "u99", "last"] { #expect(server.run("HGET", "roost:3:{r:r}:users", user) == "1", "\(user)") }
+    #expect(server.run("HLEN", "roost:3:{r:r}:users") == "101")
+  }
+
+  @Test(
+    "joins in a room without messages refresh the life of its counter when the first enters, and then once a minute")
+  func lazyLife() throws {
+    _ = try node.enter(node.member("u0"))
+    let refreshes = calls(of: "pexpire")
+    for i in 1..<10 { _ = try node.enter(node.member("u\(i)")) }
+    // A renewal of the lease may fall into it.
+    #expect(calls(of: "pexpire") - refreshes <= 2)
+    for i in 0..<10 { node.leave(node.member("u\(i)"), grace: 0) }
+    _ = try node.page()
+    #expect((1...60_000).contains(life("meta")))
+    _ = try node.enter(node.member("u0"))
+    #expect(life("meta") > 60_000)
+    // The first message has the counter's life set, though it was refreshed just now.
+    server.run("PEXPIRE", "roost:3:{r:r}:meta", "70000")
+    try node.say("1", node.member("u0"))
+    #expect(drive([node]) { life("meta") > 80_000 })
+  }
+
   @Test("who left while a key had another type is gone once it is repaired")
   func repairedKeys() throws {
     _ = try node.enter(node.member("ann"))

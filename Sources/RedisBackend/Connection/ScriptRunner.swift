@@ -11,7 +11,8 @@ enum Script: Int, CaseIterable {
     case .position: PackageResources.position_lua
     case .verifyPosition: PackageResources.verify_position_lua
     case .history: PackageResources.history_lua
-    case .presence: PackageResources.room_events_lua + PackageResources.presence_lua
+    case .presence:
+      PackageResources.presence_enter_lua + PackageResources.room_events_lua + PackageResources.presence_lua
     case .members: PackageResources.members_lua
     case .users: PackageResources.users_lua
     case .endGraces: PackageResources.room_events_lua + PackageResources.end_graces_lua

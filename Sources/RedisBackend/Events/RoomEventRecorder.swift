@@ -46,7 +46,7 @@ final class RoomEventRecorder {
 
   /// Takes notice of a room's part of an answer of presence.lua.
   func recorded(in room: [UInt8], _ reply: Reply) {
-    guard isOn, keys.isSharded, reply.count > 1, reply[reply.count - 1].begins(with: "h") else { return }
+    guard isOn, keys.isSharded, reply.count > 1, reply[1].begins(with: "h") else { return }
     move(room)
   }
 

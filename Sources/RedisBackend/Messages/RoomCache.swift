@@ -20,10 +20,13 @@ struct RoomCache {
     /// Nanoseconds of the monotonic clock.
     var metaDue: UInt64 = 0
     var logDue: UInt64 = 0
+    /// Whether the lives are due with the next publish in any case.
+    var isPublishDue = false
     var untrimmed = 0
 
     mutating func publish(_ now: UInt64, _ metaPeriod: UInt64, _ logPeriod: UInt64) -> Dues {
-      let isMetaDue = renewMeta(now, metaPeriod)
+      let isMetaDue = renewMeta(now, metaPeriod) || isPublishDue
+      isPublishDue = false
       let isLogDue = isMetaDue || now >= logDue
       if isLogDue { logDue = now + logPeriod }
       untrimmed += 1
@@ -71,7 +74,7 @@ struct RoomCache {
   func epoch(of room: [UInt8]) -> [UInt8] { rooms[room]?.epoch ?? [] }
 
   /// Makes the life of a room's counter and log due with the next publish there.
-  mutating func makeDue(_ room: [UInt8]) { rooms[room]?.metaDue = 0 }
+  mutating func makeDue(_ room: [UInt8]) { rooms[room]?.isPublishDue = true }
 
   /// Notes the room's epoch. Returns whether another one was known.
   ///

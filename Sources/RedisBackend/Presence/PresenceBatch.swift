@@ -147,13 +147,13 @@ final class PresenceBatch {
     let parts =
       keyCount + Operation.headerCount + Operation.roomCount * rooms.count + Operation.operationCount * operationCount
     let answer: ScriptRunner.Handler = { [scripts, keys, events] reply in
+      guard rooms.count > 1 else { return PresenceBatch.answer(rooms[0], reply, events) }
       for (i, room) in rooms.enumerated() {
         guard let reply, reply.count == rooms.count else {
-          PresenceBatch.answer(room, with: reply?.isWrongType == true ? .refused : .failed)
+          PresenceBatch.answer(room, reply?.isWrongType == true ? reply : nil, events)
           continue
         }
-        events.recorded(in: room.name, reply[i])
-        scripts.finish(.presence, reply[i], { PresenceBatch.answer(room, $0) }) {
+        scripts.finish(.presence, reply[i], { PresenceBatch.answer(room, $0, events) }) {
           ["}:meta", "}:members", "}:users", "}:order", "}:extras", "}:graces"].map {
             keys.room + room.name + Array($0.utf8)
           }
@@ -168,31 +168,27 @@ final class PresenceBatch {
         masterTag: masterTag, metaMilliseconds: metaMilliseconds, leaderEpochKey: leaderEpochKey, events,
         to: &writer)
       for room in rooms {
-        writer.bulk(keys.room, room.name, "}:ch")
-        writer.bulk(room.epoch)
-        writer.bulk(room.isMetaDue)
-        writer.bulk(room.readers.isEmpty ? 0 : RedisLimits.scanChunk)
-        writer.bulk(room.handlers.count)
+        Operation.writeRoom(
+          channel: (keys.room, room.name), epoch: room.epoch, count: room.handlers.count, isMetaDue: room.isMetaDue,
+          isRead: !room.readers.isEmpty, to: &writer)
         writer.bytes.append(contentsOf: room.writer.bytes)
       }
     }
   }
 
-  private static func answer(_ room: Room, with outcome: Outcome) {
-    for (_, handler) in room.handlers { handler(outcome) }
-    for reader in room.readers { reader(nil) }
-  }
-
-  /// Gives every operation of a room its part of the answer.
-  private static func answer(_ room: Room, _ reply: Reply?) {
+  /// Gives every operation of a room its part of the room's reply.
+  private static func answer(_ room: Room, _ reply: Reply?, _ events: RoomEventRecorder) {
     guard let reply, !reply.isError else {
-      return answer(room, with: reply?.isWrongType == true ? .refused : .failed)
+      for (_, handler) in room.handlers { handler(reply?.isWrongType == true ? .refused : .failed) }
+      for reader in room.readers { reader(nil) }
+      return
     }
-    let position = reply.count > 0 ? reply[0].position : nil
+    events.recorded(in: room.name, reply)
+    let position = reply.count > 0 ? reply[0].position : reply.position
     for (isEnter, handler) in room.handlers {
       handler(!isEnter ? .done(nil) : position == nil ? .failed : .done(position))
     }
-    for reader in room.readers { reader(reply.count > 1 ? reply[1] : nil) }
+    for reader in room.readers { reader(reply.count > 2 ? reply[2] : nil) }
   }
 
   private func change(list rooms: [[UInt8]], isListed: Bool) {

@@ -1,6 +1,8 @@
+import JSONCore
+import LoopCore
 import Realtime
 
-/// One change of a room's members, as presence.lua takes it.
+/// One change of a room's members, as presence_enter.lua and presence.lua take it.
 enum PresenceOperation {
   case enter(Member)
   /// An empty user is one that is not known. With a grace above 0 the user stays for so long.
@@ -9,7 +11,7 @@ enum PresenceOperation {
   case state(Member, [UInt8]?, isAssertion: Bool)
 
   /// Arguments before those of the first room, of each room, and of each operation.
-  static let (headerCount, roomCount, operationCount) = (6, 5, 4)
+  static let (headerCount, roomCount, operationCount) = (3, 3, 4)
 
   /// What it costs Redis, a join being 1.
   var weight: Int {
@@ -20,7 +22,11 @@ enum PresenceOperation {
   func write(to writer: inout CommandWriter) {
     switch self {
     case .enter(let member):
-      if let info = member.info { writer.bulk([0x65] + info) } else { writer.bulk("e") }
+      var notice: [UInt8] = []
+      Envelope.begin(
+        .userJoined, timestamp: Clock.wallMilliseconds(), origin: member.name, userJSON: member.userJSON, into: &notice)
+      if let info = member.info { notice += info }
+      writer.bulk(notice)
       writer.bulk(member.name)
       writer.bulk(member.user)
       writer.bulk(MemberCodec.encode(member))
@@ -54,12 +60,40 @@ enum PresenceOperation {
     masterTag: [UInt8], metaMilliseconds: Int, leaderEpochKey: [UInt8], _ events: RoomEventRecorder,
     to writer: inout CommandWriter
   ) {
+    let lives = [metaMilliseconds, RedisLimits.unusedMetaMilliseconds, RedisLimits.graceSlackMilliseconds]
+    var settings: [UInt8] = []
+    for (i, life) in lives.enumerated() {
+      if i > 0 { settings.append(UInt8(ascii: " ")) }
+      JSONNumber.append(UInt64(life), to: &settings)
+    }
+    if !leaderEpochKey.isEmpty { settings += [UInt8(ascii: " ")] + leaderEpochKey }
     writer.bulk(masterTag: masterTag)
-    writer.bulk(metaMilliseconds)
-    writer.bulk(RedisLimits.unusedMetaMilliseconds)
-    writer.bulk(leaderEpochKey)
-    writer.bulk(RedisLimits.graceSlackMilliseconds)
+    writer.bulk(settings)
     writer.bulk(events.settings)
+  }
+
+  /// Writes the arguments of a room before those of its operations.
+  ///
+  /// - Parameters:
+  ///   - count: the number of its operations.
+  ///   - isMetaDue: whether to refresh the life of its counter.
+  ///   - isRead: whether to read its first users afterwards.
+  static func writeRoom(
+    channel: (prefix: [UInt8], room: [UInt8]), epoch: [UInt8], count: Int, isMetaDue: Bool, isRead: Bool,
+    to writer: inout CommandWriter
+  ) {
+    writer.bulk(channel.prefix, channel.room, "}:ch")
+    writer.bulk(epoch)
+    var work: [UInt8] = []
+    if count != 1 || isMetaDue || isRead {
+      JSONNumber.append(UInt64(count), to: &work)
+      if isMetaDue { work.append(UInt8(ascii: "m")) }
+      if isRead {
+        work.append(UInt8(ascii: "r"))
+        JSONNumber.append(UInt64(RedisLimits.scanChunk), to: &work)
+      }
+    }
+    writer.bulk(work)
   }
 }
 
@@ -75,19 +109,16 @@ extension ScriptRunner {
     let keyCount = Operation.keyCount(events)
     let parts =
       keyCount + Operation.headerCount + Operation.roomCount + Operation.operationCount * operations.count
-    let answer: Handler = { [weak self] reply in
-      guard let self, let reply, reply.count == 1 else { return done(reply?.isWrongType == true) }
-      events.recorded(in: room, reply[0])
-      finish(.presence, reply[0], { done($0 != nil) }) { [keys.room + room + Array("}:members".utf8)] }
+    let answer: Handler = { reply in
+      guard let reply, !reply.isError else { return done(reply?.isWrongType == true) }
+      events.recorded(in: room, reply)
+      done(true)
     }
     run(.presence, keys: keyCount, parts: parts, answer) { writer in
       Operation.writeKeys(of: room, keys, events, to: &writer)
       Operation.writeHeader(masterTag: masterTag, metaMilliseconds: 0, leaderEpochKey: [], events, to: &writer)
-      writer.bulk(keys.room, room, "}:ch")
-      writer.bulk([UInt8]())
-      writer.bulk(false)
-      writer.bulk(0)
-      writer.bulk(operations.count)
+      Operation.writeRoom(
+        channel: (keys.room, room), epoch: [], count: operations.count, isMetaDue: false, isRead: false, to: &writer)
       for operation in operations { operation.write(to: &writer) }
     }
   }

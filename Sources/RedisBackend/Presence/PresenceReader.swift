@@ -64,11 +64,15 @@ final class PresenceReader {
   func users(room: [UInt8], from cursor: [UInt8]?, _ reply: @escaping BrokerReply<UserPage>) {
     guard context.isAvailable else { return reply(.failure(.unavailable)) }
     let answer: ScriptRunner.Handler = { answer in
-      guard let answer, answer.count == 4 else { return reply(.failure(BrokerError(answer))) }
-      let next = answer[0].copy
-      let users = (0..<answer[1].count).map { answer[1][$0].copy }
-      let states = PresenceReader.states(answer[2], answer[3])
-      reply(.success(UserPage(users: users, states: states, next: next == [0x30] ? nil : next)))
+      guard let answer, answer.count == 2 else { return reply(.failure(BrokerError(answer))) }
+      let (next, fields) = (answer[0].copy, answer[1])
+      var page = UserPage(users: [], states: [:], next: next == [0x30] ? nil : next)
+      for i in stride(from: 0, to: fields.count - 1, by: 2) {
+        let (user, state) = (fields[i].copy, fields[i + 1].copy)
+        page.users.append(user)
+        if !state.isEmpty { page.states[user] = state }
+      }
+      reply(.success(page))
     }
     if cursor == nil, batch.readUsers(of: room, answer) { return }
     context.scripts.run(.users, keys: 2, parts: 4, answer) { [keys = context.keys] writer in
