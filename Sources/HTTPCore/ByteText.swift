@@ -42,11 +42,32 @@ extension Span<UInt8> {
     }
   }
 
+  /// Counts the bytes at the beginning of a range that are no control characters.
+  func plainCount(in range: Range<Int>) -> Int {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "a range beyond the bytes")
+    // Safe because the range was checked, once and not for every byte.
+    return withUnsafeBufferPointer { bytes in
+      for index in range where bytes[index] < ASCII.space || bytes[index] == 0x7F { return index - range.lowerBound }
+      return range.count
+    }
+  }
+
+  /// Whether a range holds bytes only that may stand in the target of a request.
+  func isURI(_ range: Range<Int>) -> Bool {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "a range beyond the bytes")
+    // Safe because the range was checked, once and not for every byte.
+    return withUnsafeBufferPointer { bytes in
+      for index in range where bytes[index] <= 0x20 || bytes[index] >= 0x7F || bytes[index] == UInt8(ascii: "#") {
+        return false
+      }
+      return true
+    }
+  }
+
   /// Copies the bytes of a range.
   func copy(_ range: Range<Int>) -> [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.append(copying: extracting(range))
-    return bytes
+    // Safe because the pointer is used only inside the closure, while the span is alive.
+    extracting(range).withUnsafeBufferPointer { Array($0) }
   }
 }
 

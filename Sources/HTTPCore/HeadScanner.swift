@@ -25,13 +25,15 @@ struct HeadScanner {
 
   mutating func scan(_ bytes: Span<UInt8>, from start: Int) -> Step {
     let end = start + min(bytes.count - start, bytesMax - count)
-    for index in start..<end {
-      let byte = bytes[index]
+    var index = start
+    while index < end {
       // Nearly all bytes: no CR, no LF, no control character.
-      if byte >= ASCII.space, byte != 0x7F, !afterCR {
-        lineBytes += 1
-        continue
-      }
+      let plain = afterCR ? 0 : bytes.plainCount(in: index..<end)
+      lineBytes += plain
+      index += plain
+      guard index < end else { break }
+      let byte = bytes[index]
+      defer { index += 1 }
       if byte == ASCII.lf {
         guard afterCR else { return .failed(.bad("line feed without carriage return (RFC 9112 section 2.2)")) }
         afterCR = false

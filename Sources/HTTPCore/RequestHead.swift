@@ -110,7 +110,7 @@ public struct RequestHead: Sendable {
     method = Method(text.extracting(line.method))
     versionMinor = line.versionMinor
     path = line.path.isEmpty ? [UInt8(ascii: "/")] : text.copy(line.path)
-    query = Query(text.extracting(line.query))
+    query = Query(in: bytes, line.query)
     framing = try BodyFraming(request: headers, versionMinor: line.versionMinor)
     // RFC 9112 section 9.3.
     keepAlive =

@@ -29,9 +29,7 @@ struct RequestLine {
     guard target.count <= targetBytesMax else {
       throw Fault(status: 431, reason: "request target too long (RFC 9112 section 3)")
     }
-    for index in target where text[index] <= 0x20 || text[index] >= 0x7F || text[index] == UInt8(ascii: "#") {
-      throw .bad("request target is not a URI (RFC 9112 section 3.2)")
-    }
+    guard text.isURI(target) else { throw .bad("request target is not a URI (RFC 9112 section 3.2)") }
     let isOptions = text.extracting(start..<methodEnd).equals("OPTIONS")
     authority = try Self.authority(text, target)
     let pathStart = authority?.upperBound ?? target.lowerBound

@@ -39,9 +39,14 @@ public struct RequestParser: Sendable {
     case .end(let end):
       cursor = end
       scanner = HeadScanner(bytesMax: limits.headBytesMax, skipsLeadingLines: true)
-      var head: [UInt8] = []
-      swap(&head, &partial)
-      head.append(copying: buffer.extracting(start..<end))
+      var head: [UInt8]
+      if partial.isEmpty {
+        head = buffer.copy(start..<end)
+      } else {
+        head = []
+        swap(&head, &partial)
+        head.append(copying: buffer.extracting(start..<end))
+      }
       do throws(Fault) {
         return .request(try RequestHead(head, limits))
       } catch {

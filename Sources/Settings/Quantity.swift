@@ -1,15 +1,31 @@
 /// Reads and writes durations and sizes as people write them in settings.
 public enum Quantity {
-  private static let durationUnits: [(suffix: String, milliseconds: Int)] = [
+  private static let durationUnits: [(suffix: StaticString, milliseconds: Int)] = [
     ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
   ]
   private static let sizeUnits: [(suffix: String, bytes: Int)] = [("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10)]
 
   /// Reads `500ms`, `30s`, `5m`, `1h` as milliseconds; nil for anything else, a bare number other than 0 included.
   public static func milliseconds(_ text: String) -> Int? {
-    guard text != "0" else { return 0 }
-    guard let (count, suffix) = split(text) else { return nil }
-    guard let unit = durationUnits.first(where: { $0.suffix == suffix }) else { return nil }
+    milliseconds(Array(text.utf8))
+  }
+
+  /// The same for text that is not a String: the duration of a request, which should cost it little.
+  public static func milliseconds(_ text: [UInt8]) -> Int? {
+    guard text != [UInt8(ascii: "0")] else { return 0 }
+    var count = 0
+    var digits = 0
+    while digits < text.count, case let digit = text[digits] &- UInt8(ascii: "0"), digit <= 9 {
+      let (tens, hasOverflowed) = count.multipliedReportingOverflow(by: 10)
+      let (sum, isTooLarge) = tens.addingReportingOverflow(Int(digit))
+      guard !hasOverflowed, !isTooLarge else { return nil }
+      count = sum
+      digits += 1
+    }
+    let suffix = text[digits...]
+    guard digits > 0,
+      let unit = durationUnits.first(where: { unit in unit.suffix.withUTF8Buffer { suffix.elementsEqual($0) } })
+    else { return nil }
     let (product, overflow) = count.multipliedReportingOverflow(by: unit.milliseconds)
     return overflow ? nil : product
   }

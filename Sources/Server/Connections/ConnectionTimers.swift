@@ -52,6 +52,14 @@ final class ConnectionTimers {
     connections[index].due = wheel.schedule(index, in: ticks)
   }
 
+  /// The same for a stage that begins. A look that comes sooner stays: it schedules the one that is due then. So a connection
+  /// with many short requests is not in the wheel with each of them.
+  private func scheduleStage(_ index: UInt32, in interval: Interval) {
+    let wanted = Int32(clamping: interval / ConnectionTimers.tickInterval + 1)
+    let dueIn = Int32(bitPattern: connections[index].due &- wheel.tick)
+    if dueIn <= 0 || dueIn > wanted { schedule(index, in: interval) }
+  }
+
   /// Keeps the wheel turning while there is anything in it: an empty node sleeps.
   func start() {
     guard !isTurning else { return }
@@ -73,10 +81,10 @@ final class ConnectionTimers {
     connections[index].stage = stage
     connections[index].stageSince = wheel.tick
     switch stage {
-    case .preamble, .request, .handshake: schedule(index, in: Deadlines.requestHead)
+    case .preamble, .request, .handshake: scheduleStage(index, in: Deadlines.requestHead)
     case .idle:
       connections[index].isKeptLong = keepAlive.take()
-      schedule(index, in: KeepAlive.short)
+      scheduleStage(index, in: KeepAlive.short)
     case .closing: schedule(index, in: Deadlines.close)
     case .finishing: schedule(index, in: Deadlines.finish)
     // It has no deadline, and the visit that its request has scheduled looks again.

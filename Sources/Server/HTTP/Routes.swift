@@ -159,11 +159,12 @@ final class Routes: RequestRouter {
     path.elementsEqual("/engine.io/".utf8) || path.elementsEqual("/engine.io".utf8)
   }
 
+  private static let adminPath = Array("/admin".utf8)
   private static let sendPath = Array("/send".utf8)
   private static let hooksPath = Array("/hooks/".utf8)
 
   private static func isAdmin(_ path: [UInt8]) -> Bool {
-    path.starts(with: Array("/admin/".utf8)) || path.elementsEqual("/admin".utf8)
+    path.starts(with: adminPath) && (path.count == adminPath.count || path[adminPath.count] == UInt8(ascii: "/"))
   }
 
   private func routeAdmin(_ request: Request, _ path: String) {
@@ -268,7 +269,7 @@ final class Routes: RequestRouter {
   /// Whether a poll may be answered: one of a connection that is there also while the node drains.
   private func mayPoll(_ request: Request) -> Bool {
     if PollEndpoint.opens(request.head) { return admitsConnection(request) }
-    return request.head.query.first("connection") != nil || !refusesDraining(request)
+    return request.head.query.has("connection") || !refusesDraining(request)
   }
 
   /// Refuses what would stay while the node drains. Returns whether it did.

@@ -28,7 +28,7 @@ final class PollEndpoint {
 
   /// Whether a request opens a connection.
   static func opens(_ head: RequestHead) -> Bool {
-    head.method == .get && head.query.first("connection") == Array("new".utf8)
+    head.method == .get && head.query.first("connection")?.elementsEqual("new".utf8) == true
   }
 
   func answer(_ request: Request) {
@@ -62,7 +62,7 @@ final class PollEndpoint {
   /// How long a poll may wait, in milliseconds.
   static func wait(_ query: Query) throws(ProtocolError) -> Int {
     guard let text = query.first("wait") else { return RoomPollEndpoint.waitDefault }
-    guard let wait = Quantity.milliseconds(String(decoding: text, as: UTF8.self)),
+    guard let wait = Quantity.milliseconds(text),
       (0...RoomPollEndpoint.waitMax).contains(wait)
     else {
       let max = Quantity.text(milliseconds: RoomPollEndpoint.waitMax)

@@ -62,6 +62,7 @@ final class RoomPollEndpoint {
 
   /// A poll reads a room that it has not joined, each time anew.
   private func decide(_ request: Request, _ question: Question, user: [UInt8], _ identity: Identity?) {
+    guard hub.asksAboutOperations else { return poll(request, question, user: user, identity) }
     hub.decideJoins(of: [question.room], user: user, by: identity) { [weak self] problem in
       if let problem {
         self?.refuse(request.connection, problem.code, problem.message)
