@@ -9,7 +9,7 @@ enum ConfigCommand {
     // The options are those of serve, and one that is no setting.
     let isJSON = arguments.contains("--json")
     let cores = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    switch try ServerSettings.inForce(
+    switch try SettingsInForce.read(
       arguments: arguments.filter { $0 != "--json" }, environment: environment, coreCount: cores)
     {
     case .help(let text): Output.text(text)

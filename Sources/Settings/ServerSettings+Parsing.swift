@@ -37,41 +37,6 @@ extension ServerSettings {
     return .serve(settings)
   }
 
-  /// What the command line of `roost config` asks for.
-  public enum Listed: Sendable {
-    case settings([SettingInForce])
-    case help(String)
-    case version
-  }
-
-  /// Lists every setting with its value and where the value came from, for a node that was started with these arguments;
-  /// settings that would stop the start are an error here, too.
-  public static func inForce(
-    arguments: [String], environment: [String: String], coreCount: Int,
-    readFile: (String) -> Result<[UInt8], SettingsError> = SettingsFile.read
-  ) throws(SettingsError) -> Listed {
-    var file: (name: String, bytes: [UInt8])?
-    let parsed = try parse(arguments: arguments, environment: environment, coreCount: coreCount) { path in
-      let read = readFile(path)
-      if case .success(let bytes) = read { file = (path, bytes) }
-      return read
-    }
-    guard case .serve = parsed, case .list(let list) = try table.read(arguments) else {
-      if case .version = parsed { return .version }
-      return .help(listing.help(defaults: ServerSettings()))
-    }
-    return .settings(table.inForce(list, environment: environment, file: file, defaults: ServerSettings()))
-  }
-
-  /// The options of `roost config`: those of the node that it describes.
-  private static var listing: OptionTable<ServerSettings> {
-    OptionTable(
-      command: "roost config", usage: "[--json] [OPTIONS]",
-      summary: "Prints every setting of a node with its value and where the value came from; secrets as ***. "
-        + "--json prints one JSON object. The options are those of roost serve, whose settings it prints.",
-      options: table.options)
-  }
-
   private var isBehindSentinels: Bool {
     if case .sentinel = redis?.topology { return true }
     return false
