@@ -255,6 +255,8 @@ class Suite:
             [redis] = [each for each in nodes.processes.running if each.args[0] == "redis-server"]
             async with SocketIOClient(bases[0], "ann") as ann, SocketIOClient(bases[1], "bob", "polling") as bob:
                 assert (await ann.call("said", "before"))["ok"] is True
+                # A Redis that is killed forgets what it has not passed on.
+                await bob.has("said", "before")
                 redis.kill()
                 redis.wait()
                 await ann.has("degraded", {"type": "degraded"}, seconds=20)
