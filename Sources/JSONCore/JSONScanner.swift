@@ -50,6 +50,12 @@ public struct JSONScanner: ~Escapable {
     }
   }
 
+  /// Returns the next member of an object that was found to be valid before; nil after its end.
+  @_lifetime(self: copy self)
+  public mutating func nextValidMember() -> JSONMember? {
+    do throws(JSONError) { return try nextMember() } catch { return nil }
+  }
+
   /// Returns the next member of the top-level object, or nil after its end.
   ///
   /// Every member is checked wholly before it is returned, and nil comes only after the rest of the text was checked too,

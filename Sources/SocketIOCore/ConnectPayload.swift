@@ -18,7 +18,7 @@ public struct ConnectPayload: Equatable, Sendable {
     guard packet.type == .connect, let payload = packet.payload else { return }
     let object = text.extracting(payload)
     var scanner = JSONScanner(object)
-    while let member = try? scanner.nextMember() {
+    while let member = scanner.nextValidMember() {
       let value = member.string?.moved(by: payload.lowerBound)
       if member.key.equals("token", in: object) {
         token = value

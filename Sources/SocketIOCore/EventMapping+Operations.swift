@@ -40,7 +40,7 @@ extension EventMapping {
     of object: Span<UInt8>, attachments: [[UInt8]], namespace: Span<UInt8>, to output: inout [UInt8]
   ) -> StaticString? {
     var scanner = JSONScanner(object)
-    while let member = try? scanner.nextMember() {
+    while let member = scanner.nextValidMember() {
       if member.key.equals("type", in: object) || member.key.equals("id", in: object) { continue }
       output.append(UInt8(ascii: ","))
       output.append(copying: object.extracting(member.key.quoted))

@@ -85,7 +85,7 @@ private struct NativeEvent {
     var name: JSONMember?
     var arguments: JSONMember?
     var scanner = JSONScanner(message)
-    while let member = try? scanner.nextMember() {
+    while let member = scanner.nextValidMember() {
       if member.key.equals("event", in: message) {
         name = member
       } else if member.key.equals("args", in: message) {

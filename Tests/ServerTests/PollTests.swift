@@ -80,14 +80,13 @@ struct PollTests {
     let answers = try crowd.map { try $0.answer() }
     #expect(Set(answers.map(\.text)).count == 1)
     #expect(try Page(answers[0]).numbers == [1])
-    // Two at different places, and one ahead of the room, which waits until the room is there.
+    // Two at different places, and one ahead of the room: what it has the broker lacks.
     try publish(server, 2)
     let position = try Page(answers[0]).position
     #expect(try Page(try server.http.get("/poll?room=r&user=eve&since=\(position)")).numbers == [2])
     let epoch = position.prefix { $0 != ":" }
-    let ahead = try Waiting(server, "/poll?room=r&user=eve&since=\(epoch):3")
-    for n in 3...4 { try publish(server, n) }
-    #expect(try Page(try ahead.answer()).numbers == [4])
+    let ahead = try Page(try Waiting(server, "/poll?room=r&user=eve&since=\(epoch):3").answer())
+    #expect(!ahead.isRecovered && ahead.offset == 2 && ahead.numbers.isEmpty)
   }
 
   @Test("says when history does not reach back, and what is binary comes as JSON")

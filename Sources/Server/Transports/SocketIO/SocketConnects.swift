@@ -174,7 +174,7 @@ final class SocketConnects {
       guard position == nil else { return beginAnew(socket, opening, place) }
       joinLater(socket)
     } else if let position, let session = sockets[socket].session, let user = hub.userName(of: session) {
-      finish(socket, opening, id: RecoveryID(start: position, user: user).makeText())
+      finish(socket, opening, id: RecoveryID(start: position, user: user).makeText(), at: position)
     }
   }
 
@@ -207,7 +207,9 @@ final class SocketConnects {
   }
 
   /// Tells a client that it is connected, and gives it what has come meanwhile.
-  private func finish(_ socket: UInt32, _ opening: SocketOpening, id: [UInt8]?) {
+  ///
+  /// - Parameter position: where it joined the default room, unless it was recovered.
+  private func finish(_ socket: UInt32, _ opening: SocketOpening, id: [UInt8]?, at position: Position? = nil) {
     guard let session = sockets[socket].session else { return }
     let engine = sockets[socket].engine.index
     sockets[socket].opening = nil
@@ -221,7 +223,7 @@ final class SocketConnects {
     for payload in opening.held { engines.push(payload: payload, to: engine, isSolicited: true) }
     if opening.awaitsRoom { hub.hasRoom(session) }
     // The official client keeps the offset that it came with until another one comes.
-    if opening.hasStaleOffset, !isRecovered { transport.tellPlace(socket) }
+    if opening.hasStaleOffset, !isRecovered, let position { transport.tellPlace(socket, at: position) }
   }
 
   // MARK: Refusals

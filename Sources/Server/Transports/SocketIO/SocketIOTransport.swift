@@ -191,10 +191,9 @@ final class SocketIOTransport {
     asked[socket, default: []].append((room, since))
   }
 
-  /// Tells a client where it is in its rooms.
-  func tellPlace(_ socket: UInt32) {
+  /// Tells a client where it is in its default room.
+  func tellPlace(_ socket: UInt32, at position: Position) {
     let room = sockets[socket].defaultRoom
-    guard let session = sockets[socket].session, let position = hub.position(of: session, in: room) else { return }
     var message: [UInt8] = []
     ServerEvent.joined(
       roomJSON: JSONString.quoting(room), position, userCount: hub.userCount(of: room), recovered: false
