@@ -161,7 +161,7 @@ struct PollTests {
     let answer = try HTTPClient.readAnswer(waiting, within: 40)
     #expect(answer.status == 404 && answer.text.contains("the node of this connection has ended"), "\(answer)")
     try eventually("it is counted") {
-      try nodes[1].http.get("/metrics").text.contains(#"roost_forwarded_requests_total{outcome="absent"} 1"#)
+      try nodes[1].http.get("/metrics").text.contains(#"roost_forwarded_requests_total{outcome="not_found"} 1"#)
     }
   }
 
