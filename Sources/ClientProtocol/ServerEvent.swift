@@ -20,9 +20,10 @@ public enum ServerEvent {
   case ackDelivered(Int)
   /// Of a broadcast.
   case ackSent
-  case presence(room: [UInt8], any EventBody)
-  case history(room: [UInt8], any EventBody)
-  case response(any EventBody)
+  // A body of any type is behind a reference, so that the events without one are read where they are, not copied first.
+  indirect case presence(room: [UInt8], any EventBody)
+  indirect case history(room: [UInt8], any EventBody)
+  indirect case response(any EventBody)
   /// The time in milliseconds since 1970.
   case pong(at: UInt64)
   case error(ErrorCode, String)

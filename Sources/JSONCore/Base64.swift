@@ -3,6 +3,7 @@ public enum Base64 {
   /// Returns the digits of `bytes`, with padding.
   public static func encode(_ bytes: Span<UInt8>) -> [UInt8] {
     var output: [UInt8] = []
+    output.reserveCapacity((bytes.count + 2) / 3 * 4)
     append(bytes, to: &output)
     return output
   }
