@@ -99,7 +99,8 @@ class Suite:
         self.node = self._serve(text.splitlines()[-1], "first", self.ports["8080"])
         assert http_status(self.ports["8080"], "/") == 200 and http_status(self.ports["8080"], "/admin/") == 200
         self._shell(self._example("sh", "mkdir chat"), self.processes.folder)
-        assert "export class Roost " in (self.processes.folder / "chat/roost.js").read_text()
+        client = (self.processes.folder / "chat/roost.js").read_text()
+        assert client.startswith("// Roost, ") and "export" in client, client[:200]
 
     def the_folder_is_served(self):
         line = self._example("sh", "http.server").strip()
