@@ -74,12 +74,8 @@ public enum Handshake {
       Acceptance(challenge: challenge, deflate: parameters, subprotocols: Subprotocols(offered: request.protocols)))
   }
 
-  /// Bytes of room for an answer and for the first message behind it: one allocation instead of several.
-  private static let responseBytesUsual = 512
-
   /// Writes the 101 answer (RFC 6455 section 4.2.2); `accept` is the Base 64 of the challenge's SHA-1.
   public static func appendResponse(_ acceptance: Acceptance, accept: Span<UInt8>, to out: inout [UInt8]) {
-    out.reserveCapacity(out.count + responseBytesUsual)
     out.append(literal: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
     out.append(literal: "Sec-WebSocket-Accept: ")
     out.append(copying: accept)
