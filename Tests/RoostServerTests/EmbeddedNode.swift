@@ -36,7 +36,7 @@ actor Gate {
   private(set) var isOpen = false
   var count: Int { waiting.count }
 
-  /// Waits, deaf to cancellation, until the gate is opened.
+  /// Waits, whether cancelled or not, until the gate is opened.
   func pass() async {
     guard !isOpen else { return }
     await withCheckedContinuation { waiting.append($0) }

@@ -77,7 +77,7 @@ struct BackendShareTests {
     #expect(bench.calls.counts.skipped == 2)
   }
 
-  @Test("ten failures in a row open the circuit breaker, whatever they are and whoever asked")
+  @Test("ten failures in a row open the circuit breaker, whatever they are and whichever client asked")
   func breaker() {
     let bench = Bench()
     func fail(_ user: String, _ fault: TransferFault = .timedOut) {

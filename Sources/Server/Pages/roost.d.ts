@@ -165,7 +165,7 @@ export interface Options {
 }
 
 export interface SendOptions {
-  /** For whoever is there now: not kept, not numbered, not repeated. */
+  /** For the members that are there now: not kept, not numbered, not repeated. */
   ephemeral?: boolean;
   /** Deliver it to this connection too. */
   echo?: boolean;

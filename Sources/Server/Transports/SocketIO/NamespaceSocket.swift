@@ -36,7 +36,7 @@ struct NamespaceSocket: ~Copyable {
     set { storedSession = newValue ?? SlabID(index: .max, generation: 0) }
   }
 
-  /// Whether its client was told that it is connected, and it is.
+  /// Whether its client has received that it is connected, and it is.
   var isConnected: Bool { opening == nil && !hasEnded }
 
   /// The name of its namespace's default room: one array for all sockets of a namespace.
