@@ -41,7 +41,7 @@ let package = Package(
     .target(name: "WebSocketCore", swiftSettings: strict),
     .target(name: "TimeCore", swiftSettings: strict),
     .target(name: "ClientProtocol", dependencies: ["JSONCore"], swiftSettings: strict),
-    .target(name: "SocketIOCore", dependencies: ["JSONCore"], swiftSettings: strict),
+    .target(name: "SocketIOCore", dependencies: ["ClientProtocol", "JSONCore"], swiftSettings: strict),
 
     .target(name: "LoopCore", dependencies: ["TimeCore", "CSystem", "COpenSSL"], swiftSettings: strict),
     .target(name: "Compression", dependencies: ["CZlib"], swiftSettings: strict),

@@ -43,6 +43,12 @@ enum AdminAnswer {
     return (answer, entries)
   }
 
+  /// Prints an answer: the server's JSON as it came, or a line for people.
+  static func show(_ answer: [UInt8], _ settings: ClientSettings, _ line: (JSONValue) -> String) throws(CommandFailure)
+  {
+    if settings.json { Output.json(answer) } else { Output.text(line(try parse(answer)) + "\n") }
+  }
+
   /// Parses an answer.
   static func parse(_ body: [UInt8]) throws(CommandFailure) -> JSONValue {
     do throws(JSONError) {

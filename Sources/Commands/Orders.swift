@@ -16,7 +16,9 @@ struct Orders {
   func disconnect(user: String?) throws(CommandFailure) {
     let (name, value) = try subject(user, settings.connection, flag: "--connection ID", key: "connection")
     let answer = try client.post("disconnect", Self.object([(name, value)]))
-    try report(answer) { "\(value): closed \(PlainText.count($0["disconnected"]?.asInt ?? 0, "connection"))" }
+    try AdminAnswer.show(answer, settings) {
+      "\(value): closed \(PlainText.count($0["disconnected"]?.asInt ?? 0, "connection"))"
+    }
   }
 
   func revoke(user: String?) throws(CommandFailure) {
@@ -24,13 +26,13 @@ struct Orders {
     let seconds = settings.revokeMilliseconds / 1000
     let answer = try client.post("revoke", Self.object([(name, value), ("for", "\(seconds)s")]))
     let duration = PlainText.duration(seconds: UInt64(seconds))
-    try report(answer) { _ in "\(value): refused for \(duration)" }
+    try AdminAnswer.show(answer, settings) { _ in "\(value): refused for \(duration)" }
   }
 
   /// Orders the drain, and with `--wait` waits until the node is gone.
   func drain(node: String) throws(CommandFailure) {
     let answer = try client.post("drain", Self.object([("node", node)]))
-    try report(answer) { _ in "\(node): draining" }
+    try AdminAnswer.show(answer, settings) { _ in "\(node): draining" }
     guard settings.waits else { return }
     var progress = Progress()
     let deadline = Clock.monotonicNanoseconds() + Self.drainNanosecondsMax
@@ -79,9 +81,5 @@ struct Orders {
     }
     writer.endObject()
     return writer.finish()
-  }
-
-  private func report(_ answer: [UInt8], _ text: (JSONValue) -> String) throws(CommandFailure) {
-    if settings.json { Output.json(answer) } else { Output.text(text(try AdminAnswer.parse(answer)) + "\n") }
   }
 }

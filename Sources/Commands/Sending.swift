@@ -13,19 +13,19 @@ struct Sending {
 
   func publish(room: String, json: String) throws(CommandFailure) {
     let answer = try post("publish", name: "room", room, json)
-    try report(answer) { value in
+    try AdminAnswer.show(answer, settings) { value in
       "\(room): offset \(value["offset"]?.asInt ?? 0), epoch \(value["epoch"]?.asString ?? "-")"
     }
   }
 
   func broadcast(json: String) throws(CommandFailure) {
     let answer = try post("broadcast", name: nil, "", json)
-    try report(answer) { _ in "sent to every connection" }
+    try AdminAnswer.show(answer, settings) { _ in "sent to every connection" }
   }
 
   func direct(user: String, json: String) throws(CommandFailure) {
     let answer = try post("direct", name: "to", user, json)
-    try report(answer) { value in
+    try AdminAnswer.show(answer, settings) { value in
       "\(TerminalText.line(user)): delivered to \(PlainText.count(value["delivered"]?.asInt ?? 0, "connection"))"
     }
   }
@@ -44,10 +44,6 @@ struct Sending {
     writer.raw(data)
     writer.endObject()
     return try client.post(path, writer.finish())
-  }
-
-  private func report(_ answer: [UInt8], _ text: (JSONValue) -> String) throws(CommandFailure) {
-    if settings.json { Output.json(answer) } else { Output.text(text(try AdminAnswer.parse(answer)) + "\n") }
   }
 
   /// Returns the bytes of a text that is one JSON object, whole and valid (RFC 8259 section 4).

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 /// Namespaces of Socket.IO and the rooms of Roost that belong to them.
@@ -100,38 +101,13 @@ public struct NamespaceList: Equatable, Sendable {
   public func allows(_ namespace: Span<UInt8>) -> Bool {
     let main: [UInt8] = [UInt8(ascii: "/")]
     let name = namespace.count == 0 ? main.span : namespace
-    for pattern in patterns where Self.matches(pattern.span, name) { return true }
+    for pattern in patterns where Glob.matches(pattern.span, name) { return true }
     return false
   }
 
   /// A pattern that matches no namespace.
   public struct UnusablePattern: Error, Equatable, Sendable {
     public let pattern: [UInt8]
-  }
-
-  /// Takes at most `name.count * pattern.count` steps: only the last star is ever tried again.
-  private static func matches(_ pattern: Span<UInt8>, _ name: Span<UInt8>) -> Bool {
-    let star = UInt8(ascii: "*")
-    var at = 0
-    var next = 0
-    var retry: (next: Int, at: Int)?
-    while at < name.count {
-      if next < pattern.count, pattern[next] == star {
-        next += 1
-        retry = (next, at)
-      } else if next < pattern.count, pattern[next] == name[at] {
-        next += 1
-        at += 1
-      } else if let last = retry {
-        retry = (last.next, last.at + 1)
-        next = last.next
-        at = last.at + 1
-      } else {
-        return false
-      }
-    }
-    while next < pattern.count, pattern[next] == star { next += 1 }
-    return next == pattern.count
   }
 }
 

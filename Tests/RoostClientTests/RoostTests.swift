@@ -56,7 +56,7 @@ struct RoostTests {
     await #expect(throws: ClientError.self) { try await lobby.send(#"{"room":"x"}"#) }
     await #expect(throws: ClientError.self) { try await lobby.send("[1]") }
     await ben.close()
-    try await until("the events") { seen.all.count >= 4 }
+    try await until("the events", within: 15) { seen.all.count >= 4 }
     #expect(seen.all == ["joined lobby ben", "direct ben", "broadcast ben", "left lobby ben"])
     await lobby.leave()
     #expect(try await within(10, "rooms") { try await ada.request("rooms") }.text == #"{"rooms":[]}"#)
@@ -139,7 +139,7 @@ struct RoostTests {
     options.offlineCallsMax = 3
     let ada = try Roost("http://127.0.0.1:\(closed)", options: options)
     let waiting = (1...3).map { n in Task { try await ada.room("r").send(encoding: Count(n: n)) } }
-    try await until("three calls wait") { await ada.waitingCallCount == 3 }
+    try await until("three calls wait", within: 15) { await ada.waitingCallCount == 3 }
     do {
       try await ada.room("r").send(encoding: Count(n: 4))
       Issue.record("a fourth call waits")
@@ -167,7 +167,7 @@ struct RoostTests {
     let ben = try RoostTests.client(server, "ben")
     try await ben.room("r").join()
     for n in 1...8 { try await ben.room("r").send(encoding: Count(n: n)) }
-    try await until("they have come") { await ada.waitingCallCount == 0 }
+    try await until("they have come", within: 15) { await ada.waitingCallCount == 0 }
     _ = try await ada.request("time")
     var received: [Int] = []
     do {
@@ -193,14 +193,14 @@ struct RoostTests {
     let first = try await within(15, "members") { try await lobby.members() }
     #expect(first.map(\.user) == ["ada", "ben"] && first.last?.state == #"{"away":true}"#)
     try await eve.room("lobby").join()
-    try await until("eve is there") { try await lobby.members().map(\.user) == ["ada", "ben", "eve"] }
+    try await until("eve is there", within: 15) { try await lobby.members().map(\.user) == ["ada", "ben", "eve"] }
     try await ben.room("lobby").setState(nil)
-    try await until("the state is gone") { try await lobby.members()[1].state == nil }
+    try await until("the state is gone", within: 15) { try await lobby.members()[1].state == nil }
     proxy.cut()
     await ben.close()
-    try await until("ben is gone") { try await lobby.members().map(\.user) == ["ada", "eve"] }
+    try await until("ben is gone", within: 15) { try await lobby.members().map(\.user) == ["ada", "eve"] }
     await eve.close()
-    try await until("eve is gone") { try await lobby.members().map(\.user) == ["ada"] }
+    try await until("eve is gone", within: 15) { try await lobby.members().map(\.user) == ["ada"] }
     await ada.close()
   }
 
