@@ -7,11 +7,14 @@ final class ConnectLoad: Load {
   unowned var generator: Generator!  // Set once, before the first client opens; it outlives every call.
   private var isEnding = false
   private var openCount = 0
+  /// Which clients have been open once: each is ready with that, and opens again and again from then on.
+  private var wasOpen: [Bool]
   private(set) var measurement = Measurement()
 
   init(_ settings: BenchSettings, loop: EventLoop) {
     self.settings = settings
     self.loop = loop
+    wasOpen = Array(repeating: false, count: settings.connections)
   }
 
   var clientCount: Int { settings.connections }
@@ -24,6 +27,10 @@ final class ConnectLoad: Load {
   func opened(_ client: Int) {
     if measurement.startedAt == nil, !isEnding { start() }
     openCount += 1
+    if !wasOpen[client] {
+      wasOpen[client] = true
+      generator.ready(client: client)
+    }
     if !settings.dialect.hasWelcome { finish(client, at: Clock.monotonicNanoseconds()) }
   }
 
