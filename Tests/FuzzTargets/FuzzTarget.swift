@@ -29,7 +29,13 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .envelope: return { input throws(Broken) in try EnvelopeTarget.check(input) }
     case .redis: return { input throws(Broken) in try RedisTarget.check(input) }
     case .token: return { input throws(Broken) in try TokenTarget.check(input) }
-    case .operations: return { input throws(Broken) in try OperationsTarget(input).check() }
+    case .operations:
+      return { input throws(Broken) in
+        let target = OperationsTarget(input)
+        // What waits for answers holds the target weakly.
+        defer { withExtendedLifetime(target) {} }
+        try target.check()
+      }
     case .backend: return { input throws(Broken) in try BackendTarget.check(input) }
     case .socketio: return { input throws(Broken) in try SocketIOTarget.check(input) }
     case .settings: return { input throws(Broken) in try SettingsTarget.check(input) }

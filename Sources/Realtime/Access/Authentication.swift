@@ -226,7 +226,9 @@ final class Authentication {
   }
 
   private func confirm(_ id: SlabID, answerID: [UInt8]?) {
-    guard let user = context.sessions[id.index].user else { return }
+    guard let user = context.sessions[id.index].user else {
+      return context.refuse(id, .unauthenticated, "this connection has no user: connect again with one", answerID)
+    }
     context.answer(id, .authSuccess(user: user.name), id: answerID)
   }
 
