@@ -11,25 +11,10 @@ public struct PacketArguments: Equatable, Sendable {
   /// The first argument, for events that take one; nil when there is none.
   public let first: JSONElement?
 
-  /// Reads the payload of an event or an ack; nil for other packets.
-  ///
-  /// - Parameter text: what the packet was read from.
-  public init?(of packet: SocketPacket, in text: Span<UInt8>) {
-    switch packet.type {
-    case .event, .binaryEvent, .ack, .binaryAck: break
-    case .connect, .disconnect, .connectError: return nil
-    }
-    guard let payload = packet.payload,
-      let arguments = try? PacketArguments(
-        checking: text.extracting(payload), hasName: packet.type.isEvent, startingAt: payload.lowerBound)
-    else { return nil }
-    self = arguments
-  }
-
   /// Reads an array; nil when it has no name and needs one. Its ranges count from `start` bytes before it.
   ///
   /// Arguments may nest one level less than JSON may: they stand one level deeper in a native message.
-  init?(checking payload: Span<UInt8>, hasName: Bool, startingAt start: Int) throws(JSONError) {
+  init?(_ payload: Span<UInt8>, hasName: Bool, startingAt start: Int) throws(JSONError) {
     var scanner = JSONScanner(payload, outerDepth: 1)
     var name: JSONElement?
     if hasName {

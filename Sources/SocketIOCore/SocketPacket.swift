@@ -34,6 +34,8 @@ public struct SocketPacket: Equatable, Sendable {
   /// The JSON text: an object of `connect`, a string or object of `connectError`, an array of events and acks; nil when there
   /// is none.
   public let payload: Range<Int>?
+  /// What the payload of an event or an ack has; nil of other packets.
+  public let arguments: PacketArguments?
 
   /// Reads the data of an Engine.IO message, which must be valid UTF-8. The payload is checked wholly. Refuses what the
   /// official decoder refuses, and events and acks without a payload; reserved names of events are left to ``EventName``.
@@ -47,27 +49,32 @@ public struct SocketPacket: Equatable, Sendable {
     ackID = try cursor.takeAckID()
     payload = cursor.position < text.count ? cursor.position..<text.count : nil
     if let payload {
-      try Self.check(text.extracting(payload), of: type)
-    } else if type != .connect, type != .disconnect {
-      throw .invalidPayload
+      arguments = try Self.check(text.extracting(payload), of: type, startingAt: payload.lowerBound)
+    } else {
+      guard type == .connect || type == .disconnect else { throw .invalidPayload }
+      arguments = nil
     }
   }
 
-  private static func check(_ payload: Span<UInt8>, of type: SocketPacketType) throws(PacketFault) {
-    var isValid = true
+  /// Checks a payload, which begins at `start` of the packet. Returns what it has of an event or an ack.
+  private static func check(
+    _ payload: Span<UInt8>, of type: SocketPacketType, startingAt start: Int
+  ) throws(PacketFault) -> PacketArguments? {
+    var arguments: PacketArguments?
     do throws(JSONError) {
       switch type {
       case .connect: try skipMembers(of: payload)
       case .connectError:
         if payload[0] == UInt8(ascii: "\"") { try JSONScanner.validate(payload) } else { try skipMembers(of: payload) }
-      case .disconnect: isValid = false
+      case .disconnect: break
       case .event, .binaryEvent, .ack, .binaryAck:
-        isValid = try PacketArguments(checking: payload, hasName: type.isEvent, startingAt: 0) != nil
+        arguments = try PacketArguments(payload, hasName: type.isEvent, startingAt: start)
       }
     } catch {
-      isValid = false
+      throw .invalidPayload
     }
-    if !isValid { throw .invalidPayload }
+    guard arguments != nil || type == .connect || type == .connectError else { throw .invalidPayload }
+    return arguments
   }
 
   private static func skipMembers(of object: Span<UInt8>) throws(JSONError) {

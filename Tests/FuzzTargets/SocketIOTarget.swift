@@ -55,7 +55,7 @@ enum SocketIOTarget {
   private static func checkArguments(
     of packet: SocketPacket, in text: [UInt8], attachments: [[UInt8]]
   ) throws(Broken) {
-    guard let arguments = PacketArguments(of: packet, in: text.span) else {
+    guard let arguments = packet.arguments else {
       return try require(packet.type != .event && packet.type != .binaryEvent, "an event has arguments")
     }
     guard packet.type.isEvent else { return }

@@ -108,7 +108,7 @@ struct EventMappingTests {
       var packet = try assembler.addText(bytes(event).span)
       for attachment in attachments { packet = try assembler.addBinary(attachment.span)?.packet ?? packet }
       let whole = try #require(packet)
-      let found = PacketArguments(of: whole, in: bytes(event).span)
+      let found = whole.arguments
       let arguments = try #require(found)
       var native = bytes(#"{"type":"message","room":"socketio","#)
       EventMapping.appendMembers(of: arguments, in: bytes(event).span, attachments: attachments, to: &native)

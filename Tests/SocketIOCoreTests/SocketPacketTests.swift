@@ -148,7 +148,7 @@ struct SocketPacketTests {
         #expect(throws: Never.self, "seed \(seed) round \(round)") { try JSONScanner.validate(json.span) }
       }
       #expect(
-        (PacketArguments(of: read, in: packet.span) != nil) == ![.connect, .disconnect, .connectError].contains(
+        (read.arguments != nil) == ![.connect, .disconnect, .connectError].contains(
           read.type))
     }
   }

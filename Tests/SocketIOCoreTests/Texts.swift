@@ -19,5 +19,5 @@ func shown(_ packets: EncodedPackets) -> [String] {
 func parsed(_ packet: String) throws -> (packet: SocketPacket, arguments: PacketArguments?, text: [UInt8]) {
   let text = bytes(packet)
   let parsed = try SocketPacket(parsing: text.span)
-  return (parsed, PacketArguments(of: parsed, in: text.span), text)
+  return (parsed, parsed.arguments, text)
 }

@@ -60,7 +60,7 @@ final class SocketIOProtocol: EngineMessages {
     switch packet.type {
     case .disconnect: transport.end(socket)
     case .event, .binaryEvent:
-      guard let arguments = PacketArguments(of: packet, in: text) else { return }
+      guard let arguments = packet.arguments else { return }
       let event = SocketEvent(arguments: arguments, ackID: packet.ackID, attachments: attachments, socket: socket)
       if engines.limits.isConformance { answerForConformance(event, text) } else { take(event, text) }
     // What a client acknowledges the server has not asked for. It costs all the same.
