@@ -100,14 +100,13 @@ final class Publisher {
     reads.seal(room: message.room)
     backPressure.operationBegins(caller, bytes: size)
     if isEphemeral {
-      return broker.publish(ephemeral: message.envelope, in: message.room) { [weak self] result in
-        guard let self else { return }
+      return broker.publish(ephemeral: message.envelope, in: message.room) { [self] result in
         backPressure.operationEnds(caller, bytes: size)
         conclude(result.map { nil }, message, room, for: caller, answerID)
       }
     }
-    broker.publish(message) { [weak self] result in
-      guard let self else { return }
+    // Each is answered once, at the latest when its broker stops: no weak reference for every message.
+    broker.publish(message) { [self] result in
       backPressure.operationEnds(caller, bytes: size)
       if case .success(let position) = result { room?.note(acknowledged: position) }
       conclude(result.map { $0 }, message, room, for: caller, answerID)

@@ -100,11 +100,11 @@ final class ScriptRunner {
   ) {
     send(script, byText: false, isGathered, keys, parts, write) { [weak self] answer in
       guard let self, let answer, answer.begins(with: "NOSCRIPT") else {
-        self?.finish(script, answer, reply) { ScriptRunner.keys(keys, write) }
+        reply(self?.checked(script, answer) { ScriptRunner.keys(keys, write) })
         return
       }
       send(script, byText: true, isGathered, keys, parts, write) { [weak self] answer in
-        self?.finish(script, answer, reply) { ScriptRunner.keys(keys, write) }
+        reply(self?.checked(script, answer) { ScriptRunner.keys(keys, write) })
       }
     }
   }
@@ -130,17 +130,17 @@ final class ScriptRunner {
     return HashSlot.parts(ofCommand: writer.bytes, atMost: count)
   }
 
-  /// Passes an answer on, or nil for an error, which is logged. That a key has a wrong type is an answer: it does not mean that
+  /// Returns an answer, or nil for an error, which is logged. That a key has a wrong type is an answer: it does not mean that
   /// Redis is out of reach. It is logged once, with the `keys`.
-  func finish(_ script: Script, _ answer: Reply?, _ reply: @escaping Handler, keys: () -> [[UInt8]]) {
-    guard let answer, answer.isError else { return reply(answer) }
+  func checked(_ script: Script, _ answer: Reply?, keys: () -> [[UInt8]]) -> Reply? {
+    guard let answer, answer.isError else { return answer }
     guard !answer.isWrongType else {
       reportWrongType(keys())
-      return reply(answer)
+      return answer
     }
     let text = RedisLink.refusal(of: "EVALSHA (\(script))", answer)
     if text != lastError { log(.warning, "Redis: \(text)") }
     lastError = text
-    reply(nil)
+    return nil
   }
 }

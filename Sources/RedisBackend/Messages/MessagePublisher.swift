@@ -22,16 +22,15 @@ final class MessagePublisher {
     self.ids = ids
     self.retries = retries
     self.nodes = nodes
+    batch.answered = { [weak self] in self?.answered($0, $1) }
   }
 
   // MARK: Rooms
 
   func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
     guard context.isAvailable, mayPublish(in: message.room) else { return reply(.failure(.unavailable)) }
-    guard message.dedupe != nil else {
-      return publishOnce(message) { [weak self] in reply($0 ?? .failure(self?.context.failure ?? .uncertain)) }
-    }
-    retries.send(byteCount: message.envelope.count, reply) { [weak self] in self?.publishOnce(message, $0) }
+    guard message.dedupe != nil else { return publishOnce(message, for: .final(reply)) }
+    retries.send(byteCount: message.envelope.count, reply) { [weak self] in self?.publishOnce(message, for: .retrying($0)) }
   }
 
   /// Whether the master that holds a room takes messages.
@@ -42,23 +41,28 @@ final class MessagePublisher {
     return shard.isServing && !shard.isPublishFrozen
   }
 
-  /// Publishes a message once; the reply is nil when there was no answer.
-  private func publishOnce(_ message: RoomMessage, _ reply: @escaping (Result<Position, BrokerError>?) -> Void) {
+  private func publishOnce(_ message: RoomMessage, for recipient: PublishBatch.Recipient) {
     let dues = epochs.publish(in: message.room)
     if message.dedupe != nil { ids.bound(.room(message.room)) }
     if !presence.isEmpty, presence.contains(message.room) { presence.close() }
     if batch.isEmpty { context.shards.current.first?.commands.wake() }
     batch.append(
-      PublishBatch.Message(
-        room: message.room, envelope: message.envelope, dedupe: message.dedupe,
-        epoch: dues.epoch.isEmpty ? epochs.unknownEpoch : dues.epoch, dues: dues,
-        retention: message.retention ?? context.configuration.retention,
-        masterTag: context.commands.masterTag(of: context.keys.roomChannel(message.room)))
-    ) { [weak self] answer in
-      guard let self, let answer else { return reply(nil) }
-      if answer.isWrongType { return reply(.failure(context.wrongTypes.refusal(of: message))) }
-      reply(publishedPosition(answer, room: message.room, epoch: dues.epoch).map { .success($0) })
+      message, dues, unknownEpoch: epochs.unknownEpoch, message.retention ?? context.configuration.retention,
+      masterTag: context.commands.masterTag(of: context.keys.roomChannel(message.room)), for: recipient)
+  }
+
+  private func answered(_ sent: PublishBatch.Waiting, _ answer: Reply?) {
+    let outcome = answer.flatMap { self.outcome(of: sent, $0) }
+    switch sent.recipient {
+    case .final(let reply): reply(outcome ?? .failure(context.failure))
+    case .retrying(let reply): reply(outcome)
     }
+  }
+
+  /// What became of a message; nil: the answer does not say it.
+  private func outcome(of sent: PublishBatch.Waiting, _ answer: Reply) -> Result<Position, BrokerError>? {
+    if answer.isWrongType { return .failure(context.wrongTypes.refusal(of: sent.message)) }
+    return publishedPosition(answer, room: sent.message.room, epoch: sent.epoch).map { .success($0) }
   }
 
   /// Reads the script's answer: an offset in the epoch that it was given, or a whole position, with the epoch, or an older one.

@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 import Realtime
 
@@ -7,18 +8,19 @@ import Realtime
 /// it has in common with this one. In a cluster every message is a batch of its own, for two rooms may have two masters.
 /// Confined to the loop of its broker.
 final class PublishBatch {
-  /// What the script needs of a message.
-  struct Message {
-    let room: [UInt8]
-    let envelope: [UInt8]
-    /// Its id, or nil.
-    let dedupe: [UInt8]?
-    /// The room's epoch; not known: `r`, which no epoch begins with, and the key of the leader epoch, or nothing.
+  /// Who gets what became of a message.
+  enum Recipient {
+    case final(BrokerReply<Position>)
+    /// One that sends the message again when the answer is nil: there was none.
+    case retrying((Result<Position, BrokerError>?) -> Void)
+  }
+
+  /// A message that waits for its answer.
+  struct Waiting {
+    let message: RoomMessage
+    /// The epoch that the node knew of the room; empty: none.
     let epoch: [UInt8]
-    let dues: RoomCache.Dues
-    let retention: Retention
-    /// The master tag of the master that it goes to; empty without a cluster.
-    let masterTag: [UInt8]
+    let recipient: Recipient
   }
 
   private let scripts: ScriptRunner
@@ -28,9 +30,12 @@ final class PublishBatch {
   private var keyWriter = CommandWriter()
   private var keyCount = 0
   private var argumentWriter = CommandWriter()
-  private var handlers: [ScriptRunner.Handler] = []
+  private var waiting: [Waiting] = []
   private var rooms: [[UInt8]] = []
   private var scratch: [UInt8] = []
+  /// Gets the script's answer for each message, or nil when the command failed in any way. One for all: a closure for each
+  /// message would be an allocation of each publish.
+  var answered: (Waiting, Reply?) -> Void = { _, _ in }
 
   /// - Parameters:
   ///   - metaMilliseconds: life of a room's counter.
@@ -42,13 +47,21 @@ final class PublishBatch {
     messagesMax = isSharded ? 1 : RedisLimits.batchMessagesMax
   }
 
-  var isEmpty: Bool { handlers.isEmpty }
+  var isEmpty: Bool { waiting.isEmpty }
 
   /// Whether a message of a room waits to be sent.
   func contains(_ room: [UInt8]) -> Bool { rooms.contains(room) }
 
-  /// Adds a message. `reply` gets the script's answer for it, or nil when the command failed in any way.
-  func append(_ message: Message, _ reply: @escaping ScriptRunner.Handler) {
+  /// Adds a message.
+  ///
+  /// - Parameters:
+  ///   - unknownEpoch: what stands in place of the room's epoch when that is not known.
+  ///   - retention: what its room keeps of it.
+  ///   - masterTag: of the master that it goes to; empty without a cluster.
+  func append(
+    _ message: RoomMessage, _ dues: RoomCache.Dues, unknownEpoch: @autoclosure () -> [UInt8], _ retention: Retention,
+    masterTag: [UInt8], for recipient: Recipient
+  ) {
     keyWriter.bulk(keys.room, message.room, "}:meta")
     keyWriter.bulk(keys.room, message.room, "}:log")
     keyCount += 2
@@ -57,25 +70,25 @@ final class PublishBatch {
       keyCount += 2
     }
     argumentWriter.bulk(keys.room, message.room, "}:ch")
-    argumentWriter.bulk(message.envelope, masterTag: message.masterTag)
-    argumentWriter.bulk(message.epoch)
-    writeRest(of: message)
-    handlers.append(reply)
-    if rooms.last != message.room { rooms.append(message.room) }
+    argumentWriter.bulk(message.envelope, masterTag: masterTag)
+    argumentWriter.bulk(dues.epoch.isEmpty ? unknownEpoch() : dues.epoch)
+    writeRest(of: message, dues, retention)
+    if waiting.last?.message.room != message.room { rooms.append(message.room) }
+    waiting.append(Waiting(message: message, epoch: dues.epoch, recipient: recipient))
     let byteCount = keyWriter.bytes.count + argumentWriter.bytes.count
-    if handlers.count >= messagesMax || byteCount >= RedisLimits.batchBytesMax { close() }
+    if waiting.count >= messagesMax || byteCount >= RedisLimits.batchBytesMax { close() }
   }
 
   /// Writes the argument with what else is to be done; mostly empty.
-  private func writeRest(of message: Message) {
+  private func writeRest(of message: RoomMessage, _ dues: RoomCache.Dues, _ retention: Retention) {
     scratch.removeAll(keepingCapacity: true)
     if let id = message.dedupe {
       scratch.append(0x64)
       scratch.append(contentsOf: IDMemory.fingerprint(scope: IDOwner.room(message.room).scope, id))
     }
-    if message.dues.isTrimDue { append(-max(1, message.retention.messagesMax)) }
-    if message.dues.isLogDue { append(message.retention.logMilliseconds) }
-    if message.dues.isMetaDue { append(metaMilliseconds) }
+    if dues.isTrimDue { append(-max(1, retention.messagesMax)) }
+    if dues.isLogDue { append(retention.logMilliseconds) }
+    if dues.isMetaDue { append(metaMilliseconds) }
     argumentWriter.bulk(scratch)
   }
 
@@ -87,11 +100,11 @@ final class PublishBatch {
 
   /// Sends what was gathered. Called before every other command and at the end of the tick.
   func close() {
-    guard !handlers.isEmpty else { return }
+    guard !waiting.isEmpty else { return }
     let (count, keyBytes, arguments) = (keyCount, keyWriter.bytes, argumentWriter)
-    let parts = keyCount + 4 * handlers.count
-    let handler = answerer(handlers)
-    (keyWriter, argumentWriter, keyCount, handlers) = (CommandWriter(), CommandWriter(), 0, [])
+    let parts = keyCount + 4 * waiting.count
+    let handler = answerer(waiting)
+    (keyWriter, argumentWriter, keyCount, waiting) = (CommandWriter(), CommandWriter(), 0, [])
     rooms.removeAll(keepingCapacity: true)
     scripts.run(.publish, keys: count, parts: parts, isGathered: true, handler) { writer in
       writer.bytes.append(contentsOf: keyBytes)
@@ -101,16 +114,16 @@ final class PublishBatch {
   }
 
   /// Gives every message its part of the answer.
-  private func answerer(_ handlers: [ScriptRunner.Handler]) -> ScriptRunner.Handler {
-    if handlers.count == 1 { return handlers[0] }
-    return { [scripts] answer in
-      guard let answer, answer.count == handlers.count else {
-        for handler in handlers { handler(nil) }
+  private func answerer(_ messages: [Waiting]) -> ScriptRunner.Handler {
+    { [scripts, answered] answer in
+      if messages.count == 1 { return answered(messages[0], answer) }
+      guard let answer, answer.count == messages.count else {
+        for message in messages { answered(message, nil) }
         return
       }
-      for (i, handler) in handlers.enumerated() {
+      for (i, message) in messages.enumerated() {
         // The publisher knows the keys of its room.
-        scripts.finish(.publish, answer[i], handler) { [] }
+        answered(message, scripts.checked(.publish, answer[i], keys: { [] }))
       }
     }
   }

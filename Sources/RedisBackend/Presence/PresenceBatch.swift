@@ -153,11 +153,12 @@ final class PresenceBatch {
           PresenceBatch.answer(room, reply?.isWrongType == true ? reply : nil, events)
           continue
         }
-        scripts.finish(.presence, reply[i], { PresenceBatch.answer(room, $0, events) }) {
+        let checked = scripts.checked(.presence, reply[i]) {
           ["}:meta", "}:members", "}:users", "}:order", "}:extras", "}:graces"].map {
             keys.room + room.name + Array($0.utf8)
           }
         }
+        PresenceBatch.answer(room, checked, events)
       }
     }
     let leaderEpochKey = leaderEpochKey()
