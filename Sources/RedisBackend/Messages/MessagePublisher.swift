@@ -30,7 +30,9 @@ final class MessagePublisher {
   func publish(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
     guard context.isAvailable, mayPublish(in: message.room) else { return reply(.failure(.unavailable)) }
     guard message.dedupe != nil else { return publishOnce(message, for: .final(reply)) }
-    retries.send(byteCount: message.envelope.count, reply) { [weak self] in self?.publishOnce(message, for: .retrying($0)) }
+    retries.send(byteCount: message.envelope.count, reply) { [weak self] in
+      self?.publishOnce(message, for: .retrying($0))
+    }
   }
 
   /// Whether the master that holds a room takes messages.
