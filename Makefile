@@ -116,6 +116,7 @@ test-package: static
 
 bench: check release
 	python3 Tests/bench/run.py
+	python3 Tests/bench/transports.py --docs docs
 
 check:
 	@bash Tests/packages.sh check $(PACKAGES)

@@ -94,8 +94,18 @@ def marked(rows):
 def write(table, machine, folder):
     with open(f"{folder}/bench.svg", "w", encoding="utf-8") as target:
         target.write(drawing(table, machine))
-    with open(f"{folder}/benchmarks.md", "w", encoding="utf-8") as target:
-        target.write(document(table, machine))
+    path = f"{folder}/benchmarks.md"
+    with open(path, encoding="utf-8") as source:
+        old = source.read()
+    with open(path, "w", encoding="utf-8") as target:
+        target.write(with_section_of(old, document(table, machine)))
+
+
+def with_section_of(old, page):
+    """A new page with the section by transport of the old one: transports.py measures it."""
+    start = old.find("## By transport")
+    return page if start < 0 else page.replace(
+        "## How it was measured", old[start:old.index("\n## ", start) + 1] + "## How it was measured", 1)
 
 
 def document(table, machine):
@@ -161,9 +171,8 @@ roost bench echo --url ws://127.0.0.1:8080/echo --connections 100 --size 64
 `--json` prints one object for programs. The status is 1 when messages were lost, repeated or out of order. If the
 generator used over 90 % of its core, it reports that: then give it a faster core, or conclude only that the server is faster.
 
-Four more scripts measure what the table does not: `Tests/bench/crowd.py` holds 50,000 idle connections over
-several workers, `slow.py` stops 50 of 1,000 readers under every policy, `storm.py` connects 100,000 times a minute,
-`transports.py` compares WebSockets, event streams and long polls ([Transports](transports.md#costs)).
+Three more scripts measure what the tables do not: `Tests/bench/crowd.py` holds 50,000 idle connections over
+several workers, `slow.py` stops 50 of 1,000 readers under every policy, `storm.py` connects 100,000 times a minute.
 """
 
 

@@ -1,8 +1,9 @@
 """One room by every transport: what a delivery costs the server, Roost's and nchan's, in one run.
 
-    python3 Tests/bench/transports.py [--members 1000] [--messages 300] [--idle 4000] [--roost PATH]
+    python3 Tests/bench/transports.py [--members 1000] [--messages 300] [--idle 4000] [--roost PATH] [--docs docs]
 
-Prints a table: the server's CPU time for a delivery, with one message in flight, and the memory of an idle connection.
+Prints a section of docs/benchmarks.md, or replaces it there: the server's CPU time for a delivery, with one message in flight,
+the memory of an idle connection; and Socket.IO beside native WebSockets, by the load generator.
 Needs a release build of roost, nginx and its nchan module (without it: Roost alone). The client is this program: what it
 costs is not counted, so the messages a second say only what both together did.
 """
@@ -17,6 +18,7 @@ import select
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 PADDING = "x" * 60
+HEADING = "## By transport"
+TRANSPORTS = {"websocket": "WebSocket", "sse": "event stream", "sse of 10 rooms": "event stream of ten rooms", "poll": "long poll"}
 
 
 def free_port():
@@ -264,47 +268,118 @@ def idle(make, transport, count):
         server.end()
 
 
+def compare(options):
+    """Every transport of every server, in turns, so that what the machine does meanwhile falls on all of them.
+
+    Returns (transport, server) -> the median run's CPU time of a delivery in µs, its messages a second, and the bytes of an
+    idle connection.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="roost-bench-"))
+    makers = {"roost": lambda: Roost(options.roost, folder)}
+    if MODULE.exists() and shutil.which("nginx"):
+        makers["nchan"] = lambda: Nchan(folder)
+    runs = {}
+    try:
+        servers = {name: make() for name, make in makers.items()}
+        first = 0
+        for _ in range(options.rounds):
+            for transport in TRANSPORTS:
+                for name, server in servers.items():
+                    if name == "nchan" and transport == "sse of 10 rooms":
+                        continue
+                    runs.setdefault((transport, name), []).append(
+                        measure(server, transport, options.members, options.messages, first))
+                    first += 10_000
+        for server in servers.values():
+            server.end()
+        return {
+            (transport, name): (*sorted(found)[len(found) // 2], idle(makers[name], transport, options.idle) if options.idle else 0)
+            for (transport, name), found in runs.items()}
+    finally:
+        subprocess.run(["rm", "-rf", str(folder)], check=False)
+
+
+def compare_socketio(options):
+    """The rows of run.py by native WebSockets and by Socket.IO, in turns: title -> medians of the rates and of the rates for
+    each second of the server's processor time, native first."""
+    sys.path.insert(0, os.path.dirname(__file__))
+    import peers  # noqa: PLC0415
+    import run  # noqa: PLC0415
+    found = {}
+    for row in (row for row in run.ROWS if row[0] in ("fan1", "fan16", "rooms", "rooms1000")):
+        results = {"roost": [], "socketio": []}
+        for _ in range(options.rounds):
+            for dialect, runs in results.items():
+                with peers.Roost(options.roost) as peer:
+                    peer.dialect = dialect
+                    runs.append(run.measure(options.roost, row, peer, 2))
+        found[row[1]] = [statistics.median(map(figure, results[dialect]))
+                         for figure in (lambda r: r["operationsPerSecond"], run.per_cpu_second)
+                         for dialect in ("roost", "socketio")]
+    return found
+
+
+def section(figures, socketio, options):
+    """The section of docs/benchmarks.md."""
+    def cells(transport):
+        for column, form in ((0, "{:.1f}"), (1, "{:.0f}"), (2, "{:,.0f}")):
+            for name in ("roost", "nchan"):
+                yield form.format(figures[transport, name][column]) if (transport, name) in figures else "–"
+
+    def ratio(new, old):
+        return f"{new / 1000:,.0f}k ({new / old:.2f})"
+
+    rows = [f"| {title} | {' | '.join(cells(transport))} |" for transport, title in TRANSPORTS.items()]
+    clients = [f"| {title} | {n / 1000:,.0f}k | {ratio(s, n)} | {cn / 1000:,.0f}k | {ratio(cs, cn)} |"
+               for title, (n, s, cn, cs) in socketio.items()]
+    return f"""{HEADING}
+
+Measured on {time.strftime("%Y-%m-%d", time.gmtime())} by `Tests/bench/transports.py`: {options.members:,} members of one room, one message of some 100 bytes in
+flight, medians of {options.rounds} turns, the server on one core. A poll's delivery includes the request that asks for it. The client is a program
+in Python, which is the limit of the messages a second.
+
+| | µs of CPU a delivery, roost | nchan | messages a second, roost | nchan | bytes an idle connection, roost | nchan |
+| --- | --- | --- | --- | --- | --- | --- |
+{chr(10).join(rows)}
+
+The same node spoken to by native WebSockets and by Socket.IO over WebSockets; in parentheses the ratio to native:
+
+| | deliveries a second, native | Socket.IO | deliveries a CPU-second, native | Socket.IO |
+| --- | --- | --- | --- | --- |
+{chr(10).join(clients)}
+
+"""
+
+
+def replace_section(page, text):
+    """A page with its section of transports replaced, or put before its last but one."""
+    start = page.find(HEADING)
+    if start < 0:
+        start = end = page.index("## How it was measured")
+    else:
+        end = page.index("\n## ", start) + 1
+    return page[:start] + text + page[end:]
+
+
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--members", type=int, default=1000)
     parser.add_argument("--messages", type=int, default=300)
     parser.add_argument("--idle", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--roost", default=str(ROOT / ".build/release/roost"))
+    parser.add_argument("--docs", default="-", help="folder whose benchmarks.md gets the section; '-': print it (default)")
     options = parser.parse_args()
     options.roost = os.path.abspath(options.roost)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    socketio = compare_socketio(options)
     os.sched_setaffinity(0, {1})
-    folder = Path(tempfile.mkdtemp(prefix="roost-bench-"))
-    makers = {"roost": lambda: Roost(options.roost, folder)}
-    if MODULE.exists() and shutil.which("nginx"):
-        makers["nchan"] = lambda: Nchan(folder)
-    transports = ["websocket", "sse", "sse of 10 rooms", "poll"]
-    figures = {}
-    try:
-        servers = {name: make() for name, make in makers.items()}
-        first = 0
-        # In turns, so that what the machine does meanwhile falls on all of them.
-        for _ in range(options.rounds):
-            for transport in transports:
-                for name, server in servers.items():
-                    if name == "nchan" and transport not in ("websocket", "sse", "poll"):
-                        continue
-                    figures.setdefault((transport, name), []).append(
-                        measure(server, transport, options.members, options.messages, first))
-                    first += 10_000
-        for server in servers.values():
-            server.end()
-        print(f"| {options.members} members of one room | server | µs CPU a delivery | messages a second | bytes a connection |")
-        print("| --- | --- | --- | --- | --- |")
-        for (transport, name), runs in figures.items():
-            runs.sort()
-            cpu, rate = runs[len(runs) // 2]
-            memory = idle(makers[name], transport, options.idle) if options.idle else 0
-            print(f"| {transport} | {name} | {cpu:.2f} | {rate:.0f} | {memory:.0f} |", flush=True)
-    finally:
-        subprocess.run(["rm", "-rf", str(folder)], check=False)
+    text = section(compare(options), socketio, options)
+    if options.docs == "-":
+        return print(text)
+    path = Path(options.docs) / "benchmarks.md"
+    path.write_text(replace_section(path.read_text(), text))
 
 
 if __name__ == "__main__":
