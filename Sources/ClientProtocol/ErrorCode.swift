@@ -31,6 +31,16 @@ public enum ErrorCode: String, CaseIterable, Sendable {
     }
   }
 
+  /// Whether the same operation may succeed a little later: a client tries a refused join again after it.
+  public var isPassing: Bool {
+    switch self {
+    case .unavailable, .rateLimited, .internal: true
+    case .badRequest, .unknownType, .notJoined, .forbidden, .unauthenticated, .tooLarge, .tooManyRooms, .badRoom,
+      .notFound:
+      false
+    }
+  }
+
   /// The status of an HTTP answer that carries this error (RFC 9110 section 15; 429 from RFC 6585 section 4).
   public var httpStatus: Int {
     switch self {

@@ -43,7 +43,7 @@ public enum ServerEvent {
   case reconnect(afterMilliseconds: Int)
 
   /// The position from which a client that has received the event resumes, for transports whose clients do that by
-  /// themselves; nil: where it would have resumed before. What was missed comes after a join that recovers it.
+  /// themselves; nil: that place stays as it was. What was missed comes after a join that recovers it.
   public var position: Position? {
     if case .joined(_, let position, _, let recovered) = self, recovered != true { position } else { nil }
   }

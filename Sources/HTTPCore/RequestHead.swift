@@ -88,9 +88,6 @@ public struct RequestHead: Sendable {
     }
   }
 
-  /// Whether the body comes in chunks (RFC 9112 section 7.1).
-  public var isChunked: Bool { framing == .chunked }
-
   /// Decodes a whole head, in which the scanner found no bare CR or LF and no control character.
   init(_ bytes: [UInt8], _ limits: HeadLimits) throws(Fault) {
     let text = bytes.span

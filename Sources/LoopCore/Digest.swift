@@ -37,6 +37,12 @@ public enum Digest {
     return output
   }
 
+  /// Returns two lower-case hexadecimal digits for each byte.
+  public static func hex(_ bytes: [UInt8]) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+  }
+
   /// Compares a secret in time that depends on neither content, so that no guess is better than another.
   /// The lengths of both may be learned by timing: they are hashed first.
   public static func isEqual(_ a: [UInt8], _ b: [UInt8]) -> Bool {

@@ -19,9 +19,7 @@ public struct StampedSignature {
   public static func value(of body: [UInt8], seconds: UInt64, secret: [UInt8]) -> String {
     let time = "\(seconds)"
     let signature = SharedSecret(secret).sign(message(of: body, Array(time.utf8)), by: .hs256) ?? []
-    let digits = Array("0123456789abcdef".utf8)
-    let text = signature.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
-    return "t=\(time),v1=\(String(decoding: text, as: UTF8.self))"
+    return "t=\(time),v1=\(Digest.hex(signature))"
   }
 
   /// What is signed with a body.

@@ -44,7 +44,7 @@ struct RedisKeys {
   let isSharded: Bool
 
   /// Counts versions of Roost that cannot share keys. It is in every key and channel after the setting `redis-prefix`,
-  /// so that nodes of two such versions form two clusters instead of one that is wrong. The first had none.
+  /// so that nodes of two such versions form two clusters instead of one that is wrong. The first version had no number.
   static let schema = 3
 
   /// - Parameter schema: nil for the keys of the first.

@@ -11,7 +11,7 @@ extension Operation {
   /// Writes an operation.
   ///
   /// - Parameter write: writes the members beside `type`, `id` and `room`.
-  init(_ type: OperationType, id: String, room: String?, _ write: (inout JSONWriter) -> Void) {
+  init(_ type: ClientOperation.Kind, id: String, room: String?, _ write: (inout JSONWriter) -> Void) {
     var writer = JSONWriter()
     writer.beginObject()
     writer.key("type")
@@ -161,7 +161,7 @@ struct CallTable {
   }
 
   /// Whether an operation of a type waits for its answer in a room.
-  func contains(_ type: OperationType, in room: String) -> Bool {
+  func contains(_ type: ClientOperation.Kind, in room: String) -> Bool {
     calls.values.contains { $0.operation.type == type && $0.operation.room == room }
   }
 }

@@ -63,7 +63,7 @@ public struct ClientError: Error, Sendable, Hashable, CustomStringConvertible {
   public var description: String { "\(message) (\(code.rawValue))" }
 
   /// Whether a join is tried again after it.
-  var isPassing: Bool { [.unavailable, .rateLimited, Code(rawValue: "internal")].contains(code) }
+  var isPassing: Bool { ErrorCode(rawValue: code.rawValue)?.isPassing == true }
 }
 
 extension ClientError {

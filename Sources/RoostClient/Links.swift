@@ -11,15 +11,10 @@ public enum Transport: String, Sendable, CaseIterable {
   case poll
 }
 
-/// What an operation asks for; the raw value is its `type` on the wire.
-enum OperationType: String, Sendable {
-  case auth, join, leave, message, direct, broadcast, presence, history, state, request, ping
-}
-
 /// An operation on its way out.
 struct Operation: Sendable {
   let id: String
-  let type: OperationType
+  let type: ClientOperation.Kind
   let room: String?
   let text: [UInt8]
 }

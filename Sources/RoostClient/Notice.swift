@@ -41,17 +41,12 @@ enum Notice: Equatable {
 }
 
 extension Event {
-  /// Reads a binary message: the byte 1, then room and user behind one length byte each, then the payload. Nil for what has
-  /// another form.
+  /// Reads a binary message; nil for what has another form.
   init?(binary bytes: [UInt8]) {
-    guard bytes.count > 1, bytes[0] == 1 else { return nil }
-    let roomEnd = 2 + Int(bytes[1])
-    guard bytes.count > roomEnd else { return nil }
-    let userEnd = roomEnd + 1 + Int(bytes[roomEnd])
-    guard bytes.count >= userEnd else { return nil }
+    guard let envelope = DeliveredBinaryEnvelope(bytes.span) else { return nil }
     self = .binary(
-      room: string(Array(bytes[2..<roomEnd])), user: string(Array(bytes[(roomEnd + 1)..<userEnd])),
-      bytes: Array(bytes[userEnd...]))
+      room: string(Array(bytes[envelope.room])), user: string(Array(bytes[envelope.user])),
+      bytes: Array(bytes[envelope.payload]))
   }
 
   /// About how much memory it holds.

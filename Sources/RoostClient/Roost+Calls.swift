@@ -11,7 +11,8 @@ extension Roost {
   ///   - note: gets the answer where it stands among what the server sends.
   ///   - write: writes the members beside `type`, `room` and `id`.
   func call(
-    _ type: OperationType, room: String?, resends: Bool, note: Call.Settle? = nil, _ write: (inout JSONWriter) -> Void
+    _ type: ClientOperation.Kind, room: String?, resends: Bool, note: Call.Settle? = nil,
+    _ write: (inout JSONWriter) -> Void
   ) async throws -> Reply {
     use()
     let (id, number) = calls.nextID()
@@ -32,7 +33,7 @@ extension Roost {
 
   /// Sends an operation of the client's own, whose answer comes to a closure.
   func call(
-    _ type: OperationType, room: String?, settle: @escaping Call.Settle, _ write: (inout JSONWriter) -> Void
+    _ type: ClientOperation.Kind, room: String?, settle: @escaping Call.Settle, _ write: (inout JSONWriter) -> Void
   ) {
     let (id, number) = calls.nextID()
     let operation = Operation(type, id: id, room: room, write)

@@ -7,7 +7,7 @@ public enum WebhookEventName: String, CaseIterable, Sendable {
   case userJoined = "user_joined"
   case userLeft = "user_left"
   case message
-  /// A client's request that nothing in the node answers.
+  /// No event: asks the receiver for the answer to a client's request that nothing in the node answers.
   case request
 }
 

@@ -3,12 +3,6 @@ public enum FrameWriter {
   /// Bytes a close reason may take beside its code in a control frame (RFC 6455 section 5.5).
   public static let closeReasonBytesMax = 123
 
-  /// Counts the bytes of an unmasked header for a payload of so many bytes: 2, 4 or 10.
-  @inlinable
-  public static func headerLength(for payloadBytes: Int) -> Int {
-    payloadBytes < 126 ? 2 : payloadBytes <= 0xFFFF ? 4 : 10
-  }
-
   /// Writes an unmasked header, as a server sends it; `payloadBytes` bytes must follow.
   ///
   /// `rsv1` marks the first frame of a compressed message (RFC 7692 section 6).

@@ -56,14 +56,14 @@ struct ModelRedis {
     swept[node] = now
   }
 
-  /// enter.lua
+  /// presence_enter.lua
   mutating func enter(_ name: String, _ user: String) {
     guard members.updateValue(user, forKey: name) == nil else { return }
     users[user, default: 0] += 1
     if users[user] == 1 { notices.append(Notice(user: user, hasJoined: true)) }
   }
 
-  /// leave.lua
+  /// presence.lua
   mutating func leave(_ name: String) {
     guard let user = members.removeValue(forKey: name) else { return }
     users[user]! -= 1

@@ -108,7 +108,6 @@ struct ProtocolValueTests {
       #expect((400...503).contains(code.httpStatus))
     }
     #expect(ErrorCode.unavailable.httpStatus == 503)
-    #expect(ErrorCode.allCases.count == 12)
   }
 
   @Test("no position holds an offset that cannot be counted on from")

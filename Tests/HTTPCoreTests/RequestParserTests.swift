@@ -31,7 +31,7 @@ struct RequestParserTests {
     #expect(head.copy(.host).map { text($0) } == "h:80")
     #expect(head.copy(.origin) == nil)
     #expect(head.contentLength == 3)
-    #expect(!head.isChunked)
+    #expect(head.framing != .chunked)
     #expect(head.expectsContinue)
     #expect(head.keepAlive)
     #expect(head.versionMinor == 1)
@@ -246,7 +246,7 @@ struct RequestParserTests {
       expectFailure(501, request("Transfer-Encoding: \(value)"))
     }
     #expect(parsedHead(request("Content-Length: 5\r\nContent-Length: 5"))?.contentLength == 5)
-    #expect(parsedHead(request("Transfer-Encoding: CHUNKED"))?.isChunked == true)
+    #expect(parsedHead(request("Transfer-Encoding: CHUNKED"))?.framing == .chunked)
   }
 
   @Test("holds the limits of a head to the byte (RFC 6585 section 5, RFC 9112 section 3)")

@@ -21,6 +21,14 @@ struct ProtocolTablesTests {
     #expect(listed == Set(candidates.filter { CloseReason.reconnect(after: $0) != .never }))
   }
 
+  @Test("roost.js tries a join again after the errors that pass, and while its own queue is full")
+  func passingErrorsOfTheBrowserClient() throws {
+    let script = try text("Sources/Server/Pages/roost.js")
+    let match = try #require(script.firstMatch(of: /PASSING_ERRORS = new Set\(\[(.+?)\]\)/))
+    let listed = Set(match.1.split(separator: ",").map { $0.filter { $0.isLetter || $0 == "_" } })
+    #expect(listed == Set(ErrorCode.allCases.filter(\.isPassing).map(\.rawValue)).union(["queue_full"]))
+  }
+
   @Test("docs/protocol.md has every close code, error code and kind of event, and whether to connect again")
   func document() throws {
     let document = try text("docs/protocol.md")

@@ -11,7 +11,6 @@ struct FrameWriterTests {
       var out: [UInt8] = [0xEE]
       FrameWriter.appendFrame(.binary, payload: payload.span, to: &out)
       #expect(out == [0xEE] + frame(0x2, payload, key: nil))
-      #expect(out.count == 1 + FrameWriter.headerLength(for: count) + count)
       var header: [UInt8] = []
       FrameWriter.appendHeader(.binary, payloadBytes: count, to: &header)
       #expect(header == frame(0x2, payload, key: nil).dropLast(count))

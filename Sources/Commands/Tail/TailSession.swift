@@ -187,10 +187,11 @@ struct TailSession {
     let code = message.code ?? "error"
     let text = "\(message.explanation ?? "refused") (\(code))"
     let index = message.id.flatMap { JSONNumber.unsigned($0.span) }.flatMap { Int(exactly: $0) }
-    switch code {
-    case "unavailable", "rate_limited", "internal":
+    if ErrorCode(rawValue: code)?.isPassing == true {
       guard let index, rooms.indices.contains(index) else { return [.note(text)] }
       return [.note("\(rooms[index].label): \(text); trying again"), .retry(room: index)]
+    }
+    switch code {
     case "forbidden", "unauthenticated":
       let advice = "give a token by --token that allows it"
       return [.end(CommandFailure(ExitStatus.noPermission, "\(refusal(of: index)): \(text); \(advice)"))]
@@ -220,14 +221,11 @@ struct TailSession {
   }
 
   private static func parts(of binary: Span<UInt8>) -> (room: [UInt8], user: [UInt8], payload: [UInt8])? {
-    guard binary.count > 1, binary[0] == 1 else { return nil }
-    let bytes = [UInt8](copying: binary)
-    let roomEnd = 2 + Int(bytes[1])
-    guard bytes.count > roomEnd else { return nil }
-    let userEnd = roomEnd + 1 + Int(bytes[roomEnd])
-    guard bytes.count >= userEnd else { return nil }
-    let (room, user) = (Array(bytes[2..<roomEnd]), Array(bytes[(roomEnd + 1)..<userEnd]))
-    guard JSONScanner.isValidUTF8(room.span), JSONScanner.isValidUTF8(user.span) else { return nil }
-    return (room, user, Array(bytes[userEnd...]))
+    guard let envelope = DeliveredBinaryEnvelope(binary) else { return nil }
+    let (room, user) = (binary.extracting(envelope.room), binary.extracting(envelope.user))
+    guard JSONScanner.isValidUTF8(room), JSONScanner.isValidUTF8(user) else { return nil }
+    return (
+      [UInt8](copying: room), [UInt8](copying: user), [UInt8](copying: binary.extracting(envelope.payload))
+    )
   }
 }

@@ -1,8 +1,8 @@
 import JSONCore
 
-/// What happens in a room as seen by the whole cluster.
+/// What happens in a room as seen by the whole cluster. The raw values are the letters of room_events.lua.
 public enum RoomEventKind: UInt8, CaseIterable, Sendable {
-  /// The first user entered; the letters are those of room_events.lua.
+  /// The first user entered.
   case roomCreated = 0x63  // c
   /// The last user left, graces included.
   case roomEmptied = 0x65  // e

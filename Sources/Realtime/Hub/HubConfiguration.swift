@@ -14,7 +14,7 @@ public struct HubConfiguration: Sendable {
   public var roomPublishesPerSecond: PeerLimit = 0
   /// Direct messages a second that clients may send to one user by way of this node.
   public var directsPerSecond: PeerLimit = 0
-  /// Who among clients may send them.
+  /// Which clients may send direct messages.
   public var clientDirects = DirectPolicy.everyone
   /// Rooms a second that nobody on this node is in, which a connection may join.
   public var newRoomsPerSecond: PeerLimit = 0

@@ -3,7 +3,7 @@ import LoopCore
 import Realtime
 import WebSocketCore
 
-/// The sessions of WebSockets: how many there are, how they are closed, and those that end with the tick.
+/// The sessions of connections: how many there are, how they are closed, and those that end with the tick.
 final class ConnectionSessions {
   private let connections: ConnectionStore
   private let hub: Hub

@@ -15,11 +15,18 @@ extension NodeSetup {
   }
 
   private static func roomEventKinds(_ settings: WebhookSettings) -> Set<RoomEventKind> {
-    let kinds: [(WebhookEventName, RoomEventKind)] = [
-      (.roomCreated, .roomCreated), (.roomEmptied, .roomEmptied), (.userJoined, .userJoined), (.userLeft, .userLeft),
-    ]
-    let wanted = settings.events
-    return Set(kinds.filter { wanted.contains($0.0) }.map(\.1))
+    Set(settings.events.compactMap(roomEventKind))
+  }
+
+  /// What a broker records for an event; nil: it is one of a node.
+  private static func roomEventKind(_ event: WebhookEventName) -> RoomEventKind? {
+    switch event {
+    case .roomCreated: .roomCreated
+    case .roomEmptied: .roomEmptied
+    case .userJoined: .userJoined
+    case .userLeft: .userLeft
+    case .connected, .disconnected, .message, .request: nil
+    }
   }
 
   /// Makes what posts the events of a node, unless there is no webhook.

@@ -95,11 +95,7 @@ package enum NodeSetup {
     return Digest.randomBytes(10).map { alphabet[Int($0) & 31] }
   }
 
-  static func makeToken() -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(
-      decoding: Digest.randomBytes(16).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-  }
+  static func makeToken() -> String { Digest.hex(Digest.randomBytes(16)) }
 
   static func makeKeys(_ settings: ServerSettings, _ loop: EventLoop, _ log: Log) throws(KeyFault) -> KeyRing {
     var configuration = KeyRing.Configuration()

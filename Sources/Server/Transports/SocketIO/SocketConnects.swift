@@ -180,7 +180,7 @@ final class SocketConnects {
 
   private func failed(_ message: Span<UInt8>, _ socket: UInt32, _ opening: SocketOpening) {
     let code = Self.text("code", of: message) ?? []
-    guard !code.elementsEqual(Self.code(.unavailable)), !code.elementsEqual(Self.code(.rateLimited)) else {
+    guard ErrorCode(rawValue: String(decoding: code, as: UTF8.self))?.isPassing != true else {
       // It passes: Redis is out of reach, for instance. Its client comes back by itself.
       return engines.close(sockets[socket].engine.index, because: .roomUnavailable)
     }
