@@ -156,6 +156,31 @@ class Suite:
         counts = [sum(line[0] == node for line in lines) for node in self.bases]
         assert min(counts) > len(lines) / 4, counts
 
+    async def a_node_that_drains_ends_the_polls_that_it_has_passed_on_and_nothing_else(self):
+        leaving = self.nodes.start("leaving", *self.options, "--drain", "2s", redis=True)
+        async with Wire(self.bases[0]) as home, Wire(leaving) as away:
+            sid = (await home.open())["sid"]
+            assert await home.post(sid, "40") == (200, "ok")
+            status, connected = await home.get(sid)
+            assert status == 200 and connected.startswith("40"), (status, connected)
+            # Its question to the other node shows that the poll waits.
+            commands, monitor = await asyncio.open_connection("127.0.0.1", self.nodes.redis)
+            monitor.write(b"MONITOR\r\n")
+            assert b"OK" in await commands.readline()
+            poll = asyncio.create_task(away.get(sid))
+            async with asyncio.timeout(10):
+                while sid.encode() not in await commands.readline():
+                    pass
+            monitor.close()
+            self.nodes.running["leaving"].send_signal(signal.SIGTERM)
+            assert (await poll)[0] == 200, poll.result()
+            assert await home.post(sid, '421["still",1]') == (200, "ok")
+            texts = ""
+            while '"still"' not in texts:
+                status, text = await home.get(sid)
+                assert status == 200, (status, text)
+                texts += text
+
     async def an_upgrade_that_reaches_another_node_loses_nothing(self):
         base, _ = self._nginx("upgrades", self.bases)
         async with SocketIOClient(self.bases[0], "source", "websocket") as source, contextlib.AsyncExitStack() as stack:
@@ -216,6 +241,17 @@ class Suite:
                 assert json.loads(answer[2:])["pid"] not in (pid, "nobody"), answer
 
     # An offset names rooms. What it brings is no more than its client may join.
+    async def offsets_that_no_room_has_reached_begin_anew_and_harm_nobody(self):
+        async with Wire(self.bases[0]) as wire, SocketIOClient(self.bases[0], "bystander") as bystander:
+            _, answer = await wire.connected(auth={"user": "eve"})
+            pid = json.loads(answer[2:])["pid"]
+            epoch = pid.split(".")[1].split(":")[0]
+            for offset in (f"{epoch}:99", f"{epoch}:9007199254740991", "~socketio@dead:0,q1@dead:3", "~socketio@dead:0",
+                           f"~socketio@{epoch}:0,q1@{epoch}:99", "~", f"{epoch}:0"):
+                _, answer = await wire.connected(auth={"user": "eve", "pid": pid, "offset": offset})
+                assert answer.startswith("40"), (offset, answer)
+            assert (await bystander.call("still", "here"))["ok"] is True and bystander.disconnects == 0
+
     async def nothing_is_recovered_that_a_client_may_not_join(self):
         base = self.nodes.start("guarded", "--auth", "jwt", "--jwt-secret", SECRET, redis=True)
         ann, mallory = (self._token(*rooms) for rooms in ((), ("--rooms", "socketio")))

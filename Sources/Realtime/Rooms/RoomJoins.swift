@@ -243,14 +243,22 @@ final class RoomJoins {
         guard let index else { continue }
         if recovered == true { context.counters.recoveries.observe(milliseconds: arrival.began, to: context.steady()) }
         answerJoined(arrival, index, recovered: recovered, room, position, userCount)
+        // What had waited for the join may have left other rooms, or this one.
+        guard let index = joinedIndex(arrival.session, room) else { continue }
         enterRoster(session, index, of: room)
       case .resume(let offset):
         guard let index else { continue }
         answerJoined(arrival, index, recovered: true, room, position, userCount)
+        guard let index = joinedIndex(arrival.session, room) else { continue }
         catchUps.resume(session, index, since: offset, began: arrival.began, firstPage: arrival.page)
       }
     }
     if !room.arrivals.isEmpty { waitingRooms.append(room) }
+  }
+
+  /// Where a session has a room among its subscriptions now; nil: it has left it, or has ended.
+  private func joinedIndex(_ id: SlabID, _ room: Room) -> Int? {
+    context.sessions.contains(id) ? context.sessions[id.index].subscriptionIndex(room) : nil
   }
 
   private func admission(

@@ -53,6 +53,8 @@ struct NamespaceSocket: ~Copyable {
 final class SocketOpening {
   /// The rooms still to be joined, in this order, and from where: of a client that comes back several.
   var rooms: ArraySlice<RecoveryPlace> = []
+  /// Rooms that it is to leave before that: it was in them when it could not be recovered.
+  var leaving: [[UInt8]] = []
   /// Whether its session has begun to join them.
   var hasBegun = false
   /// What the client came back with; nil: it begins anew.

@@ -18,7 +18,7 @@ struct SocketIOConfiguration {
 /// Connects clients to namespaces: each gets a session, which joins the namespace's default room, or, when the client comes
 /// back with the id and the offset that it had, the rooms it was in, from where it was.
 final class SocketConnects {
-  private let transport: SocketIOTransport
+  let transport: SocketIOTransport
   private let engines: EngineConnections
   private let sockets: NamespaceSocketStore
   private let hub: Hub
@@ -68,7 +68,7 @@ final class SocketConnects {
   private func open(_ payload: ConnectPayload, _ text: Span<UInt8>, _ namespace: Span<UInt8>, _ engine: SlabID) {
     let handshake = engines.store[engine.index].handshake
     let token = payload.token?.decoded(in: text) ?? handshake?.token
-    let id = payload.pid?.decoded(in: text)
+    let id = transport.hasRecovery ? payload.pid?.decoded(in: text) : nil
     var user: [UInt8]?
     if configuration.believesNames {
       // Who gave no name gets back the one that it was given.
@@ -85,7 +85,7 @@ final class SocketConnects {
     let opening = SocketOpening()
     sockets[socket].opening = opening
     let defaultRoom = sockets[socket].defaultRoom
-    let offset = payload.offset?.decoded(in: text)
+    let offset = transport.hasRecovery ? payload.offset?.decoded(in: text) : nil
     if let id {
       opening.recovery = Recovery(
         id: id, offset: offset, namespace: sockets[socket].namespace, defaultRoom: defaultRoom,
@@ -141,6 +141,10 @@ final class SocketConnects {
   // asked for.
   private func joinNext(_ socket: UInt32) {
     guard let opening = sockets[socket].opening, let session = sockets[socket].session else { return }
+    if !opening.leaving.isEmpty {
+      for room in opening.leaving { hub.leave(session, room: room) }
+      (opening.leaving, opening.held, opening.heldBytes) = ([], [], 0)
+    }
     guard let place = opening.rooms.first else { return finish(socket, opening, id: opening.recovery?.id) }
     hub.join(session, room: place.room, since: place.since)
   }
@@ -174,7 +178,8 @@ final class SocketConnects {
       guard position == nil else { return beginAnew(socket, opening, place) }
       joinLater(socket)
     } else if let position, let session = sockets[socket].session, let user = hub.userName(of: session) {
-      finish(socket, opening, id: RecoveryID(start: position, user: user).makeText(), at: position)
+      let id = transport.hasRecovery ? RecoveryID(start: position, user: user).makeText() : nil
+      finish(socket, opening, id: id, at: position)
     }
   }
 
@@ -196,13 +201,11 @@ final class SocketConnects {
 
   /// Begins as a client does that was never here: what it has missed cannot be had, or not all of it.
   private func beginAnew(_ socket: UInt32, _ opening: SocketOpening, _ failed: RecoveryPlace) {
-    let joined = opening.recovery?.places ?? []
+    // Left at the end of the tick: the hub, which answers now, is in the middle of a join.
+    opening.leaving = (opening.recovery?.places ?? []).map(\.room)
     opening.recovery = nil
-    (opening.held, opening.heldBytes) = ([], 0)
     sockets[socket].rooms = nil
     opening.rooms = [RecoveryPlace(room: sockets[socket].defaultRoom, since: nil)]
-    guard let session = sockets[socket].session else { return }
-    for place in joined { hub.leave(session, room: place.room) }
     joinLater(socket)
   }
 
