@@ -124,6 +124,10 @@ public enum Limits {
   /// the node serves others between two ticks.
   public static let readsAtOnceMax = 2
 
+  /// Bytes of answers in one tick, after which further ones wait for the next: hundreds may share one read, and a MiB that is
+  /// compressed for a connection takes some 12 ms.
+  public static let readBytesAtOnceMax = 1 << 20
+
   /// Bytes that a member who is read counts for with its reader, however short the answer: reading, parsing and sorting
   /// one takes some 2.5 µs, as long as 280 bytes of history. Less than that, as all pages of a room are read by the same client.
   static let memberCostBytes = 64

@@ -134,7 +134,9 @@ final class RoomQueries {
     switch caller {
     case .session(let id): reads.answerRead(id, event, id: answerID, costBytes: costBytes)
     case .request(let request):
-      limiters.chargeRead(of: request, bytes: max(request.answer(event, id: answerID), costBytes))
+      let bytes = request.answer(event, id: answerID)
+      reads.noteAnswered(bytes: bytes)
+      limiters.chargeRead(of: request, bytes: max(bytes, costBytes))
     case .backend: break
     }
   }

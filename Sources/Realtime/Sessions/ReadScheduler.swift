@@ -71,8 +71,16 @@ final class ReadScheduler {
     var waiting: [(owner: ReadOwner, finish: (Result<ReadAnswer, BrokerError>?) -> Void)]
   }
 
+  /// An answer that was read, and who is to have it.
+  private struct Landed {
+    let owner: ReadOwner
+    let finish: (Result<ReadAnswer, BrokerError>?) -> Void
+    let result: Result<ReadAnswer, BrokerError>
+  }
+
   private let flightsMax: Int
   private let answeredAtOnceMax: Int
+  private let answeredBytesMax: Int
   /// Reads, and answers at once or later, exactly once. Set before the first request.
   var perform: (ReadKey, @escaping Reply) -> Void
   /// Whether an owner's next read may begin now; when not, `unpark` must follow once it may. Set before the first request.
@@ -86,19 +94,28 @@ final class ReadScheduler {
   /// Reads of this tick that were answered before the call returned, as a broker within the process does: they are never
   /// under way, so their number in a tick is bounded instead.
   private var answeredAtOnce = 0
+  /// Answers that are to be given, from `landedHead` on. Hundreds may share one read, and each costs writing and compressing:
+  /// what a tick gives is bounded.
+  private var landed: [Landed] = []
+  private var landedHead = 0
+  private var isGiving = false
+  /// Bytes of answers in this tick.
+  private var answeredBytes = 0
 
   /// - Parameters:
   ///   - flightsMax: reads under way at a time.
   ///   - answeredAtOnceMax: reads of one tick that are answered before their call returns.
+  ///   - answeredBytesMax: bytes of answers after which the others of a tick wait for the next one.
   ///   - perform: `perform`; it may also be set later.
   ///   - mayStart: `mayStart`; it may also be set later.
   init(
-    flightsMax: Int, answeredAtOnceMax: Int,
+    flightsMax: Int, answeredAtOnceMax: Int, answeredBytesMax: Int = .max,
     perform: @escaping (ReadKey, @escaping Reply) -> Void = { _, reply in reply(.failure(.unavailable)) },
     mayStart: @escaping (ReadOwner, Request) -> Bool = { _, _ in true }
   ) {
     self.flightsMax = flightsMax
     self.answeredAtOnceMax = answeredAtOnceMax
+    self.answeredBytesMax = answeredBytesMax
     self.perform = perform
     self.mayStart = mayStart
   }
@@ -107,14 +124,20 @@ final class ReadScheduler {
   var underWay: Int { flights.count }
 
   /// Whether reads wait for the next tick.
-  var waitsForTick: Bool { answeredAtOnce >= answeredAtOnceMax && rotationHead < rotation.count }
+  var waitsForTick: Bool {
+    landedHead < landed.count || answeredAtOnce >= answeredAtOnceMax && rotationHead < rotation.count
+  }
 
   /// Continues with what waited for the next tick.
   func tickBegins() {
-    guard answeredAtOnce > 0 else { return }
-    answeredAtOnce = 0
+    guard answeredAtOnce > 0 || answeredBytes > 0 || landedHead < landed.count else { return }
+    (answeredAtOnce, answeredBytes) = (0, 0)
+    giveLanded()
     run()
   }
+
+  /// Notes how long an answer was.
+  func noteAnswered(bytes: Int) { answeredBytes += bytes }
 
   /// Requests of an owner that have not begun.
   func waitingCount(of owner: ReadOwner) -> Int { lines[owner]?.requests.count ?? 0 }
@@ -212,10 +235,24 @@ final class ReadScheduler {
     guard let index = flights.firstIndex(where: { $0.number == number }) else { return }
     let flight = flights.remove(at: index)
     for waiting in flight.waiting {
-      waiting.finish(result)
-      goOn(waiting.owner)
+      landed.append(Landed(owner: waiting.owner, finish: waiting.finish, result: result))
     }
+    giveLanded()
     run()
+  }
+
+  /// Gives answers, as many as the tick has room for. A call from inside of it only adds to what it goes through.
+  private func giveLanded() {
+    guard !isGiving else { return }
+    isGiving = true
+    defer { isGiving = false }
+    while landedHead < landed.count, answeredBytes < answeredBytesMax {
+      let next = landed[landedHead]
+      landedHead += 1
+      if landedHead == landed.count { (landed, landedHead) = ([], 0) }
+      next.finish(next.result)
+      goOn(next.owner)
+    }
   }
 
   /// An owner's read has ended, or was not needed: its next one waits for its turn.

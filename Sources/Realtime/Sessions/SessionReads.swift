@@ -8,7 +8,9 @@ import JSONCore
 /// Confined to the loop that created its hub.
 final class SessionReads {
   private let context: HubContext
-  private let scheduler = ReadScheduler(flightsMax: Limits.readsMax, answeredAtOnceMax: Limits.readsAtOnceMax)
+  private let scheduler = ReadScheduler(
+    flightsMax: Limits.readsMax, answeredAtOnceMax: Limits.readsAtOnceMax,
+    answeredBytesMax: Limits.readBytesAtOnceMax)
   /// Sessions whose connections have room again for what can wait.
   private var roomy: [SlabID] = []
 
@@ -109,9 +111,13 @@ final class SessionReads {
   }
 
   func chargeRead(_ id: SlabID, bytes: Int) {
+    noteAnswered(bytes: bytes)
     guard bytes > 0, context.sessions.contains(id) else { return }
     context.sessions[id.index].rateLimiter?.charge(answer: bytes, at: context.steady())
   }
+
+  /// Notes how much a read has brought: the answers of a tick are bounded.
+  func noteAnswered(bytes: Int) { scheduler.noteAnswered(bytes: bytes) }
 
   /// Notes that a connection's queue has room again, as `SessionTransport.awaitRoom` asked. What waited continues at the tick's end.
   func hasRoom(_ id: SlabID) { if context.sessions.contains(id) { roomy.append(id) } }

@@ -1,4 +1,5 @@
 import Compression
+import Glibc
 import WebSocketCore
 
 /// The node's compressors: one for all connections of a window size, made when first needed.
@@ -12,6 +13,10 @@ final class MessageCompression {
   private var deflaters = [MessageDeflater?](repeating: nil, count: 16)
   /// Payloads that were compressed, those among them that did not become shorter.
   private(set) var deflatedCount: UInt64 = 0
+  /// The last large payload and what it became: many may be answered with the same history, and comparing it costs a hundredth
+  /// of compressing it.
+  private var lastLarge: (payload: [UInt8], windowBits: UInt8, deflated: [UInt8]?)?
+  private static let largeBytesMin = 16 << 10
 
   /// Returns the compressed payload, or nil when it should go as it is.
   ///
@@ -20,9 +25,27 @@ final class MessageCompression {
     guard windowBits >= 9, payload.count >= MessageDeflater.payloadBytesMin else { return nil }
     let deflater = deflaters[Int(windowBits)] ?? MessageDeflater(windowBits: Int32(windowBits))
     deflaters[Int(windowBits)] = deflater
+    guard payload.count >= MessageCompression.largeBytesMin else {
+      deflatedCount += 1
+      return deflater.deflate(payload)
+    }
+    if let lastLarge, lastLarge.windowBits == windowBits, isEqual(payload, lastLarge.payload) {
+      return lastLarge.deflated
+    }
     deflatedCount += 1
-    return deflater.deflate(payload)
+    let deflated = deflater.deflate(payload)
+    lastLarge = ([UInt8](copying: payload), windowBits, deflated)
+    return deflated
   }
+
+  private func isEqual(_ payload: Span<UInt8>, _ other: [UInt8]) -> Bool {
+    guard payload.count == other.count else { return false }
+    // Safe because both have as many bytes, and not none.
+    return payload.withUnsafeBufferPointer { memcmp($0.baseAddress!, other, other.count) == 0 }
+  }
+
+  /// Gives memory back after a crowd has left.
+  func shrink() { lastLarge = nil }
 
   /// Returns one message as a frame, compressed when it is worth it.
   func frame(_ opcode: Opcode, _ payload: Span<UInt8>, windowBits: UInt8) -> [UInt8] {

@@ -39,6 +39,7 @@ final class WebSocketDelivery: QueueTransport {
   func shrink() {
     origins.shrink()
     framings.shrink()
+    compression.shrink()
   }
 
   // MARK: Fan-out

@@ -99,6 +99,30 @@ struct ReadSchedulerTests {
     #expect(desk.rooms == ["b", "a"])
   }
 
+  @Test("gives what many share over several ticks, once the answers of one have so many bytes, and in their order")
+  func sharedAnswers() {
+    var log: [Int] = []
+    var land: ReadScheduler.Reply?
+    let scheduler = ReadScheduler(
+      flightsMax: 1, answeredAtOnceMax: 10, answeredBytesMax: 100, perform: { _, reply in land = reply },
+      mayStart: { _, _ in true })
+    for owner in 1...7 {
+      let request = ReadScheduler.Request(
+        key: { .members(room: [], after: nil, limit: 10) },
+        finish: { _ in
+          log.append(owner)
+          scheduler.noteAnswered(bytes: 40)
+        })
+      scheduler.add(request, for: .session(SlabID(index: UInt32(owner), generation: 0)))
+    }
+    land?(.failure(.unavailable))
+    #expect(log == [1, 2, 3] && scheduler.waitsForTick)
+    scheduler.tickBegins()
+    #expect(log == [1, 2, 3, 4, 5, 6] && scheduler.waitsForTick)
+    scheduler.tickBegins()
+    #expect(log == Array(1...7) && !scheduler.waitsForTick)
+  }
+
   @Test("takes answers that come before the call returns")
   func atOnce() {
     var log: [String] = []
