@@ -12,7 +12,8 @@ struct PollValueTests {
   func codec() {
     let kinds: [ConnectionQuestion.Kind] = [
       .operation(bytes(#"{"type":"ping"}"#)), .operation([]), .poll(seq: .max, waitMilliseconds: 55_000), .end,
-      .enginePoll(milliseconds: 35_000), .enginePost(bytes("4hello\u{1E}bAQ==")), .enginePost([]),
+      .enginePoll(milliseconds: 35_000, tag: bytes("P1x")), .enginePoll(milliseconds: 0, tag: []),
+      .enginePost(bytes("4hello\u{1E}bAQ==")), .enginePost([]),
     ]
     for kind in kinds {
       for user in [nil, [], bytes("ann"), bytes("a 1 2\n")] {
@@ -31,7 +32,7 @@ struct PollValueTests {
       "e1 99999999999999999999 0 0 0 a", "e1 0 0 0 a", "e1 0 32 0 0 a" + String(repeating: "r", count: 32),
       "e1 1 31 0 0 a" + String(repeating: "r", count: 31), "e1 1 32 0 0 a" + String(repeating: "r", count: 31),
       "e18446744073709551615 18446744073709551615 0 0 0 a", "p1 0 0 1 60001 a", "p1 0 0 x 1 a", "e 0 0 0 0 a",
-      "g1 0 0 0 4200001 a", "g1 0 0 0 0 ab",
+      "g1 0 0 0 4200001 a", "g1 0 0 0 0 a" + String(repeating: "t", count: 65),
     ]
     for text in wrong { #expect(ConnectionQuestion(bytes(text)) == nil, "\(text)") }
     #expect(ConnectionQuestion(bytes("o1 0 0 0 0 a") + [0xFF]) == nil)

@@ -57,6 +57,7 @@ public final class Node {
   /// By which system call clients are sent to, for the log.
   private let sends: String
   private var routes: Routes?
+  private var forwarder: ConnectionForwarder?
   private(set) var listeners: [Listener] = []
   /// The entries of the listeners, in the same order.
   private var entries: [ListenPlan.Entry] = []
@@ -148,6 +149,7 @@ public final class Node {
     backend = makeBackend()
     let forwarder = ConnectionForwarder(
       hub: hub, broker: broker, polls: table.polls, engines: table.engines, metrics: metrics)
+    self.forwarder = forwarder
     routes = Routes(
       table: table, node: self, admin: admin, send: makeSendEndpoint(forwarder),
       eventStreams: makeEventStreamEndpoint(), poll: makePollEndpoint(forwarder),
@@ -336,14 +338,20 @@ public final class Node {
     hub.isHandingOver = settings.leaveGraceMilliseconds > 0
     let time = Interval.milliseconds(settings.drainMilliseconds)
     table.drain(within: time)
-    awaitDrained(until: loop.instant + time)
+    let deadline = loop.instant + time
+    forwarder?.drain { [loop] action in
+      var generator = SystemRandomNumberGenerator()
+      loop.after(DrainSchedule(deadline - loop.instant).moment(using: &generator), action)
+    }
+    awaitDrained(until: deadline)
   }
 
   /// Takes no more connections, so that another program can have the ports.
   func closeListeners() { for listener in listeners { listener.close() } }
 
   private func awaitDrained(until deadline: Instant) {
-    if table.sessionCount + table.waitingPollCount == 0 || loop.instant >= deadline {
+    let waiting = table.waitingPollCount + (forwarder?.waitingCount ?? 0)
+    if table.sessionCount + waiting == 0 || loop.instant >= deadline {
       closeListeners()
       return giveUpLease()
     }

@@ -9,6 +9,11 @@ final class ConnectionForwarder {
   private let polls: PollTransport
   private let engines: EngineConnections
   private let metrics: Metrics
+  /// Polls that came here and wait for another node's answer.
+  private var waiting: [UInt64: ConnectionQuestion] = [:]
+  private var lastNumber: UInt64 = 0
+  /// Has something done a little later: set by the node that drains.
+  private var later: ((@escaping () -> Void) -> Void)?
 
   init(hub: Hub, broker: any Broker, polls: PollTransport, engines: EngineConnections, metrics: Metrics) {
     self.hub = hub
@@ -26,6 +31,19 @@ final class ConnectionForwarder {
       return reply(ConnectionAnswer(.notFound, "no connection has such a name: use that of its welcome", to: kind))
     }
     guard node != hub.configuration.nodeID else { return performHere(question, reply) }
+    guard question.hurried != nil else { return ask(node, question, reply) }
+    lastNumber += 1
+    let number = lastNumber
+    waiting[number] = question
+    if let later { later { [weak self] in self?.hurry(number) } }
+    ask(node, question) { [weak self] in
+      self?.waiting[number] = nil
+      reply($0)
+    }
+  }
+
+  private func ask(_ node: [UInt8], _ question: ConnectionQuestion, _ reply: @escaping (ConnectionAnswer) -> Void) {
+    let kind = question.kind
     broker.ask(node: node, question.encoded, withinMilliseconds: question.milliseconds) { [metrics] answer in
       switch answer {
       case .answered(let bytes):
@@ -41,6 +59,27 @@ final class ConnectionForwarder {
       }
     }
   }
+
+  // MARK: Draining
+
+  /// How many polls wait here for another node's answer.
+  var waitingCount: Int { waiting.count }
+
+  /// Has every poll answered that waits here, now or from now on: this node is about to end. Their connections go on: no node
+  /// has to hold them for that.
+  ///
+  /// - Parameter later: does something at a random moment of the drain.
+  func drain(_ later: @escaping (@escaping () -> Void) -> Void) {
+    self.later = later
+    for number in waiting.keys { later { [weak self] in self?.hurry(number) } }
+  }
+
+  private func hurry(_ number: UInt64) {
+    guard let question = waiting[number], let hurried = question.hurried, let node = question.node else { return }
+    ask(node, hurried) { _ in }
+  }
+
+  // MARK: Answering
 
   /// Answers another node.
   private func answer(_ bytes: [UInt8], _ answer: @escaping ([UInt8]) -> Void) {
@@ -67,7 +106,8 @@ final class ConnectionForwarder {
     case .poll(let seq, let wait):
       polls.poll(question.connection, by: question.owner, seq: seq, waitMilliseconds: wait, reply)
     case .end: reply(polls.end(question.connection, by: question.owner))
-    case .enginePoll: engines.poll(question.connection, on: nil, reply)
+    case .enginePoll(let wait, let tag):
+      engines.poll(question.connection, on: nil, tag: tag, isHurried: wait == 0, reply)
     case .enginePost(let body): engines.post(question.connection, body, reply)
     }
   }

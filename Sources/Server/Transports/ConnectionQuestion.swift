@@ -11,8 +11,9 @@ struct ConnectionQuestion: Equatable {
     case poll(seq: UInt64, waitMilliseconds: Int)
     /// The end of a poll connection.
     case end
-    /// What has come for an Engine.IO connection, within so many milliseconds.
-    case enginePoll(milliseconds: Int)
+    /// What has come for an Engine.IO connection, within so many milliseconds; 0: nothing, and the poll that waits gets nothing
+    /// either. `tag` tells a request from those before it: one that a proxy repeats has the same.
+    case enginePoll(milliseconds: Int, tag: [UInt8])
     /// The packets of an Engine.IO connection.
     case enginePost([UInt8])
   }
@@ -37,10 +38,22 @@ struct ConnectionQuestion: Equatable {
     }
   }
 
+  /// What has a poll answered that waits; nil: it is none that waits.
+  var hurried: ConnectionQuestion? {
+    switch kind {
+    case .poll(let seq, let wait) where wait > 0:
+      // A newer poll ends an older one, and what it gets the next one gets again.
+      ConnectionQuestion(.poll(seq: seq, waitMilliseconds: 0), of: connection, by: owner)
+    case .enginePoll(let wait, _) where wait > 0:
+      ConnectionQuestion(.enginePoll(milliseconds: 0, tag: []), of: connection, by: owner)
+    default: nil
+    }
+  }
+
   /// How long the node that holds the connection has to answer.
   var milliseconds: Int {
     switch kind {
-    case .poll(_, let wait), .enginePoll(let wait): wait + QuestionLimits.operationMilliseconds
+    case .poll(_, let wait), .enginePoll(let wait, _): wait + QuestionLimits.operationMilliseconds
     case .operation, .end, .enginePost: QuestionLimits.operationMilliseconds
     }
   }
@@ -57,7 +70,7 @@ struct ConnectionQuestion: Equatable {
     case .operation(let operation): (letter, text) = (UInt8(ascii: "o"), operation)
     case .poll(let number, let milliseconds): (letter, seq, wait) = (UInt8(ascii: "p"), number, milliseconds)
     case .end: break
-    case .enginePoll(let milliseconds): (letter, wait) = (UInt8(ascii: "g"), milliseconds)
+    case .enginePoll(let milliseconds, let tag): (letter, wait, text) = (UInt8(ascii: "g"), milliseconds, tag)
     case .enginePost(let body): (letter, text) = (UInt8(ascii: "s"), body)
     }
     var bytes = [letter]
@@ -102,7 +115,8 @@ struct ConnectionQuestion: Equatable {
     case UInt8(ascii: "p") where text.isEmpty && numbers[4] <= UInt64(RoomPollEndpoint.waitMax):
       kind = .poll(seq: numbers[3], waitMilliseconds: Int(numbers[4]))
     case UInt8(ascii: "e") where text.isEmpty: kind = .end
-    case UInt8(ascii: "g") where text.isEmpty: kind = .enginePoll(milliseconds: Int(numbers[4]))
+    case UInt8(ascii: "g") where text.count <= EngineLimits.tagBytesMax:
+      kind = .enginePoll(milliseconds: Int(numbers[4]), tag: text)
     case UInt8(ascii: "s"): kind = .enginePost(text)
     default: return nil
     }

@@ -101,6 +101,10 @@ final class EnginePolling {
   var waiter: Reply?
   /// The connection of this node on which it waits; nil: another node's.
   var waiterConnection: SlabID?
+  /// What tells its request from others; empty: nothing.
+  var waiterTag: [UInt8] = []
+  /// What another node was given last, and for which request: the same request, repeated, gets the same again.
+  var given: (tag: [UInt8], answer: ConnectionAnswer)?
   var post: Post?
   var upgrade: Upgrade?
   var upgradeDue: UInt32 = 0

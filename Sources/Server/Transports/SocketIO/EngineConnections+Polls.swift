@@ -8,10 +8,26 @@ import SocketIOCore
 extension EngineConnections {
   /// Answers a poll with what waits, or as soon as something comes.
   ///
-  /// - Parameter connection: on which it came to this node; nil: it came to another one.
-  func poll(_ sid: [UInt8], on connection: SlabID?, _ reply: @escaping EnginePolling.Reply) {
+  /// - Parameters:
+  ///   - connection: on which it came to this node; nil: it came to another one.
+  ///   - tag: what tells the request from others; empty: nothing.
+  ///   - isHurried: whether it only ends the poll that waits, of a node that drains.
+  func poll(
+    _ sid: [UInt8], on connection: SlabID?, tag: [UInt8] = [], isHurried: Bool = false,
+    _ reply: @escaping EnginePolling.Reply
+  ) {
     guard let engine = store.find(sid) else { return reply(EngineError.unknownSession.answer) }
     guard let polling = store[engine.index].polling else { return reply(EngineError.badRequest.answer) }
+    // A poll of another node may have ended there, with its connection or with the node.
+    if polling.waiterConnection == nil, let waiter = polling.waiter {
+      polling.waiter = nil
+      waiter(ConnectionAnswer(status: 200, [EnginePacketType.noop.digit]))
+    }
+    if isHurried { return reply(ConnectionAnswer(status: 200, [EnginePacketType.noop.digit])) }
+    if let given = polling.given {
+      if given.tag == tag { return reply(given.answer) }
+      polling.given = nil
+    }
     guard polling.waiter == nil else {
       // Which of two polls has what would be anybody's guess.
       metrics.protocolErrors += 1
@@ -20,6 +36,7 @@ extension EngineConnections {
     }
     polling.waiter = reply
     polling.waiterConnection = connection
+    polling.waiterTag = tag
     if let connection, connections.contains(connection) { connections[connection.index].exchange?.engine = engine }
     if !polling.queue.isEmpty || polling.upgrade?.isProbed == true { markDirty(engine.index) }
   }
@@ -39,7 +56,10 @@ extension EngineConnections {
     } else {
       reportSpace(index, polling)
     }
-    waiter(ConnectionAnswer(status: 200, payload))
+    let answer = ConnectionAnswer(status: 200, payload)
+    // A node that passes it on may end before it has: a proxy then asks another one for the same.
+    if polling.waiterConnection == nil, !polling.waiterTag.isEmpty { polling.given = (polling.waiterTag, answer) }
+    waiter(answer)
   }
 
   /// Reports to the hub what a queue that was just emptied lets it do.

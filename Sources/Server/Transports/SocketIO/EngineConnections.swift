@@ -236,7 +236,12 @@ final class EngineConnections {
   func close(_ index: UInt32, because reason: CloseReason) {
     if let webSocket = store[index].webSocket { return sessions.close(webSocket, because: reason) }
     guard let polling = store[index].polling, !store[index].isClosing else { return }
-    polling.queue.push([EnginePacketType.close.digit], isSolicited: true)
+    if reason.reconnect == .never {
+      polling.queue.push([EnginePacketType.close.digit], isSolicited: true)
+    } else if polling.queue.isEmpty {
+      // A client that polls comes back after an error, while some stay away after the packet `close`.
+      return end(index, answering: EngineError.unknownSession.answer)
+    }
     markClosing(index)
     markDirty(index)
     timers.set(.connect, of: index, in: EngineLimits.lastPoll)

@@ -11,6 +11,8 @@ struct EngineLimits {
   /// Bytes of a polling request's body, unless `max-message` needs more: as the official server has it. A body holds many
   /// packets, each of which `max-message` bounds.
   static let payloadBytesMin = 1_000_000
+  /// Bytes of a poll's `t`, by which a repeated request is known; longer ones count for nothing. Official clients send some ten.
+  static let tagBytesMax = 64
   /// Bytes of packets in one answer to a poll, unless one block alone has more: it may go through Redis.
   static let answerBytesMax = 64 * 1024
   /// Bytes that may wait for a client that polls before its requests are taken no further, as over a socket.

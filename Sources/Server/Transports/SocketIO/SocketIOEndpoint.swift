@@ -61,10 +61,12 @@ final class SocketIOEndpoint {
 
   private func poll(_ request: Request, _ sid: [UInt8]) {
     let kind: ConnectionQuestion.Kind
+    // Official clients put the time there, so that no cache answers.
+    let tag = request.head.query.first("t").flatMap { $0.count <= EngineLimits.tagBytesMax ? $0 : nil } ?? []
     switch request.head.method {
     case .get:
       kind = .enginePoll(
-        milliseconds: (engines.limits.pingInterval + engines.limits.pingTimeout).milliseconds)
+        milliseconds: (engines.limits.pingInterval + engines.limits.pingTimeout).milliseconds, tag: tag)
     case .post: kind = .enginePost(request.body)
     default: return refuse(request, .badMethod)
     }
@@ -76,7 +78,7 @@ final class SocketIOEndpoint {
     if case .enginePost(let body) = kind {
       engines.post(sid, body) { [weak self] in self?.send($0, for: request) }
     } else {
-      engines.poll(sid, on: request.connection) { [weak self] in self?.send($0, for: request) }
+      engines.poll(sid, on: request.connection, tag: tag) { [weak self] in self?.send($0, for: request) }
     }
   }
 
