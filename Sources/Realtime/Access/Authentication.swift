@@ -33,6 +33,9 @@ final class Authentication {
       headers = request.headers
       token = request.token
     }
+
+    /// What comes later than the connection.
+    init(token: [UInt8]) { (headers, self.token) = ([], token) }
   }
 
   init(_ context: HubContext, pending: PendingOperations, limiters: RateLimiters, revocations: Revocations) {
@@ -89,14 +92,20 @@ final class Authentication {
     return nil
   }
 
-  /// Takes the token of an `auth`. Where no tokens are asked for, the user is known already and the answer names it.
+  /// Takes the token of an `auth`. Where no tokens are judged, who decides about connections is asked again, with the token;
+  /// without such a one the user is known already and the answer names it.
   func authenticate(_ id: SlabID, token: [UInt8], answerID: [UInt8]?) {
     let isPending = authenticating.isPending(id)
     guard !isPending else {
       return context.refuse(id, .rateLimited, "a token is being judged: wait for its answer", answerID)
     }
-    guard judgeToken != nil else { return confirm(id, answerID: answerID) }
+    guard judgeToken != nil || decideConnect != nil else { return confirm(id, answerID: answerID) }
     _ = authenticating.begin(id)
+    guard judgeToken != nil else {
+      arrivals[id] = Arrival(token: token)
+      let known = context.sessions[id.index].user.map { Identity.believed($0.name) }
+      return decide(id, beyond: known) { [weak self] in self?.conclude(id, $0, answerID: answerID) }
+    }
     judge(token, of: id) { [weak self] in self?.conclude(id, $0, answerID: answerID) }
   }
 

@@ -69,11 +69,15 @@ final class OperationQuestions {
     var subject: Question.Subject?
     operation.withRoom(in: text) { name in
       switch operation.kind {
-      case .message where deciders.message != nil:
-        guard mayPublish(in: name, id, isForRequest: RequestAnswers.origin(operation.answerTag) == .request) else {
-          return
+      case .message:
+        let isForRequest = RequestAnswers.origin(operation.answerTag) == .request
+        guard mayPublish(in: name, id, isForRequest: isForRequest) else { return }
+        if deciders.message != nil {
+          subject = OperationQuestions.message(operation, text, in: name)
+        } else if isForRequest, deciders.join != nil, !isIn(name, id) {
+          // Who is kept out of a room is not to write into it by a request, which needs no join.
+          subject = .join(room: [UInt8](copying: name))
         }
-        subject = OperationQuestions.message(operation, text, in: name)
       case .join, .history, .presence: subject = joining(name, of: id, isRead: operation.kind != .join)
       default: break
       }
@@ -96,9 +100,13 @@ final class OperationQuestions {
       guard !RoomName.isWildcard(name) else { return }
       let (rooms, rule) = (request.identity?.rooms, rule(of: name))
       switch operation.kind {
-      case .message where deciders.message != nil:
+      case .message:
         guard rooms?.mayPublish(name) ?? true, rule.mayPublish else { return }
-        subject = OperationQuestions.message(operation, text, in: name)
+        if deciders.message != nil {
+          subject = OperationQuestions.message(operation, text, in: name)
+        } else if deciders.join != nil {
+          subject = .join(room: [UInt8](copying: name))
+        }
       case .history, .presence:
         guard deciders.join != nil, rooms?.mayJoin(name) ?? true, rule.mayJoin else { return }
         subject = .join(room: [UInt8](copying: name))

@@ -64,6 +64,32 @@ struct ConnectQuestionTests {
     #expect(types(ann.take()) == ["auth_failed"] && bench.closes[ann.connection] == 4401)
   }
 
+  @Test("a token that comes later is asked about in its user's name, prolongs what was decided, and is nobody else's")
+  func renewal() {
+    let (bench, decider) = bench()
+    let ann = bench.arrive(token: "t")
+    func decide(_ user: String, _ seconds: UInt64) {
+      decider.answer(
+        grant {
+          $0.user = Array(user.utf8)
+          $0.expiresAt = bench.clock.milliseconds + seconds * 1000
+        })
+    }
+    decide("ann", 30)
+    _ = ann.take()
+    #expect(ann.send(#"{"id":"1","type":"auth","token":"t2"}"#).isEmpty)
+    #expect(decider.open.first?.question.token == Array("t2".utf8))
+    #expect(decider.open.first?.question.identity?.user == Array("ann".utf8))
+    decide("ann", 90)
+    #expect(types(ann.take()) == ["auth_success"])
+    bench.clock.milliseconds += 31_000
+    bench.hub.expire()
+    #expect(ann.take().isEmpty && bench.closes[ann.connection] == nil)
+    _ = ann.send(#"{"id":"2","type":"auth","token":"t3"}"#)
+    decide("bob", 90)
+    #expect(types(ann.take()) == ["auth_failed"] && bench.closes[ann.connection] == 4401)
+  }
+
   @Test("a refused connection is closed with 4401 and the reason, an undecided one with 1013")
   func refused() {
     let (bench, decider) = bench()

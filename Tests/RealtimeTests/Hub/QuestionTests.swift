@@ -261,6 +261,27 @@ struct QuestionTests {
     #expect(types(ann.take()) == ["joined"] && decider.open.isEmpty)
   }
 
+  @Test("a request that writes into a room is asked about as a join, where nobody is asked about messages")
+  func requestWrites() {
+    let (bench, decider) = bench(messages: false)
+    let eve = bench.open("eve")
+    eve.join()
+    decider.answer()
+    _ = eve.take()
+    var answers: [ErrorCode?] = []
+    for decision in [Decision.refused(reason: "no"), nil] {
+      let caller = RequestCaller(user: Array("bob".utf8), identity: nil, address: Array("127.0.0.1".utf8)) {
+        answers.append($1)
+      }
+      let text = Array(#"{"id":"\#(answers.count)","type":"message","room":"r","n":\#(answers.count)}"#.utf8)
+      bench.hub.perform(text.span, by: caller)
+      #expect(decider.asked.last == "bob join r")
+      if let decision { decider.answer(decision) } else { decider.answer() }
+      bench.settle()
+    }
+    #expect(answers == [.forbidden, nil] && eve.take().compactMap { $0.int("n") } == [1])
+  }
+
   @Test("a request that reads a room is asked about as a join")
   func requestReads() {
     let (bench, decider) = bench(messages: false)
