@@ -10,6 +10,7 @@ public struct OriginFault: Error, Equatable {
 /// - `chat.example.com`, `*.example.com`: a page of that host by HTTP or HTTPS, on any port or on the one given.
 /// - `capacitor://localhost`, `file://`: the pages of an app (a scheme of its own).
 /// - `null`: pages without an origin of their own, such as sandboxed frames of any site.
+/// - `*`: every page.
 public struct OriginRule: Equatable, Sendable, CustomStringConvertible {
   private enum Scheme: Equatable, Sendable {
     /// HTTP or HTTPS.
@@ -17,6 +18,7 @@ public struct OriginRule: Equatable, Sendable, CustomStringConvertible {
     case one([UInt8])
     /// The opaque origin.
     case null
+    case all
   }
 
   /// The entry as it was written.
@@ -36,7 +38,10 @@ public struct OriginRule: Equatable, Sendable, CustomStringConvertible {
       (scheme, host, isWildcard, port) = (.null, [], false, nil)
       return
     }
-    if text == "*" { throw OriginFault(reason: "lets in every page, as no list does; leave it out") }
+    if text == "*" {
+      (scheme, host, isWildcard, port) = (.all, [], false, nil)
+      return
+    }
     let end = WebOrigin.schemeEnd(bytes.span)
     let name = end.map { WebOrigin.lowercased(bytes.span.extracting(0..<$0)) }
     try OriginRule.checkScheme(name)
@@ -55,12 +60,13 @@ public struct OriginRule: Equatable, Sendable, CustomStringConvertible {
 
   /// Whether a request with this Origin header comes from a page that the entry lets in.
   public func matches(_ origin: Span<UInt8>) -> Bool {
+    if scheme == .all { return true }
     if scheme == .null { return OriginRule.isNull(origin) }
     guard let origin = WebOrigin(origin) else { return false }
     switch scheme {
     case .web: guard origin.isWeb, port == nil || port == origin.port else { return false }
     case .one(let name): guard name == origin.scheme, port == origin.port else { return false }
-    case .null: return false
+    case .null, .all: return false
     }
     guard isWildcard else { return host == origin.host }
     // The dot stays, so that `*.example.com` does not let `evilexample.com` in.
@@ -69,6 +75,8 @@ public struct OriginRule: Equatable, Sendable, CustomStringConvertible {
 
   /// Whether it lets in pages without an origin of their own, of which every site can make one.
   public var isNull: Bool { scheme == .null }
+  /// Whether it lets in every page: then none may use what a browser sends by itself.
+  public var isAll: Bool { scheme == .all }
 
   private static func isNull(_ origin: Span<UInt8>) -> Bool {
     let null: StaticString = "null"

@@ -33,6 +33,17 @@ struct OriginTests {
     }
   }
 
+  @Test("lets in every page by a star, but none of another site with a cookie, and promises none that it may use one")
+  func everyPage() throws {
+    let server = try RoostProcess(["--origins", "*"])
+    let page = "Origin: https://any.example"
+    let answer = try server.http.get("/poll?room=r&user=ann", headers: [page])
+    #expect(answer.status == 200 && answer.header("access-control-allow-origin") == "https://any.example", "\(answer)")
+    #expect(answer.header("access-control-allow-credentials") == nil)
+    #expect(try handshake(server, [page]).status == 101)
+    #expect(try handshake(server, [page, "Cookie: roost_token=x"]).status == 403)
+  }
+
   @Test("counts refused pages and says once which Origin it was, as harmless text")
   func counted() throws {
     let server = try RoostProcess(["--origins", "https://chat.example"])
@@ -71,7 +82,7 @@ struct OriginTests {
   @Test("does not start with an entry that no page can match, and says why")
   func never() throws {
     for (entry, why) in [
-      ("https://example.com/", "slash"), ("wss://example.com", "https://"), ("*", "every page"),
+      ("https://example.com/", "slash"), ("wss://example.com", "https://"),
       ("https://a.*.example", "star"), ("https://bücher.example", "xn--"), ("http://[::1", "no origin"),
     ] {
       let result = try RoostProcess.run(["serve", "--port", "0", "--origins", "https://ok.example,\(entry)"])

@@ -8,12 +8,14 @@ struct OriginPolicy {
     case allowed
     /// There is a list, and the page's origin is not in it.
     case unlisted
-    /// There is no list, and a page of another site would use the visitor's cookie.
+    /// Every page is let in, and a page of another site would use the visitor's cookie.
     case foreign
   }
 
   /// Empty: everyone.
   private let rules: [OriginRule]
+  /// Whether the list lets in every page.
+  let listsAll: Bool
 
   /// Headers that a browser sends by itself and that the backend may know a visitor by, in lower case.
   private let credentials: [[UInt8]]
@@ -21,6 +23,7 @@ struct OriginPolicy {
   /// - Parameter backendHeaders: the headers that go to the backend when it decides who may connect.
   init(_ rules: [OriginRule], backendHeaders: [String] = []) {
     self.rules = rules
+    listsAll = rules.contains(where: \.isAll)
     credentials = backendHeaders.map { $0.lowercased() }.filter { ["cookie", "authorization"].contains($0) }
       .map { Array($0.utf8) }
   }
@@ -28,14 +31,14 @@ struct OriginPolicy {
   /// Whether there is a list at all.
   var isList: Bool { !rules.isEmpty }
 
-  /// Judges a request by its `Origin`; without a list also by whether it carries the cookie, or what the backend may know a
+  /// Judges a request by its `Origin`; where every page is let in also by whether it carries the cookie, or what the backend may know a
   /// visitor by, which alone would let any page on the web speak in its visitor's name (cross-site WebSocket hijacking). Programs send no `Origin` and are not
   /// meant; the node's own pages are always allowed.
   ///
   /// - Parameter isSecure: whether the request came by TLS, to the node or to a proxy in front of it that says so.
   func judge(_ head: RequestHead, isSecure: Bool) -> Verdict {
     guard let origin = head.value(.origin), !isOwn(origin, head, isSecure: isSecure) else { return .allowed }
-    if isList { return lists(origin) ? .allowed : .unlisted }
+    if isList, !listsAll { return lists(origin) ? .allowed : .unlisted }
     let isVisitors = head.cookie(UserToken.cookieName) != nil || credentials.contains { head.headers.has($0) }
     return isVisitors ? .foreign : .allowed
   }

@@ -57,7 +57,7 @@ final class Routes: RequestRouter {
     response.addHeader("Vary", "Origin")
     guard let origin = head.value(.origin), node.origins.lists(origin) else { return }
     response.addHeader("Access-Control-Allow-Origin", origin)
-    response.addHeader("Access-Control-Allow-Credentials", "true")
+    if !node.origins.listsAll { response.addHeader("Access-Control-Allow-Credentials", "true") }
     response.addHeader("Access-Control-Expose-Headers", "ETag, Retry-After")
   }
 

@@ -58,6 +58,9 @@ final class SendEndpoint {
     guard request.head.method == .post else {
       return respond(request.connection, ErrorResponse.methodNotAllowed("POST"))
     }
+    guard request.head.value(.idempotencyKey) == nil else {
+      return refuse(request, .badRequest, "/send takes no Idempotency-Key: give the operation an id")
+    }
     if SendEndpoint.isBatch(request.head) { return answerBatch(request) }
     guard request.body.count <= messageBytesMax else {
       return refuse(request, .tooLarge, SendEndpoint.tooLarge(request.body.count, messageBytesMax))
@@ -105,8 +108,14 @@ final class SendEndpoint {
       identifier.identifyOwner(request) { [weak self, forwarder] result in
         switch result {
         case .success(let owner):
+          // Where one line finds nobody, the others do not wait for that as well.
+          var failed: [UInt8]?
           self?.perform(lines, of: request, isInTurn: true) { line, reply in
-            forwarder.perform(ConnectionQuestion(.operation(line), of: connection, by: owner)) { reply($0.body) }
+            if let failed { return reply(failed) }
+            forwarder.perform(ConnectionQuestion(.operation(line), of: connection, by: owner)) {
+              if $0.status == ErrorCode.unavailable.httpStatus { failed = $0.body }
+              reply($0.body)
+            }
           }
         case .failure(let error): self?.refuse(request, error.code, error.message)
         }
