@@ -28,6 +28,8 @@ final class HTTPExchanges: EventHandler {
     var lines: UnsafeMutablePointer<curl_slist>?
     let errorText: UnsafeMutablePointer<CChar>
     var body: [UInt8] = []
+    /// Bytes of the body that have come, kept or not.
+    var receivedBytes = 0
     var isTooLong = false
 
     init(_ easy: UnsafeMutableRawPointer, _ request: HTTPRequest, _ ended: @escaping () -> Void) {
@@ -151,7 +153,8 @@ final class HTTPExchanges: EventHandler {
     guard let bytes, let context else { return 0 }
     // Safe because `setUp` passed an Exchange, which outlives its easy handle.
     let exchange = Unmanaged<Exchange>.fromOpaque(context).takeUnretainedValue()
-    guard exchange.body.count + size * count <= WebhookLimits.responseBytesMax else {
+    exchange.receivedBytes += size * count
+    guard exchange.receivedBytes <= WebhookLimits.responseBytesMax else {
       exchange.isTooLong = true
       // Anything but the full count makes libcurl give up with CURLE_WRITE_ERROR.
       return 0
