@@ -151,6 +151,7 @@ extension ServerSettings {
         "socketioNamespaces", \.socketIONamespaces, "GLOB,...",
         "namespaces that Socket.IO clients may connect to: /, /chat, /team-*; * is all", problem: namespaceProblem),
       .text("socketioClient", \.socketIOClientPath, "FILE", "client bundle to serve at /socket.io/socket.io.js"),
+      .toggle("socketioRecovery", \.socketIORecovery, "connection state recovery: one more argument with each event"),
       .toggle("demo", \.demo, whenUnset: "on with --auth none, else off", "serve the chat page at /"),
     ])
 

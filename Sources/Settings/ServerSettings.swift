@@ -162,6 +162,8 @@ public struct ServerSettings: Sendable {
   public var socketIONamespaces = ["*"]
   /// The path of the client that is served at `/socket.io/socket.io.js`; nil: none is.
   public var socketIOClientPath: String?
+  /// Whether Socket.IO clients recover by an id and offsets, which each event carries as one more argument.
+  public var socketIORecovery = true
   /// Whether the chat page is served; nil: with `auth=none` only.
   public var demo: Bool?
   /// Whether the chat page is served, with the default applied.

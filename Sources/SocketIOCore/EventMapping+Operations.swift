@@ -4,7 +4,7 @@ extension EventMapping {
   /// Appends the native operation, a JSON object, that a reserved event stands for.
   ///
   /// `join`, `leave`, `presence` and `history` take a room or an object with `room`, all others an object. A `room` is the
-  /// namespace's local name; the operation has the native one. Members `type` and `id` of the object are left out. Binary
+  /// namespace's local name; the operation has the native one. A member `type` of the object is left out, and `id` unless it tells a repeated message from another one. Binary
   /// arguments become `{"$binary":base64}`. What is wrong inside is left to the parser of operations.
   ///
   /// - Parameter text: what the arguments are ranges of.
@@ -22,7 +22,8 @@ extension EventMapping {
     switch argument.kind {
     case .object:
       problem = appendMembers(
-        of: text.extracting(argument.value), attachments: attachments, namespace: namespace, to: &output)
+        of: text.extracting(argument.value), keepsID: operation == .message, attachments: attachments,
+        namespace: namespace, to: &output)
     case .string where operation.takesRoom:
       output.append(",\"room\":")
       problem = appendRoom(argument.string, of: text, namespace: namespace, to: &output)
@@ -37,11 +38,11 @@ extension EventMapping {
   }
 
   private static func appendMembers(
-    of object: Span<UInt8>, attachments: [[UInt8]], namespace: Span<UInt8>, to output: inout [UInt8]
+    of object: Span<UInt8>, keepsID: Bool, attachments: [[UInt8]], namespace: Span<UInt8>, to output: inout [UInt8]
   ) -> StaticString? {
     var scanner = JSONScanner(object)
     while let member = scanner.nextValidMember() {
-      if member.key.equals("type", in: object) || member.key.equals("id", in: object) { continue }
+      if member.key.equals("type", in: object) || !keepsID && member.key.equals("id", in: object) { continue }
       output.append(UInt8(ascii: ","))
       output.append(copying: object.extracting(member.key.quoted))
       output.append(UInt8(ascii: ":"))

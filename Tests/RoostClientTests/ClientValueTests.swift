@@ -41,7 +41,8 @@ struct ClientValueTests {
     #expect(backoff.next(using: &random) <= 500)
   }
 
-  private func call(_ table: inout CallTable, _ type: OperationType, resends: Bool, room: String? = "r") -> Call {
+  private func call(_ table: inout CallTable, _ type: ClientOperation.Kind, resends: Bool, room: String? = "r") -> Call
+  {
     let (id, number) = table.nextID()
     let operation = Operation(id: id, type: type, room: room, text: Array("0123456789".utf8))
     return Call(operation: operation, number: number, resends: resends) { _, _ in }

@@ -19,8 +19,9 @@ struct EventOperationTests {
       (#"2["history",{"ro\u006fm":"a","limit":5}]"#, "/c", #"{"type":"history","ro\u006fm":"/c#a","limit":5}"#),
       (
         #"2["message",{"room":"a","type":"x","id":"y","event":"e","args":[1]}]"#, "/c",
-        #"{"type":"message","room":"/c#a","event":"e","args":[1]}"#
+        #"{"type":"message","room":"/c#a","id":"y","event":"e","args":[1]}"#
       ),
+      (#"2["join",{"room":"a","id":"y"}]"#, "", #"{"type":"join","room":"a"}"#),
       (#"2["direct",{"to":"ann","text":"hi"}]"#, "/c", #"{"type":"direct","to":"ann","text":"hi"}"#),
       (#"2["broadcast",{}]"#, "", #"{"type":"broadcast"}"#),
       (#"2["request",{"action":"time"}]"#, "", #"{"type":"request","action":"time"}"#),

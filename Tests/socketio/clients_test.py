@@ -211,6 +211,39 @@ class Suite:
             await bob.has("after")
             assert not any("forged" in json.dumps(arguments) for _, _, arguments in bob.events), bob.events
 
+    async def what_is_refused_without_an_ack_comes_as_an_event(self):
+        async with SocketIOClient(self.base, "ann") as ann:
+            for event, argument in (("message", "hello"), ("history", None), ("user_joined", 1), ("join", 5)):
+                ann.events.clear()
+                await (ann.emit(event) if argument is None else ann.emit(event, argument))
+                await until(f"an error after {event}", lambda: ann.of("error"))
+                [error] = ann.of("error")
+                assert error[0]["code"] in ("bad_request", "forbidden") and error[0]["message"], error
+            refused = await ann.call("welcome", 1)
+            assert refused["code"] == "forbidden" and "server" in refused["message"], refused
+
+    async def a_token_is_for_the_server_and_an_event_auth_without_one_for_all(self):
+        async with SocketIOClient(self.base, "ann") as ann, SocketIOClient(self.base, "bob") as bob:
+            answer = await ann.call("auth", {"token": "secret"})
+            assert answer["type"] == "auth_success", answer
+            await ann.emit("auth", {"step": 1})
+            await bob.has("auth", {"step": 1})
+            assert not any("secret" in json.dumps(arguments) for _, _, arguments in bob.events), bob.events
+
+    async def without_recovery_events_have_no_more_arguments_than_were_emitted(self):
+        base = self.nodes.start("plain", "--socketio-recovery", "off")
+        async with contextlib.AsyncExitStack() as stack:
+            people = [await stack.enter_async_context(SocketIOClient(base, name, name)) for name in TRANSPORTS]
+            assert (await people[0].call("join", "other"))["type"] == "joined"
+            await people[0].call("hi", "there")
+            await people[1].call("none")
+            for each in people:
+                await each.has("none")
+                assert each.of("hi") == [["there"]] and each.of("none") == [[]], each.events
+        async with Wire(base) as wire:
+            _, answer = await wire.connected(auth={"user": "ann"})
+            assert "pid" not in json.loads(answer[2:]), answer
+
     # Who may come.
 
     async def a_refused_connect_says_why(self):

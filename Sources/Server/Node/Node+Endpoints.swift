@@ -50,6 +50,7 @@ extension Node {
     configuration.needsToken = settings.authentication == .jwt
     configuration.userName = { [weak self] in self?.userName(asked: $0) }
     table.connects.configuration = configuration
+    table.connects.transport.hasRecovery = settings.socketIORecovery
     return SocketIOEndpoint(hub: hub, table: table, forwarder: forwarder) { [weak self] in
       self?.connectHeaders($0) ?? []
     }

@@ -30,6 +30,7 @@ struct SocketIOFanOut {
   /// The namespace of the room; empty: the main one.
   let namespace: [UInt8]
   let pace: Pace
+  private let hasOffsets: Bool
   var posted: SendQueues.PostedBlock?
   /// The block of which `posted` has the bytes, as the place of its rooms.
   var ownPosted: (before: SocketRooms, posted: SendQueues.PostedBlock?)?
@@ -42,8 +43,9 @@ struct SocketIOFanOut {
   private var ownFrames: [OwnBlock] = []
   private var ownPayloads: [OwnBlock] = []
 
-  init(_ batch: RoomBatch, _ room: [UInt8], sparing: Bool, isAlone: Bool) {
-    (self.batch, self.room) = (batch, room)
+  /// - Parameter hasOffsets: whether clients recover by offsets.
+  init(_ batch: RoomBatch, _ room: [UInt8], sparing: Bool, isAlone: Bool, hasOffsets: Bool) {
+    (self.batch, self.room, self.hasOffsets) = (batch, room, hasOffsets)
     pace = Pace(sparing: sparing, isAlone: isAlone, isBacklog: batch.isBacklog)
     namespace = Array(room[Namespace.location(ofNative: room.span).namespace])
   }
@@ -52,7 +54,7 @@ struct SocketIOFanOut {
   private var shared: SocketIOBatch {
     mutating get {
       if let madeShared { return madeShared }
-      let made = SocketIOBatch(batch, namespace: namespace.span, hasOffsets: true)
+      let made = SocketIOBatch(batch, namespace: namespace.span, hasOffsets: hasOffsets)
       madeShared = made
       return made
     }

@@ -82,14 +82,15 @@ final class SocketIOProtocol: EngineMessages {
     switch EventName(of: event.arguments, in: text) {
     case .ordinary: publish(event, text)
     case .operation(let operation): perform(operation, event, text)
-    case .forbidden: refuse(event, .forbidden)
-    case .invalid: refuse(event, .badRequest)
+    case .forbidden: refuse(event, .forbidden, "only the server sends events of this name, or Socket.IO reserves it")
+    case .invalid: refuse(event, .badRequest, "the name of an event is a string in valid Unicode")
     }
   }
 
   /// Publishes an event in the namespace's default room, or has the program answer it that embeds this node.
   private func publish(_ event: SocketEvent, _ text: Span<UInt8>) {
     guard let session = sockets[event.socket].session else { return }
+    if authenticate(event, text, session) { return }
     let room = sockets[event.socket].defaultRoom
     var operation: [UInt8] = []
     operation.reserveCapacity(text.count + 64)
@@ -111,6 +112,26 @@ final class SocketIOProtocol: EngineMessages {
     perform(operation, of: session, event, isNative: false)
   }
 
+  /// Takes an event `auth` that has a token as the operation of that name: its token is for the server, not for the namespace.
+  /// Returns false for every other event.
+  private func authenticate(_ event: SocketEvent, _ text: Span<UInt8>, _ session: SlabID) -> Bool {
+    guard event.arguments.name?.string?.equals("auth", in: text) == true, let argument = event.arguments.first,
+      argument.kind == .object
+    else { return false }
+    let object = text.extracting(argument.value)
+    var scanner = JSONScanner(object)
+    while let member = scanner.nextValidMember() {
+      guard member.key.equals("token", in: object), member.kind == .string else { continue }
+      var operation: [UInt8] = []
+      operation.append("{\"type\":\"auth\",\"token\":")
+      operation.append(copying: object.extracting(member.value))
+      operation.append(UInt8(ascii: "}"))
+      perform(operation, of: session, event, isNative: true)
+      return true
+    }
+    return false
+  }
+
   private func perform(_ operation: EventOperation, _ event: SocketEvent, _ text: Span<UInt8>) {
     guard let session = sockets[event.socket].session else { return }
     let namespace = sockets[event.socket].namespace
@@ -118,10 +139,7 @@ final class SocketIOProtocol: EngineMessages {
     native.reserveCapacity(text.count + 64)
     let problem = EventMapping.appendOperation(
       operation, event.arguments, in: text, attachments: event.attachments, namespace: namespace.span, to: &native)
-    if let problem {
-      metrics.requestsRefused += 1
-      return acknowledge(event, ServerEvent.json(ofError: ProtocolError(.badRequest, "\(problem)")))
-    }
+    if let problem { return refuse(event, .badRequest, problem, isNative: true) }
     if operation == .join { noteAsked(native, event.socket) }
     perform(native, of: session, event, isNative: true)
   }
@@ -145,7 +163,7 @@ final class SocketIOProtocol: EngineMessages {
   /// What the ack of an event has that is no operation: `{"ok":true, …}` with the members of the native answer, or
   /// `{"ok":false,"code":…}`.
   private static func outcome(_ text: [UInt8], _ code: ErrorCode?) -> [UInt8] {
-    if let code { return Array("{\"ok\":false,\"code\":\"\(code.rawValue)\"}".utf8) }
+    if let code { return refusal(code, (try? JSONValue.parse(text.span))?["message"]?.asString ?? "") }
     var outcome: [UInt8] = []
     outcome.append("{\"ok\":true")
     let span = text.span
@@ -169,14 +187,29 @@ final class SocketIOProtocol: EngineMessages {
     return outcome
   }
 
-  private func refuse(_ event: SocketEvent, _ code: ErrorCode) {
+  /// Refuses an event: in its ack, or by an event `error` when it has none, so that nothing is lost unseen.
+  ///
+  /// - Parameter isNative: whether its ack carries the native answer.
+  private func refuse(_ event: SocketEvent, _ code: ErrorCode, _ message: StaticString, isNative: Bool = false) {
     metrics.requestsRefused += 1
     guard sockets[event.socket].session.map({ hub.chargePing($0, bytes: 0) }) ?? true else { return }
-    acknowledge(event, Array("{\"ok\":false,\"code\":\"\(code.rawValue)\"}".utf8))
+    let error = ServerEvent.json(ofError: ProtocolError(code, "\(message)"))
+    guard let ackID = event.ackID else { return transport.tell(error.span, .error, to: event.socket, at: nil) }
+    acknowledge(ackID, of: sockets.id(at: event.socket), isNative ? error : Self.refusal(code, "\(message)"))
   }
 
-  private func acknowledge(_ event: SocketEvent, _ argument: [UInt8]) {
-    if let ackID = event.ackID { acknowledge(ackID, of: sockets.id(at: event.socket), argument) }
+  /// The ack of what was refused and is no operation: `{"ok":false,"code":…,"message":…}`.
+  private static func refusal(_ code: ErrorCode, _ message: String) -> [UInt8] {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.key("ok")
+    writer.bool(false)
+    writer.key("code")
+    writer.string(code.wireName)
+    writer.key("message")
+    writer.string(message)
+    writer.endObject()
+    return writer.finish()
   }
 
   private func acknowledge(_ ackID: UInt64, of socket: SlabID, _ argument: [UInt8]) {

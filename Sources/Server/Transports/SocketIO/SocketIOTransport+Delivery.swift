@@ -9,7 +9,8 @@ import WebSocketCore
 
 extension SocketIOTransport: SessionTransport {
   func deliver(_ batch: RoomBatch, of room: [UInt8], to roster: [RosterEntry], format: WireFormat, sparing: Bool) {
-    var fanOut = SocketIOFanOut(batch, room, sparing: sparing, isAlone: hub.isDeliveringAlone)
+    var fanOut = SocketIOFanOut(
+      batch, room, sparing: sparing, isAlone: hub.isDeliveringAlone, hasOffsets: hasRecovery)
     if batch.hasOrigins { origins.fill(from: batch) }
     queues.beginFanOut(sparing: sparing)
     for member in roster where sockets.isOccupied(member.connection) {
@@ -173,7 +174,7 @@ extension SocketIOTransport: SessionTransport {
     var text: [UInt8] = []
     if let rooms = sockets[socket].rooms {
       offset = rooms.offset
-    } else if let session = sockets[socket].session,
+    } else if hasRecovery, let session = sockets[socket].session,
       let position = position ?? hub.position(of: session, in: sockets[socket].defaultRoom)
     {
       position.append(to: &text)

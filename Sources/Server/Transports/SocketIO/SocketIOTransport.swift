@@ -17,6 +17,8 @@ final class SocketIOTransport {
   let sessions: ConnectionSessions
   let metrics: Metrics
   let queueBytesMax: Int
+  /// Whether clients recover by an id and offsets: then each event carries its offset as one more argument.
+  var hasRecovery = true
   /// The senders of the entries of the batch at hand, filled during one fan-out only.
   var origins = OriginIndex()
   /// Where the socket is that has joined a room last.
@@ -132,7 +134,7 @@ final class SocketIOTransport {
     var packets = EncodedPackets()
     let namespace = sockets[socket].namespace
     if let position {
-      let offset = offset(of: socket, room, position)
+      let offset = hasRecovery ? offset(of: socket, room, position) : nil
       SocketIOEncoder.append(
         message, kind, namespace: namespace.span, offset: offset, binary: (position.offset, 0), to: &packets)
     } else {
@@ -146,6 +148,7 @@ final class SocketIOTransport {
 
   /// Notes that a socket has joined a room, or gets it from another position.
   func noteJoined(_ socket: UInt32, _ room: [UInt8], at position: Position?) {
+    guard hasRecovery else { return }
     if sockets[socket].rooms == nil {
       guard room != sockets[socket].defaultRoom else { return }
       keepRooms(of: socket)
@@ -174,6 +177,7 @@ final class SocketIOTransport {
   }
 
   func noteLeft(_ socket: UInt32, _ room: [UInt8]) {
+    guard hasRecovery else { return }
     let defaultRoom = sockets[socket].defaultRoom
     if sockets[socket].rooms == nil {
       guard room == defaultRoom else { return }
@@ -186,6 +190,7 @@ final class SocketIOTransport {
 
   /// Notes from where a client asks to join a room.
   func noteAsked(_ socket: UInt32, _ room: [UInt8], since: Position) {
+    guard hasRecovery else { return }
     asked[socket]?.removeAll { $0.room == room }
     guard asked[socket]?.count ?? 0 < hub.configuration.roomsPerConnectionMax else { return }
     asked[socket, default: []].append((room, since))
