@@ -7,7 +7,9 @@ PICTURES names a folder for pictures of the windows. The last line is 'N passed,
 
 import os
 import sys
+from urllib.parse import urlsplit
 
+from cut import Relay
 from runner import WAIT_MS, run_suite, steps_of, wait_until
 
 URLS = [os.environ.get(f"ROOST_URL_{node}", f"http://127.0.0.1:{port}").rstrip("/") for node, port in (("A", 8081), ("B", 8082))]
@@ -46,7 +48,7 @@ class Suite:
         page = self.browser.new_page()
         page.goto(f"{URLS[0]}/")
         links = page.evaluate("[...document.querySelectorAll('a[href^=demo]')].map((link) => link.href)")
-        assert len(links) == 4, links
+        assert len(links) == 5, links
         for link in links:
             page.goto(link)
             wait_until(page, "document.querySelector('nav [aria-current]')?.textContent")
@@ -110,6 +112,128 @@ class Suite:
         late = self._open("orders", "eve", URLS[1])
         wait_until(late, f"{book} === '103 5; 102 2; 99 7; 98 3 | 101 10 bob'")
         self._pictures("orders", ann, late, bob)
+
+    # --- Shared text ---
+
+    TEXT = "document.getElementById('text').value"
+
+    def _write(self, page, text, caret=None):
+        """Presses a key for each character, at a place or where the caret is."""
+        if caret is not None:
+            page.evaluate("(at) => { const field = document.getElementById('text'); field.focus(); field.setSelectionRange(at, at); }", caret)
+        for character in text:
+            page.keyboard.press("Enter" if character == "\n" else "Space" if character == " " else character)
+
+    def _same_text(self, *pages):
+        """Waits until all have published what they wrote and show the same; returns that text."""
+        for _ in range(WAIT_MS // 20):
+            told = {page.text_content("#told") for page in pages}
+            texts = {page.evaluate(self.TEXT) for page in pages}
+            if told == {"all is published"} and len(texts) == 1:
+                return texts.pop()
+            pages[0].wait_for_timeout(20)
+        raise AssertionError((told, texts))
+
+    def two_people_write_at_the_same_place_at_once(self):
+        ann, bob = self._two("text")
+        for page in (ann, bob):
+            wait_until(page, "!document.getElementById('text').readOnly")
+        self._write(ann, "()", 0)
+        assert self._same_text(ann, bob) == "()"
+        self._write(ann, "", 1)
+        self._write(bob, "", 1)
+        for one, other in zip("north", "south"):
+            self._write(ann, one)
+            self._write(bob, other)
+        text = self._same_text(ann, bob)
+        assert text in ("(northsouth)", "(southnorth)"), text
+        # One removes the words while the other goes on in the midst of them.
+        self._write(ann, "", 0)
+        self._write(bob, "", text.index("south") + 3)
+        ann.keyboard.press("Shift+End")
+        ann.keyboard.press("Delete")
+        self._write(bob, "XY")
+        assert self._same_text(ann, bob) == "XY"
+        self._write(ann, "Breakfast\n", 0)
+        assert self._same_text(ann, bob).startswith("Breakfast\n")
+        ann.close()
+        bob.close()
+
+    def what_was_written_offline_stands_in_the_text_afterwards(self):
+        ann = self._open("text", "ann", URLS[0])
+        relay = Relay(*urlsplit(URLS[1]).netloc.split(":"))
+        bob = self._open("text", "bob", f"http://127.0.0.1:{relay.port}")
+        for page in (ann, bob):
+            wait_until(page, "!document.getElementById('text').readOnly")
+        before = self._same_text(ann, bob)
+        relay.cut()
+        wait_until(bob, "document.getElementById('state').textContent.includes('offline')")
+        self._write(bob, "Late ", 0)
+        self._write(ann, "Early ", 0)
+        self._write(bob, "toast, ")
+        bob.keyboard.press("Shift+ArrowRight")
+        bob.keyboard.press("Delete")
+        wait_until(ann, f"{self.TEXT}.startsWith('Early ') && document.getElementById('told').textContent === 'all is published'")
+        assert "toast" not in ann.evaluate(self.TEXT)
+        relay.mend()
+        text = self._same_text(ann, bob)
+        assert text in (f"Early Late toast, {before[1:]}", f"Late toast, Early {before[1:]}"), (before, text)
+        bob.close()
+        ann.close()
+        self.errors[:] = [error for error in self.errors if "net::ERR" not in error]  # the browser reports what was cut
+
+    def a_text_of_more_edits_than_history_holds_is_loaded(self):
+        ann, bob = self._two("text")
+        for page in (ann, bob):
+            wait_until(page, "!document.getElementById('text').readOnly")
+        ann.keyboard.press("Control+A")
+        self._write(ann, "", len(self._same_text(ann, bob)))
+        for n in range(120):
+            self._write(ann, "abcdefgh\n"[n % 9])
+            wait_until(ann, "document.getElementById('told').textContent === 'all is published'")
+        text = self._same_text(ann, bob)
+        eve = self._open("text", "eve", URLS[1])
+        wait_until(eve, "!document.getElementById('text').readOnly")
+        assert self._same_text(ann, bob, eve) == text
+        # Nothing that somebody else sends harms the text, and without a snapshot in history the others are asked.
+        eve.evaluate("""async () => {
+          const { Roost } = await import('/roost.js');
+          const roost = new Roost('/ws', { user: 'mallory' });
+          const strange = [{ edits: 'x' }, { edits: [null] }, { edits: [{ text: 5 }] }, { runs: [null, 5, ['a', 0, -1]], base: 1e9 },
+            { runs: 'x', base: 0 }, { runs: [], base: 1, reset: true }, { reset: true, base: 'x' }, { text: 'hello' }];
+          await roost.join('demo-text');
+          for (let n = 0; n < 128; n += 1) await roost.send('demo-text', strange[n % strange.length]);
+          roost.close();
+        }""")
+        dan = self._open("text", "dan", URLS[0])
+        wait_until(dan, "!document.getElementById('text').readOnly")
+        self._write(dan, "Tea", 0)
+        assert self._same_text(ann, bob, eve, dan) == f"Tea{text}"
+        self._pictures("text", ann, bob, eve, dan)
+        # What nobody shows any more is read from history, from the snapshot with which somebody answered.
+        zoe = self._open("text", "zoe", URLS[1])
+        assert self._same_text(zoe) == f"Tea{text}"
+        zoe.close()
+
+    def a_text_that_is_lost_begins_anew_and_is_the_same_for_all(self):
+        page = self.browser.new_page()
+        page.goto(f"{URLS[0]}/")
+        page.evaluate("""async () => {
+          const { Roost } = await import('/roost.js');
+          const roost = new Roost('/ws', { user: 'mallory' });
+          await roost.join('demo-text');
+          for (let n = 0; n < 101; n += 1) await roost.send('demo-text', { text: 'what only she understands' });
+          roost.close();
+        }""")
+        page.close()
+        ann, bob = self._two("text")
+        for each in (ann, bob):
+            wait_until(each, "!document.getElementById('text').readOnly")
+        self._write(ann, "a", 0)
+        self._write(bob, "b", 0)
+        assert self._same_text(ann, bob) in ("ab", "ba")
+        ann.close()
+        bob.close()
 
     def no_page_logged_an_error(self):
         assert self.errors == [], self.errors

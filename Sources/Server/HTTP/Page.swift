@@ -61,7 +61,7 @@ struct Page {
 
   private static func findDemo(_ path: String) -> Page? {
     switch path {
-    case "/demo/notifications", "/demo/feed", "/demo/board", "/demo/orders":
+    case "/demo/notifications", "/demo/feed", "/demo/board", "/demo/orders", "/demo/text":
       Page(contentType: html, bytes: PackageResources.demo_html)
     case "/demo/demo.css": Page(contentType: css, bytes: PackageResources.demo_css)
     case "/demo/demo.js": Page(contentType: javaScript, bytes: PackageResources.demo_js)
@@ -69,6 +69,8 @@ struct Page {
     case "/demo/feed.js": Page(contentType: javaScript, bytes: PackageResources.demo_feed_js)
     case "/demo/board.js": Page(contentType: javaScript, bytes: PackageResources.demo_board_js)
     case "/demo/orders.js": Page(contentType: javaScript, bytes: PackageResources.demo_orders_js)
+    case "/demo/text.js": Page(contentType: javaScript, bytes: PackageResources.demo_text_js)
+    case "/demo/text-edits.js": Page(contentType: javaScript, bytes: PackageResources.demo_text_edits_js)
     default: nil
     }
   }

@@ -1,7 +1,7 @@
 // What the demos share: who one is, the connection, its state, who else is there. Each demo is a module beside this one.
 import { Roost } from '../roost.js';
 
-const DEMOS = { notifications: 'Notifications', feed: 'Dashboard', board: 'Game board', orders: 'Order book' };
+const DEMOS = { notifications: 'Notifications', feed: 'Dashboard', board: 'Game board', orders: 'Order book', text: 'Shared text' };
 const name = location.pathname.split('/').at(-1);
 const user = new URLSearchParams(location.search).get('user') ?? `guest-${Math.random().toString(36).slice(2, 6)}`;
 
