@@ -8,6 +8,7 @@
 #   make test-browser the pages and the browser client in Chromium
 #   make test-client the client library: types, npm package, resumes in Node and Chromium while nodes die
 #   make client      makes the served roost.min.js of roost.js, and checks its size
+#   make errors      writes the tables of docs/errors.md, which are made of those of the code
 #   make npm         the npm package of the client, in dist/npm
 #   make test-deploy all nodes restarted in turn behind nginx and HAProxy; compose, Kubernetes, systemd and docs checked
 #   make test-socketio Socket.IO: the protocols' exchanges, python-socketio, the official client in Chromium
@@ -25,7 +26,7 @@
 #   make tarball     the same as an archive for other distributions
 #   make test-package builds both, installs them into folders without Swift and starts them there (needs root)
 
-.PHONY: help run test test-swift test-browser test-client client npm test-deploy test-socketio lint build fuzz faults presence sanitize conformance dependency flat release static deb tarball test-package bench check deps
+.PHONY: help run test test-swift test-browser test-client client errors npm test-deploy test-socketio lint build fuzz faults presence sanitize conformance dependency flat release static deb tarball test-package bench check deps
 
 FILTER ?= .
 FAULT_SECONDS ?= 1800
@@ -60,6 +61,9 @@ test-client: check build
 client: check
 	bash deploy/npm/minify.sh > .build/roost.min.js && mv .build/roost.min.js Sources/Server/Pages/roost.min.js
 	python3 Tests/client/package_test.py
+
+errors: check
+	WRITE_ERRORS=1 swift test --filter ErrorPageTests
 
 npm:
 	@bash deploy/npm/make.sh
