@@ -9,4 +9,4 @@ if [ ! -x "${ROOST_BINARY:-.build/debug/roost}" ]; then
   echo "No ${ROOST_BINARY:-.build/debug/roost}: run swift build first" >&2
   exit 1
 fi
-bash Tests/scripts.sh client package_test calls_test guide_test resume_test
+bash Tests/scripts.sh client package_test calls_test guide_test recipes_test resume_test
