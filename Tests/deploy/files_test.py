@@ -55,8 +55,9 @@ class Suite:
     def compose_without_a_profile_is_redis_nodes_and_nginx(self):
         services = compose()["services"]
         assert {name for name, each in services.items() if "profiles" not in each} == {"redis", "node", "nginx"}
+        profiles = {name: each["profiles"] for name, each in services.items() if "profiles" in each}
+        assert profiles == {"single": ["single"], "tls": ["tls"], "prometheus": ["observability"], "grafana": ["observability"]}
         for name in ("prometheus", "grafana"):
-            assert services[name]["profiles"] == ["observability"], name
             # No one but this machine reaches what has no password, or a known one.
             assert all(port.startswith("127.0.0.1:") for port in services[name]["ports"]), name
             assert services[name]["read_only"] and services[name]["cap_drop"] == ["ALL"], name

@@ -8,4 +8,4 @@ if [ ! -x "${ROOST_BINARY:-.build/debug/roost}" ]; then
   echo "No ${ROOST_BINARY:-.build/debug/roost}: run swift build first" >&2
   exit 1
 fi
-bash Tests/scripts.sh deploy files_test helm_test docs_test pages_test start_test run_sh_test transports_test observability_test rolling_restart_test restart_test
+bash Tests/scripts.sh deploy files_test profiles_test helm_test docs_test pages_test start_test run_sh_test transports_test observability_test rolling_restart_test restart_test
