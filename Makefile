@@ -24,7 +24,8 @@
 #   make release     the optimised program, .build/release/roost
 #   make deb         a Debian package of it in .build/package, with unit, settings, manual, completion; needs no Swift to run
 #   make tarball     the same as an archive for other distributions
-#   make test-package builds both, installs them into folders without Swift and starts them there (needs root)
+#   make test-package builds both, installs them into folders without Swift and starts them there (needs root; with debootstrap
+#                    also in a Debian system of its own)
 
 .PHONY: help run test test-swift test-browser test-client client errors npm test-deploy test-socketio lint build fuzz faults presence sanitize conformance dependency flat release static deb tarball test-package bench check deps
 

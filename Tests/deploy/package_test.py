@@ -2,7 +2,8 @@
 
     python3 package_test.py PACKAGE.deb ARCHIVE.tar.gz
 
-`make test-package` builds both and runs it. Ends with 'N passed, N failed'.
+Where debootstrap is installed, also into a Debian system of its own, which it fetches from DEBIAN_MIRROR
+(http://deb.debian.org/debian). `make test-package` builds both and runs it. Ends with 'N passed, N failed'.
 """
 
 import json
@@ -17,6 +18,7 @@ from processes import Processes, free_port, http_status, until
 from runner import run
 
 PACKAGE, ARCHIVE = (Path(each).resolve() for each in (sys.argv[1:] + ["", ""])[:2])
+MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
 CHROOT = shutil.which("chroot") or "/usr/sbin/chroot"
 # What the package's scripts and dpkg need of a Debian system.
 PROGRAMS = ["/bin/sh", "/usr/bin/od", "/usr/bin/tr", "/usr/bin/rm"]
@@ -67,6 +69,12 @@ class Suite:
         until("the node is ready", lambda: http_status(port) == 200)
         return port
 
+    @staticmethod
+    def _dependencies():
+        """The names of the packages that the package needs."""
+        fields = subprocess.run(["dpkg-deb", "--field", str(PACKAGE), "Depends"], capture_output=True, text=True).stdout
+        return set(re.findall(r"(?:^|, )([a-z0-9.+-]+)", fields))
+
     def dpkg_installs_the_package(self):
         self._prepare(self.root, PROGRAMS)
         state = self.root / "var/lib/dpkg"
@@ -94,8 +102,7 @@ class Suite:
             assert f"\n{line}\n" in unit, line
 
     def its_dependencies_are_all_that_the_program_needs(self):
-        fields = subprocess.run(["dpkg-deb", "--field", str(PACKAGE), "Depends"], capture_output=True, text=True).stdout
-        depends = set(re.findall(r"(?:^|, )([a-z0-9.+-]+)", fields))
+        depends = self._dependencies()
         needed = subprocess.run(["objdump", "-p", str(self.root / "usr/bin/roost")], capture_output=True, text=True).stdout
         for name in re.findall(r"NEEDED +(\S+)", needed):
             if name.startswith("ld-linux"):  # of libc6, which is among them
@@ -121,6 +128,19 @@ class Suite:
             assert not (self.root / "usr/bin/roost").exists()
             for name in ("roost.json", "roost.env"):
                 assert (self.root / "etc/roost" / name).exists() == kept, (action, name)
+
+    def in_a_debian_system_its_dependencies_are_enough(self):
+        if not shutil.which("debootstrap"):
+            return print("        no debootstrap here: only the root made by hand")
+        root = self.processes.folder / "debian"
+        release = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.M)[1]
+        made = subprocess.run(["debootstrap", "--variant=minbase", f"--include={','.join(sorted(self._dependencies()))}",
+                               release, str(root), MIRROR], capture_output=True, text=True)
+        assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
+        said = subprocess.run(["dpkg", f"--root={root}", "--install", str(PACKAGE)], capture_output=True, text=True)
+        assert said.returncode == 0, said
+        assert not list(root.rglob("*libswift*"))
+        self._started(root, "/usr/bin/roost", environment={"ROOST_CONFIG": "/etc/roost/roost.json"})
 
     def the_archive_starts_without_swift(self):
         self._prepare(self.plain, [])
