@@ -6,6 +6,7 @@ PICTURES names a folder for pictures of the windows. The last line is 'N passed,
 """
 
 import os
+import random
 import sys
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from runner import WAIT_MS, run_suite, steps_of, wait_until
 
 URLS = [os.environ.get(f"ROOST_URL_{node}", f"http://127.0.0.1:{port}").rstrip("/") for node, port in (("A", 8081), ("B", 8082))]
 PICTURES = os.environ.get("PICTURES")
+SEED = int(os.environ.get("SEED", random.randrange(10_000)))
 
 
 class Suite:
@@ -181,6 +183,29 @@ class Suite:
         bob.close()
         ann.close()
         self.errors[:] = [error for error in self.errors if "net::ERR" not in error]  # the browser reports what was cut
+
+    def windows_agree_whatever_is_written_at_once(self):
+        pages = [*self._two("text"), self._open("text", "eve", URLS[1])]
+        for page in pages:
+            wait_until(page, "!document.getElementById('text').readOnly")
+        rng = random.Random(SEED)
+        for _ in range(200):
+            rng.choice(pages).evaluate("""([place, count, text]) => {
+              const field = document.getElementById('text');
+              const from = Math.round(place * field.value.length);
+              field.setRangeText(text, from, Math.min(field.value.length, from + count), 'end');
+              field.dispatchEvent(new InputEvent('input'));
+            }""", [rng.random(), rng.choice([0, 0, 0, 1, 3]), rng.choice(["", "a", "bc", "é\n", "word "])])
+        assert len(self._same_text(*pages)) > 100, f"SEED={SEED}"
+        for page in pages:
+            page.evaluate("""() => {
+              const field = document.getElementById('text');
+              field.value = '';
+              field.dispatchEvent(new InputEvent('input'));
+            }""")
+        assert self._same_text(*pages) == "", f"SEED={SEED}"
+        for page in pages:
+            page.close()
 
     def a_text_of_more_edits_than_history_holds_is_loaded(self):
         ann, bob = self._two("text")

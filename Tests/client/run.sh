@@ -1,5 +1,5 @@
 #!/bin/bash
-# Tests the client library: the file, its types and its npm package; its calls in Chromium; and in Node and Chromium, on real
+# Tests the client library: the file, its types and its npm package; its calls, and the recipes of the cookbook, in Chromium; and in Node and Chromium, on real
 # nodes, what becomes of messages when nodes die and networks fail. Ends with 'N passed, N failed'. Needs a built
 # .build/debug/roost; ROOST_BINARY names another one.
 set -euo pipefail

@@ -175,6 +175,16 @@ class Suite:
                       for name in re.findall(r"`(\w+)`", cells[0])}
         assert documented == known, documented ^ known
 
+    def the_comparison_has_a_source_beside_its_claims(self):
+        text = (DOCS / "comparison.md").read_text()
+        sources = dict(re.findall(r"^\| (\d+) \| <(\S+?)>", text, re.M))
+        listed = {number: re.findall(r"<(\S+?)>", line) for number in sources
+                  for line in [re.search(rf"^\| {number} \| .*$", text, re.M)[0]]}
+        used = re.findall(r"\[(\d+)\]\((\S+?)\)", text)
+        assert {number for number, _ in used} == set(sources), set(sources) ^ {number for number, _ in used}
+        for number, address in used:
+            assert address in listed[number], (number, address)
+
     def every_command_and_option_of_an_example_exists(self):
         for page in PAGES:
             for _, text in blocks(page):
