@@ -36,6 +36,15 @@ public struct BoundSocket: Equatable, Sendable {
     }
   }
 
+  /// Finds the addresses that `open` would bind; a name is resolved, which may block. Throws when there are none.
+  public static func check(host: String, port: Int, portFlag: String) throws(ListenFault) {
+    do throws(ListenFault.Kind) {
+      _ = try ListenHost(host, port: UInt16(port))
+    } catch {
+      throw ListenFault(error, host: host, port: port, portFlag: portFlag)
+    }
+  }
+
   private static func openOnce(_ host: String, _ port: Int, _ flag: String) throws(ListenFault) -> [BoundSocket] {
     let places: ListenHost
     do throws(ListenFault.Kind) {

@@ -96,6 +96,26 @@ import Testing
     #expect(key.status == ExitStatus.usage)
   }
 
+  @Test("serve --check ends as a start does, and warns of what a start warns of")
+  func checkAsStart() throws {
+    // Neither needs a name server to be refused.
+    let wrong = [["--socketio-client", "/nowhere/client.js"], ["--host", "[::1"], ["--host", "http://localhost"]]
+    for flags in wrong {
+      for command in [["serve", "--check"], ["serve", "--port", "0"]] {
+        let run = try Program.run(command + flags)
+        #expect(run.status == ExitStatus.usage, "\(command) \(flags): \(run)")
+        #expect(run.output.isEmpty && run.errors.contains(flags[1]), "\(run)")
+      }
+    }
+    let unknown = try Program.run(["serve", "--check", "--host", "nosuch.invalid"])
+    #expect(unknown.status != 0 && unknown.errors.contains("cannot be resolved"), "\(unknown)")
+    let slip = try Program.run(["serve", "--check"], environment: ["ROOST_PROT": "the-value", "ROOST_URL": "x"])
+    #expect(slip.status == 0 && slip.output == "the settings are valid\n")
+    #expect(slip.errors.contains("ROOST_PROT is ignored; did you mean ROOST_PORT?"), "\(slip.errors)")
+    #expect(!slip.errors.contains("the-value") && !slip.errors.contains("ROOST_URL"))
+    #expect(slip.errors.contains("auth=none: anyone may connect"))
+  }
+
   /// Runs a program in a shell and returns what it prints.
   private func shell(_ name: String, _ program: String, options: String = "", script: String? = nil) throws -> String {
     let path = "/tmp/roost-shell-\(getpid())-\(UInt64.random(in: 0 ... .max))"

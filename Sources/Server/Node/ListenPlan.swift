@@ -32,6 +32,11 @@ struct ListenPlan {
     return sockets
   }
 
+  /// Finds the addresses of the host as `open` does, and binds none.
+  func check() throws(ListenFault) {
+    for entry in all { try BoundSocket.check(host: host, port: entry.port, portFlag: entry.flag) }
+  }
+
   /// Translates what the system said about one of the sockets.
   func fault(_ error: SystemError, _ entry: Entry, port: UInt16) -> ListenFault {
     ListenFault(error, host: host, port: Int(port), portFlag: entry.flag)

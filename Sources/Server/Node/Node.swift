@@ -37,6 +37,15 @@ public final class Node {
       case .client(let path, let error): "--socketio-client \(path) cannot be read: \(error)"
       }
     }
+
+    /// Whether the settings themselves are wrong, so that every start with them fails.
+    var isWrongSetting: Bool {
+      switch self {
+      case .cannotListen(let fault): fault.isWrongSetting
+      case .certificate, .keys, .client: true
+      case .system: false
+      }
+    }
   }
 
   let settings: ServerSettings
@@ -171,10 +180,14 @@ public final class Node {
     listenWhenReady(until: loop.instant + Node.readinessWait)
   }
 
-  /// Reads the certificate and the keys as a start does, and starts nothing: for settings that are to be checked.
+  /// Reads files and finds the host's addresses as a start does, logs what a start warns of, and starts nothing: for settings
+  /// that are to be checked. Binds no port, since a node may run that has it.
   public func check() throws(Failure) {
     try loadCertificate()
     try loadKeys()
+    try loadSocketIOClient()
+    do throws(ListenFault) { try ListenPlan(settings).check() } catch { throw .cannotListen(error) }
+    for warning in notes + warnings { log.warn(warning) }
   }
 
   /// The public port, once the node is started: the one that was asked for, or the one that the system chose for 0.

@@ -42,12 +42,8 @@ public enum ServeCommand {
       fail(Exit.usage, error.message)
     } catch Node.Failure.keys(let fault) {
       fail(Exit.usage, "cannot use the keys for tokens: \(fault)")
-    } catch Node.Failure.cannotListen(let fault) {
-      fail(fault.isWrongSetting ? Exit.usage : Exit.unavailable, String(describing: fault))
-    } catch Node.Failure.certificate(let error) {
-      fail(Exit.usage, String(describing: error))
     } catch let error as Node.Failure {
-      fail(Exit.unavailable, String(describing: error))
+      fail(error.isWrongSetting ? Exit.usage : Exit.unavailable, String(describing: error))
     } catch {
       fail(Exit.software, String(describing: error))
     }
@@ -57,17 +53,17 @@ public enum ServeCommand {
     _ settings: ServerSettings, _ environment: [String: String], _ otherVariables: [String], checksOnly: Bool
   ) throws {
     try check(settings)
-    if checksOnly {
-      try NodeProcess(settings, worker: nil, notes: []).check()
-      print("the settings are valid")
-      return
-    }
-    OpenFiles.raiseLimit()
     let worker = Worker.inherited(environment)
     // A worker's supervisor has logged them.
     let notes =
       worker == nil
       ? ServerSettings.unknownVariables(in: environment, others: otherVariables + Worker.Variable.all) : []
+    if checksOnly {
+      try NodeProcess(settings, worker: nil, notes: notes).check()
+      print("the settings are valid")
+      return
+    }
+    OpenFiles.raiseLimit()
     if settings.workers > 1, worker == nil {
       let supervisor = try Supervisor(
         settings, arguments: CommandLine.arguments, environment: environment, notes: notes)
