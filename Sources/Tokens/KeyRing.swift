@@ -280,12 +280,11 @@ public final class KeyRing {
       }
       let found = lines.filter { !$0.isEmpty }.map { SharedSecret($0) }
       guard !found.isEmpty else { throw KeyFault("\(path): there is no secret in it; expected one on each line") }
+      // Of a secret in the settings, the node warns with its other settings.
+      if found.contains(where: \.isShort) {
+        log(.warning, SharedSecret.warning("a secret in \(path)", bytesMin: SharedSecret.bytesMin))
+      }
       secrets += found
-    }
-    if secrets.contains(where: \.isShort) {
-      log(
-        .warning,
-        "a JWT secret is shorter than \(SharedSecret.bytesMin) bytes: it can be guessed (RFC 7518 section 3.2)")
     }
     var keys = secrets.map { TokenKey(.secret($0)) }
     if let path = configuration.publicKeyPath {

@@ -114,6 +114,9 @@ import Testing
     #expect(slip.errors.contains("ROOST_PROT is ignored; did you mean ROOST_PORT?"), "\(slip.errors)")
     #expect(!slip.errors.contains("the-value") && !slip.errors.contains("ROOST_URL"))
     #expect(slip.errors.contains("auth=none: anyone may connect"))
+    let weak = try Program.run(["serve", "--check", "--host", "127.0.0.1", "--admin-token", "hunter2"])
+    #expect(weak.status == 0 && weak.errors.contains("admin-token has fewer than 16 bytes"), "\(weak)")
+    #expect(!weak.errors.contains("hunter2"))
   }
 
   /// Runs a program in a shell and returns what it prints.

@@ -1,6 +1,7 @@
 import AddressCore
 import Realtime
 import Settings
+import TestSupport
 import Testing
 import TimeCore
 
@@ -113,6 +114,30 @@ struct GuardValueTests {
     settings.webhooks.url = "http://127.0.0.1:9/"
     settings.webhooks.secrets = []
     #expect(SecurityWarnings.warnings(settings).isEmpty)
+  }
+
+  @Test(
+    "warns of every secret that can be guessed, wherever the node listens, once for each setting and without the secret"
+  )
+  func weakSecrets() throws {
+    let file = try SettingsFileOnDisk(
+      #"{"hooks":[{"name":"ci","secret":["word","0123456789abcdef"],"scheme":"roost","room":"r"}]}"#)
+    let (short, long) = ("word", "0123456789abcdef")
+    for host in ["127.0.0.1", "0.0.0.0"] {
+      let arguments = [
+        "--config", file.path, "--host", host, "--auth", "jwt", "--jwt-secret", long, "--admin-token", short,
+        "--api-key",
+        short, "--webhook-url", "https://h/", "--webhook-secret", "\(short),other,\(long)", "--ice-servers", "turn:h",
+        "--ice-secret", short, "--trusted-proxies", "10.0.0.0/8",
+      ]
+      guard case .serve(let settings) = try ServerSettings.parse(arguments: arguments, environment: [:], coreCount: 1)
+      else { return }
+      let weak = SecurityWarnings.warnings(settings).filter { $0.contains("can be guessed") }
+      let names = ["admin-token", "api-key", "ice-secret", "jwt-secret", "webhook-secret", "secret of the hook ci"]
+      #expect(weak.count == names.count && names.allSatisfy { name in weak.contains { $0.hasPrefix(name) } }, "\(weak)")
+      #expect(!weak.contains { $0.contains(short) })
+    }
+    withExtendedLifetime(file) {}
   }
 
   @Test("warns of a backend whose decisions can be changed on the way, wherever the node listens")

@@ -10,6 +10,11 @@ public struct SharedSecret: Sendable {
   /// Takes the secret's bytes as they are.
   public init(_ bytes: [UInt8]) { self.bytes = bytes }
 
+  /// The sentence that warns of a secret that is too short; it holds the setting's name and nothing of the secret.
+  public static func warning(_ name: String, bytesMin: Int) -> String {
+    "\(name) has fewer than \(bytesMin) bytes and can be guessed: openssl rand -hex 32 makes one"
+  }
+
   /// Whether the secret is shorter than the standard allows.
   public var isShort: Bool { bytes.count < SharedSecret.bytesMin }
 

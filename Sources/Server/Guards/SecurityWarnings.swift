@@ -1,4 +1,5 @@
 import AddressCore
+import LoopCore
 import Settings
 
 /// Warns of settings that are not safe on the internet: in the log at the start, and in `/admin/nodes`.
@@ -8,26 +9,40 @@ enum SecurityWarnings {
 
   /// One sentence for each thing that is open; none for a node that may be on the internet as it is.
   static func warnings(_ settings: ServerSettings) -> [String] {
-    // No other machine can reach it.
-    if settings.host == "localhost" || IPAddress(settings.host)?.isLoopback == true { return authentication(settings) }
-    var warnings = authentication(settings)
+    var warnings = authentication(settings) + weakSecrets(settings)
+    // No other machine can reach it, but by way of a proxy on this one.
+    if settings.host == "localhost" || IPAddress(settings.host)?.isLoopback == true { return warnings }
     if settings.tlsCertificatePath == nil, settings.trustedProxies.isEmpty {
       warnings.append(
         "no TLS: messages and tokens can be read on the way; set --tls-cert and --tls-key, or put a proxy with TLS in "
           + "front and name it in --trusted-proxies")
-    }
-    let secrets = [("admin-token", settings.adminToken), ("api-key", settings.apiKey)]
-    for (name, secret) in secrets + settings.webhooks.secrets.map({ ("webhook-secret", $0) }) {
-      if let secret, secret.utf8.count < secretBytesMin {
-        warnings.append(
-          "\(name) has fewer than \(secretBytesMin) bytes and can be guessed: openssl rand -hex 32 makes one")
-      }
     }
     if let url = settings.webhooks.url, isReadable(url), backend(settings).isEmpty {
       warnings.append("webhook-url is not https: what is posted there can be read on the way")
     }
     if settings.echo {
       warnings.append("echo: anyone may have messages of 16 MiB sent back; for conformance tests only")
+    }
+    return warnings
+  }
+
+  /// One sentence for each setting with a secret that is too short, wherever the node listens: a short one can be
+  /// found by trying. It is warned of and never refused.
+  private static func weakSecrets(_ settings: ServerSettings) -> [String] {
+    var secrets: [(name: String, secret: String?, bytesMin: Int)] = [
+      ("admin-token", settings.adminToken, secretBytesMin), ("api-key", settings.apiKey, secretBytesMin),
+      ("ice-secret", settings.iceSecret, secretBytesMin),
+    ]
+    if settings.authentication == .jwt { secrets.append(("jwt-secret", settings.jwtSecret, SharedSecret.bytesMin)) }
+    for secret in settings.webhooks.secrets { secrets.append(("webhook-secret", secret, secretBytesMin)) }
+    for hook in settings.hooks {
+      for secret in hook.secrets { secrets.append(("secret of the hook \(hook.name)", secret, secretBytesMin)) }
+    }
+    var warnings: [String] = []
+    for (name, secret, bytesMin) in secrets {
+      guard let secret, secret.utf8.count < bytesMin else { continue }
+      let warning = SharedSecret.warning(name, bytesMin: bytesMin)
+      if !warnings.contains(warning) { warnings.append(warning) }
     }
     return warnings
   }
