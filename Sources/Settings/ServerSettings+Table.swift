@@ -116,7 +116,7 @@ extension ServerSettings {
       .text(
         "adminToken", \.adminToken, "TEXT", "bearer token of the admin endpoint", whenUnset: "random, in the log"
       ).secret(),
-      .text("apiKey", \.apiKey, "TEXT", "second token, for publish, broadcast and direct only").secret(),
+      .text("apiKey", \.apiKey, "TEXT", "second token, for publish, broadcast, direct and batch only").secret(),
     ])
 
   private static let delivery: [Option<ServerSettings>] = Option.group(

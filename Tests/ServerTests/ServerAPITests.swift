@@ -172,7 +172,7 @@ struct ServerAPITests {
     }
     #expect(try server.admin("POST", "drain", body: #"{"node":"none"}"#).status == 404)
     for path in ["subscribe", "unsubscribe", "drain"] {
-      #expect(try server.admin("POST", path, body: "{}", token: "the-key-of-backends").status == 401)
+      #expect(try server.admin("POST", path, body: "{}", token: "the-key-of-backends").status == 403)
       #expect(try server.admin("GET", path).status == 405)
     }
     #expect(try server.http.get("/readyz").status == 200)
@@ -224,7 +224,7 @@ struct ServerAPITests {
   func description() throws {
     let server = try RoostProcess(["--api-key", "the-key-of-backends"])
     #expect(try server.http.get("/admin/openapi.json").status == 401)
-    #expect(try server.admin("GET", "openapi.json", token: "the-key-of-backends").status == 401)
+    #expect(try server.admin("GET", "openapi.json", token: "the-key-of-backends").status == 403)
     let document = try server.inspect("openapi.json")
     #expect(document["openapi"]?.asString == "3.1.0")
     let paths = document["paths"]?.asObject ?? []

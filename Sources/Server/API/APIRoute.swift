@@ -83,8 +83,9 @@ struct APIRoute: Sendable {
   var errorStatuses: [(status: Int, codes: [ErrorCode])] {
     var codes = errors + [.badRequest]
     switch access {
-    case .admin, .backend: codes += [.unauthenticated, .rateLimited, .unavailable, .internal]
-    case .client: codes += [.unauthenticated, .forbidden, .rateLimited, .unavailable, .internal]
+    case .backend: codes += [.unauthenticated, .rateLimited, .unavailable, .internal]
+    // With the api-key a path of operators is forbidden.
+    case .admin, .client: codes += [.unauthenticated, .forbidden, .rateLimited, .unavailable, .internal]
     case .signature: codes += [.unauthenticated, .unavailable, .internal]
     case .everyone: break
     }

@@ -9,7 +9,7 @@ package final class AdminEndpoint {
   /// Who may ask. Secrets are compared in constant time.
   package struct Keys {
     let adminToken: [UInt8]
-    /// Opens publish, broadcast and direct only.
+    /// Opens publish, broadcast, direct and batch only.
     let apiKey: [UInt8]?
 
     package init(adminToken: [UInt8], apiKey: [UInt8]?) {
@@ -55,7 +55,15 @@ package final class AdminEndpoint {
     let name = parts.count > 1 && !parts[1].isEmpty ? PercentCoding.decode(Array(parts[1]).span) : nil
     let routes = AdminRoute.all.filter { $0.matches(section, hasName: name != nil) }
     guard mayGuess(request) else { return }
-    guard isAuthorized(request, acceptsAPIKey: routes.contains { $0.api.access == .backend }) else {
+    switch key(of: request) {
+    case .adminToken: break
+    case .apiKey:
+      guard routes.contains(where: { $0.api.access == .backend }) else {
+        return refuse(
+          request, .forbidden,
+          "the api-key opens \(AdminEndpoint.backendPaths) only: send the admin token, Authorization: Bearer TOKEN")
+      }
+    case nil:
       var response = ErrorResponse.make(
         .unauthenticated,
         "send the admin token: Authorization: Bearer TOKEN (set by --admin-token, or printed at start)")
@@ -100,18 +108,23 @@ package final class AdminEndpoint {
     return false
   }
 
-  private func isAuthorized(_ request: Request, acceptsAPIKey: Bool) -> Bool {
-    guard let given = BearerToken.read(request.head) else { return false }
+  private enum Key { case adminToken, apiKey }
+
+  /// Which of the two keys a request carries; nil: none, and what it carries instead counts as a guess.
+  private func key(of request: Request) -> Key? {
+    guard let given = BearerToken.read(request.head) else { return nil }
     // Both are always compared, so that the time tells nothing about which one came close.
     let isAdmin = Digest.isEqual(given, keys.adminToken)
     let isAPI = keys.apiKey.map { Digest.isEqual(given, $0) } ?? false
-    let opens = isAdmin || (acceptsAPIKey && isAPI)
-    // A right key at the wrong path is no guess.
-    if !opens, !isAPI, let node {
-      guesses.note(Peer(text: request.address).address, at: node.loop.instant)
-    }
-    return opens
+    if isAdmin { return .adminToken }
+    if isAPI { return .apiKey }
+    if let node { guesses.note(Peer(text: request.address).address, at: node.loop.instant) }
+    return nil
   }
+
+  /// What the api-key opens, for people.
+  private static let backendPaths = AdminRoute.all.filter { $0.api.access == .backend }
+    .map { "\($0.api.verb == .get ? "GET" : "POST") \($0.api.path)" }.joined(separator: ", ")
 
   /// What is wrong with a query: a parameter that the path does not know, or one that is repeated. Nil: nothing.
   private static func queryProblem(_ head: RequestHead, _ names: [String]) -> String? {

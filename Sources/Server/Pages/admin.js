@@ -5,7 +5,7 @@ const TIMEOUT_MS = 10_000;
 const RETRY_MS = 10_000; // when a refusal does not say when to come back
 
 /**
- * Why there is no answer. `kind`: `token` (401), `wait` (429: too many guesses, come back in `waitMs`), `away` (the node,
+ * Why there is no answer. `kind`: `token` (401, and 403 for the api-key), `wait` (429: too many guesses, come back in `waitMs`), `away` (the node,
  * or what stands before it, does not answer), `refused` (the node says no, as when Redis is out of reach).
  */
 export class Refusal extends Error {
@@ -82,7 +82,7 @@ export async function ask(path, exact = false) {
   }
   if (response.ok) return answer;
   const message = answer?.error?.message ?? `status ${response.status}`;
-  if (response.status === 401) throw new Refusal('token', 'This token is not the admin token.');
+  if (response.status === 401 || response.status === 403) throw new Refusal('token', 'This token is not the admin token.');
   if (response.status === 429) {
     const seconds = Number(response.headers.get('Retry-After'));
     throw new Refusal('wait', 'Too many wrong tokens from this address.', seconds > 0 ? seconds * 1000 : RETRY_MS);
