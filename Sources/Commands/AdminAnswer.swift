@@ -13,11 +13,11 @@ enum AdminAnswer {
   ) throws(CommandFailure) {
     guard !(200..<300).contains(status) else { return }
     // What answers without the words of a Roost node is another program, or a proxy.
-    guard let words = words(in: body) else {
+    guard let (said, code) = words(in: body) else {
       throw ConnectionProblem.answered(status: status, location: location)
         .failure(url, tried: tried, token: "--admin-token or ROOST_ADMIN_TOKEN")
     }
-    let message = "\(tried): \(words) (\(status))"
+    let message = "\(tried): \(said), \(code) (\(status))"
     switch status {
     case 401:
       let what = hasToken ? "refused the admin token" : "needs the admin token"
@@ -26,6 +26,10 @@ enum AdminAnswer {
         "\(url.text) \(what); give it by --admin-token or ROOST_ADMIN_TOKEN "
           + "(a node that was given none prints one at start)")
     case 403: throw CommandFailure(ExitStatus.noPermission, "\(message); give another token by --admin-token")
+    // The path is there, and what it names is not.
+    case 404 where !said.hasPrefix("no such path"):
+      let advice = listings.first { said.hasPrefix($0.beginning) }.map { "; \($0.advice)" } ?? ""
+      throw CommandFailure(ExitStatus.refusedData, message + advice)
     case 404:
       throw CommandFailure(
         ExitStatus.unexpectedAnswer, "\(message); a node with --admin-port answers there only: give that port by --url")
@@ -33,6 +37,12 @@ enum AdminAnswer {
     default: throw CommandFailure(ExitStatus.refusedData, message)
     }
   }
+
+  /// How a node begins to say that something is not there, and which command lists what is.
+  private static let listings = [
+    (beginning: "no such node", advice: "roost nodes lists them"),
+    (beginning: "no such connection", advice: "roost user NAME lists a user's, roost presence ROOM those in a room"),
+  ]
 
   /// Parses an answer that must be a JSON object with an array of that name, and returns both.
   static func list(
@@ -65,9 +75,9 @@ enum AdminAnswer {
   }
 
   /// The message and the code of a node's error; nil when the body is none.
-  private static func words(in body: [UInt8]) -> String? {
+  private static func words(in body: [UInt8]) -> (message: String, code: String)? {
     let error = (try? JSONValue.parse(body.span))?["error"]
     guard let message = error?["message"]?.asString, let code = error?["code"]?.asString else { return nil }
-    return "\(message), \(code)"
+    return (message, code)
   }
 }

@@ -1,6 +1,7 @@
 import ClientCore
 import Glibc
 import JSONCore
+import TestSupport
 import Testing
 
 @testable import Commands
@@ -51,8 +52,17 @@ import Testing
   func refused() throws {
     let node = try TestNode()
     let unknown = try node.roost("drain", "nobody")
-    #expect(unknown.status == ExitStatus.unexpectedAnswer)
-    #expect(unknown.errors.contains("404"))
+    #expect(unknown.status == ExitStatus.refusedData)
+    #expect(unknown.errors.contains("no such node, not_found (404); roost nodes lists them"), "\(unknown.errors)")
+    let ended = try node.roost("disconnect", "--connection", "abc")
+    #expect(ended.status == ExitStatus.refusedData)
+    #expect(ended.errors.contains("no such connection") && ended.errors.contains("roost user NAME"), "\(ended.errors)")
+    for result in [unknown, ended] { #expect(!result.errors.contains("--admin-port")) }
+    // The public port of a node with an admin port of its own has no such path.
+    let port = try FreePort.find()
+    let apart = try TestNode(["--admin-port", "\(port)"])
+    let elsewhere = try apart.roost("drain", "nobody")
+    #expect(elsewhere.status == ExitStatus.unexpectedAnswer && elsewhere.errors.contains("--admin-port"))
     for arguments in [["disconnect"], ["disconnect", "ann", "--connection", "c"], ["revoke"]] {
       let result = try Program.run(arguments, environment: node.environment)
       #expect(result.status == ExitStatus.usage)
