@@ -6,10 +6,12 @@ public struct MessageData: Sendable {
 
   /// Reads a JSON object.
   ///
+  /// - Parameter asUser: how its author can publish as a user instead of by a member `user`, as the end of a sentence;
+  ///   nil: not at all.
   /// - Throws: `bad_request` for what is no object, and for a member that receivers would not get, because its name is the
   ///   protocol's.
-  public init(_ text: Span<UInt8>) throws(ProtocolError) {
-    try MessageData.checkNames(of: text)
+  public init(_ text: Span<UInt8>, asUser: String? = nil) throws(ProtocolError) {
+    try MessageData.checkNames(of: text, asUser: asUser)
     do {
       members = try OperationScan(text, passesTo: true).passThrough
     } catch {
@@ -17,16 +19,17 @@ public struct MessageData: Sendable {
     }
   }
 
-  private static func checkNames(of text: Span<UInt8>) throws(ProtocolError) {
+  private static func checkNames(of text: Span<UInt8>, asUser: String?) throws(ProtocolError) {
     do {
       var scanner = JSONScanner(text)
       while let member = try scanner.nextMember() {
         guard let name = protocolName(member.key, in: text) else { continue }
+        let advice = name == "user" ? asUser.map { "; to publish as a user, \($0)" } ?? "" : ""
         throw ProtocolError(
           .badRequest,
           "data has a member \"\(name)\", a name of the protocol that receivers would not get: nest it, as in "
             + "{\"payload\":{\"\(name)\":…}}"
-            + (name == "user" ? "; to publish as a user, put user beside data" : ""))
+            + advice)
       }
     } catch let error as ProtocolError {
       throw error

@@ -110,6 +110,7 @@ public enum ClientCommand: String, CaseIterable, Sendable {
       case .disconnect: ClientSettings.disconnecting + ClientSettings.administration
       case .revoke: ClientSettings.revoking + ClientSettings.administration
       case .drain: ClientSettings.draining + ClientSettings.administration
+      case .publish, .broadcast, .direct: ClientSettings.sending + ClientSettings.administration
       case .tail: ClientSettings.membership + ClientSettings.address + ClientSettings.lines
       default: ClientSettings.administration
       }

@@ -72,6 +72,13 @@ extension ClientSettings {
       .secret().from(.argumentsAndEnvironment),
   ]
 
+  /// Of the commands that send something.
+  static let sending: [Option<ClientSettings>] = [
+    .text(
+      "user", \.user, "NAME", "the user in whose name it is sent", whenUnset: "nobody's", problem: UserText.problem
+    ).from(.argumentsOnly)
+  ]
+
   /// Of the commands that show something.
   static let watching: [Option<ClientSettings>] = [
     Option(

@@ -1,4 +1,5 @@
 import ClientCore
+import ClientProtocol
 import JSONCore
 
 /// Sends messages into a cluster: to a room, to everyone, to a user.
@@ -40,22 +41,33 @@ struct Sending {
       writer.key(name)
       writer.string(value)
     }
+    if let user = settings.user {
+      writer.key("user")
+      writer.string(user)
+    }
     writer.key("data")
     writer.raw(data)
     writer.endObject()
     return try client.post(path, writer.finish())
   }
 
-  /// Returns the bytes of a text that is one JSON object, whole and valid (RFC 8259 section 4).
+  /// Returns the bytes of a text that is one JSON object, whole and valid (RFC 8259 section 4), without a member whose name is
+  /// the protocol's.
   static func object(_ text: String) throws(CommandFailure) -> [UInt8] {
     let bytes = Array(text.utf8)
     do throws(JSONError) {
       var scanner = JSONScanner(bytes.span)
       while try scanner.nextMember() != nil {}
-      return bytes
     } catch {
       throw CommandFailure(
         ExitStatus.usage, "JSON must be one object, such as '{\"text\":\"hello\"}' in quotes for the shell: \(error)")
     }
+    // A node refuses these names, too, and advises what only a request can do.
+    do throws(ProtocolError) {
+      _ = try MessageData(bytes.span, asUser: "name it by --user")
+    } catch {
+      throw CommandFailure(ExitStatus.usage, error.message)
+    }
+    return bytes
   }
 }

@@ -51,7 +51,9 @@ import Testing
     #expect(try node.roost("direct", "ann", #"{"a":1}"#).output == "ann: delivered to 1 connection\n")
     #expect(try node.roost("direct", "bob", #"{"a":1}"#).output == "bob: delivered to 0 connections\n")
     #expect(try node.roost("broadcast", #"{"b":1}"#).output == "sent to every connection\n")
-    let lines = try tail.lines(4)
+    #expect(try node.roost("publish", "lobby", "{}", "--user", "bot").status == ExitStatus.success)
+    let lines = try tail.lines(5)
+    #expect(lines[4].contains(#""user":"bot""#) && lines[0].contains(#""user":null"#))
     #expect(lines[0].contains(#""offset":1"#))
     #expect(lines[0].hasSuffix(#""text":"hällo","n":10000000000000000000000}"#))
     #expect(lines[2].hasPrefix(#"{"type":"direct""#))
@@ -146,6 +148,8 @@ import Testing
     "ends with 64 before anything is sent when the command line is wrong",
     arguments: [
       (["publish", "lobby", "{\"a\":}"], "at byte 5"), (["publish", "lobby", "[1]"], "one object"),
+      (["publish", "lobby", #"{"user":"ann"}"#], "to publish as a user, name it by --user"),
+      (["direct", "ann", #"{"type":"x"}"#], "data has a member \"type\""),
       (["publish", "lobby"], "expected: roost publish ROOM JSON"), (["presence"], "expected: roost presence ROOM"),
       (["presence", ""], "argument 1 is empty"), (["rooms", "--limt", "3"], "did you mean --limit?"),
       (["rooms", "--limit", "0"], "--limit"), (["nodes", "--timeout", "5"], "has no unit"),

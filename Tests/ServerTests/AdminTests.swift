@@ -120,6 +120,7 @@ struct AdminTests {
       #expect(error?["code"]?.asString == "bad_request")
       let message = error?["message"]?.asString ?? ""
       #expect(message.contains("nest") && names.contains { message.contains("\"\($0)\"") }, "\(name): \(message)")
+      #expect(message.contains("put user beside data") == (name == "user"), "\(name): \(message)")
     }
     #expect(try ann.settle().isEmpty)
     // One level down, and beside them, everything is the sender's.

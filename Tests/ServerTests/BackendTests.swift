@@ -43,7 +43,12 @@ struct BackendTests {
       try ann.send(#"{"type":"message","room":"a","id":"\#(n)","n":\#(n),"text":"\#(text)"}"#)
     }
     try ann.send(binary: [1, 1] + Array("a".utf8) + [7])
-    #expect(code(try ann.ask(#""type":"message","room":"a","text":"forge""#)) == "unavailable")
+    let forged = try ann.ask(#""type":"message","room":"a","text":"forge""#)
+    #expect(code(forged) == "unavailable")
+    // The operator of the backend can change it, the client cannot.
+    #expect(forged.string("message")?.hasPrefix("the backend's answer cannot be used; nothing was done") == true)
+    let line = try server.process.line(with: #"data has a member"#)
+    #expect(line.contains("nest it") && !line.contains("beside data"), "\(line)")
     let seen = try bob.settle().filter { $0.type == "message" }
     #expect(seen.compactMap { $0.string("text") } == ["slow", "d***", "slow", "d***", "slow", "d***", "slow"])
     #expect(seen.compactMap { $0.int("n") } == [0, 3, 6, 9])

@@ -13,7 +13,7 @@ enum AdminMessage {
   static func envelope(
     _ kind: Envelope.Kind, data: Span<UInt8>, user: [UInt8]?, at now: UInt64
   ) throws(ProtocolError) -> [UInt8] {
-    let members = try MessageData(data).members
+    let members = try MessageData(data, asUser: "put user beside data").members
     let userJSON = try quoted(user)
     var envelope: [UInt8] = []
     Envelope.begin(kind, timestamp: now, origin: [], userJSON: userJSON, into: &envelope)

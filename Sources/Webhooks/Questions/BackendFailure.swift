@@ -8,28 +8,25 @@ public enum BackendFailure: Error, Equatable, Sendable {
   /// It is none that can be used.
   case unusable(UnusableAnswer)
 
-  /// What clients read.
+  /// What clients read: nothing of what only the backend's operator can change, which the log has.
   var forClients: String {
     let problem =
       switch self {
       case .transfer(let kind, _): BackendFailure.problem(kind)
       case .status(let status): "the backend answered with status \(status)"
-      case .unusable(let answer): "the backend's answer cannot be used: \(answer)"
+      case .unusable: BackendFailure.unusableAnswer
       }
     return "\(problem); nothing was done, try again in a moment"
   }
 
+  private static let unusableAnswer = "the backend's answer cannot be used"
+
   private static func problem(_ kind: TransferFault.Kind) -> String {
     switch kind {
-    case .unknownHost: "the backend's name has no address"
     case .timedOut: "the backend did not answer in time"
-    case .untrusted: "the backend's certificate is not accepted"
-    case .noTLS: "the backend does not speak TLS as this node does"
-    case .notHTTP: "what the backend answered is not HTTP"
-    case .closed: "the backend closed the connection before it answered"
-    case .tooLong: "the backend's answer is longer than \(WebhookLimits.responseBytesMax / 1024) KiB"
+    case .notHTTP, .tooLong: unusableAnswer
     case .tooManyRequests: "the backend has too much to answer"
-    case .unreachable: "the backend does not take connections"
+    case .unknownHost, .untrusted, .noTLS, .closed, .unreachable: "the backend cannot be reached"
     }
   }
 
