@@ -115,6 +115,34 @@ struct IncomingHookTests {
     #expect(!server.process.output.contains(Self.secret))
   }
 
+  @Test("counts and logs a delivery that is too large, and says what a form needs")
+  func tooLargeAndForms() throws {
+    let server = try node(["--max-message", "1k"])
+    func refused() throws -> Double { try server.metric(#"roost_incoming_hooks_total{outcome="refused"}"#) }
+    // Just over a message, and more than anybody reads.
+    for (number, count) in [1500, 70_000, 80_000].enumerated() {
+      let body = String(repeating: "a", count: count)
+      let answer = try server.http.ask("POST", "/hooks/github", headers: headers("github", body), body: body)
+      #expect(answer.status == 413, "\(answer)")
+      #expect(try refused() == Double(number + 1))
+    }
+    let line = try server.process.line(with: "--max-message allows 1024")
+    #expect(line.contains("refused the delivery of a hook") && line.contains("github"), "\(line)")
+    let form = "payload=%7B%7D"
+    for type in ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=utf-8"] {
+      let answer = try server.http.ask(
+        "POST", "/hooks/github", headers: headers("github", form) + ["Content-Type: \(type)"], body: form)
+      #expect(answer.status == 400 && answer.text.contains("choose the content type application/json"), "\(answer)")
+    }
+    _ = try server.process.line(with: "choose the content type")
+    let output = server.process.output
+    #expect(output.split(separator: "\n").count { $0.contains("--max-message allows 1024") } == 1, "\(output)")
+    #expect(try refused() == 5)
+    let large = String(repeating: "a", count: 70_000)
+    #expect(try server.http.ask("POST", "/hooks/other", body: large).status == 413)
+    #expect(try refused() == 5)
+  }
+
   @Test("serves no hooks that the settings do not name")
   func none() throws {
     let server = try RoostProcess()

@@ -43,11 +43,10 @@ final class Routes: RequestRouter {
   func bodyRefusal(_ head: RequestHead) -> Response {
     if head.path.elementsEqual(Routes.sendPath) { return send.bodyRefusal(head) }
     let (max, size) = (bodyBytesMax(head), head.bodySize(over: bodyBytesMax(head)))
-    let message =
-      head.path.starts(with: Routes.hooksPath)
-      ? "the event has \(size); --max-message allows \(node.settings.maxMessageBytes)"
-      : "the body has \(size); this path takes at most \(max) bytes"
-    return ErrorResponse.make(.tooLarge, message)
+    if head.path.starts(with: Routes.hooksPath) {
+      return incomingHooks.bodyRefusal(head, name: head.path.dropFirst(Routes.hooksPath.count), size: size)
+    }
+    return ErrorResponse.make(.tooLarge, "the body has \(size); this path takes at most \(max) bytes")
   }
 
   /// A page of a listed origin may read the answers (the Fetch standard, section 3.2: CORS protocol). With a list no

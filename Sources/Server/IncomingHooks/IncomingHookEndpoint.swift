@@ -31,7 +31,8 @@ final class IncomingHookEndpoint {
   private let log: Log
   private let now: () -> Instant
   private let respond: (SlabID, Response) -> Void
-  private var reportedAt: Instant?
+  /// When refusals were logged last, by hook and code: as many as there are hooks, a few times.
+  private var reportedAt: [[UInt8]: Instant] = [:]
 
   init(
     _ settings: ServerSettings, hub: Hub, metrics: Metrics, log: Log, now: @escaping () -> Instant,
@@ -55,9 +56,20 @@ final class IncomingHookEndpoint {
   /// what is allowed. 0 without hooks.
   var bodyBytesMax: Int { hooks.isEmpty ? 0 : messageBytesMax + 1024 }
 
+  private func find(_ name: ArraySlice<UInt8>) -> Hook? { hooks.first { $0.name.elementsEqual(name) } }
+
+  /// The answer to a body that is larger than `bodyBytesMax`, which nobody reads.
+  ///
+  /// - Parameter size: how large it is, for people.
+  func bodyRefusal(_ head: RequestHead, name: ArraySlice<UInt8>, size: String) -> Response {
+    let error = tooLarge(size)
+    if head.method == .post, let hook = find(name) { note(error, hook) }
+    return ErrorResponse.make(error.code, error.message)
+  }
+
   /// Answers a request for the hook of that name.
   func answer(_ request: Request, name: ArraySlice<UInt8>) {
-    guard let hook = hooks.first(where: { $0.name.elementsEqual(name) }) else {
+    guard let hook = find(name) else {
       return refuse(request, ProtocolError(.notFound, "no such hook: the settings file's hooks names them"))
     }
     guard request.head.method == .post else {
@@ -65,10 +77,15 @@ final class IncomingHookEndpoint {
     }
     do throws(ProtocolError) {
       try checkSignature(of: request, hook)
+      // Programs such as curl call JSON a form, too.
+      guard !request.head.hasFormBody || request.body.first == UInt8(ascii: "{") else {
+        throw ProtocolError(
+          .badRequest, "the body is a form: choose the content type application/json where the hook is set up")
+      }
       let delivery = try HookDelivery(
         hook: hook.name, hook.verifier.scheme, event: request.head.copy(.gitHubEvent),
         deliveryID: request.head.copy(.gitHubDelivery), body: request.body)
-      guard delivery.data.count <= messageBytesMax else { throw tooLarge(delivery.data.count) }
+      guard delivery.data.count <= messageBytesMax else { throw tooLarge("\(delivery.data.count) bytes") }
       hub.hookDelivery(delivery.id, of: hook.name, at: nil) { [weak self] result in
         switch result {
         case .success(nil): self?.publish(delivery, request, hook)
@@ -77,7 +94,7 @@ final class IncomingHookEndpoint {
         }
       }
     } catch {
-      fail(request, error)
+      fail(request, hook, error)
     }
   }
 
@@ -95,21 +112,21 @@ final class IncomingHookEndpoint {
         }
       }
     } catch {
-      fail(request, error)
+      fail(request, hook, error)
     }
   }
 
-  private func fail(_ request: Request, _ error: ProtocolError) {
-    metrics.hooksRefused += 1
+  private func fail(_ request: Request, _ hook: Hook, _ error: ProtocolError) {
+    note(error, hook)
     refuse(request, error)
   }
 
-  private func tooLarge(_ count: Int) -> ProtocolError {
-    ProtocolError(.tooLarge, "the event has \(count) bytes; --max-message allows \(messageBytesMax)")
+  private func tooLarge(_ size: String) -> ProtocolError {
+    ProtocolError(.tooLarge, "the event has \(size); --max-message allows \(messageBytesMax)")
   }
 
   private func checkSignature(of request: Request, _ hook: Hook) throws(ProtocolError) {
-    guard request.body.count <= messageBytesMax else { throw tooLarge(request.body.count) }
+    guard request.body.count <= messageBytesMax else { throw tooLarge("\(request.body.count) bytes") }
     let (header, headerName): ([UInt8]?, StaticString) =
       switch hook.verifier.scheme {
       case .github: (request.head.copy(.hubSignature), "X-Hub-Signature-256")
@@ -126,15 +143,17 @@ final class IncomingHookEndpoint {
         "the time stamp in \(headerName) differs from this node's clock by more than \(HookVerifier.toleranceSeconds) s"
       case .wrong: "the signature in \(headerName) is not by a secret of this hook"
       }
-    report(hook, reason)
     throw ProtocolError(.unauthenticated, reason)
   }
 
-  /// A secret that differs is noticed by the sender's operator only: this one's log has it once a minute.
-  private func report(_ hook: Hook, _ reason: String) {
-    if let reportedAt, now() < reportedAt + IncomingHookEndpoint.reportInterval { return }
-    reportedAt = now()
-    log.warn("refused the delivery of a hook", ("hook", Log.text(hook.name)), ("reason", reason))
+  /// Counts a refusal. What is wrong with deliveries the sender's operator reads only: this one's log has it once a minute
+  /// for each hook and code, and nothing of the delivery.
+  private func note(_ error: ProtocolError, _ hook: Hook) {
+    metrics.hooksRefused += 1
+    let key = hook.name + [UInt8(ascii: "/")] + Array(error.code.rawValue.utf8)
+    if let last = reportedAt[key], now() < last + IncomingHookEndpoint.reportInterval { return }
+    reportedAt[key] = now()
+    log.warn("refused the delivery of a hook", ("hook", Log.text(hook.name)), ("reason", error.message))
   }
 
   private func finish(_ request: Request, _ hook: Hook, _ result: Result<Position, BrokerError>) {
@@ -156,7 +175,7 @@ final class IncomingHookEndpoint {
       response.forbidStoring()
       respond(request.connection, response)
     case .failure(let error):
-      fail(request, error.answer(broker: hub.brokerRefusal))
+      fail(request, hook, error.answer(broker: hub.brokerRefusal))
     }
   }
 

@@ -47,12 +47,8 @@ final class SendEndpoint {
     return SendEndpoint.response(status: 413, ServerEvent.json(ofError: ProtocolError(.tooLarge, message)))
   }
 
-  /// Whether the body is a batch, by its type without its parameters (RFC 9110 section 8.3.1).
-  private static func isBatch(_ head: RequestHead) -> Bool {
-    guard let type = head.copy(.contentType) else { return false }
-    let essence = type.prefix { $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: " ") }
-    return String(decoding: essence, as: UTF8.self).lowercased() == NDJSON.contentType.description
-  }
+  /// Whether the body is a batch, by its type.
+  private static func isBatch(_ head: RequestHead) -> Bool { head.mediaType == NDJSON.contentType.description }
 
   func answer(_ request: Request) {
     guard request.head.method == .post else {
