@@ -63,9 +63,9 @@ extension Option {
         "\(Quantity.text(milliseconds: range.lowerBound)) to \(Quantity.text(milliseconds: range.upperBound))"
       guard let value = Quantity.milliseconds(text) else {
         if Quantity.integer(text) != nil {
-          return "has no unit; expected a number with ms, s, m or h, from \(limits)"
+          return "has no unit; expected a number with ms, s, m, h or d, from \(limits)"
         }
-        return "is not a duration; expected one such as 500ms, 30s, 5m or 1h, from \(limits)"
+        return "is not a duration; expected one such as 500ms, 30s, 5m, 1h or 7d, from \(limits)"
       }
       guard range.contains(value) else { return "is out of range; expected \(limits)" }
       target[keyPath: path] = value

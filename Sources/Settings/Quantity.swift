@@ -1,11 +1,11 @@
 /// Reads and writes durations and sizes as people write them in settings.
 public enum Quantity {
   private static let durationUnits: [(suffix: StaticString, milliseconds: Int)] = [
-    ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
+    ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
   ]
   private static let sizeUnits: [(suffix: String, bytes: Int)] = [("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10)]
 
-  /// Reads `500ms`, `30s`, `5m`, `1h` as milliseconds; nil for anything else, a bare number other than 0 included.
+  /// Reads `500ms`, `30s`, `5m`, `1h`, `7d` as milliseconds; nil for anything else, a bare number other than 0 included.
   public static func milliseconds(_ text: String) -> Int? {
     milliseconds(Array(text.utf8))
   }
@@ -54,10 +54,11 @@ public enum Quantity {
     }
   }
 
-  /// Writes a duration with the largest unit that leaves no remainder.
+  /// Writes a duration with the largest unit that leaves no remainder; one day is 24h.
   public static func text(milliseconds: Int) -> String {
     guard milliseconds != 0 else { return "0" }
-    for unit in durationUnits where milliseconds % unit.milliseconds == 0 {
+    for unit in durationUnits
+    where milliseconds % unit.milliseconds == 0 && (unit.milliseconds < 86_400_000 || milliseconds > 86_400_000) {
       return "\(milliseconds / unit.milliseconds)\(unit.suffix)"
     }
     return "\(milliseconds)ms"

@@ -9,7 +9,7 @@ extension ServerSettings {
     options: listening + cluster + access + delivery + limits + WebhookOptions.all + operation + fileOnly,
     footer: "Every option is also an environment variable (--ping-interval: ROOST_PING_INTERVAL) and a key of the "
       + "settings file (pingInterval). A flag beats the environment, the environment beats the file. "
-      + "Rules for rooms are the file's key rooms, incoming hooks its key hooks. A DURATION is a number with ms, s, m or h; a SIZE is bytes or a number with k, m or g (1k is 1024). "
+      + "Rules for rooms are the file's key rooms, incoming hooks its key hooks. A DURATION is a number with ms, s, m, h or d; a SIZE is bytes or a number with k, m or g (1k is 1024). "
       + "An empty variable counts as unset. Invalid settings stop the start with exit status 64.")
 
   private static let listening: [Option<ServerSettings>] = Option.group(

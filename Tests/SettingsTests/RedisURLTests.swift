@@ -57,6 +57,8 @@ struct RedisURLTests {
       #expect(Quantity.bytes(Quantity.text(bytes: value)) == value)
     }
     #expect(Quantity.milliseconds("1h") == 3_600_000)
+    #expect(Quantity.milliseconds("7d") == 604_800_000 && Quantity.text(milliseconds: 604_800_000) == "7d")
+    #expect(Quantity.text(milliseconds: 86_400_000) == "24h" && Quantity.text(milliseconds: 90_000_000) == "25h")
     #expect(Quantity.bytes("64K") == 65_536)
     for text in ["", "s", "1.5s", "-1s", "1 s", "1S", "9223372036854775807h"] {
       #expect(Quantity.milliseconds(text) == nil)

@@ -58,7 +58,8 @@ extension AdminRoute {
     .closed(whose + [.required("room", .named(.room))], exactlyOneOf: ["user", "connection"]))
 
   /// Durations that are certainly within a year.
-  private static let duration = Schema.string(pattern: "^([1-9][0-9]{0,5}s|[1-9][0-9]{0,4}m|[1-9][0-9]{0,2}h)$")
+  private static let duration = Schema.string(
+    pattern: "^([1-9][0-9]{0,5}s|[1-9][0-9]{0,4}m|[1-9][0-9]{0,2}h|[1-9][0-9]?d)$")
 
   static let orders: [AdminRoute] = [
     post(
