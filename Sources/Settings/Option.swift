@@ -48,6 +48,8 @@ public struct Option<Target: Sendable>: Sendable {
   public private(set) var reach = Reach.everywhere
   /// Whether the value must never be shown.
   public private(set) var isSecret = false
+  /// Shows what is no secret of a value that holds one; nil: nothing of a secret is shown.
+  private(set) var masked: (@Sendable (String) -> String)?
   /// Shows the default in the help; nil when there is nothing to show.
   let defaultText: @Sendable (Target) -> String?
   /// Stores a value; returns what is wrong with it, as the rest of a sentence that began with the value.
@@ -109,6 +111,14 @@ public struct Option<Target: Sendable>: Sendable {
   public func secret() -> Self {
     var copy = self
     copy.isSecret = true
+    return copy
+  }
+
+  /// Returns the option with a part of its value kept out of every message: of a value that was accepted, `masked` shows the
+  /// rest where settings are listed; a wrong one is shown nowhere.
+  public func secret(masked: @escaping @Sendable (String) -> String) -> Self {
+    var copy = secret()
+    copy.masked = masked
     return copy
   }
 

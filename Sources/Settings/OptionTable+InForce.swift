@@ -16,7 +16,7 @@ public struct SettingInForce: Sendable, Equatable {
 
   /// The key in a settings file, such as `pingInterval`.
   public let key: String
-  /// The value as text; `***` for a secret that is set; nil when nothing is set and there is no default.
+  /// The value as text; `***` for a secret that is set, and in the place of those in a URL; nil when nothing is set and there is no default.
   public let value: String?
   /// Where the value came from.
   public let origin: Origin
@@ -46,7 +46,9 @@ extension OptionTable {
   }
 
   private func inForce(_ option: Option<Target>, _ text: String, _ origin: SettingInForce.Origin) -> SettingInForce {
-    let value = option.isSecret ? "***" : Self.shortened(Self.withoutCredentials(text))
+    let value =
+      option.isSecret
+      ? option.masked.map { Self.shortened($0(text)) } ?? "***" : Self.shortened(Self.withoutCredentials(text))
     return SettingInForce(key: option.key, value: value, origin: origin)
   }
 

@@ -52,7 +52,7 @@ extension ServerSettings {
         } catch {
           return error.message
         }
-      }.secret(),
+      }.secret { text in (try? RedisURL(parsing: text))?.description ?? "***" },
       .text(
         "redisSentinelUser", \.redisSentinelUser, "TEXT", "user that the sentinels know", whenUnset: "their default one"
       ),
@@ -82,7 +82,8 @@ extension ServerSettings {
       .text(
         "jwtPublicKey", \.jwtPublicKeyPath, "FILE",
         "PEM file with keys or certificates for RS256, PS256, ES256 or EdDSA"),
-      .text("jwks", \.jwksLocation, "FILE|URL", "set of keys (RFC 7517) for tokens", problem: setProblem).secret(),
+      .text("jwks", \.jwksLocation, "FILE|URL", "set of keys (RFC 7517) for tokens", problem: setProblem)
+        .secret(masked: MaskedURL.text),
       // Under 10 s issuers would be asked for nothing; over a day a key that leaked would live too long.
       .duration("jwksRefresh", \.jwksRefreshMilliseconds, 10_000...86_400_000, "time between two readings of the set"),
       .list(

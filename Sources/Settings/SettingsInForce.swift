@@ -32,7 +32,7 @@ public enum SettingsInForce {
   private static var listing: OptionTable<ServerSettings> {
     OptionTable(
       command: "roost config", usage: "[--json] [OPTIONS]",
-      summary: "Prints every setting of a node with its value and where the value came from; secrets as ***. "
+      summary: "Prints every setting of a node with its value and where the value came from; secrets, also those in URLs, as ***. "
         + "--json prints one JSON object. The options are those of roost serve, whose settings it prints.",
       options: ServerSettings.table.options)
   }

@@ -56,7 +56,7 @@ enum WebhookOptions {
       .text(
         "webhookUrl", \.webhooks.url, "URL", "where events are posted", whenUnset: "none",
         problem: ServerSettings.webProblem
-      ).secret(),
+      ).secret(masked: MaskedURL.text),
       .list(
         "webhookSecret", \.webhooks.secrets, "TEXT,...", "keys of HMAC-SHA256; the first signs what is posted"
       ).secret(),

@@ -63,7 +63,12 @@ import Testing
     fclose(handle)
     defer { unlink(file) }
     let environment = ["ROOST_CONFIG": file, "ROOST_RATE": "60", "ROOST_JWT_SECRET": "hunter2"]
-    let arguments = ["config", "--ping-interval", "30s", "--redis", "redis://u:hunter2@127.0.0.1"]
+    let arguments =
+      ["config", "--ping-interval", "30s", "--redis", "redis://u:hunter2@127.0.0.1"]
+      + [
+        "--webhook-url", "https://u:hunter2@h/x?key=hunter2&hunter2", "--webhook-secret", "hunter2", "--jwks",
+        "keys.json",
+      ]
     let json = try Program.run(arguments + ["--json"], environment: environment)
     let settings = try JSONValue.parse(Array(json.output.utf8).span)
     func setting(_ key: StaticString) -> [String?] {
@@ -73,7 +78,9 @@ import Testing
     #expect(setting("rate") == ["60", "ROOST_RATE"])
     #expect(setting("apiKey") == ["***", file])
     #expect(setting("jwtSecret") == ["***", "ROOST_JWT_SECRET"])
-    #expect(setting("redis") == ["***", "--redis"])
+    #expect(setting("redis") == ["redis://u:***@127.0.0.1:6379", "--redis"])
+    #expect(setting("webhookUrl") == ["https://u:***@h/x?key=***&***", "--webhook-url"])
+    #expect(setting("jwks") == ["keys.json", "--jwks"])
     #expect(setting("rooms") == ["2 entries", file])
     #expect(setting("port") == ["8080", "default"])
     let table = try Program.run(arguments, environment: environment)
