@@ -82,14 +82,14 @@ extension ClientSettings {
   /// Of the commands that show something.
   static let watching: [Option<ClientSettings>] = [
     Option(
-      "watch", form: .flag, placeholder: "", help: "look again every 2s, or --watch=DURATION, from 100ms to 1h",
+      "watch", form: .flag, placeholder: "", help: "look again every 2s, or --watch DURATION, from 100ms to 1h",
       defaultText: { _ in nil }
     ) { settings, text in
       guard let interval = text == "on" ? 2000 : Quantity.milliseconds(text), (100...3_600_000).contains(interval)
-      else { return "is no interval; expected --watch=DURATION from 100ms to 1h" }
+      else { return "is no interval; expected --watch DURATION from 100ms to 1h" }
       settings.watchMilliseconds = interval
       return nil
-    }.from(.argumentsOnly)
+    }.from(.argumentsOnly).withValue { $0 != "0" && Quantity.milliseconds($0) != nil }
   ]
 
   static let disconnecting: [Option<ClientSettings>] = [

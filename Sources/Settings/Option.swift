@@ -50,6 +50,8 @@ public struct Option<Target: Sendable>: Sendable {
   public private(set) var isSecret = false
   /// Shows what is no secret of a value that holds one; nil: nothing of a secret is shown.
   private(set) var masked: (@Sendable (String) -> String)?
+  /// Whether the argument after a flag is its value rather than another argument; nil: never.
+  private(set) var takesNext: (@Sendable (String) -> Bool)?
   /// Shows the default in the help; nil when there is nothing to show.
   let defaultText: @Sendable (Target) -> String?
   /// Stores a value; returns what is wrong with it, as the rest of a sentence that began with the value.
@@ -111,6 +113,13 @@ public struct Option<Target: Sendable>: Sendable {
   public func secret() -> Self {
     var copy = self
     copy.isSecret = true
+    return copy
+  }
+
+  /// Returns the flag with a value that may follow it, as the next argument or after `=`: one that `takesNext` knows as such.
+  public func withValue(_ takesNext: @escaping @Sendable (String) -> Bool) -> Self {
+    var copy = self
+    copy.takesNext = takesNext
     return copy
   }
 

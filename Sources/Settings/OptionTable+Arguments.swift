@@ -82,7 +82,11 @@ extension OptionTable {
     let next = index < arguments.count ? arguments[index] : nil
     switch option.form {
     case .flag:
-      return ArgumentList.Entry(key: option.key, flag: flag, value: "on")
+      guard let next, option.takesNext?(next) == true else {
+        return ArgumentList.Entry(key: option.key, flag: flag, value: "on")
+      }
+      index += 1
+      return ArgumentList.Entry(key: option.key, flag: flag, value: next)
     case .toggle:
       guard let next, Quantity.toggle(next) != nil else {
         return ArgumentList.Entry(key: option.key, flag: flag, value: "on")

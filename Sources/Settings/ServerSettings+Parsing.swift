@@ -8,10 +8,11 @@ extension ServerSettings {
 
   /// Reads all settings: a flag beats the environment, the environment beats the file, the file beats the default.
   ///
-  /// `arguments` begin behind `serve`. `coreCount` is how many workers run by default with Redis. `readFile` is called
+  /// `arguments` begin behind `serve`, or behind the command of `table`, which errors name and whose options are those of `serve`. `coreCount` is how many workers run by default with Redis. `readFile` is called
   /// once at most, with the path of `--config`. A value that another place overrides must be right all the same.
   public static func parse(
     arguments: [String], environment: [String: String], coreCount: Int,
+    table: OptionTable<ServerSettings> = ServerSettings.table,
     readFile: (String) -> Result<[UInt8], SettingsError> = SettingsFile.read
   ) throws(SettingsError) -> Parsed {
     let list: ArgumentList

@@ -14,25 +14,29 @@ public enum SettingsInForce {
     readFile: (String) -> Result<[UInt8], SettingsError> = SettingsFile.read
   ) throws(SettingsError) -> Listed {
     var file: (name: String, bytes: [UInt8])?
-    let parsed = try ServerSettings.parse(arguments: arguments, environment: environment, coreCount: coreCount) {
-      path in
+    let parsed = try ServerSettings.parse(
+      arguments: arguments, environment: environment, coreCount: coreCount, table: listing
+    ) { path in
       let read = readFile(path)
       if case .success(let bytes) = read { file = (path, bytes) }
       return read
     }
-    guard case .serve = parsed, case .list(let list) = try ServerSettings.table.read(arguments) else {
-      if case .version = parsed { return .version }
-      return .help(listing.help(defaults: ServerSettings()))
+    switch parsed {
+    case .help(let text): return .help(text)
+    case .version: return .version
+    case .serve: break
     }
+    guard case .list(let list) = try listing.read(arguments) else { return .version }
     return .settings(
-      ServerSettings.table.inForce(list, environment: environment, file: file, defaults: ServerSettings()))
+      listing.inForce(list, environment: environment, file: file, defaults: ServerSettings()))
   }
 
   /// The options of `roost config`: those of the node that it describes.
   private static var listing: OptionTable<ServerSettings> {
     OptionTable(
       command: "roost config", usage: "[--json] [OPTIONS]",
-      summary: "Prints every setting of a node with its value and where the value came from; secrets, also those in URLs, as ***. "
+      summary:
+        "Prints every setting of a node with its value and where the value came from; secrets, also those in URLs, as ***. "
         + "--json prints one JSON object. The options are those of roost serve, whose settings it prints.",
       options: ServerSettings.table.options)
   }

@@ -75,7 +75,7 @@ import Testing
   func watch() throws {
     var node = try TestNode()
     let port = node.port
-    let watch = try RunningProgram(["nodes", "--watch=100ms"], environment: node.environment)
+    let watch = try RunningProgram(["nodes", "--watch", "100ms"], environment: node.environment)
     func looks() -> Int { watch.output.components(of: "1 node, ") }
     try watch.poll("two looks") { looks() >= 2 }
     node.process.signal(SIGKILL)
@@ -86,7 +86,15 @@ import Testing
     try watch.poll("a look at the new node") { looks() > before }
     watch.signal(SIGTERM)
     _ = try watch.waitForEnd()
-    #expect(try node.roost("nodes", "--watch=5").errors.contains("is no interval"))
+    for value in [["--watch=5"], ["--watch", "2h"], ["--watch=1ms"]] {
+      let refused = try Program.run(["nodes"] + value, environment: node.environment)
+      #expect(refused.status == ExitStatus.usage && refused.errors.contains("is no interval"), "\(refused)")
+    }
+    // What is no duration is the room.
+    let lobby = try RunningProgram(["presence", "--watch", "lobby"], environment: node.environment)
+    try lobby.poll("a look at the room") { lobby.output.contains("lobby: 0 users") }
+    lobby.signal(SIGTERM)
+    _ = try lobby.waitForEnd()
   }
 }
 

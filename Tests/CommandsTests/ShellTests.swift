@@ -89,6 +89,11 @@ import Testing
     let wrong = try Program.run(["config", "--ping-intervall", "1s"])
     #expect(wrong.status == ExitStatus.usage)
     #expect(wrong.errors.contains("did you mean --ping-interval?"))
+    for (argument, said) in [("x", "expected: roost config [--json]"), ("--zzzzzz", "roost config --help")] {
+      let refused = try Program.run(["config", argument])
+      #expect(refused.status == ExitStatus.usage && refused.errors.contains(said), "\(refused)")
+    }
+    #expect(try Program.run(["config", "--help"]).output.hasPrefix("Usage: roost config [--json]"))
   }
 
   @Test("serve --check tells whether a node would start with its settings, and starts none")
