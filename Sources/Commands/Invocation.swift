@@ -42,7 +42,7 @@ public enum Invocation: Equatable, Sendable {
     default:
       if let command = ClientCommand(rawValue: name) { return .client(command, arguments) }
       let names = ["serve", "bench", "doctor", "help"] + ClientCommand.allCases.map(\.rawValue)
-      let hint = NearMiss.of(name, among: names).map { "did you mean roost \($0)?" } ?? "roost help lists all commands"
+      let hint = NearMiss.question(name, among: names, prefix: "roost ") ?? "roost help lists all commands"
       return .unknown("unknown command \"\(TerminalText.line(String(name.prefix(80))))\"; \(hint)")
     }
   }

@@ -76,7 +76,7 @@ extension IncomingHookSettings {
       }
       guard let option = Self.options.first(where: { $0.key == key }) else {
         let hint =
-          NearMiss.of(key, among: keys).map { "did you mean \($0)?" } ?? "expected \(keys.joined(separator: ", "))"
+          NearMiss.question(key, among: keys) ?? "expected \(keys.joined(separator: ", "))"
         throw SettingsError(message: "unknown key \"\(OptionTable<Self>.shortened(key))\"; \(hint)")
       }
       try OptionTable<Self>.assign(member.value, to: option, &self, source: key)

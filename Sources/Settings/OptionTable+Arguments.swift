@@ -106,12 +106,7 @@ extension OptionTable {
     let flags =
       options.filter(\.reach.includesArguments).map(\.flag)
       + options.filter { $0.form == .toggle }.map { "--no-" + $0.flag.dropFirst(2) }
-    let hint: String
-    if let near = NearMiss.of(flag, among: flags + ["--help", "--version"]) {
-      hint = "did you mean \(near)?"
-    } else {
-      hint = "\(command) --help lists all flags"
-    }
+    let hint = NearMiss.question(flag, among: flags + ["--help", "--version"]) ?? "\(command) --help lists all flags"
     return SettingsError(message: "unknown flag \(Self.shortened(flag)); \(hint)")
   }
 

@@ -45,7 +45,7 @@ extension OptionTable {
 
   private func unknown(key: String, file: String) -> SettingsError {
     let keys = options.filter(\.reach.includesFile).map(\.key)
-    let hint = NearMiss.of(key, among: keys).map { "did you mean \($0)?" } ?? "\(command) --help lists all settings"
+    let hint = NearMiss.question(key, among: keys) ?? "\(command) --help lists all settings"
     return SettingsError(message: "unknown key \"\(Self.shortened(key))\" in \(file); \(hint)")
   }
 

@@ -107,7 +107,7 @@ extension RoomRuleSettings {
 
   private static func unknown(_ key: String) -> SettingsError {
     let keys = options.map(\.key)
-    let hint = NearMiss.of(key, among: keys).map { "did you mean \($0)?" } ?? "expected \(keys.joined(separator: ", "))"
+    let hint = NearMiss.question(key, among: keys) ?? "expected \(keys.joined(separator: ", "))"
     return SettingsError(message: "unknown key \"\(OptionTable<Self>.shortened(key))\"; \(hint)")
   }
 

@@ -15,8 +15,7 @@ extension ServerSettings {
         let place = option.reach.includesFile ? "the key \(option.key) of the settings file" : "the flag \(option.flag)"
         return "the environment variable \(shown) is ignored: only \(place) sets this"
       }
-      let near = NearMiss.of(name, among: readable)
-      let hint = near.map { "did you mean \($0)?" } ?? "roost serve --help lists all settings"
+      let hint = NearMiss.question(name, among: readable) ?? "roost serve --help lists all settings"
       return "unknown environment variable \(shown) is ignored; \(hint)"
     }
   }

@@ -20,6 +20,31 @@ struct SlipTests {
     #expect(!found.joined().contains("secret"))
   }
 
+  @Test(
+    "names the nearest option, also one that the name begins with, or those that begin with the name",
+    arguments: [
+      ("--redis-url", "did you mean --redis?"),
+      ("--redis-sentinel-passwort", "did you mean --redis-sentinel-password?"),
+      ("--history", "did you mean --history-size or --history-ttl?"), ("--jwt-key-file", nil),
+      ("--webhook", "did you mean --webhook-url, --webhook-secret or --webhook-timeout?"),
+      ("--port-number", "did you mean --port?"), ("--no", nil), ("--zzz-port", nil),
+    ])
+  func nearest(_ flag: String, _ question: String?) {
+    do {
+      _ = try ServerSettings.parse(arguments: [flag, "x"], environment: [:], coreCount: 1)
+      Issue.record("accepted")
+    } catch {
+      let hint = question ?? "roost serve --help lists all flags"
+      #expect(error.message == "unknown flag \(flag); \(hint)")
+    }
+    #expect(
+      unknown(["ROOST_REDIS_URL": "x"]) == [
+        "unknown environment variable ROOST_REDIS_URL is ignored; did you mean ROOST_REDIS?"
+      ])
+    #expect(NearMiss.question("redisUrl", among: ["port", "redis"]) == "did you mean redis?")
+    #expect(NearMiss.question("stat", among: ["status", "start"], prefix: "roost ") == "did you mean roost start?")
+  }
+
   @Test("names the place that sets what no variable does")
   func wrongPlace() {
     #expect(unknown(["ROOST_ROOMS": "[]"]).first?.contains("only the key rooms of the settings file") == true)
