@@ -12,7 +12,7 @@ public enum ExitStatus {
   public static let unavailable: Int32 = 69
   /// EX_PROTOCOL: something answered, but not as a Roost node does.
   public static let unexpectedAnswer: Int32 = 76
-  /// EX_NOPERM: the token is missing, wrong or not enough.
+  /// EX_NOPERM: the token is missing, wrong or not enough, or an administrator has closed the connection.
   public static let noPermission: Int32 = 77
 }
 

@@ -17,7 +17,8 @@ import Testing
       return tail
     }
     #expect(try node.roost("disconnect", "ann").output == "ann: closed 1 connection\n")
-    #expect(try tails[0].waitForEnd().errors.contains("4409"))
+    let closed = try tails[0].waitForEnd()
+    #expect(closed.errors.contains("4409") && closed.status == ExitStatus.noPermission)
     let listed = try JSONValue.parse(Array(try node.roost("user", "bob", "--json").output.utf8).span)
     let id = try #require(listed["connections"]?.asArray?.first?["id"]?.asString)
     #expect(try node.roost("disconnect", "--connection", id).output == "\(id): closed 1 connection\n")

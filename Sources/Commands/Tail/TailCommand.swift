@@ -154,8 +154,8 @@ final class TailCommand {
     case .later: return reconnect(after: text, extraWait: Self.rateLimitedWait)
     case .never: break
     }
-    let isIdentity = [CloseReason.notAuthenticated.code, CloseReason.forbidden.code].contains(code.rawValue)
-    finish(CommandFailure(isIdentity ? ExitStatus.noPermission : ExitStatus.unavailable, text))
+    let isRefused = [CloseReason.notAuthenticated, .forbidden, .closedByAdmin].contains { $0.code == code.rawValue }
+    finish(CommandFailure(isRefused ? ExitStatus.noPermission : ExitStatus.unavailable, text))
   }
 
   private func perform(_ actions: [TailSession.Action]) {
