@@ -165,6 +165,11 @@ struct BackendTests {
     let message = #"{"type":"message","room":"a","n":1}"#
     #expect(try status("/send", "ann", message) == 200 && status("/send", "nobody", message) == 401)
     #expect(try stream.expect("message").json.int("n") == 1)
+    let connects = backend.asked.filter { $0.contains("ask_connect") }
+    #expect(connects[0].contains(#""transport": "sse""#) && !connects[0].contains(#""connection":"#), "\(connects[0])")
+    // A request opens no connection.
+    let last = try #require(connects.last)
+    #expect(!last.contains(#""transport":"#) && !last.contains(#""connection":"#), "\(last)")
     backend.stop()
     #expect(try status("/sse?room=a", "ann") == 503 && status("/send", "ann", message) == 503)
     let socket = try WebSocketClient(port: server.port, target: "/ws")

@@ -40,6 +40,7 @@ public enum Decision: Equatable, Sendable {
 public struct ConnectQuestion {
   /// The connection's name; nil for a request, or for a connection that has none yet.
   public let connection: [UInt8]?
+  /// Of the connection; nil for a request that opens none.
   public let transport: Transport?
   /// The client's numeric address.
   public let address: [UInt8]
