@@ -13,6 +13,24 @@ struct SendBatchTests {
     try answer.text.split(separator: "\n").map { try Received(String($0)) }
   }
 
+  @Test("names the content type that several operations need, and only then")
+  func untold() throws {
+    let server = try RoostProcess()
+    let line = #"{"type":"message","room":"r"}"#
+    for several in [line + "\n" + line + "\n", line + line, "\n " + line + " \r\n" + line] {
+      let answer = try send(server, several, type: "application/json")
+      #expect(answer.status == 400 && answer.text.contains("application/x-ndjson"), "\(answer)")
+    }
+    let client = try PollClient(server, "ann", "room=r")
+    let bound = try client.send(server, line + "\n" + line)
+    #expect(bound.status == 400 && bound.text.contains("application/x-ndjson"), "\(bound)")
+    for one in [line + " 7", "7 " + line, line + "}", "{", #"{"type":"nothing"}"#, "[]\n[]"] {
+      let answer = try send(server, one, type: "application/json")
+      #expect(answer.status == 400 && !answer.text.contains("ndjson"), "\(one): \(answer)")
+    }
+    #expect(try send(server, "\n" + line + "\n\n", type: "application/json").status == 200)
+  }
+
   @Test("presence, history and requests are answered as a socket is")
   func reads() throws {
     let server = try RoostProcess()

@@ -79,7 +79,7 @@ final class SendEndpoint {
       switch result {
       case .success(let owner):
         let question = ConnectionQuestion(.operation(request.body), of: connection, by: owner)
-        self?.forwarder.perform(question) { self?.send(status: $0.status, $0.body, for: request) }
+        self?.forwarder.perform(question) { self?.finish(request, status: $0.status, $0.body) }
       case .failure(let error): self?.refuse(request, error.code, error.message)
       }
     }
@@ -89,10 +89,18 @@ final class SendEndpoint {
     let caller = RequestCaller(
       user: user, identity: identity, address: request.address
     ) { [weak self] text, code in
-      self?.send(status: code?.httpStatus ?? 200, text, for: request)
+      self?.finish(request, status: code?.httpStatus ?? 200, text)
     }
     let body = request.body
     hub.perform(body.span, by: caller)
+  }
+
+  /// Answers with what became of the operation; with what is missing, when the body is a batch that does not say so.
+  private func finish(_ request: Request, status: Int, _ text: [UInt8]) {
+    guard status == ErrorCode.badRequest.httpStatus, NDJSON.holdsSeveral(request.body) else {
+      return send(status: status, text, for: request)
+    }
+    refuse(request, .badRequest, NDJSON.untold)
   }
 
   private func answerBatch(_ request: Request) {
