@@ -197,7 +197,8 @@ let package = Package(
       name: "DiagnosisTests", dependencies: ["Diagnosis", "RedisBackend", "JSONCore", "TestSupport", "roost"],
       swiftSettings: strict),
     .testTarget(
-      name: "CommandsTests", dependencies: ["Commands", "ClientCore", "JSONCore", "LoopCore", "TestSupport", "roost"],
+      name: "CommandsTests",
+      dependencies: ["Commands", "ClientCore", "JSONCore", "LoopCore", "Settings", "TestSupport", "roost"],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

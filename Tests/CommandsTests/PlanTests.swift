@@ -1,5 +1,6 @@
 import ClientCore
 import JSONCore
+import Settings
 import Testing
 
 @testable import Commands
@@ -23,7 +24,7 @@ import Testing
       (Workload(publishes: 100), "connections of a machine", 2, 1),
       (Workload(rooms: 10, members: 5000, publishes: 500, networkBits: 1e10), "node CPU", 0, 1),
       (
-        Workload(members: 1, publishes: 200, memoryBytes: 1_073_741_824, connectionsPerMachine: 1e6), "node memory", 2,
+        Workload(members: 1, publishes: 200, memoryBytes: 1_342_177_280, connectionsPerMachine: 1e6), "node memory", 2,
         1
       ),
       (Workload(connections: 1000, rooms: 10, members: 100, publishes: 2000, messageBytes: 8000), "network", 0, 1),
@@ -52,6 +53,21 @@ import Testing
     #expect(CapacityPlan(tight)?.machines == 10)
     tight.spares = 3
     #expect(CapacityPlan(tight)?.machines == 13)
+  }
+
+  @Test("counts nodes without connections, and what clients and handshake-rate make of a lost machine")
+  func floors() throws {
+    let costs = UnitCosts()
+    let small = try #require(CapacityPlan(Workload(connections: 5, rooms: 1, members: 5, publishes: 1)))
+    // Two machines with four workers each.
+    #expect(small.machines == 2 && small.nodeBytes >= 8 * costs.workerBytes)
+    #expect(small.reconnectSeconds >= costs.clientWaitSeconds)
+    let large = try #require(CapacityPlan(Workload(connections: 1_500_000, rooms: 1000, members: 1, publishes: 100)))
+    let lost = 1_500_000 / Double(large.machines - 1)
+    let gate = lost / (Double(large.machines - 1) * 4 * costs.handshakesPerSecond)
+    #expect(large.reconnectSeconds >= costs.clientWaitSeconds + gate)
+    // The first wait and the rate are those of roost.js and of the settings.
+    #expect(ServerSettings().handshakesPerSecondMax == nil && costs.handshakesPerSecond == 2000)
   }
 
   @Test("more of anything never needs less")

@@ -50,7 +50,8 @@ struct CapacityPlan: Equatable, Sendable {
   let redisBytes: Double
   /// Workers that receive each message, on average.
   let receivers: Double
-  /// Seconds in which the others can take the connections and joins of one lost machine.
+  /// Seconds in which the clients of one lost machine have connected to the others and joined: those that clients wait at random, and
+  /// those that handshakes, joins and `handshake-rate` take.
   let reconnectSeconds: Double
   /// The resources, the fullest first: the first one is the bottleneck when the load grows.
   let uses: [Use]
@@ -66,7 +67,9 @@ struct CapacityPlan: Equatable, Sendable {
     machines = Int(working + workload.spares)
     masters = Int(load.masters)
     deliveriesPerSecond = load.deliveries
-    (nodeCores, nodeBytes, clientBits) = (load.cores, load.bytes, load.bits)
+    (nodeCores, clientBits) = (load.cores, load.bits)
+    // Machines that may be missing have workers, too.
+    nodeBytes = load.bytes + workload.spares * workload.cores * costs.workerBytes
     (redisCores, redisBytes, redisBits) = (load.redisCores, load.redisBytes, load.redisBits)
     receivers = load.receivers
     let memberships = workload.rooms * workload.members
@@ -75,8 +78,10 @@ struct CapacityPlan: Equatable, Sendable {
     let idle = max(working * workload.cores - load.cores, 0.01)
     let idleRedis = max(load.masters - load.redisCores, 0.01)
     let share = 1 / max(working, 1) / 1e6
-    reconnectSeconds = max(
-      each * share / idle, costs.redisJoinMicroseconds / 2 * memberships * share / idleRedis)
+    let gate = workload.connections / max(working, 1) / (working * workload.cores * costs.handshakesPerSecond)
+    reconnectSeconds =
+      costs.clientWaitSeconds
+      + max(gate, each * share / idle, costs.redisJoinMicroseconds / 2 * memberships * share / idleRedis)
     uses = load.uses.sorted { $0.share > $1.share }
   }
 
@@ -106,8 +111,9 @@ struct CapacityPlan: Equatable, Sendable {
           + joins * costs.joinMicroseconds
           + workload.connections / costs.pingSeconds * costs.pingMicroseconds) / 1e6
       let roomsPerWorker = workload.rooms * receivers / workers
+      let empty = workers * costs.workerBytes
       bytes =
-        workload.connections * (costs.connectionBytes + costs.socketBytes)
+        empty + workload.connections * (costs.connectionBytes + costs.socketBytes)
         + max(memberships - 2 * workload.connections, 0) * costs.membershipBytes
         + roomsPerWorker * workers * costs.roomBytes
       bits = 8 * deliveries * (workload.messageBytes + costs.deliveryOverheadBytes)

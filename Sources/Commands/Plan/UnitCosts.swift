@@ -1,3 +1,5 @@
+import Settings
+
 /// What one thing costs on one core of the machine that docs/benchmarks.md describes. docs/capacity.md says where each is from.
 struct UnitCosts: Equatable, Sendable {
   /// Node CPU of one delivery to one connection, in microseconds, with one message in flight: the unfavourable case.
@@ -15,6 +17,11 @@ struct UnitCosts: Equatable, Sendable {
   /// Seconds between two pings of a connection: the default of `ping-interval`.
   var pingSeconds = 25.0
 
+  /// WebSocket handshakes a second that a worker answers public clients: the default of `handshake-rate`.
+  var handshakesPerSecond = Double(DefaultPeerLimits.handshakesPerSecond)
+  /// Seconds at most that `roost.js` waits at random before its first attempt.
+  var clientWaitSeconds = 0.5
+
   /// Redis CPU of a publish, in microseconds, and of each node that receives it.
   var redisPublishMicroseconds = 10.0
   var redisCopyMicroseconds = 3.0
@@ -23,6 +30,8 @@ struct UnitCosts: Equatable, Sendable {
 
   /// Node memory of an idle connection with a user and two rooms, in bytes; of the kernel's socket; of each further membership.
   var connectionBytes = 1_004.0
+  /// Node memory of a worker without connections, in bytes: most of it libraries.
+  var workerBytes = 23.0 * 1_048_576
   var socketBytes = 5_100.0
   var membershipBytes = 64.0
   /// Node memory of a room with members on the node, in bytes. Assumed.
