@@ -92,7 +92,7 @@ public enum Doctor {
     add(MachineChecks.all())
     if let url = asked.redis {
       note("looking at Redis")
-      add(try redis(url, asked.server))
+      add(try redis(url, asked.server, isTold: !asked.json || isatty(2) == 1))
     } else if !asked.json {
       write("      redis: not looked at; give --redis or ROOST_REDIS\n", to: 1)
     }
@@ -113,7 +113,28 @@ public enum Doctor {
   /// How long Redis may take to be found and to answer all questions.
   private static let redisMilliseconds = 10_000
 
-  private static func redis(_ url: RedisURL, _ settings: ServerSettings) throws(SettingsError) -> [Finding] {
+  /// When it is said first that nothing has come, and how long after each time again.
+  private static let firstNoteMilliseconds = 1000
+  private static let noteMilliseconds = 3000
+
+  /// Says on standard error what is waited for, as long as the loop runs.
+  private static func tell(
+    _ inspector: RedisInspector, _ url: RedisURL, _ loop: EventLoop, after milliseconds: Int, waited: Int = 0
+  ) {
+    loop.after(milliseconds: milliseconds) {
+      let total = waited + milliseconds
+      let reason = inspector.pendingReason
+      let seen = reason.isEmpty ? "no answer" : reason
+      let line = "redis \(url): \(seen); trying for another \((redisMilliseconds - total) / 1000) s"
+      write("roost: \(TerminalText.line(line))\n", to: 2)
+      tell(inspector, url, loop, after: noteMilliseconds, waited: total)
+    }
+  }
+
+  /// - Parameter isTold: whether somebody reads what is waited for.
+  private static func redis(
+    _ url: RedisURL, _ settings: ServerSettings, isTold: Bool
+  ) throws(SettingsError) -> [Finding] {
     var tls: TLSClientContext?
     if url.usesTLS {
       do throws(TLSError) { tls = try NodeSetup.redisTLS(settings) } catch {
@@ -125,6 +146,7 @@ public enum Doctor {
       let configuration = NodeSetup.redisConfiguration(url, settings)
       let inspector = RedisInspector(loop: loop, resolver: try Resolver(loop), configuration: configuration, tls: tls)
       var result: Result<[RedisInspection], RedisInspector.Failure>?
+      if isTold { tell(inspector, url, loop, after: firstNoteMilliseconds) }
       inspector.inspect(withinMilliseconds: redisMilliseconds) {
         result = $0
         loop.stop()

@@ -35,6 +35,8 @@ struct AdviceTests {
       ("MISCONF Redis is configured to save RDB snapshots", .notSaving),
       ("ERR max number of clients reached", .full), ("ERR syntax error", nil),
       ("WRONGTYPE Operation against a key", nil),
+      ("AUTH was refused: ERR AUTH <password> called without any password configured; check", .login),
+      ("AUTH was refused: WRONGPASS invalid username-password pair; check", .wrongPassword),
     ] as [(String, RedisRefusal?)])
   func refusals(_ text: String, _ refusal: RedisRefusal?) {
     #expect(RedisRefusal(text) == refusal)

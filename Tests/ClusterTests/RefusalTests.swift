@@ -38,6 +38,23 @@ struct RefusalTests {
     try ann.insist(1, in: "r")
   }
 
+  @Test(
+    "says at /readyz what Redis answers to a login that it does not take, and keeps the password to itself",
+    arguments: [
+      (["--requirepass", "right"], ":hunter2@", "WRONGPASS"), ([], ":hunter2@", "AUTH was refused"),
+      (["--requirepass", "right"], "", "NOAUTH"),
+    ] as [([String], String, String)])
+  func login(_ flags: [String], _ login: String, _ word: String) throws {
+    let redis = try RedisProcess(flags)
+    let node = try RoostProcess(["--redis", "redis://\(login)127.0.0.1:\(redis.port)", "--workers", "1"])
+    try eventually("the node says why it is not ready") {
+      let answer = try node.http.get("/readyz")
+      return answer.status == 503
+        && answer.text == "Redis refuses commands (\(word)): check user and password in --redis\n"
+    }
+    #expect(!node.process.output.contains("hunter2"))
+  }
+
   @Test("says what is wrong with the path of a socket")
   func socket() throws {
     let node = try RoostProcess(["--redis", "unix:///nowhere/redis.sock", "--node-id", "n1", "--workers", "1"])

@@ -53,9 +53,14 @@ import Testing
     #expect(absent.status == ExitStatus.faulty)
     #expect(absent.output.contains("fail  redis"))
     #expect(absent.output.contains("Connection refused"))
+    // Not silent for ten seconds.
+    let progress = absent.errors.split(separator: "\n").first ?? ""
+    #expect(progress.hasPrefix("roost: redis redis://127.0.0.1:\(port): "), "\(absent.errors)")
+    #expect(progress.hasSuffix("Connection refused; trying for another 9 s"), "\(absent.errors)")
     let wrong = try Program.run(["doctor", "--redis", "redis://node:wrong@127.0.0.1:\(redis.port)"])
     #expect(wrong.status == ExitStatus.faulty)
     #expect(wrong.output.contains("AUTH"))
+    #expect(wrong.errors.contains("WRONGPASS") && !(wrong.errors + wrong.output).contains("node:wrong"))
   }
 
   @Test("looks at each master of a cluster, and at the master that sentinels name")

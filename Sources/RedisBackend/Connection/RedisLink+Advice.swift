@@ -95,6 +95,8 @@ enum RedisRefusal: String, CaseIterable {
   case noLogin = "NOAUTH"
   case protected = "DENIED"
   case full = "max number of clients"
+  /// As the log says it: Redis answers a login that it does not take in several ways, also where it has no password.
+  case login = "AUTH was refused"
 
   /// Reads an error, or a line that holds one: a script's error has it after the words of Redis 6 and before.
   init?(_ text: String) {
@@ -116,7 +118,7 @@ enum RedisRefusal: String, CaseIterable {
     case .notSaving: "Redis cannot write its data to disk: make room there, its log says what is wrong"
     case .loading: "Redis reads its data: wait until it has"
     case .masterDown: "this Redis is a replica without its master: name the master in --redis"
-    case .wrongPassword, .noLogin: "check user and password in --redis"
+    case .wrongPassword, .noLogin, .login: "check user and password in --redis"
     case .protected: "Redis takes connections from its own machine only: give it a password, or set protected-mode no"
     case .full: "raise maxclients of Redis"
     }

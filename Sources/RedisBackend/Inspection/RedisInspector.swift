@@ -50,6 +50,12 @@ public final class RedisInspector: TickParticipant {
     loop.attach(tick: self)
   }
 
+  /// Why there is nothing yet, as far as is known; empty: nothing has failed.
+  public var pendingReason: String {
+    guard let reason = link?.lastReason, !reason.isEmpty else { return lastReason }
+    return reason
+  }
+
   /// Finds the masters and looks at each in turn. Calls `done` once: with what was found, or, after `milliseconds` or when
   /// there is no master, with the reason.
   public func inspect(
@@ -58,7 +64,7 @@ public final class RedisInspector: TickParticipant {
     self.done = done
     loop.after(milliseconds: milliseconds) { [weak self] in
       guard let self else { return }
-      let reason = link?.lastReason ?? lastReason
+      let reason = pendingReason
       finish(.failure(Failure(reason: reason.isEmpty ? "no answer within \(milliseconds) ms" : reason)))
     }
     switch configuration.topology {
