@@ -254,6 +254,38 @@ def what_is_sent_is_what_it_was_when_it_was_sent(new):
     assert node.frames("message")[0]["n"] == 1
 
 
+def what_would_not_arrive_as_it_is_is_refused(new):
+    node = in_room(new)
+    refused = """async (send) => {
+      const failed = [];
+      const data = { object: { text: 't' }, bytes: new ArrayBuffer(1), nothing: undefined, null: null, text: 'a string', number: 5,
+        list: [1], map: new Map(), date: new Date(), promise: Promise.resolve({}), call: () => {}, made: new class { text = 't' },
+        bare: Object.assign(Object.create(null), { text: 't' }), absent: { id: undefined, text: 't' } };
+      for (const name of ['type', 'room', 'user', 'offset', 'ts', 'id', 'echo', 'ephemeral', 'to']) data[name] = { text: 't', [name]: null };
+      for (const name in data) {
+        await send(data[name]).catch((e) => { failed.push([name, e.name, e.code, e.message]); });
+      }
+      return failed;
+    }"""
+    node.answer = lambda frame: node.push(type="ack", id=frame["id"], delivered=1)
+    kinds = {"nothing": "Undefined", "null": "Null", "text": "String", "number": "Number", "list": "Array", "map": "Map", "date": "Date",
+             "promise": "Promise", "call": "Function"}
+    reserved = ["type", "room", "user", "offset", "ts", "id", "echo", "ephemeral"]
+    for call, names in (("roost.send('r', data)", reserved), ("room.send(data)", reserved), ("roost.direct('u', data)", [*reserved, "to"]),
+                        ("roost.broadcast(data)", reserved)):
+        failed = node.run(f"({refused})((data) => {call})")
+        assert [each[0] for each in failed] == [*kinds, *names], (call, failed)
+        for name, error, code, text in failed:
+            assert (error, code) == ("RoostError", "bad_request") and "nest it" in text, (call, name, error, code, text)
+            assert (f'"{name}"' if name in names else kinds[name]) in text, (call, name, text)
+    assert {frame.get("text") for frame in node.connections[-1] if frame["type"] in ("message", "direct")} == {"t", None}
+    node.run("roost.send('r', { n: 1 }, { echo: true, ephemeral: true, type: 'x', more: 1 })")
+    sent = node.frames("message")[-1]
+    assert {**sent, "id": 0} == {"n": 1, "echo": True, "ephemeral": True, "type": "message", "room": "r", "id": 0}, sent
+    node.run("roost.send('r', { n: 2 }, null)")
+    assert node.frames("message")[-1]["n"] == 2
+
+
 # --- Tokens ---
 
 def a_token_function_is_called_for_every_connection_and_before_expiry(new):

@@ -9,6 +9,11 @@ export type Bytes = ArrayBuffer | ArrayBufferView;
 /** The members of a message of your own. */
 export type Data = { [member: string]: unknown };
 
+/** The names of the protocol: receivers would not get such a member, so a message that has one is refused. Nest it. */
+export type Unreserved = {
+  [name in 'type' | 'room' | 'user' | 'offset' | 'ts' | 'id' | 'echo' | 'ephemeral']?: never;
+};
+
 export type Transport = 'websocket' | 'sse' | 'poll';
 
 /** Where a reader is in a room. */
@@ -182,9 +187,9 @@ export class Roost {
   room<T extends object = Data>(name: string): Room<T>;
   join<T extends object = Data>(room: string, handlers?: Handlers<T>): Promise<Joined>;
   leave(room: string): Promise<void>;
-  send(room: string, data: object | Bytes, options?: SendOptions): Promise<Ack>;
-  direct(user: string, data: object | Bytes): Promise<{ delivered: number }>;
-  broadcast(data: object | Bytes): Promise<object>;
+  send<D extends object>(room: string, data: (D & Unreserved) | Bytes, options?: SendOptions): Promise<Ack>;
+  direct<D extends object>(user: string, data: (D & Unreserved & { to?: never }) | Bytes): Promise<{ delivered: number }>;
+  broadcast<D extends object>(data: (D & Unreserved) | Bytes): Promise<object>;
   presence(room: string, page?: { limit?: number; after?: string }): Promise<PresencePage>;
   setState(room: string, state: Json): Promise<{ room: string }>;
   history<T extends object = Data>(room: string, range?: { limit?: number; since?: Position }): Promise<History<T>>;
@@ -201,7 +206,7 @@ export class Room<T extends object = Data> implements AsyncIterable<Message<T>> 
   join(handlers?: Handlers<T>): Promise<Joined>;
   leave(): Promise<void>;
   on<K extends keyof Events<T>>(event: K, listener: (event: Events<T>[K]) => void): () => void;
-  send(data: T | Bytes, options?: SendOptions): Promise<Ack>;
+  send(data: (T & Unreserved) | Bytes, options?: SendOptions): Promise<Ack>;
   messages(options?: { buffer?: number }): AsyncGenerator<Message<T>, void, void>;
   [Symbol.asyncIterator](): AsyncGenerator<Message<T>, void, void>;
 }

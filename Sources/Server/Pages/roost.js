@@ -33,6 +33,7 @@ const UNLIMITED = new Set(['join', 'leave', 'auth']); // what makes room for the
 const READS = new Set(['history', 'presence', 'request']); // long answers: the last of their batch
 const NOTICES = ['user_joined', 'user_left', 'user_state', 'presence_update'];
 const BINARY_MEMBERS = new Set(['type', 'room', 'user', 'offset', 'ts', 'binary']);
+const RESERVED = ['type', 'room', 'user', 'offset', 'ts', 'id', 'echo', 'ephemeral']; // never passed on as a sender wrote them
 const TRANSPORTS = ['websocket', 'sse', 'poll'];
 const NO_WELCOME = 'no welcome'; // why an attempt ended that was neither refused nor welcomed
 const CODES = { 401: 4401, 403: 4403, 413: 1009, 429: 4429, 503: 1013 }; // what the status of a request means
@@ -193,19 +194,25 @@ export class Roost {
   /**
    * Publishes the members of `data` to a room and is fulfilled with the ack `{room, epoch, offset}`. Through reconnects
    * it is sent again under the same id, so it is published once. Bytes (an ArrayBuffer or a view of one) arrive as
-   * `binary`, a Uint8Array. @param {{ephemeral?: boolean, echo?: boolean}} [options]
+   * `binary`, a Uint8Array. Rejected with `bad_request` when `data` is no object, or has a member whose name is the
+   * protocol's (`type`, `room`, `user`, `offset`, `ts`, `id`, `echo`, `ephemeral`): receivers would not get it.
+   * @param {{ephemeral?: boolean, echo?: boolean}} [options]
    */
-  send(room, data, options) {
-    return this.#call({ ...members(data), ...options, type: 'message', room }, true);
+  async send(room, data, options) {
+    const { ephemeral, echo } = options ?? {};
+    return this.#call({ ...members(data), ephemeral, echo, type: 'message', room }, true);
   }
 
-  /** Sends to every connection of a user; fulfilled with `{delivered}`. Not sent again after a lost connection. */
-  direct(user, data) {
-    return this.#call({ ...members(data), type: 'direct', to: user });
+  /**
+   * Sends to every connection of a user; fulfilled with `{delivered}`. Not sent again after a lost connection. `data` as
+   * for `send`, and without a member `to`.
+   */
+  async direct(user, data) {
+    return this.#call({ ...members(data, 'to'), type: 'direct', to: user });
   }
 
-  /** Sends to every connection in the cluster, if permitted. Not sent again after a lost connection. */
-  broadcast(data) {
+  /** Sends to every connection in the cluster, if permitted. Not sent again after a lost connection. `data` as for `send`. */
+  async broadcast(data) {
     return this.#call({ ...members(data), type: 'broadcast' });
   }
 
@@ -1110,10 +1117,17 @@ function frame(bytes) {
   return { type: 'message', room: text(2, roomEnd), user, binary: bytes.slice(userEnd), isFrame: true };
 }
 
-/** The members of what is sent. */
-function members(data) {
-  if (data instanceof ArrayBuffer) data = new Uint8Array(data);
-  if (!ArrayBuffer.isView(data)) return data;
+/** The members of what is sent. Throws for what would not arrive as it is: no plain object, or a name of the protocol. */
+function members(data, ...reserved) {
+  const kind = {}.toString.call(data).slice(8, -1);
+  if (kind === 'ArrayBuffer') data = new Uint8Array(data);
+  if (!ArrayBuffer.isView(data)) {
+    if (kind !== 'Object') throw new RoostError('bad_request', `data must be an object or bytes, and is of the kind ${kind}: nest it, as in {payload: …}`);
+    const name = [...RESERVED, ...reserved].find((each) => Object.keys(data).includes(each) && data[each] !== undefined);
+    if (!name) return data;
+    throw new RoostError('bad_request', `data has a member "${name}", a name of the protocol that receivers would not get: nest it, as in {payload: {${name}: …}}`
+      + (name === 'echo' || name === 'ephemeral' ? '; send takes it as an option, after data' : ''));
+  }
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   return { binary: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join('')) };
 }

@@ -2,7 +2,7 @@
 import { Room, Roost, RoostError } from '../../../Sources/Server/Pages/roost';
 import type {
   Ack, Bytes, Data, ErrorCode, Events, Handlers, History, Joined, Json, Member, Message, Options, Personal, Position,
-  PresencePage, SendOptions, State, Transport, Welcome,
+  PresencePage, SendOptions, State, Transport, Unreserved, Welcome,
 } from '../../../Sources/Server/Pages/roost';
 
 interface Chat {
@@ -86,6 +86,9 @@ export async function everything(): Promise<void> {
   await roost.send('lobby', data, { echo: true });
   (await roost.direct('ada', data)).delivered.toFixed();
   await roost.broadcast({ text: 'all' });
+  const chat: Chat & Unreserved = { text: 'of an interface' };
+  await roost.send('lobby', chat);
+  await roost.broadcast(new ArrayBuffer(1));
   const page: PresencePage = await roost.presence('lobby', { limit: 10, after: 'ada' });
   page.members.map((each) => each.user);
   const value: Json = { away: true, where: [1, null] };

@@ -20,3 +20,7 @@ export const bad13 = room.members.set('ada', { user: 'ada' });
 export const bad14 = roost.presence('lobby', { limit: '10' });
 export const bad15 = roost.state.transport;
 export const bad16: number = roost.request('time');
+export const bad17 = roost.send('lobby', { text: 'hello', id: 5 });
+export const bad18 = room.send({ text: 'hello', user: 'ada' });
+export const bad19 = roost.direct('ada', { to: 'bob' });
+export const bad20 = roost.broadcast({ type: 'image', url: 'u' });
