@@ -157,6 +157,46 @@ def a_user_that_cannot_be_is_refused_at_once(new):
     node.eventually(lambda: len(node.connections) == 3)
 
 
+def an_option_that_cannot_work_is_refused_by_the_constructor(new):
+    node = new()
+    made = "(() => {{ try {{ new Roost({}); return ''; }} catch (e) {{ return `${{e.name}}: ${{e.message}}`; }} }})()"
+    names = "websocket,sse,poll"
+    for arguments, part in (
+            ("'/ws', { transports: ['websockets'] }", f"unknown transport 'websockets': there are {names}"),
+            ("'/ws', { transports: ['sse', 'constructor'] }", "unknown transport 'constructor'"),
+            ("'/ws', { transports: [undefined] }", "unknown transport 'undefined'"),
+            ("'/ws', { transports: [] }", f"a list of some of {names}"), ("'/ws', { transports: 'websocket' }", f"a list of some of {names}"),
+            ("'/ws', { token: fetch('/empty.html') }", "token must be a string or a function, and is Promise"), ("'/ws', { token: 5 }", "Number"),
+            ("'/ws', { webSocket: {} }", "webSocket must be a constructor"), ("'/ws', { pendingMax: 0 }", "pendingMax must be a number above 0"),
+            ("'/ws', { pendingBytesMax: 'x' }", "pendingBytesMax must"), ("'/ws', 'a.b.c'", "options must be an object, and are String"),
+            ("{ user: 'ada' }", "address must be a string or a URL, and is Object"), ("5", "and is Number")):
+        refused = node.run(made.format(arguments))
+        assert refused.startswith("TypeError: Roost: ") and part in refused, (arguments, refused)
+    assert node.connections == []
+    # What is undefined or null is as if it were not there.
+    for arguments in ("undefined, undefined", "null, null", "'/ws', { transports: undefined }", "new URL('/ws', location), { transports: null }",
+                      "location.origin, { token: null, user: null, webSocket: null, pendingMax: undefined, pendingBytesMax: null }"):
+        assert node.run(f"new Roost({arguments}).join('r').then((joined) => joined.room)") == "r", arguments
+    assert len(node.connections) == 5
+
+
+def a_token_function_that_gives_no_string_is_asked_again(new):
+    node = new()
+    node.run("""
+      window.states = [];
+      window.given = [undefined, null, 5, ['secret'], 'a.b.c'];
+      window.roost = new Roost('/ws', { token: () => given.shift() });
+      roost.on('state', (state) => states.push(state));
+      window.entered = roost.join('r'); 0
+    """)
+    node.passing(1000, lambda: node.run("roost.state.name") == "open")
+    reasons = node.run("states.filter((s) => s.name === 'waiting').map((s) => s.reason)")
+    assert reasons == [f"token: the function returned {kind}, no string" for kind in ("Undefined", "Null", "Number", "Array")], reasons
+    assert node.run("entered.then((joined) => joined.room)") == "r" and node.addresses[-1].endswith("token=a.b.c"), node.addresses
+    refused = node.run("roost.authenticate(undefined).catch((e) => [e.code, e.message])")
+    assert refused == ["bad_request", "the token must be a string, and is Undefined"] and not node.frames("auth"), refused
+
+
 def in_a_runtime_without_a_page_it_says_what_is_missing(new):
     new()
     if not shutil.which("node"):

@@ -178,7 +178,8 @@ export interface SendOptions {
 
 /** One connection to a Roost cluster. It opens with the first call, reconnects and rejoins by itself. */
 export class Roost {
-  constructor(url?: string, options?: Options);
+  /** Throws a TypeError for an address or an option that cannot work. */
+  constructor(url?: string | URL | null, options?: Options | null);
   readonly state: State;
   readonly welcome: Welcome | null;
   connect(): this;

@@ -100,25 +100,28 @@ export class Roost {
   #onNetworkChange = (event) => this.#networkChanged(event);
 
   /**
-   * @param {string} [url] of the server, `/ws` of the page's own server by default; http(s) and ws(s) are the same. Where
+   * Throws a TypeError for what cannot work: an address that is none, a transport that does not exist, an option of another
+   * kind. An option that is undefined or null is as if it were not there.
+   * @param {string | URL} [url] of the server, `/ws` of the page's own server by default; http(s) and ws(s) are the same. Where
    *   there is no page (Node, Deno, Bun) it must be a whole address, such as `http://localhost:8080`
    * @param {Object} [options]
    * @param {string | function(): (string | Promise<string>)} [options.token] a JWT, or what gets one: it is called for
-   *   every connection, and before the token expires
+   *   every connection, and before the token expires. When it throws, or returns no string, it is called again with the
+   *   next attempt
    * @param {string} [options.user] a name where the server asks for no token: 1 to 200 bytes of UTF-8 without control
-   *   characters, anything else throws a TypeError
+   *   characters
    * @param {string[]} [options.transports] that may be used, in the order in which they are tried
    * @param {Function} [options.webSocket] the constructor where the runtime has none, such as that of the package ws
    * @param {number} [options.pendingMax] calls that may wait for their answer, or for a connection
    * @param {number} [options.pendingBytesMax] their size in bytes
    */
-  constructor(url = '/ws', { token, user, ...options } = {}) {
-    this.#url = absolute(url);
+  constructor(url, options) {
+    this.#url = absolute(url ?? '/ws');
+    const { token, user } = this.#options = checked(options ?? {});
     this.#token = token;
-    this.#user = user ?? undefined;
-    this.#options = { transports: TRANSPORTS, pendingMax: PENDING_MAX, pendingBytesMax: PENDING_BYTES_MAX, ...options };
+    this.#user = user;
     // The server would refuse the handshake, and a browser does not tell why.
-    if (!token && this.#user !== undefined) checkUser(String(user));
+    if (!token && user !== undefined) checkUser(String(user));
   }
 
   /** Opens the connection now: earlier than the first call would, or at once when it is waiting to retry. */
@@ -261,7 +264,8 @@ export class Roost {
   }
 
   /** Replaces the token, before it expires, without a new connection. */
-  authenticate(token) {
+  async authenticate(token) {
+    if (typeof token !== 'string') throw new RoostError('bad_request', `the token must be a string, and is ${kindOf(token)}`);
     this.#token = this.#jwt = token;
     return this.#call({ type: 'auth', token });
   }
@@ -333,7 +337,9 @@ export class Roost {
   }
 
   async #freshToken() {
-    this.#jwt = await this.#token();
+    const token = await this.#token();
+    if (typeof token !== 'string') throw new TypeError(`the function returned ${kindOf(token)}, no string`);
+    this.#jwt = token;
   }
 
   /** Lets go of the links without waiting for a closing handshake that a dead network never answers. */
@@ -1064,23 +1070,47 @@ function recall({ host }, works) {
 function absolute(text) {
   const base = globalThis.location?.href;
   let url;
+  if (typeof (text.href ?? text) !== 'string') refuse(`the address must be a string or a URL, and is ${kindOf(text)}`);
   try {
     url = new URL(text, base);
   } catch {
-    throw new TypeError(`Roost: '${text}' is no whole address: write http://host:port`);
+    refuse(`'${text}' is no whole address: write http://host:port`);
   }
   if (/^wss?:$/.test(url.protocol)) url = new URL(url.href.replace('ws', 'http'));
-  if (!/^https?:$/.test(url.protocol)) throw new TypeError(`Roost: '${text}' must begin with ws, wss, http or https`);
+  if (!/^https?:$/.test(url.protocol)) refuse(`'${text}' must begin with ws, wss, http or https`);
   if (url.pathname === '/') url.pathname = '/ws';
   url.hash = ''; // WebSocket refuses a fragment
   return url;
+}
+
+/** What a value is, such as `Array` or `Null`; `Object` for plain ones and those of classes. */
+function kindOf(value) {
+  return {}.toString.call(value).slice(8, -1);
+}
+
+function refuse(text) {
+  throw new TypeError(`Roost: ${text}`);
+}
+
+/** The options of a client with their defaults, which null and undefined stand for as well. Throws for what cannot work. */
+function checked(given) {
+  if (typeof given !== 'object') refuse(`the options must be an object, and are ${kindOf(given)}`);
+  const options = { transports: TRANSPORTS, pendingMax: PENDING_MAX, pendingBytesMax: PENDING_BYTES_MAX };
+  for (const name in given) options[name] = given[name] ?? options[name];
+  const { token, transports, webSocket } = options;
+  if (!['string', 'function', 'undefined'].includes(typeof token)) refuse(`the option token must be a string or a function, and is ${kindOf(token)}`);
+  if (!Array.isArray(transports) || !transports.length) refuse(`the option transports must be a list of some of ${TRANSPORTS}`);
+  for (const name of transports) if (!TRANSPORTS.includes(name)) refuse(`unknown transport '${name}': there are ${TRANSPORTS}`);
+  if (webSocket && typeof webSocket !== 'function') refuse('the option webSocket must be a constructor');
+  for (const name of ['pendingMax', 'pendingBytesMax']) if (!(options[name] > 0)) refuse(`the option ${name} must be a number above 0`);
+  return options;
 }
 
 /** Throws for what no user can be called. */
 function checkUser(name) {
   const bytes = byteCount(name);
   if (bytes && bytes <= 200 && !/\p{Cc}/u.test(name)) return;
-  throw new TypeError(`Roost: the user must be 1 to 200 bytes of UTF-8 without control characters, and has ${bytes}`);
+  refuse(`the user must be 1 to 200 bytes of UTF-8 without control characters, and has ${bytes}`);
 }
 
 function byteCount(text) {
@@ -1119,10 +1149,10 @@ function frame(bytes) {
 
 /** The members of what is sent. Throws for what would not arrive as it is: no plain object, or a name of the protocol. */
 function members(data, ...reserved) {
-  const kind = {}.toString.call(data).slice(8, -1);
+  const kind = kindOf(data);
   if (kind === 'ArrayBuffer') data = new Uint8Array(data);
   if (!ArrayBuffer.isView(data)) {
-    if (kind !== 'Object') throw new RoostError('bad_request', `data must be an object or bytes, and is of the kind ${kind}: nest it, as in {payload: …}`);
+    if (kind !== 'Object') throw new RoostError('bad_request', `data must be an object or bytes, and is ${kind}: nest it, as in {payload: …}`);
     const name = [...RESERVED, ...reserved].find((each) => Object.keys(data).includes(each) && data[each] !== undefined);
     if (!name) return data;
     throw new RoostError('bad_request', `data has a member "${name}", a name of the protocol that receivers would not get: nest it, as in {payload: {${name}: …}}`

@@ -26,6 +26,8 @@ export async function everything(): Promise<void> {
   };
   const roost = new Roost('https://example.org', options);
   new Roost();
+  new Roost(new URL('https://example.org'), null);
+  new Roost(null, { transports: undefined });
   new Roost('/ws', { token: 'text' });
   new Roost('/ws', { token: () => 'text', user: null });
   const same: Roost = roost.connect();
