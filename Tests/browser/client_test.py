@@ -350,7 +350,7 @@ def a_newer_state_that_waits_is_not_followed_by_the_old_one(new):
 def the_client_of_the_presence_page_follows_pages_and_every_notice(new):
     node = new()
     text = (Path(__file__).resolve().parents[2] / "docs/presence.md").read_text()
-    [script] = re.findall(r"^```js\n(.*?)^```$", text, re.M | re.S)
+    _, script = re.findall(r"^```js\n(.*?)^```$", text, re.M | re.S)
     script = script.replace("(users) => console.log", "(users) => (window.users = users) && console.log")
     node.page.route("**/example.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
     pages = {None: (["ann", "bob"], True), "bob": (["cleo"], False)}

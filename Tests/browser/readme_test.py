@@ -116,7 +116,8 @@ class Suite:
         other.close()
 
     def the_client_of_the_presence_page_knows_who_is_there(self):
-        page, printed = self._page(example("docs/presence.md"))
+        _, text = examples("docs/presence.md")
+        page, printed = self._page(text)
         self._printed(page, printed, lambda line: line == "ada")
         other, _ = self._page()
         other.evaluate("""async () => {
@@ -129,6 +130,25 @@ class Suite:
         assert seen["members"][0]["state"] == {"away": False}, seen
         other.evaluate("roosts[0].close()")
         self._printed(page, printed, lambda line: line == "ada, cleo")
+        assert not any("uncaught" in line for line in printed), printed
+        page.close()
+        other.close()
+
+    def the_event_stream_of_the_presence_page_knows_who_is_there(self):
+        text, _ = examples("docs/presence.md")
+        page, printed = self._page(text.replace("planning", "streamed"))
+        self._printed(page, printed, lambda line: line == "eve")
+        other, _ = self._page()
+        other.evaluate("""async () => {
+          const { Roost } = await import('/roost.js');
+          window.roosts = ['bob', 'cleo'].map((user) => new Roost('/ws', { user }));
+          for (const roost of roosts) await roost.join('streamed');
+        }""")
+        self._printed(page, printed, lambda line: line == "bob, cleo, eve")
+        seen = other.evaluate("roosts[0].presence('streamed')")
+        assert seen["members"][2]["state"] == {"away": False}, seen
+        other.evaluate("roosts[0].close()")
+        self._printed(page, printed, lambda line: line == "cleo, eve")
         assert not any("uncaught" in line for line in printed), printed
         page.close()
         other.close()
