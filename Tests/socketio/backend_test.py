@@ -145,6 +145,26 @@ class Suite:
                 [member] = (await answer.json())["members"]
             assert member["user"] == "ann" and member["connections"][0]["transport"] == "socketio", member
 
+    async def a_user_is_meant_in_every_namespace_and_a_connection_in_one(self):
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        both = ("/", "/shop")
+        async with SocketIOClient(self.base, "zoe", namespaces=both) as zoe, \
+                aiohttp.ClientSession(f"http://{self.base}", headers=headers) as admin:
+            async def post(path, **body):
+                async with admin.post(f"/admin/{path}", json=body) as answer:
+                    assert answer.status == 200, (path, body, await answer.text())
+                    return await answer.json()
+            assert (await post("direct", to="zoe", data={"text": "for you"}))["delivered"] == 2
+            await post("broadcast", data={"text": "for all"})
+            assert (await post("subscribe", user="zoe", room="moved"))["connections"] == 2
+            assert (await post("subscribe", connection=zoe.sio.get_sid("/shop"), room="one"))["connections"] == 1
+            for namespace in both:
+                await zoe.has_object("direct", namespace, text="for you")
+                await zoe.has_object("broadcast", namespace, text="for all")
+                await zoe.has_object("joined", namespace, room="moved")
+            await zoe.has_object("joined", "/shop", room="one")
+            assert not any(a[0]["room"] == "one" for a in zoe.of("joined")), zoe.events
+
 
 if __name__ == "__main__":
     sys.exit(run(lambda: asynchronous(Suite)()))

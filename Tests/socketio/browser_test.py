@@ -162,7 +162,7 @@ class Suite:
         other = self._page(1, BARE)
         other.evaluate("async () => { window.socket = io(); await socket.emitWithAck('join', 'general'); "
                        "window.notes = []; socket.on('note', (text) => notes.push(text)); }")
-        [text] = examples("js")
+        text, _ = examples("js")
         result = page.evaluate(f"async () => {{ {text} return {{ joined, ack, presence, history, answer }}; }}")
         assert result["joined"]["room"] == "general" and result["ack"]["offset"] == 1, result
         assert result["presence"]["count"] == 2 and result["answer"]["payload"]["user"] == "ada", result
@@ -172,14 +172,44 @@ class Suite:
         other.close()
 
     def the_example_in_python_works(self):
-        [text] = examples("python")
+        text, _ = examples("python")
+        outcome = self._python(text.replace("localhost:8080", self.bases[0]))
+        assert sorted(outcome.stdout.splitlines()) == ["True", "general", "heard hello"], outcome
+
+    def _python(self, text):
         script = self.nodes.processes.folder / "example.py"
-        script.write_text(text.replace("localhost:8080", self.bases[0]))
-        outcome = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=30)
-        assert outcome.stdout == "general\nTrue\n", outcome
+        script.write_text(text)
+        return subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+
+    # The connection breaks, and while the loop stands still a message is published elsewhere.
+    def the_example_in_python_gets_what_it_missed(self):
+        _, text = examples("python")
+        publish = "urllib.request.urlopen(urllib.request.Request('http://{}/admin/publish', b'{{\"room\":\"news\",\"data\":{{\"text\":\"{}\"}}}}', {}))"
+        order = {"Authorization": f"Bearer {TOKEN}"}
+        steps = ["while not since: await asyncio.sleep(0.01)", publish.format(self.bases[1], "first", order),
+                 "while since['offset'] < 1: await asyncio.sleep(0.01)", "await client.eio.ws.close()",
+                 publish.format(self.bases[1], "missed", order), "while since['offset'] < 2: await asyncio.sleep(0.01)",
+                 publish.format(self.bases[1], "last", order), "while since['offset'] < 3: await asyncio.sleep(0.01)", "await client.disconnect()"]
+        assert text.count("    await client.wait()\n") == 1
+        broken = text.replace("    await client.wait()\n", "".join(f"    {step}\n" for step in steps))
+        outcome = self._python("import urllib.request\n" + broken.replace("localhost:8080", self.bases[0]))
+        assert outcome.stdout == "first\nmissed\nlast\n", outcome
+
+    # A client that begins with a WebSocket stays with it, on whatever node, and polls where there is none.
+    def the_example_that_begins_with_a_websocket_works(self):
+        _, text = examples("js")
+        page = self._page(0, BARE)
+        page.evaluate(f"() => {{ {text.replace('const socket', 'window.socket')} }}")
+        self._until(page, "socket.connected && socket.io.engine.transport.name === 'websocket'")
+        page.close()
+        failing = "<script>WebSocket = class { constructor() { setTimeout(() => this.onerror(new Event('error'))); } close() {} };</script>"
+        page = self._page(0, BARE.replace("<body>", f"<body>{failing}"))
+        page.evaluate(f"() => {{ {text.replace('const socket', 'window.socket')} }}")
+        self._until(page, "socket.connected && socket.io.engine.transport.name === 'polling'")
+        page.close()
 
     def the_examples_in_the_shell_work(self):
-        start, publish = examples("sh")
+        start, publish, state = examples("sh")
         page = self._page(0, BARE)
         page.evaluate("() => { window.news = []; window.socket = io(); socket.on('news', (...args) => news.push(args.slice(0, 2))); }")
         self._until(page, "socket.connected")
@@ -188,6 +218,12 @@ class Suite:
         assert '"offset"' in outcome.stdout, outcome
         self._until(page, "news.length === 1")
         assert page.evaluate("news") == [["the shop is open", {"until": "20:00"}]]
+        page.evaluate("() => { window.states = []; socket.on('user_state', (m) => states.push(m.state)); }")
+        page.evaluate("async () => { await socket.emitWithAck('join', 'general'); }")
+        environment["SOCKET_ID"] = page.evaluate("socket.id")
+        outcome = subprocess.run(["bash", "-c", state], env=environment, capture_output=True, text=True, timeout=20)
+        assert '"ack"' in outcome.stdout, outcome
+        self._until(page, "states.length === 1 && states[0].away === true")
         page.close()
         folder = self.nodes.processes.folder
         shutil.copy(official.client(), folder / "socket.io.min.js")

@@ -18,7 +18,7 @@ import aiohttp
 import socketio
 import websockets
 
-from nodes import Nodes, asynchronous
+from nodes import Nodes, asynchronous, examples
 from people import Native, SocketIOClient
 from processes import ROOST, free_port, http_status, until as until_now
 from runner import run
@@ -35,11 +35,11 @@ http {{
   access_log access.log who;
   client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
   map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
-  upstream nodes {{ {servers} }}
+  {upstreams}
   server {{
     listen 127.0.0.1:{port};
     location / {{
-      proxy_pass http://nodes;
+      proxy_pass http://{upstream};
       proxy_http_version 1.1;
       proxy_set_header Host $http_host;
       proxy_set_header Upgrade $http_upgrade;
@@ -107,12 +107,13 @@ class Suite:
     def end(self):
         self.nodes.end()
 
-    def _nginx(self, name, bases):
+    def _nginx(self, name, bases, upstreams=None):
         port = free_port()
         folder = self.nodes.processes.folder / name
         folder.mkdir()
         servers = " ".join(f"server {base} max_fails=1 fail_timeout=1s;" for base in bases)
-        (folder / "nginx.conf").write_text(NGINX.format(servers=servers, port=port))
+        upstream = "$socketio_nodes" if upstreams else "nodes"
+        (folder / "nginx.conf").write_text(NGINX.format(upstreams=upstreams or f"upstream nodes {{ {servers} }}", upstream=upstream, port=port))
         self.nodes.processes.start(name, ["nginx", "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf"),
                                           "-g", "daemon off;"])
         until_now("nginx answers", lambda: http_status(port) == 200)
@@ -195,6 +196,18 @@ class Suite:
                     await each.has("tock", user, 49)
                     assert [a[1] for a in each.of("tock") if a[0] == user] == list(range(50))
                 assert [a[0] for a in each.of("tick")] == list(range(50))
+
+    # As docs/socketio.md has it.
+    async def an_nginx_that_knows_the_nodes_lets_every_client_upgrade(self):
+        [text] = examples("nginx")
+        for node, base in zip(("10.0.0.1:8080", "10.0.0.2:8080"), self.bases):
+            assert node in text
+            text = text.replace(node, base)
+        base, _ = self._nginx("by-session", self.bases, text)
+        async with contextlib.AsyncExitStack() as stack:
+            people = [await stack.enter_async_context(SocketIOClient(base, f"n{n}")) for n in range(8)]
+            assert [each.sio.transport() for each in people] == ["websocket"] * 8
+            assert {each.sio.eio.sid.split("-")[0] for each in people} == {"one", "two"}
 
     # Recovery.
 
