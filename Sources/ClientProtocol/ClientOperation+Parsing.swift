@@ -77,6 +77,9 @@ extension ClientOperation {
       operation.action = try string(scan.action, "request needs action, a string")
       operation.payload = scan.payload?.value
     }
+    if let trace = scan.traceparent, kind.isTraced {
+      operation.trace = trace.string.flatMap { TraceContext($0, in: text) }
+    }
     return operation
   }
 

@@ -54,6 +54,10 @@ public struct ClientOperation: Sendable {
   /// The members of message, direct and broadcast that go to the receivers; empty for the other kinds.
   public internal(set) var passThrough = PassThrough()
 
+  /// The trace that a message, direct, broadcast or request is part of, by its `traceparent`; nil: it has none, or one that is
+  /// to be ignored. The member is passed on all the same.
+  public package(set) var trace: TraceContext?
+
   /// What answers are to carry instead of the `id`, where they do not go to the connection; nil: the `id`.
   package var answerTag: [UInt8]?
 
@@ -70,6 +74,14 @@ public struct ClientOperation: Sendable {
 }
 
 extension ClientOperation.Kind {
+  /// Whether such operations may be part of a trace.
+  var isTraced: Bool {
+    switch self {
+    case .message, .direct, .broadcast, .request: true
+    case .auth, .join, .leave, .presence, .history, .state, .ping: false
+    }
+  }
+
   /// Reads the value of `type`; nil for an unknown one.
   init?(_ type: JSONStringRange, in text: Span<UInt8>) {
     if type.equals("message", in: text) {

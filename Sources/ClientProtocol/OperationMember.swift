@@ -3,14 +3,14 @@ import JSONCore
 /// The member names that mean something to the protocol.
 enum OperationMember {
   case type, room, user, offset, ts, id, echo, ephemeral
-  case to, token, since, limit, after, action, state, payload
+  case to, token, since, limit, after, action, state, payload, traceparent
   case other
 
   /// Whether the protocol owns the name: such a member is never passed on as its sender wrote it.
   var isReserved: Bool {
     switch self {
     case .type, .room, .user, .offset, .ts, .id, .echo, .ephemeral: true
-    case .to, .token, .since, .limit, .after, .action, .state, .payload, .other: false
+    case .to, .token, .since, .limit, .after, .action, .state, .payload, .traceparent, .other: false
     }
   }
 
@@ -30,7 +30,7 @@ enum OperationMember {
 
   /// The length and the first letter leave one candidate or two.
   private init(name: Span<UInt8>) {
-    guard name.count >= 2, name.count <= 9 else {
+    guard name.count >= 2, name.count <= 11 else {
       self = .other
       return
     }
@@ -51,6 +51,7 @@ enum OperationMember {
     case (6, UInt8(ascii: "a")): self = JSONString.equals(name, "action") ? .action : .other
     case (7, UInt8(ascii: "p")): self = JSONString.equals(name, "payload") ? .payload : .other
     case (9, UInt8(ascii: "e")): self = JSONString.equals(name, "ephemeral") ? .ephemeral : .other
+    case (11, UInt8(ascii: "t")): self = JSONString.equals(name, "traceparent") ? .traceparent : .other
     default: self = .other
     }
   }

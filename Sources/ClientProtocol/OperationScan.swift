@@ -17,6 +17,7 @@ struct OperationScan {
   var action: JSONMember?
   var state: JSONMember?
   var payload: JSONMember?
+  var traceparent: JSONMember?
   var passThrough = PassThrough()
 
   /// Reads the whole text; `to` is passed on only when asked, because the operation's type decides and may come last.
@@ -39,6 +40,7 @@ struct OperationScan {
       case .action: action = member
       case .state: state = member
       case .payload: payload = member
+      case .traceparent: traceparent = member
       case .user, .offset, .ts, .other: break
       }
       if name.isReserved || (name == .to && !passesTo) {

@@ -28,6 +28,13 @@ public enum Clock {
     return UInt64(t.tv_sec) &* 1000 &+ UInt64(t.tv_nsec) / 1_000_000
   }
 
+  /// Nanoseconds since 1970-01-01 UTC: for the times of traces.
+  public static func wallNanoseconds() -> UInt64 {
+    var t = timespec()
+    clock_gettime(CLOCK_REALTIME, &t)
+    return UInt64(t.tv_sec) &* 1_000_000_000 &+ UInt64(t.tv_nsec)
+  }
+
   /// Milliseconds since 1970 as the wall clock had them when this was asked first, counted on by the monotonic clock:
   /// for deadlines. Setting the clock moves none of them.
   public static func steadyMilliseconds() -> UInt64 { monotonicNanoseconds() / 1_000_000 &+ steadyOffset }

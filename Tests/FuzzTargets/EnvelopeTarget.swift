@@ -46,9 +46,10 @@ enum EnvelopeTarget {
   private static func checkBroker(_ bytes: [UInt8]) throws(Broken) {
     guard let envelope = Envelope(bytes.span) else { return }
     try require(envelope.body.upperBound == bytes.count, "the body ends with the envelope")
-    let facts = [envelope.timestamp, envelope.origin, envelope.user]
     var line: [UInt8] = [envelope.kind.rawValue]
-    for fact in facts { line += [0x20] + bytes[fact] }
+    line += [0x20] + bytes[envelope.timestamp] + [0x20] + bytes[envelope.origin]
+    if !envelope.trace.isEmpty { line += [UInt8(ascii: ";")] + bytes[envelope.trace] }
+    line += [0x20] + bytes[envelope.user]
     try require(line + [0x0A] + bytes[envelope.body] == bytes, "an envelope is its facts and its body")
     // What we write ourselves from the facts reads as the same, when they are of the kind that we write.
     let user = Array(bytes[envelope.user])

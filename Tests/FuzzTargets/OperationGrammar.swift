@@ -48,11 +48,17 @@ struct OperationGrammar {
   }
 
   private mutating func members() -> String {
-    switch byte() % 6 {
+    switch byte() % 7 {
     case 0: #","text":"hello""#
     case 1: #","offset":\#(number()),"ts":\#(number()),"n":\#(number())"#
     case 2: #","user":"eve","text":"\ud800","echo":true"#
     case 3: #","echo":\#(number())"#
+    case 5:
+      one(of: [
+        #","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01""#,
+        #","n":1,"traceparent":"cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00-x""#,
+        #","traceparent":\#(number())"#,
+      ])
     case 4: String(repeating: #","deep":[[{"a":[1]}]]"#, count: 1 + byte() % 8)
     default: ""
     }

@@ -38,6 +38,7 @@ final class OperationsTarget: SessionTransport {
     configuration.wildcardsMax = 4
     hub = Hub(configuration, broker: broker, clock: { clock.milliseconds })
     for format in WireFormat.allCases { hub.transports[format] = self }
+    hub.tracer = Tracer(share: 0, brokerSpan: "publish", seed: 1) { clock.milliseconds }
     hub.after = { [weak self] _, action in self?.timers.append(action) }
   }
 

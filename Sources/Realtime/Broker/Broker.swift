@@ -31,7 +31,10 @@ public typealias BrokerReply<Value> = (Result<Value, BrokerError>) -> Void
 
 extension Result where Failure == BrokerError {
   /// Why it failed; `unavailable` for what has not.
-  var fault: BrokerError { if case .failure(let error) = self { error } else { .unavailable } }
+  var fault: BrokerError { failure ?? .unavailable }
+
+  /// Why it failed; nil: it has not.
+  var failure: BrokerError? { if case .failure(let error) = self { error } else { nil } }
 }
 
 /// Carries messages between nodes, keeps the order and the history of rooms, and knows which connections are in which rooms.

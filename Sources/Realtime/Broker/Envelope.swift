@@ -1,3 +1,4 @@
+import ClientProtocol
 import JSONCore
 
 /// What travels through a broker: one line of facts, then the body.
@@ -5,7 +6,8 @@ import JSONCore
 ///     KIND SP TS SP ORIGIN SP USER LF BODY
 ///
 /// KIND is one letter, TS milliseconds since 1970, ORIGIN the sending connection's name or `-`, USER a JSON string or
-/// `null`. A JSON string holds no raw line feed, so the first LF ends the line. The BODY is the sender's own bytes: the
+/// `null`. A message of a trace has `;` and its `traceparent` after the ORIGIN: no name has a `;`, and a node of an older
+/// version, which knows no traces, takes both for the name of a connection that it does not have. A JSON string holds no raw line feed, so the first LF ends the line. The BODY is the sender's own bytes: the
 /// members of a JSON object without its braces, or a binary payload. Readable with `redis-cli`, parsed without a copy.
 public struct Envelope: Equatable {
   public enum Kind: UInt8, Sendable {
@@ -42,6 +44,8 @@ public struct Envelope: Equatable {
   public let timestamp: Range<Int>
   /// The sending connection's name, or `-`.
   public let origin: Range<Int>
+  /// The `traceparent` that follows from the publish; empty: it is part of no trace.
+  public let trace: Range<Int>
   /// The user as JSON: a string with its quotes, or `null`.
   public let user: Range<Int>
   public let body: Range<Int>
@@ -55,7 +59,13 @@ public struct Envelope: Equatable {
     else { return nil }
     self.kind = kind
     self.timestamp = timestamp
-    self.origin = origin
+    if origin.count > Envelope.traceBytes, bytes[origin.upperBound - Envelope.traceBytes] == Envelope.traceMark {
+      self.origin = origin.lowerBound..<(origin.upperBound - Envelope.traceBytes)
+      trace = (origin.upperBound - TraceContext.byteCount)..<origin.upperBound
+    } else {
+      self.origin = origin
+      trace = origin.upperBound..<origin.upperBound
+    }
     self.user = user
     body = at..<bytes.count
   }
@@ -70,6 +80,21 @@ public struct Envelope: Equatable {
       at += 1
     }
     return nil
+  }
+
+  /// What stands before a `traceparent`, and the bytes of both.
+  private static let traceMark = UInt8(ascii: ";")
+  private static let traceBytes = TraceContext.byteCount + 1
+
+  /// Notes in an encoded envelope that has no trace which one it is part of.
+  static func insert(_ trace: TraceContext, into bytes: inout [UInt8]) {
+    guard let place = Envelope(bytes.span)?.origin.upperBound else { return }
+    bytes.insert(contentsOf: [traceMark] + trace.text, at: place)
+  }
+
+  /// The trace that it is part of; nil: none.
+  public func traceContext(in bytes: Span<UInt8>) -> TraceContext? {
+    trace.isEmpty ? nil : TraceContext(bytes.extracting(trace))
   }
 
   /// Writes an envelope's line of facts into `output`; the caller appends the body.

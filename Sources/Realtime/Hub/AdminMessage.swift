@@ -34,6 +34,7 @@ enum AdminMessage {
 public struct BackendMessage {
   let envelope: [UInt8]
   let dedupe: [UInt8]?
+  let trace: TraceContext?
 
   /// The bytes that each room's copy takes on its way.
   public var byteCount: Int { envelope.count }

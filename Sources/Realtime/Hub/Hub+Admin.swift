@@ -10,12 +10,14 @@ extension Hub {
   ///   - data: a JSON object in UTF-8 whose members become the message's.
   ///   - user: in whose name; nil: `user` is null in the message.
   ///   - idempotencyKey: makes a retry recognisable, in each room; nil: always published.
+  ///   - trace: the trace that it is part of; nil: none.
   public func backendMessage(
-    data: Span<UInt8>, user: [UInt8]? = nil, idempotencyKey: [UInt8]?
+    data: Span<UInt8>, user: [UInt8]? = nil, idempotencyKey: [UInt8]?, trace: TraceContext? = nil
   ) throws(ProtocolError) -> BackendMessage {
     let envelope = try AdminMessage.envelope(.message, data: data, user: user, at: context.clock())
     // No user has an empty name, so no client's retry can look like this one.
-    return BackendMessage(envelope: envelope, dedupe: Publisher.dedupeKey(user: [], id: idempotencyKey))
+    return BackendMessage(
+      envelope: envelope, dedupe: Publisher.dedupeKey(user: [], id: idempotencyKey), trace: trace)
   }
 
   /// Publishes a backend's message into a room. Throws `bad_room` for a name that no room has.
@@ -26,16 +28,17 @@ extension Hub {
     let rule = configuration.rules.rule(for: room.span)
     let sent = RoomMessage(
       room: room, envelope: message.envelope, dedupe: message.dedupe, retention: rule.retention)
-    publisher.publish(sent, in: context.rooms.find(room.span), for: .backend(reply), nil)
+    publisher.publish(sent, in: context.rooms.find(room.span), for: .backend(reply), nil, trace: message.trace)
   }
 
   /// Publishes the members of `data`, a JSON object, into a room. The parameters are those of `backendMessage`.
   public func publish(
-    room: [UInt8], data: Span<UInt8>, user: [UInt8]? = nil, idempotencyKey: [UInt8]?,
+    room: [UInt8], data: Span<UInt8>, user: [UInt8]? = nil, idempotencyKey: [UInt8]?, trace: TraceContext? = nil,
     _ reply: @escaping BrokerReply<Position>
   ) throws(ProtocolError) {
     if let problem = RoomName.problem(room.span) { throw ProtocolError(.badRoom, problem) }
-    try publish(try backendMessage(data: data, user: user, idempotencyKey: idempotencyKey), in: room, reply)
+    let message = try backendMessage(data: data, user: user, idempotencyKey: idempotencyKey, trace: trace)
+    try publish(message, in: room, reply)
   }
 
   /// Sends the members of `data` to one user or to everyone.
@@ -43,15 +46,16 @@ extension Hub {
   /// - Parameters:
   ///   - user: in whose name; nil: `user` is null in the message.
   ///   - idempotencyKey: makes a retry recognisable; nil: always sent.
+  ///   - trace: the trace that it is part of; nil: none.
   public func send(
     data: Span<UInt8>, user: [UInt8]? = nil, to audience: Audience, idempotencyKey: [UInt8]?,
-    _ reply: @escaping BrokerReply<Int>
+    trace: TraceContext? = nil, _ reply: @escaping BrokerReply<Int>
   ) throws(ProtocolError) {
     let kind: Envelope.Kind = audience == .everyone ? .broadcast : .direct
     let envelope = try AdminMessage.envelope(kind, data: data, user: user, at: context.clock())
     // One key may stand for a broadcast and for a direct message: they are two things.
     let dedupe = idempotencyKey.map { [kind.rawValue] + $0 }
-    context.broker.send(envelope, to: audience, dedupe: dedupe, reply)
+    publisher.send(envelope, to: audience, dedupe: dedupe, trace: trace, reply)
   }
 
   /// Has every node close a user's connections, with 4409.

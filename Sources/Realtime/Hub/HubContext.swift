@@ -24,6 +24,10 @@ final class HubContext {
   var observers = Observers()
   /// Those who may forbid what clients do.
   var authorisers = Authorisers()
+  /// Makes the spans of what happens here; nil: nothing is recorded.
+  var tracer: Tracer? { didSet { beginsTraces = tracer?.beginsTraces ?? false } }
+  /// Whether publishes that are part of no trace may begin one.
+  private(set) var beginsTraces = false
   /// Where the answers to operations go that requests have brought for sessions.
   let requestAnswers = RequestAnswers()
   /// Reused by every answer, so that an answer costs one copy and no allocation.

@@ -62,6 +62,7 @@ final class RoomStreams {
     batch.append(
       kind, offset: offset, origin: origin, acceptedAt: room.lastTimestamp
     ) { MessageEncoder.message(parsed, in: envelope, offset: offset, room: room, to: &$0) }
+    if !parsed.trace.isEmpty { context.note(parsed.traceContext(in: envelope), in: batch) }
     if room.recoveryCache != nil {
       let payload = Array(batch.bytes[start...])
       caches.change(of: room) {

@@ -74,6 +74,9 @@ final class FanOut {
     if !room.catchUps.isEmpty { catchUps.forwardNotices(of: batch, in: room) }
     batch.isBacklog = false
     if batch.isForWildcards { deliverToWildcards(batch, of: room) }
+    if !batch.traces.isEmpty {
+      context.recordDelivery(of: batch, in: room.name, connections: receiverCount(of: batch, room))
+    }
     batches.recycle(batch)
     if room.isPolled { polledRoomMoved(room) }
   }
@@ -95,6 +98,7 @@ final class FanOut {
     batch.append(.message, offset: 0, origin: origin, acceptedAt: 0, isEphemeral: true) {
       MessageEncoder.ephemeral(envelope, in: bytes, room: room, to: &$0)
     }
+    if !envelope.trace.isEmpty { context.note(envelope.traceContext(in: bytes), in: batch) }
     capBatch(of: room)
   }
 
@@ -114,8 +118,16 @@ final class FanOut {
     context.counters.slowConflated += UInt64(batch.conflate(by: room.rule.key) * receiverCount(room))
   }
 
-  private func receiverCount(_ room: Room) -> Int {
-    WireFormat.allCases.reduce(0) { $0 + room.rosters[format: $1].count }
+  private func receiverCount(_ room: Room) -> Int { FanOut.count(room.rosters) }
+
+  /// The connections that a batch goes to; members of several wildcards count several times.
+  private func receiverCount(of batch: RoomBatch, _ room: Room) -> Int {
+    let wildcards = batch.isForWildcards ? room.wildcards : []
+    return wildcards.reduce(receiverCount(room)) { $0 + FanOut.count($1.rosters) }
+  }
+
+  private static func count(_ rosters: Rosters) -> Int {
+    WireFormat.allCases.reduce(0) { $0 + rosters[format: $1].count }
   }
 
   /// The wildcards that match a room's name. They are looked for once after each change of the node's wildcards.

@@ -53,7 +53,7 @@ final class Publisher {
     let message = RoomMessage(
       room: target.name, envelope: envelope, dedupe: Publisher.dedupeKey(user: user, id: operation.decodedID(in: text)),
       retention: target.rule.retention)
-    publish(message, in: target.room, isEphemeral: operation.isEphemeral, for: caller, answerID)
+    publish(message, in: target.room, isEphemeral: operation.isEphemeral, for: caller, answerID, trace: operation.trace)
   }
 
   /// Appends a message's members, or those of `data`. Returns false when these cannot stand in a message.
@@ -92,9 +92,31 @@ final class Publisher {
 
   /// Has the broker publish a message, and answers the caller.
   ///
-  /// - Parameter room: the room, where this node has it.
+  /// - Parameters:
+  ///   - room: the room, where this node has it.
+  ///   - parent: the trace that it is part of; nil: none.
   func publish(
-    _ message: RoomMessage, in room: Room?, isEphemeral: Bool = false, for caller: Caller, _ answerID: [UInt8]?
+    _ message: RoomMessage, in room: Room?, isEphemeral: Bool = false, for caller: Caller, _ answerID: [UInt8]?,
+    trace parent: TraceContext? = nil
+  ) {
+    guard parent != nil || context.beginsTraces else {
+      return send(message, in: room, isEphemeral: isEphemeral, for: caller, answerID, nil)
+    }
+    var message = message
+    let trace = note(parent, in: &message.envelope)
+    send(message, in: room, isEphemeral: isEphemeral, for: caller, answerID, trace)
+  }
+
+  /// Begins the spans of a publish, and has its envelope carry the trace. Nil: it is not recorded.
+  private func note(_ parent: TraceContext?, in envelope: inout [UInt8]) -> PublishTrace? {
+    let trace = context.tracer?.begin(parent)
+    if let carried = trace?.carried ?? parent { Envelope.insert(carried, into: &envelope) }
+    return trace
+  }
+
+  private func send(
+    _ message: RoomMessage, in room: Room?, isEphemeral: Bool, for caller: Caller, _ answerID: [UInt8]?,
+    _ trace: PublishTrace?
   ) {
     let size = message.envelope.count
     reads.seal(room: message.room)
@@ -102,23 +124,24 @@ final class Publisher {
     if isEphemeral {
       return broker.publish(ephemeral: message.envelope, in: message.room) { [self] result in
         backPressure.operationEnds(caller, bytes: size)
-        conclude(result.map { nil }, message, room, for: caller, answerID)
+        conclude(result.map { nil }, message, room, for: caller, answerID, trace)
       }
     }
     // Each is answered once, at the latest when its broker stops: no weak reference for every message.
     broker.publish(message) { [self] result in
       backPressure.operationEnds(caller, bytes: size)
       if case .success(let position) = result { room?.note(acknowledged: position) }
-      conclude(result.map { $0 }, message, room, for: caller, answerID)
+      conclude(result.map { $0 }, message, room, for: caller, answerID, trace)
     }
   }
 
-  func conclude(
+  private func conclude(
     _ result: Result<Position?, BrokerError>, _ message: RoomMessage, _ room: Room?, for caller: Caller,
-    _ answerID: [UInt8]?
+    _ answerID: [UInt8]?, _ trace: PublishTrace?
   ) {
     switch result {
     case .success(let position):
+      trace?.end(nil, room: message.room, at: position, bytes: message.envelope.count)
       if let position {
         context.observers.report(.messages, .published(room: message.room, position, envelope: message.envelope))
       }
@@ -127,6 +150,7 @@ final class Publisher {
       let roomJSON = room?.nameJSON ?? JSONString.quoting(message.room)
       context.acknowledge(caller, .ack(roomJSON: roomJSON, position), id: answerID)
     case .failure(let error):
+      trace?.end(error, room: message.room, bytes: message.envelope.count)
       if case .backend(let reply) = caller { return reply(.failure(error)) }
       let hasDedupe = message.dedupe != nil
       context.refuse(caller, failure: error, Refusal.outOfReach(error, hasDedupe: hasDedupe), answerID)
@@ -220,17 +244,46 @@ final class Publisher {
     guard mayDirect(caller, to: name, answerID), let envelope = personal(.direct, operation, text, from: caller) else {
       return
     }
-    backPressure.operationBegins(caller, bytes: envelope.count)
-    broker.send(envelope, to: .user(name)) { [weak self] result in
-      self?.backPressure.operationEnds(caller, bytes: envelope.count)
-      let count: Int
+    send(envelope, to: .user(name), for: caller, answerID, trace: operation.trace) { .ackDelivered($0) }
+  }
+
+  /// Has the broker send a client's message outside of rooms, and answers the caller.
+  ///
+  /// - Parameters:
+  ///   - parent: the trace that it is part of; nil: none.
+  ///   - answer: makes the answer of the number of connections.
+  private func send(
+    _ envelope: [UInt8], to audience: Audience, for caller: Caller, _ answerID: [UInt8]?, trace parent: TraceContext?,
+    _ answer: @escaping (Int) -> ServerEvent
+  ) {
+    let size = envelope.count
+    backPressure.operationBegins(caller, bytes: size)
+    send(envelope, to: audience, dedupe: nil, trace: parent) { [weak self] result in
+      self?.backPressure.operationEnds(caller, bytes: size)
       switch result {
-      case .success(let sent): count = sent
+      case .success(let count): self?.context.acknowledge(caller, answer(count), id: answerID)
       case .failure(let error):
         self?.context.refuse(caller, failure: error, Refusal.outOfReach(error, hasDedupe: false), answerID)
-        return
       }
-      self?.context.acknowledge(caller, .ackDelivered(count), id: answerID)
+    }
+  }
+
+  /// Has the broker send a message outside of rooms. The parameters are those of `MessageBroker.send`.
+  ///
+  /// - Parameter parent: the trace that it is part of; nil: none.
+  func send(
+    _ envelope: [UInt8], to audience: Audience, dedupe: [UInt8]?, trace parent: TraceContext?,
+    _ reply: @escaping BrokerReply<Int>
+  ) {
+    guard parent != nil || context.beginsTraces else {
+      return broker.send(envelope, to: audience, dedupe: dedupe, reply)
+    }
+    var envelope = envelope
+    let trace = note(parent, in: &envelope)
+    let size = envelope.count
+    broker.send(envelope, to: audience, dedupe: dedupe) { result in
+      trace?.end(result.failure, bytes: size)
+      reply(result)
     }
   }
 
@@ -259,15 +312,7 @@ final class Publisher {
     }
     guard access.isAuthorised(.broadcast, caller, answerID) else { return }
     guard let envelope = personal(.broadcast, operation, text, from: caller) else { return }
-    backPressure.operationBegins(caller, bytes: envelope.count)
-    broker.send(envelope, to: .everyone) { [weak self] result in
-      self?.backPressure.operationEnds(caller, bytes: envelope.count)
-      if case .failure(let error) = result {
-        self?.context.refuse(caller, failure: error, Refusal.outOfReach(error, hasDedupe: false), answerID)
-        return
-      }
-      self?.context.acknowledge(caller, .ackSent, id: answerID)
-    }
+    send(envelope, to: .everyone, for: caller, answerID, trace: operation.trace) { _ in .ackSent }
   }
 
   private func personal(

@@ -51,6 +51,11 @@ public final class RoomBatch {
   /// The offset that members have before the first entry.
   public var startOffset: UInt64 { deliveredBefore ?? openedAt }
 
+  /// Those of its messages' traces that are recorded, as far as one span names them.
+  private(set) var traces: [TraceContext] = []
+  /// When the first message of a trace came, in nanoseconds since 1970.
+  private(set) var tracedAt: UInt64 = 0
+
   init() {}
 
   public var isEmpty: Bool { entries.isEmpty }
@@ -90,6 +95,12 @@ public final class RoomBatch {
     beginsEpoch = true
   }
 
+  /// Notes that a message of a trace is in it.
+  func note(_ trace: TraceContext, at now: UInt64) {
+    if traces.isEmpty { tracedAt = now }
+    if traces.count <= TraceLimits.linksMax { traces.append(trace) }
+  }
+
   /// Leaves only the newest message of each key, `name` being the member that holds it, and all notices. Returns how many
   /// messages went.
   func conflate(by name: [UInt8]?) -> Int {
@@ -104,8 +115,9 @@ public final class RoomBatch {
     let removed = isKept.count { !$0 }
     guard removed > 0 else { return 0 }
     let (oldBytes, oldEntries) = (bytes, entries)
-    let (oldBefore, oldAcceptedAt, oldBegins) = (deliveredBefore, firstAcceptedAt, beginsEpoch)
+    let (oldBefore, oldAcceptedAt, oldBegins, oldTraces) = (deliveredBefore, firstAcceptedAt, beginsEpoch, traces)
     removeAll()
+    traces = oldTraces
     (deliveredBefore, firstAcceptedAt, beginsEpoch) = (oldBefore, oldAcceptedAt, oldBegins)
     var start = 0
     for (index, entry) in oldEntries.enumerated() {
@@ -132,5 +144,6 @@ public final class RoomBatch {
     deliveredBefore = nil
     firstAcceptedAt = 0
     beginsEpoch = false
+    if !traces.isEmpty { traces = [] }
   }
 }

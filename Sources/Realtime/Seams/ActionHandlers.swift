@@ -14,6 +14,8 @@ public struct ActionRequest {
   public let connection: [UInt8]?
   /// Who is held to a share of what answers it; nil: nobody can be told.
   public let owner: ClientOwner?
+  /// The trace that it is part of; nil: none.
+  public let trace: TraceContext?
   /// The rooms that the connection has joined, as JSON strings.
   let roomsJSON: [[UInt8]]
 }

@@ -22,16 +22,19 @@ public final class RequestCaller {
   let address: [UInt8]
   /// Whether the address is loopback or private, which limits that were not set spare.
   let isLocal: Bool
+  /// The trace that the request is part of; nil: none.
+  let trace: TraceContext?
   private var reply: ((_ text: [UInt8], ErrorCode?) -> Void)?
 
   /// - Parameter reply: takes the answer, one JSON object, and the code when it is an error. Called once.
   public init(
-    user: [UInt8], identity: Identity?, address: [UInt8],
+    user: [UInt8], identity: Identity?, address: [UInt8], trace: TraceContext? = nil,
     reply: @escaping (_ text: [UInt8], ErrorCode?) -> Void
   ) {
     self.user = user
     self.identity = identity
     self.address = address
+    self.trace = trace
     isLocal = IPAddress(text: address.span)?.isLocal ?? false
     self.reply = reply
   }

@@ -17,11 +17,14 @@ public struct Question {
   public let client: Principal
   /// Who is held to a share of the decider's time for it; nil: nobody can be told.
   public let owner: ClientOwner?
+  /// The trace that the operation is part of; nil: none.
+  public let trace: TraceContext?
 
-  init(subject: Subject, client: Principal, owner: ClientOwner?) {
+  init(subject: Subject, client: Principal, owner: ClientOwner?, trace: TraceContext? = nil) {
     self.subject = subject
     self.client = client
     self.owner = owner
+    self.trace = trace
   }
 }
 

@@ -72,7 +72,7 @@ final class ClientRequests {
     }
     let request = ActionRequest(
       action: action, payload: payload, user: user, info: context.identity(of: caller)?.info, connection: connection,
-      owner: context.owner(of: caller), roomsJSON: rooms)
+      owner: context.owner(of: caller), trace: operation.trace, roomsJSON: rooms)
     let size = action.count + (payload?.count ?? 0)
     if case .session(let id) = caller { backPressure.waitBegins(id, bytes: size) }
     actions.handle(request) { [weak self] response in

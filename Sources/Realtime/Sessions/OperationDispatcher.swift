@@ -193,7 +193,7 @@ final class OperationDispatcher {
   ///
   /// - Parameter text: the operation as JSON; valid UTF-8.
   func perform(_ text: Span<UInt8>, by request: RequestCaller) {
-    let operation: ClientOperation
+    var operation: ClientOperation
     let caller = Caller.request(request)
     do {
       operation = try ClientOperation(parsing: text)
@@ -201,6 +201,7 @@ final class OperationDispatcher {
       guard limiters.charge(request, bytes: text.count, nil) else { return }
       return context.refuse(caller, error.code, error.message, error.id.map { [UInt8](copying: text.extracting($0)) })
     }
+    operation.trace = operation.trace ?? request.trace
     let answerID = operation.answerID(in: text)
     guard limiters.charge(request, bytes: text.count, answerID) else { return }
     guard !backPressure.isCongested else {

@@ -82,7 +82,7 @@ final class OperationQuestions {
       default: break
       }
     }
-    return subject.flatMap { question($0, of: id) }
+    return subject.flatMap { question($0, of: id, operation.trace) }
   }
 
   /// The same about a binary message.
@@ -116,16 +116,16 @@ final class OperationQuestions {
     return subject.map {
       Question(
         subject: $0, client: Principal(user: request.user, info: request.identity?.info, connection: nil),
-        owner: context.owner(of: .request(request)))
+        owner: context.owner(of: .request(request)), trace: operation.trace)
     }
   }
 
-  private func question(_ subject: Question.Subject, of id: SlabID) -> Question? {
+  private func question(_ subject: Question.Subject, of id: SlabID, _ trace: TraceContext? = nil) -> Question? {
     guard let user = context.sessions[id.index].user else { return nil }
     let info = context.sessions[id.index].identity?.info
     return Question(
       subject: subject, client: Principal(user: user.name, info: info, connection: context.connectionName(id)),
-      owner: context.owner(of: .session(id)))
+      owner: context.owner(of: .session(id)), trace: trace)
   }
 
   private func joining(_ name: Span<UInt8>, of id: SlabID, isRead: Bool) -> Question.Subject? {

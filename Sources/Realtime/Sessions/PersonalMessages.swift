@@ -24,11 +24,9 @@ final class PersonalMessages {
       return user.sessions.count
     }
     if envelope.kind == .order { return AdminOrder(bytes.extracting(envelope.body)).map(obey) ?? 0 }
-    var text: [UInt8] = []
-    MessageEncoder.personal(envelope, in: bytes, to: &text)
     var receivers: [UInt32] = []
     user.sessions.forEach { receivers.append($0) }
-    return offer(text.span, envelope.eventKind, envelope.allotment(in: bytes), toEach: receivers)
+    return deliver(envelope, bytes, toEach: receivers)
   }
 
   func receivedByEveryone(envelope bytes: Span<UInt8>) {
@@ -40,13 +38,22 @@ final class PersonalMessages {
     }
     if envelope.kind == .revoke { return revocations.applyRevocation(bytes.extracting(envelope.body)) }
     let origin = context.localSession(named: bytes.extracting(envelope.origin))
-    var text: [UInt8] = []
-    MessageEncoder.personal(envelope, in: bytes, to: &text)
     // A session that has not authenticated yet gets nothing from others.
     let receivers = (0..<context.sessions.end).filter {
       context.sessions.isOccupied($0) && $0 != origin?.index && context.sessions[$0].user != nil
     }
-    offer(text.span, envelope.eventKind, envelope.allotment(in: bytes), toEach: receivers)
+    deliver(envelope, bytes, toEach: receivers)
+  }
+
+  /// Gives a message to the connections of many sessions. Returns to how many it was given.
+  @discardableResult
+  private func deliver(_ envelope: Envelope, _ bytes: Span<UInt8>, toEach receivers: [UInt32]) -> Int {
+    let start = envelope.trace.isEmpty ? 0 : context.tracer?.now ?? 0
+    var text: [UInt8] = []
+    MessageEncoder.personal(envelope, in: bytes, to: &text)
+    let count = offer(text.span, envelope.eventKind, envelope.allotment(in: bytes), toEach: receivers)
+    if start > 0 { context.recordDelivery(envelope.traceContext(in: bytes), from: start, connections: count) }
+    return count
   }
 
   /// Closes what an administrator named: a user's connections, or one connection, as far as they are here.
@@ -61,7 +68,6 @@ final class PersonalMessages {
   }
 
   /// Gives a message outside of rooms to the connections of many sessions, encoded once. Returns to how many it was given.
-  @discardableResult
   private func offer(_ text: Span<UInt8>, _ kind: EventKind, _ allotment: Allotment, toEach receivers: [UInt32]) -> Int
   {
     var connections = ConnectionsByFormat()
