@@ -7,7 +7,7 @@ enum KnownHeader: UInt8 {
   case hubSignature, gitHubEvent, gitHubDelivery, stripeSignature, roostSignature, contentType
   // Those that hold lists (`ListHeader`).
   case connection, upgrade, webSocketExtensions, webSocketProtocol, transferEncoding, contentLength
-  case forwardedFor, forwardedProtocol, ifNoneMatch, acceptEncoding, expect
+  case forwardedFor, forwardedProtocol, ifNoneMatch, acceptEncoding, expect, traceParent, requestID
   case cookie
 
   /// Finds a name, letters in either case.
@@ -19,7 +19,8 @@ enum KnownHeader: UInt8 {
         name.matches("Origin") ? .origin : name.matches("Cookie") ? .cookie : name.matches("Expect") ? .expect : .other
     case 7: self = name.matches("Upgrade") ? .upgrade : .other
     case 10: self = name.matches("Connection") ? .connection : .other
-    case 12: self = name.matches("Content-Type") ? .contentType : .other
+    case 11: self = name.matches("traceparent") ? .traceParent : .other
+    case 12: self = name.matches("Content-Type") ? .contentType : name.matches("X-Request-ID") ? .requestID : .other
     case 13:
       self =
         name.matches("Authorization")

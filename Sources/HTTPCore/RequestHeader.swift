@@ -60,6 +60,10 @@ public struct ListHeader: Sendable {
   public static let acceptEncoding = ListHeader(known: .acceptEncoding)
   /// RFC 9110 section 10.1.1.
   public static let expect = ListHeader(known: .expect)
+  /// W3C Trace Context section 3.2. It is no list: one that is repeated is ignored, and so is what its lines make together.
+  public static let traceParent = ListHeader(known: .traceParent)
+  /// Of proxies and clients: names the request in logs. It is no list either.
+  public static let requestID = ListHeader(known: .requestID)
 }
 
 extension RequestHead {

@@ -41,6 +41,38 @@ struct LogTests {
     #expect(server.process.output.unicodeScalars.allSatisfy { $0 == "\n" || (0x20...0x7E).contains($0.value) })
   }
 
+  @Test("names every request by one id: in one line at debug, and in the answer that refuses it")
+  func requests() throws {
+    let server = try RoostProcess(["--log-level", "debug", "--log-format", "json", "--node-id", "n1"])
+    let connection = try TCPConnection(port: server.port)
+    var made: [String] = []
+    for path in ["/nowhere", "/elsewhere"] {
+      try connection.send(HTTPClient.request("GET", path))
+      made.append(try #require(try HTTPClient.readAnswer(connection).header("x-request-id")))
+    }
+    #expect(made.allSatisfy { $0.hasPrefix("n1-r") } && made[0] != made[1])
+    let brought = try server.http.get("/nowhere", headers: ["X-Request-Id: from-the-proxy/7"])
+    #expect(brought.header("x-request-id") == "from-the-proxy/7")
+    for other in [String(repeating: "x", count: 129), "a b", ""] {
+      let answer = try server.http.get("/nowhere", headers: ["X-Request-ID: \(other)"])
+      #expect(answer.header("x-request-id")?.hasPrefix("n1-r") == true)
+    }
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    let fine = try server.http.get("/healthz", headers: ["X-Request-ID: fine", "TraceParent: \(trace)"])
+    #expect(fine.header("x-request-id") == nil)
+    try eventually("all are logged") {
+      Self.lines(server, "request refused").count >= 6 && !Self.lines(server, "request answered").isEmpty
+    }
+    let refused = Self.lines(server, "request refused")
+    #expect(refused.prefix(3).map { $0.string("request") } == made + ["from-the-proxy/7"])
+    let answered = Self.lines(server, "request answered")
+    #expect(answered.count == 1)
+    #expect(answered[0].string("request") == "fine" && answered[0].string("trace") == trace)
+    #expect(answered[0].string("method") == "GET" && answered[0].string("path") == "/healthz")
+    #expect(answered[0].int("status") == 200 && answered[0].int("milliseconds") != nil)
+    #expect(refused[0].string("trace") == nil)
+  }
+
   @Test("at debug gives the reason of a refused token, and the code with which its connection is closed")
   func refusedToken() throws {
     let server = try RoostProcess([
@@ -66,7 +98,9 @@ struct LogTests {
     try client.sendClose(1000)
     _ = try client.expectClose()
     #expect(try server.http.get("/nowhere").status == 404)
-    for message in ["connected", "identified", "room created", "closed by the client", "request refused"] {
+    for message in [
+      "connected", "identified", "room created", "closed by the client", "request refused", "request answered",
+    ] {
       #expect(Self.lines(server, message).isEmpty)
     }
     let listening = try #require(Self.lines(server, "listening").first)

@@ -1,6 +1,7 @@
 import HTTPCore
 import LoopCore
 import Realtime
+import TimeCore
 import WebSocketCore
 
 /// One socket and the state of its bytes. What messages mean is its session's business.
@@ -203,6 +204,10 @@ final class Exchange {
   var parser = RequestParser()
   var head: RequestHead?
   var bodyReader: BodyReader?
+  /// Requests that have begun.
+  var count: UInt32 = 0
+  /// When the last one began, where the log wants to know.
+  var beganAt = Instant.zero
   /// The wait of the request at hand, if it is a poll that waits; `PollWaits` owns it.
   var wait: PollWait?
   /// The Engine.IO connection whose poll it is, while that waits.

@@ -44,7 +44,7 @@ struct ConnectionParts {
       connections, hub: hub, timers: timers, sessions: sessions, peers: peers, limits: limits, metrics: metrics)
     requests = RequestProtocol(
       connections, timers: timers, queues: queues, webSockets: webSockets, polls: pollWaits, peers: peers,
-      metrics: metrics, trace: trace)
+      metrics: metrics, node: hub.configuration.nodeID, trace: trace)
     protocols = ConnectionProtocol(
       connections, timers: timers, input: input, requests: requests, webSockets: webSockets)
     heartbeats = Heartbeats(

@@ -2,6 +2,7 @@ import HTTPCore
 import JSONCore
 import LoopCore
 import Realtime
+import TimeCore
 import WebSocketCore
 
 /// A request whose head and body have come.
@@ -16,13 +17,19 @@ package struct Request {
   /// Whether it came by TLS, to the node or to a proxy that states it in X-Forwarded-Proto. A client that invents the
   /// header only makes its own origin be judged more strictly.
   let isSecure: Bool
+  let name: RequestID
 }
 
 extension Request {
   /// A request that came on no listener's socket: for a caller that drives an endpoint by itself.
   package init(connection: SlabID, head: RequestHead, body: [UInt8], address: [UInt8]) {
-    self.init(connection: connection, head: head, body: body, address: address, role: .main, isSecure: false)
+    self.init(
+      connection: connection, head: head, body: body, address: address, role: .main, isSecure: false,
+      name: RequestID(node: [], connection: connection, number: 0))
   }
+
+  /// What the log calls it.
+  var id: [UInt8] { name.text(head) }
 }
 
 /// Answers requests, at once or later, through `ConnectionTable.respond`.
@@ -65,13 +72,15 @@ final class RequestProtocol {
   private let metrics: Metrics
   /// The log, when it takes what happens to connections.
   private let trace: Log?
+  /// The id of the node.
+  private let node: [UInt8]
   /// Answers requests. Set once, before the first connection.
   weak var router: (any RequestRouter)?
   weak var host: (any ConnectionHost)?
 
   init(
     _ connections: ConnectionStore, timers: ConnectionTimers, queues: SendQueues, webSockets: WebSocketProtocol,
-    polls: PollWaits, peers: PeerGuard, metrics: Metrics, trace: Log?
+    polls: PollWaits, peers: PeerGuard, metrics: Metrics, node: [UInt8], trace: Log?
   ) {
     self.connections = connections
     self.timers = timers
@@ -80,6 +89,7 @@ final class RequestProtocol {
     self.polls = polls
     self.peers = peers
     self.metrics = metrics
+    self.node = node
     self.trace = trace
   }
 
@@ -113,8 +123,13 @@ final class RequestProtocol {
         Request(
           connection: id, head: head, body: body,
           address: peers.client(of: head, from: connections[id.index].address, role), role: role,
-          isSecure: connections[id.index].wire.tls != nil || RequestProtocol.cameByTLS(head)))
+          isSecure: connections[id.index].wire.tls != nil || RequestProtocol.cameByTLS(head), name: name(id, exchange)))
     }
+  }
+
+  private func name(_ id: SlabID, _ exchange: Exchange) -> RequestID {
+    // One that could not be read is the next.
+    RequestID(node: node, connection: id, number: exchange.head == nil ? exchange.count &+ 1 : exchange.count)
   }
 
   /// Whether the first proxy states that the client came by TLS: each proxy appends its element.
@@ -126,6 +141,8 @@ final class RequestProtocol {
 
   private func begin(_ head: RequestHead, _ exchange: Exchange, _ id: SlabID) {
     exchange.head = head
+    exchange.count &+= 1
+    if trace != nil { exchange.beganAt = Clock.instant() }
     exchange.bodyReader = BodyReader(head.framing, bodyBytesMax: router?.bodyBytesMax(head) ?? 0)
     if head.expectsContinue { queues.append(to: id.index) { Response.appendContinue(to: &$0) } }
   }
@@ -137,9 +154,12 @@ final class RequestProtocol {
 
   private func refuse(_ id: SlabID, _ status: Int, _ reason: StaticString, _ response: Response) {
     metrics.requestsRefused += 1
-    trace?.debug(
-      "request refused", ("address", Log.text(connections[id.index].address)), ("status", status),
-      ("reason", "\(reason)"))
+    if let trace, let exchange = connections[id.index].exchange {
+      let name = name(id, exchange).text(exchange.head)
+      trace.debug(
+        "request refused", ("request", Log.text(name)), ("address", Log.text(connections[id.index].address)),
+        ("status", status), ("reason", "\(reason)"))
+    }
     queues.append(to: id.index) { response.append(to: &$0, connection: .close) }
     queues.finish(id.index)
   }
@@ -149,8 +169,10 @@ final class RequestProtocol {
     guard connections.contains(id), connections[id.index].stage == .answering,
       let exchange = connections[id.index].exchange, let head = exchange.head
     else { return }
-    trace?.traceRefusal(of: head, response, address: connections[id.index].address)
-    let response = decorated(response, for: head, on: id.index)
+    log(response, to: head, exchange, id)
+    var response = decorated(response, for: head, on: id.index)
+    // Whom an error keeps from working can tell which line of the log is about it.
+    if response.status >= 400 { response.addHeader("X-Request-ID", name(id, exchange).text(head).span) }
     queues.append(to: id.index) { response.appendHead(to: &$0, connection: ConnectionOption(answering: head)) }
     let content = response.content(answering: head.method)
     if content.count > RequestProtocol.copiedBodyBytesMax {
@@ -160,6 +182,14 @@ final class RequestProtocol {
       queues.append(to: id.index) { $0.append(contentsOf: content) }
     }
     conclude(exchange, head, id.index)
+  }
+
+  /// One line for each request, whatever became of it.
+  private func log(_ response: Response, to head: RequestHead, _ exchange: Exchange, _ id: SlabID) {
+    guard let trace else { return }
+    trace.traceAnswer(
+      to: head, response, address: connections[id.index].address, request: name(id, exchange).text(head),
+      Clock.instant() - exchange.beganAt)
   }
 
   /// Answers the request at hand with bytes that many share, where nothing is to be added to them.
@@ -174,6 +204,7 @@ final class RequestProtocol {
     guard head.keepAlive, head.versionMinor == 1, head.method == .get, connections[id.index].wire.tls == nil,
       router?.decorates(head) == false
     else { return respond(id, response()) }
+    if trace != nil { log(response(), to: head, exchange, id) }
     queues.push(bytes, to: id.index)
     conclude(exchange, head, id.index)
   }

@@ -57,7 +57,7 @@ final class Routes: RequestRouter {
     guard let origin = head.value(.origin), node.origins.lists(origin) else { return }
     response.addHeader("Access-Control-Allow-Origin", origin)
     if !node.origins.listsAll { response.addHeader("Access-Control-Allow-Credentials", "true") }
-    response.addHeader("Access-Control-Expose-Headers", "ETag, Retry-After")
+    response.addHeader("Access-Control-Expose-Headers", "ETag, Retry-After, X-Request-ID")
   }
 
   func decorates(_ head: RequestHead) -> Bool { node.origins.isList }
@@ -67,7 +67,9 @@ final class Routes: RequestRouter {
     var response = Response(status: 204)
     response.addHeader("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS")
     response.addHeader(
-      "Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID")
+      "Access-Control-Allow-Headers",
+      "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, traceparent, tracestate, X-Request-ID"
+    )
     response.addHeader("Access-Control-Max-Age", "86400")
     return response
   }

@@ -103,7 +103,9 @@ final class IncomingHookEndpoint {
   private func publish(_ delivery: HookDelivery, _ request: Request, _ hook: Hook) {
     do throws(ProtocolError) {
       let key = Array("hook:".utf8) + hook.name + [UInt8(ascii: ":")] + delivery.id
-      try hub.publish(room: hook.room, data: delivery.data.span, idempotencyKey: key) { [weak self] result in
+      try hub.publish(
+        room: hook.room, data: delivery.data.span, idempotencyKey: key, trace: request.head.trace
+      ) { [weak self] result in
         guard let self else { return }
         guard case .success(let position) = result else { return finish(request, hook, result) }
         // It is published, whether that can be remembered or not.
@@ -117,7 +119,7 @@ final class IncomingHookEndpoint {
   }
 
   private func fail(_ request: Request, _ hook: Hook, _ error: ProtocolError) {
-    note(error, hook)
+    note(error, hook, request: request.id)
     refuse(request, error)
   }
 
@@ -148,12 +150,13 @@ final class IncomingHookEndpoint {
 
   /// Counts a refusal. What is wrong with deliveries the sender's operator reads only: this one's log has it once a minute
   /// for each hook and code, and nothing of the delivery.
-  private func note(_ error: ProtocolError, _ hook: Hook) {
+  private func note(_ error: ProtocolError, _ hook: Hook, request: [UInt8] = []) {
     metrics.hooksRefused += 1
     let key = hook.name + [UInt8(ascii: "/")] + Array(error.code.rawValue.utf8)
     if let last = reportedAt[key], now() < last + IncomingHookEndpoint.reportInterval { return }
     reportedAt[key] = now()
-    log.warn("refused the delivery of a hook", ("hook", Log.text(hook.name)), ("reason", error.message))
+    log.warn("refused the delivery of a hook", ("hook", Log.text(hook.name)), ("reason", error.message),
+      ("request", Log.text(request)))
   }
 
   private func finish(_ request: Request, _ hook: Hook, _ result: Result<Position, BrokerError>) {

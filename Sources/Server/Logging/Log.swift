@@ -17,6 +17,7 @@ final class Log {
   func isWritten(_ level: LogLevel) -> Bool { handler.takes(level) }
 
   func debug(_ message: String, _ fields: (StaticString, any LogValue)...) { write(.debug, message, fields) }
+  func debug(_ message: String, _ fields: [(StaticString, any LogValue)]) { write(.debug, message, fields) }
   func info(_ message: String, _ fields: (StaticString, any LogValue)...) { write(.info, message, fields) }
   func warn(_ message: String, _ fields: (StaticString, any LogValue)...) { write(.warn, message, fields) }
   func error(_ message: String, _ fields: (StaticString, any LogValue)...) { write(.error, message, fields) }
