@@ -45,7 +45,7 @@ let package = Package(
 
     .target(name: "LoopCore", dependencies: ["TimeCore", "CSystem", "COpenSSL"], swiftSettings: strict),
     .target(name: "Compression", dependencies: ["CZlib"], swiftSettings: strict),
-    .target(name: "Transfers", dependencies: ["CCurl"], swiftSettings: strict),
+    .target(name: "Transfers", dependencies: ["CCurl", "LoopCore", "TimeCore"], swiftSettings: strict),
     .target(
       name: "Realtime", dependencies: ["ClientProtocol", "AddressCore", "JSONCore", "TimeCore"], swiftSettings: strict),
     .target(
@@ -54,6 +54,10 @@ let package = Package(
     .target(
       name: "Webhooks",
       dependencies: ["LoopCore", "TimeCore", "JSONCore", "Realtime", "ClientProtocol", "Transfers", "CCurl"],
+      swiftSettings: strict),
+    .target(
+      name: "Telemetry",
+      dependencies: ["ClientProtocol", "Realtime", "LoopCore", "TimeCore", "JSONCore", "Transfers"],
       swiftSettings: strict),
     .target(name: "Settings", dependencies: ["AddressCore", "JSONCore"], swiftSettings: strict),
     .target(
@@ -64,7 +68,8 @@ let package = Package(
       name: "Server",
       dependencies: [
         "ClientProtocol", "Realtime", "RedisBackend", "LoopCore", "HTTPCore", "WebSocketCore", "JSONCore", "Settings",
-        "Compression", "AddressCore", "TimeCore", "Tokens", "Webhooks", "Transfers", "SocketIOCore", "CSystem",
+        "Compression", "AddressCore", "TimeCore", "Tokens", "Webhooks", "Transfers", "Telemetry", "SocketIOCore",
+        "CSystem",
       ],
       resources: [.embedInCode("Pages")], swiftSettings: strict),
     .target(name: "RoostJSON", swiftSettings: strict),
@@ -166,6 +171,12 @@ let package = Package(
     .testTarget(
       name: "WebhooksTests",
       dependencies: ["Webhooks", "Realtime", "LoopCore", "TimeCore", "JSONCore", "Transfers", "CCurl", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "TelemetryTests",
+      dependencies: [
+        "Telemetry", "ClientProtocol", "Realtime", "LoopCore", "TimeCore", "JSONCore", "TestSupport",
+      ],
       swiftSettings: strict),
     .testTarget(name: "LoopCoreTests", dependencies: ["LoopCore", "TestSupport"], swiftSettings: strict),
     .testTarget(

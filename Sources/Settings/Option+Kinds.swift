@@ -51,6 +51,19 @@ extension Option {
     }
   }
 
+  /// Makes an option whose value is a part of a whole: 0, 0.01, 1.
+  public static func share(_ key: String, _ path: WritableKeyPath<Target, Double> & Sendable, _ help: String) -> Self {
+    Self(
+      key, form: .decimal, placeholder: "NUMBER", help: help,
+      defaultText: { Quantity.text(decimal: $0[keyPath: path]) }
+    ) { target, text in
+      guard let value = Quantity.decimal(text) else { return "is no number; expected one from 0 to 1 such as 0.01" }
+      guard (0...1).contains(value) else { return "is out of range; expected 0 to 1" }
+      target[keyPath: path] = value
+      return nil
+    }
+  }
+
   /// Makes an option whose value is a duration, kept in milliseconds.
   public static func duration(
     _ key: String, _ path: WritableKeyPath<Target, Int> & Sendable, _ range: ClosedRange<Int>, _ help: String

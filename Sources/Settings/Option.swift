@@ -10,8 +10,10 @@ public struct Option<Target: Sendable>: Sendable {
     case flag
     /// Means yes alone, or takes `on` or `off`; its `--no-` form means no.
     case toggle
-    /// A number in a settings file.
+    /// A whole number in a settings file.
     case integer
+    /// Any number in a settings file.
+    case decimal
     /// A number or a string with a suffix in a settings file.
     case size
     /// A string.

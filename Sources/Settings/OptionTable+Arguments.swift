@@ -93,7 +93,7 @@ extension OptionTable {
       }
       index += 1
       return ArgumentList.Entry(key: option.key, flag: flag, value: next)
-    case .integer, .size, .text, .list, .document:
+    case .integer, .decimal, .size, .text, .list, .document:
       guard let next, !next.hasPrefix("--") else {
         throw SettingsError(message: "\(flag) needs a value: \(flag) \(option.placeholder)")
       }

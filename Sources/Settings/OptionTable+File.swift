@@ -53,7 +53,8 @@ extension OptionTable {
   static func text(_ value: JSONValue, for form: Option<Target>.Form) -> String? {
     switch (form, value) {
     case (.flag, .bool(let bool)), (.toggle, .bool(let bool)): bool ? "on" : "off"
-    case (.integer, .number(let digits)), (.size, .number(let digits)): String(decoding: digits, as: UTF8.self)
+    case (.integer, .number(let digits)), (.decimal, .number(let digits)), (.size, .number(let digits)):
+      String(decoding: digits, as: UTF8.self)
     case (.flag, .string), (.toggle, .string), (.size, .string), (.text, .string), (.list, .string): value.asString
     case (.list, .array(let elements)): joined(elements)
     default: nil
@@ -68,7 +69,7 @@ extension OptionTable {
   private static func expectation(for form: Option<Target>.Form) -> String {
     switch form {
     case .flag, .toggle: "true or false"
-    case .integer: "a number"
+    case .integer, .decimal: "a number"
     case .size: "a number of bytes or a string such as \"64k\""
     case .text: "a string"
     case .list: "an array of strings or a string with commas"

@@ -45,6 +45,16 @@ public enum Quantity {
     return Int(text)
   }
 
+  /// Reads a decimal number such as `0.01` or `1e-3`; nil for anything else, what is not finite included.
+  public static func decimal(_ text: String) -> Double? {
+    // Double takes more: hexadecimal digits, `nan`.
+    guard text.utf8.first != UInt8(ascii: "+"), text.allSatisfy({ "0123456789.eE+-".contains($0) }) else { return nil }
+    return Double(text).flatMap { $0.isFinite ? $0 : nil }
+  }
+
+  /// Writes a number without a fraction where it has none.
+  public static func text(decimal: Double) -> String { Int(exactly: decimal).map { "\($0)" } ?? "\(decimal)" }
+
   /// Reads `on`, `off` and their usual synonyms.
   public static func toggle(_ text: String) -> Bool? {
     switch text.lowercased() {

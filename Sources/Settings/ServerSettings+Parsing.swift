@@ -77,7 +77,7 @@ extension ServerSettings {
       return "--max-queue \(queue) is below --max-message \(message), so that one message could close its readers; "
         + "expected at least \(message)"
     }
-    if let problem = webhooks.contradiction { return problem }
+    if let problem = webhooks.contradiction ?? tracing.contradiction { return problem }
     if workers > 1, redis == nil {
       return "--workers \(workers) needs --redis: workers are nodes of their own and share rooms through Redis only"
     }

@@ -6,7 +6,8 @@ extension ServerSettings {
     command: "roost serve", usage: "[--check] [OPTIONS]",
     summary: "Runs a node: alone with its embedded broker, or with --redis as one of any number that form a cluster. "
       + "--check only checks the settings, certificates and keys.",
-    options: listening + cluster + access + delivery + limits + WebhookOptions.all + operation + fileOnly,
+    options: listening + cluster + access + delivery + limits + WebhookOptions.all + TracingOptions.all + operation
+      + fileOnly,
     footer: "Every option is also an environment variable (--ping-interval: ROOST_PING_INTERVAL) and a key of the "
       + "settings file (pingInterval). A flag beats the environment, the environment beats the file. "
       + "Rules for rooms are the file's key rooms, incoming hooks its key hooks. A DURATION is a number with ms, s, m, h or d; a SIZE is bytes or a number with k, m or g (1k is 1024). "

@@ -216,6 +216,9 @@ public struct ServerSettings: Sendable {
   /// Whether a backend is asked who may connect.
   public var asksAboutConnects: Bool { authentication == .webhook || webhooks.decisions.contains(.connect) }
 
+  /// Which traces are exported, and where to.
+  public var tracing = TracingSettings()
+
   /// The least severe event to log.
   public var logLevel = LogLevel.info
   /// How log lines look.

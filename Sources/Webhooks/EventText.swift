@@ -64,8 +64,27 @@ enum EventText {
       writer.key("binary")
       writer.string(Base64.encode(Array(envelope[parsed.body]).span))
     }
+    if !parsed.trace.isEmpty {
+      // At the end, where `trace(of:)` finds it.
+      writer.key("traceparent")
+      writer.string(Array(envelope[parsed.trace]))
+    }
     writer.endObject()
     return writer.finish()
+  }
+
+  /// What stands before and after the `traceparent` at the end of an event.
+  private static let traceBegin = Array(",\"traceparent\":\"".utf8)
+  private static let traceEnd = Array("\"}".utf8)
+
+  /// The trace of an event; nil: it has none. What clients wrote stands within an object, after which the event goes on.
+  static func trace(of event: [UInt8]) -> TraceContext? {
+    let end = event.count - traceEnd.count
+    let start = end - TraceContext.byteCount
+    guard start > traceBegin.count, event[end...].elementsEqual(traceEnd),
+      event[(start - traceBegin.count)..<start].elementsEqual(traceBegin)
+    else { return nil }
+    return TraceContext(event.span.extracting(start..<end))
   }
 
   /// An event of a room.

@@ -1,21 +1,9 @@
 import CCurl
+import ClientProtocol
 import LoopCore
+import Realtime
 import TimeCore
 import Transfers
-
-/// What a receiver has answered, whatever its status.
-public struct WebhookResponse: Sendable {
-  /// The status of HTTP.
-  public let status: Int
-  /// The body, at most ``WebhookLimits/responseBytesMax`` bytes; empty where it was not wanted.
-  public let body: [UInt8]
-
-  /// Makes an answer.
-  public init(status: Int, body: [UInt8]) { (self.status, self.body) = (status, body) }
-
-  /// Whether the receiver has accepted what it got.
-  public var isSuccess: Bool { (200...299).contains(status) }
-}
 
 /// Posts signed JSON to one URL. Never blocks the loop; confined to its thread.
 ///
@@ -33,6 +21,8 @@ public final class WebhookClient {
   private let timeout: Interval
   private let agent: String
   private let exchanges: HTTPExchanges
+  /// Makes the spans of posts; nil: none are recorded.
+  private let tracer: Tracer?
   /// Requests for which no connection is free, the oldest first from `first` on.
   private var waiting: [Waiting] = []
   private var first = 0
@@ -45,11 +35,16 @@ public final class WebhookClient {
   ///   - secrets: the first signs. Not empty.
   ///   - timeout: from `post` to the end of the answer, the time that a request waits for a connection included.
   ///   - agent: the header `User-Agent`, such as `Roost/1.2.3`.
-  public init(_ loop: EventLoop, url: String, secrets: [[UInt8]], timeout: Interval, agent: String = "Roost") {
+  ///   - tracer: makes the spans of posts; nil: none are recorded.
+  public init(
+    _ loop: EventLoop, url: String, secrets: [[UInt8]], timeout: Interval, agent: String = "Roost",
+    tracer: Tracer? = nil
+  ) {
     precondition(secrets.first?.isEmpty == false, "a webhook is signed")
-    (self.loop, self.url, self.timeout, self.agent) = (loop, url, timeout, agent)
+    (self.loop, self.url, self.timeout, self.agent, self.tracer) = (loop, url, timeout, agent, tracer)
     secret = secrets[0]
-    exchanges = HTTPExchanges(loop, connectionsMax: WebhookLimits.parallelMax)
+    exchanges = HTTPExchanges(
+      loop, connectionsMax: WebhookLimits.parallelMax, answerBytesMax: WebhookLimits.responseBytesMax)
   }
 
   /// What is wrong with a URL; nil: requests can be sent there.
@@ -70,10 +65,11 @@ public final class WebhookClient {
   ///   - headers: sent besides the client's own. Control characters in them are left out.
   ///   - time: until the end of the answer; nil: the client's timeout, which is the longest.
   ///   - keepsBody: whether the answer's body is wanted. Where it is not, a long one is no fault.
+  ///   - traces: what it is part of. The receiver gets the first as `traceparent`; the post's span names the others.
   public func post(
     _ body: [UInt8], headers: [(name: [UInt8], value: [UInt8])] = [], within time: Interval? = nil,
-    keepsBody: Bool = true,
-    _ completion: @escaping (Result<WebhookResponse, TransferFault>) -> Void
+    keepsBody: Bool = true, traces: [TraceContext] = [],
+    _ completion: @escaping (Result<TransferAnswer, TransferFault>) -> Void
   ) {
     guard waiting.count - first < WebhookLimits.waitingMax else {
       loop.after(.zero) { completion(.failure(.tooManyRequests)) }
@@ -86,6 +82,17 @@ public final class WebhookClient {
       "Expect:",
     ].map { Array($0.utf8) }
     for header in headers { lines.append(WebhookClient.line(header.name, header.value)) }
+    var completion = completion
+    if let trace = traces.first {
+      let span = tracer.flatMap { PostSpan(trace, links: traces.dropFirst(), $0) }
+      lines.append(Array("traceparent: ".utf8) + (span?.context ?? trace).text)
+      if let span {
+        completion = { [completion] result in
+          span.end(result)
+          completion(result)
+        }
+      }
+    }
     let time = min(time ?? timeout, timeout)
     let request = HTTPRequest(
       url: url, headers: lines, body: body, timeout: time, keepsBody: keepsBody, completion: completion)

@@ -139,14 +139,14 @@ public final class WebhookDeliverer {
     let list = Array(events.joined(separator: [UInt8(ascii: ",")]))
     let body = batchMax == 1 ? list : [UInt8(ascii: "[")] + list + [UInt8(ascii: "]")]
     let began = loop.now
-    client.post(body, keepsBody: false) { [weak self] result in
+    client.post(body, keepsBody: false, traces: events.compactMap(EventText.trace(of:))) { [weak self] result in
       guard let self else { return }
       counters.posts.observe(nanoseconds: loop.now &- began)
       answered(result, events)
     }
   }
 
-  private func answered(_ result: Result<WebhookResponse, TransferFault>, _ events: [[UInt8]]) {
+  private func answered(_ result: Result<TransferAnswer, TransferFault>, _ events: [[UInt8]]) {
     guard phase != .ended else { return }
     switch result {
     case .success(let response) where response.isSuccess:

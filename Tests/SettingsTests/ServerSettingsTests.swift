@@ -73,13 +73,14 @@ struct ServerSettingsTests {
       "proxyProtocol": "on", "maxConnectionsPerAddress": "50", "maxConnectionsPerUser": "0", "handshakeRate": "100",
       "rateBytes": "4k", "roomRate": "30", "newRoomRate": "8", "nodeNewRoomRate": "9", "dedupeMemory": "5m",
       "adminGuesses": "3", "messageTimeout": "9s", "socketio": "off", "socketioNamespaces": "/,/chat*",
-      "socketioClient": "client.js", "socketioRecovery": "off",
+      "socketioClient": "client.js", "socketioRecovery": "off", "otlpUrl": "http://collector:4318", "otlpSample": "0.25",
     ]
     let typed = Set([
       "port", "adminPort", "redirectPort", "workers", "historySize", "maxConnections", "maxRooms", "maxWildcards",
       "rate",
       "maxConnectionsPerAddress", "maxConnectionsPerUser", "handshakeRate", "roomRate", "newRoomRate",
       "nodeNewRoomRate", "adminGuesses", "webhookBatch", "webhookQueue", "directRate", "presenceAnnounceMax",
+      "otlpSample",
     ])
     var arguments: [String] = []
     var environment: [String: String] = [:]
@@ -128,6 +129,7 @@ struct ServerSettingsTests {
       #expect(settings.iceServers == ["stun:s", "turn:t"] && settings.iceSecret == "is")
       #expect(settings.logLevel == .debug && settings.logFormat == .json)
       #expect(settings.tlsCertificatePath == "c" && settings.tlsKeyPath == "k" && settings.redirectPort == 8)
+      #expect(settings.tracing.url == "http://collector:4318" && settings.tracing.sample == 0.25)
       #expect(settings.nodeID == "n-1" && settings.maxConnections == 7 && settings.messagesPerSecondMax == 5)
     }
     #expect(ServerSettings.table.options.contains { $0.flag == "--ping-interval" })
@@ -200,6 +202,19 @@ struct ServerSettingsTests {
     #expect(message?.contains("\n") != true)
   }
 
+  @Test("a share is a decimal number from 0 to 1", arguments: ["0", "1", "0.001", "1e-3", ".5"])
+  func shares(_ text: String) throws {
+    let collector = ["--otlp-url", "http://c"]
+    #expect(try serve(collector + ["--otlp-sample", text]).tracing.sample == Double(text))
+    #expect(try serve().tracing.sample == 0)
+    for wrong in ["-0.1", "1.1", "nan", "inf", "0x1p-2", "+1", "10%", "1e400", "1 "] {
+      #expect(
+        refusal(collector + ["--otlp-sample", wrong])?.contains("0 to 1") == true, "\(wrong)")
+    }
+    #expect(refusal(["--otlp-sample", "0.1"])?.contains("expected --otlp-url") == true)
+    #expect(refusal(["--otlp-url", "collector:4318"])?.contains("http://") == true)
+  }
+
   @Test("a wrong variable or key is named as it was written")
   func refusesOtherPlaces() {
     #expect(refusal([], ["ROOST_PING_INTERVAL": "5"])?.hasPrefix("ROOST_PING_INTERVAL: \"5\" has no unit") == true)
@@ -220,7 +235,7 @@ struct ServerSettingsTests {
 
   @Test(
     "no message repeats a secret",
-    arguments: ["admin-token", "jwt-secret", "api-key", "webhook-secret", "redis", "webhook-url"])
+    arguments: ["admin-token", "jwt-secret", "api-key", "webhook-secret", "redis", "webhook-url", "otlp-url"])
   func hidesSecrets(_ name: String) throws {
     let secret = "hunter2\u{1}"
     for value in [secret, "redis://:\(secret)@h:99999", "ftp://u:\(secret)@h"] {

@@ -123,7 +123,7 @@ struct BackendAnswerTests {
 
   @Test("a question for which there is no place is undecided, and counted")
   func tooMany() {
-    let calls = BackendCalls(timeout: .seconds(3), post: { $2(.failure(.tooManyRequests)) }, now: { .zero }) { _ in }
+    let calls = BackendCalls(timeout: .seconds(3), post: { $3(.failure(.tooManyRequests)) }, now: { .zero }) { _ in }
     let backend = Backend(questions: calls, requests: calls, defaultRooms: nil, clock: { 0 })
     var (refusals, undecided) = (0, 0)
     backend.tooManyQuestions = { refusals += 1 }
@@ -134,13 +134,13 @@ struct BackendAnswerTests {
 
   @Test("calls count what became of them; a client that asks for what does not exist opens no breaker")
   func calls() {
-    var answers: [Result<WebhookResponse, TransferFault>] = []
+    var answers: [Result<TransferAnswer, TransferFault>] = []
     var notices: [BackendCalls.Notice] = []
     var now = Instant.zero
-    let calls = BackendCalls(timeout: .seconds(3), post: { $2(answers.removeFirst()) }, now: { now }) {
+    let calls = BackendCalls(timeout: .seconds(3), post: { $3(answers.removeFirst()) }, now: { now }) {
       notices.append($0)
     }
-    func call(_ answer: Result<WebhookResponse, TransferFault>) -> Result<Bool, BackendCalls.Fault>? {
+    func call(_ answer: Result<TransferAnswer, TransferFault>) -> Result<Bool, BackendCalls.Fault>? {
       answers = [answer]
       var result: Result<Bool, BackendCalls.Fault>?
       calls.call(
@@ -150,14 +150,14 @@ struct BackendAnswerTests {
       }
       return result
     }
-    let good = WebhookResponse(status: 204, body: bytes(#"{"ok":true}"#))
+    let good = TransferAnswer(status: 204, body: bytes(#"{"ok":true}"#))
     for _ in 0..<30 {
-      #expect(call(.success(WebhookResponse(status: 404, body: []))) == .failure(.failed(.status(404))))
+      #expect(call(.success(TransferAnswer(status: 404, body: []))) == .failure(.failed(.status(404))))
     }
     #expect(!calls.isPaused && call(.success(good)) == .success(true))
     #expect(call(.failure(.tooManyRequests)) == .failure(.tooMany))
     for _ in 0..<10 {
-      guard case .failure(.failed(.unusable)) = call(.success(WebhookResponse(status: 200, body: []))) else {
+      guard case .failure(.failed(.unusable)) = call(.success(TransferAnswer(status: 200, body: []))) else {
         Issue.record("an empty answer was used")
         return
       }

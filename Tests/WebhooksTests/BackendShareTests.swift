@@ -9,7 +9,7 @@ import Transfers
 /// What one client may take of a backend's attention.
 @Suite("Shares of the backend")
 struct BackendShareTests {
-  private typealias Completion = (Result<WebhookResponse, TransferFault>) -> Void
+  private typealias Completion = (Result<TransferAnswer, TransferFault>) -> Void
 
   /// Calls whose answers a test gives.
   private final class Bench {
@@ -18,7 +18,7 @@ struct BackendShareTests {
     var notices: [BackendCalls.Notice] = []
     var results: [String: [Result<Bool, BackendCalls.Fault>]] = [:]
     private(set) lazy var calls = BackendCalls(
-      timeout: .seconds(3), post: { [unowned self] in open.append(($1, $2)) }, now: { [unowned self] in now },
+      timeout: .seconds(3), post: { [unowned self] in open.append(($2, $3)) }, now: { [unowned self] in now },
       log: { [unowned self] in notices.append($0) })
 
     func call(_ user: String?) {
@@ -31,7 +31,7 @@ struct BackendShareTests {
     }
 
     func answer(_ status: Int = 200, _ body: String = #"{"ok":true}"#) {
-      open.removeFirst().completion(.success(WebhookResponse(status: status, body: Array(body.utf8))))
+      open.removeFirst().completion(.success(TransferAnswer(status: status, body: Array(body.utf8))))
     }
 
     func fail(_ fault: TransferFault) { open.removeFirst().completion(.failure(fault)) }

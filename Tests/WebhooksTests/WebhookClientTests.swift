@@ -9,7 +9,7 @@ import Transfers
 
 @Suite("The client of webhooks, real receivers", .serialized)
 struct WebhookClientTests {
-  private typealias Outcome = Result<WebhookResponse, TransferFault>
+  private typealias Outcome = Result<TransferAnswer, TransferFault>
 
   private let loop: EventLoop
   private let receiver: WebhookReceiver

@@ -158,6 +158,10 @@ class Suite:
         page = self._get_node(0, "/metrics")
         said = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True)
         assert said.returncode == 0 and not said.stdout and not said.stderr, said
+        for name in ("delivery", "join", "recovery", "redis_round_trip", "webhook_delivery"):
+            assert f"# TYPE roost_{name}_seconds histogram\n" in page, name
+            assert f'roost_{name}_seconds_bucket{{le="+Inf"}}' in page, name
+        assert "# TYPE roost_build_info gauge\n" in page
         broken = subprocess.run(["promtool", "check", "metrics"], input=page.replace("roost_rooms ", "roost_rooms x"),
                                 capture_output=True, text=True)
         assert broken.returncode != 0, "it accepts whatever comes"

@@ -28,6 +28,11 @@ struct APIRoute: Sendable {
     var isRequired = false
     /// Whether it may stand more than once.
     var repeats = false
+
+    /// The trace that what is published becomes part of.
+    static let traceParent = Parameter(
+      name: "traceparent", schema: .string(),
+      meaning: "The trace that it is part of (W3C Trace Context); what is none is ignored.")
   }
 
   /// What a request carries.

@@ -18,6 +18,7 @@ enum ClientRoutes {
     summary: "Performs one operation of a client, or one for each line, and answers as over a WebSocket.",
     access: .client,
     query: [connection("The connection, as welcome names it, whose operation it is; without it nobody's."), user],
+    headers: [.traceParent],
     body: APIRoute.Body(contents: [
       ("application/json", .named(.operation)),
       (NDJSON.contentType.description, .described(.string(min: 1), "One operation on each line.")),
@@ -96,6 +97,7 @@ enum ClientRoutes {
         name: "Stripe-Signature", schema: .string(), meaning: "Of the scheme stripe: t=UNIX,v1=HEX of t.body."),
       APIRoute.Parameter(
         name: "Roost-Signature", schema: .string(), meaning: "Of the scheme roost: t=UNIX,v1=HEX of t.body."),
+      .traceParent,
     ],
     body: .json(.open([])),
     answers: [.json(200, "It was published, now or by an earlier delivery.", .named(.published))],

@@ -156,6 +156,8 @@ enum SchemaName: String, CaseIterable, Sendable {
       "user", .described(.anyOf([.named(.user), .null]), "In whose name; null or absent: in nobody's."))
     let data = ObjectSchema.Member.required(
       "data", .described(.named(.data), "Its members become the message's, byte for byte."))
+    let trace = ObjectSchema.Member.optional(
+      "traceparent", .described(.any, "The trace that it is part of, as the header; what is none is ignored."))
     switch self {
     case .publish:
       return .closed(
@@ -165,10 +167,10 @@ enum SchemaName: String, CaseIterable, Sendable {
             "rooms",
             .described(
               .array(.string(), min: 1, max: AdminEndpoint.publishRoomsMax), "Rooms that each get the message.")),
-          user, data,
+          user, data, trace,
         ], exactlyOneOf: ["room", "rooms"])
-    case .broadcast: return .closed([user, data])
-    default: return .closed([.required("to", .named(.user)), user, data])
+    case .broadcast: return .closed([user, data, trace])
+    default: return .closed([.required("to", .named(.user)), user, data, trace])
     }
   }
 }

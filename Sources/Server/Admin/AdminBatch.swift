@@ -60,10 +60,11 @@ extension AdminEndpoint {
       let lines = try AdminBatch(request.body).lines
       var answers = [[UInt8]](repeating: [], count: lines.count)
       var messagesLeft = AdminBatch.messagesMax
+      let trace = request.head.trace
       PacedRun.start(
         count: lines.count, after: hub.after, byteCount: { lines[$0].count },
         step: { [self] index, finished in
-          perform(Array(lines[index]), &messagesLeft) {
+          perform(Array(lines[index]), trace, &messagesLeft) {
             answers[index] = AdminBatch.answer($0, id: $1)
             finished()
           }
@@ -77,11 +78,14 @@ extension AdminEndpoint {
 
   /// Performs the operation of one line.
   ///
-  /// - Parameter done: called once with the outcome and the line's `id`.
+  /// - Parameters:
+  ///   - trace: that of the request.
+  ///   - done: called once with the outcome and the line's `id`.
   /// - Returns: whether the next line is to wait for the outcome, because this one is for several rooms: what both publish in
   ///   one room keeps its order.
   private func perform(
-    _ line: [UInt8], _ messagesLeft: inout Int, _ done: @escaping (AdminOutcome, _ id: [UInt8]?) -> Void
+    _ line: [UInt8], _ trace: TraceContext?, _ messagesLeft: inout Int,
+    _ done: @escaping (AdminOutcome, _ id: [UInt8]?) -> Void
   ) -> Bool {
     var id: [UInt8]?
     do throws(ProtocolError) {
@@ -103,9 +107,9 @@ extension AdminEndpoint {
           .tooLarge, "this message is beyond the \(AdminBatch.messagesMax) of one batch: send it in another")
       }
       switch section {
-      case "publish": publish(body, key: key) { done($0, key) }
-      case "broadcast": broadcast(body, key: key) { done($0, key) }
-      default: direct(body, key: key) { done($0, key) }
+      case "publish": publish(body, key: key, trace: trace) { done($0, key) }
+      case "broadcast": broadcast(body, key: key, trace: trace) { done($0, key) }
+      default: direct(body, key: key, trace: trace) { done($0, key) }
       }
       return body.has("rooms")
     } catch {

@@ -78,6 +78,9 @@ package struct AdminBody {
     return user
   }
 
+  /// The trace that it is part of, by its `traceparent`; nil: it has none, or one that is to be ignored.
+  var trace: TraceContext? { find("traceparent")?.string.flatMap { TraceContext($0, in: bytes.span) } }
+
   /// Whether there is a member of that name.
   func has(_ name: StaticString) -> Bool { find(name) != nil }
 

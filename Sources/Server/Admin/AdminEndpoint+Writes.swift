@@ -11,18 +11,18 @@ extension AdminEndpoint {
   /// Longer keys than this are refused: they stand in Redis for minutes.
   static let idempotencyKeyBytesMax = 255
 
-  func publish(_ request: Request, _ body: AdminBody) { perform(request) { publish(body, key: $0, $1) } }
+  func publish(_ request: Request, _ body: AdminBody) { perform(request) { publish(body, key: $0, trace: $1, $2) } }
 
-  func broadcast(_ request: Request, _ body: AdminBody) { perform(request) { broadcast(body, key: $0, $1) } }
+  func broadcast(_ request: Request, _ body: AdminBody) { perform(request) { broadcast(body, key: $0, trace: $1, $2) } }
 
-  func direct(_ request: Request, _ body: AdminBody) { perform(request) { direct(body, key: $0, $1) } }
+  func direct(_ request: Request, _ body: AdminBody) { perform(request) { direct(body, key: $0, trace: $1, $2) } }
 
-  /// Performs one operation with the request's Idempotency-Key, and answers with its outcome.
+  /// Performs one operation with the request's Idempotency-Key and trace, and answers with its outcome.
   private func perform(
-    _ request: Request, _ operation: (_ key: [UInt8]?, _ done: @escaping (AdminOutcome) -> Void) -> Void
+    _ request: Request, _ operation: (_ key: [UInt8]?, TraceContext?, _ done: @escaping AdminReply) -> Void
   ) {
     attempt(request) { () throws(ProtocolError) in
-      operation(try AdminEndpoint.idempotencyKey(request.head)) { [self] in finish(request, $0) }
+      operation(try AdminEndpoint.idempotencyKey(request.head), request.head.trace) { [self] in finish(request, $0) }
     }
   }
 
@@ -52,12 +52,13 @@ extension AdminEndpoint {
   ///
   /// - Parameters:
   ///   - body: checked against the description of the path.
+  ///   - trace: that of the request; the body's own one counts more.
   ///   - done: called once, at once or later.
-  func publish(_ body: AdminBody, key: [UInt8]?, _ done: @escaping (AdminOutcome) -> Void) {
+  func publish(_ body: AdminBody, key: [UInt8]?, trace: TraceContext?, _ done: @escaping AdminReply) {
     attempt(done) { () throws(ProtocolError) in
       let user = try body.optionalString("user")
       let data = try body.object("data", bytesMax: messageBytesMax)
-      let message = try hub.backendMessage(data: data.span, user: user, idempotencyKey: key)
+      let message = try hub.backendMessage(data: data.span, user: user, idempotencyKey: key, trace: body.trace ?? trace)
       if body.has("rooms") {
         let rooms = try body.strings("rooms", countMax: AdminEndpoint.publishRoomsMax)
         return publish(message, in: rooms, done)
@@ -126,11 +127,12 @@ extension AdminEndpoint {
   }
 
   /// Sends to everyone. The parameters are those of `publish`.
-  func broadcast(_ body: AdminBody, key: [UInt8]?, _ done: @escaping (AdminOutcome) -> Void) {
+  func broadcast(_ body: AdminBody, key: [UInt8]?, trace: TraceContext?, _ done: @escaping AdminReply) {
     attempt(done) { () throws(ProtocolError) in
       let user = try body.optionalString("user")
       let data = try body.object("data", bytesMax: messageBytesMax)
-      try hub.send(data: data.span, user: user, to: .everyone, idempotencyKey: key) { [self] result in
+      try hub.send(data: data.span, user: user, to: .everyone, idempotencyKey: key, trace: body.trace ?? trace) {
+        [self] result in
         done(
           outcome(result) { _, writer in
             writer.key("ok")
@@ -141,12 +143,13 @@ extension AdminEndpoint {
   }
 
   /// Sends to one user. The parameters are those of `publish`.
-  func direct(_ body: AdminBody, key: [UInt8]?, _ done: @escaping (AdminOutcome) -> Void) {
+  func direct(_ body: AdminBody, key: [UInt8]?, trace: TraceContext?, _ done: @escaping AdminReply) {
     attempt(done) { () throws(ProtocolError) in
       let user = try body.optionalString("user")
       let receiver = try body.user("to")
       let data = try body.object("data", bytesMax: messageBytesMax)
-      try hub.send(data: data.span, user: user, to: .user(receiver), idempotencyKey: key) { [self] result in
+      try hub.send(data: data.span, user: user, to: .user(receiver), idempotencyKey: key, trace: body.trace ?? trace) {
+        [self] result in
         done(
           outcome(result) { count, writer in
             writer.key("delivered")

@@ -191,6 +191,8 @@ package final class AdminEndpoint {
 
 /// The members of an answer's object, without the braces, or why there is none.
 typealias AdminOutcome = Result<[UInt8], ProtocolError>
+/// Takes what became of an operation, once.
+typealias AdminReply = (AdminOutcome) -> Void
 
 /// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
 enum BearerToken {

@@ -21,22 +21,24 @@ extension AdminRoute {
   static let publishing: [AdminRoute] = [
     post(
       "/admin/publish", "publish", "Publishes a message in a room, or in each of several.", .backend,
-      headers: [idempotencyKey], body: .json(.named(.publish)),
+      headers: [idempotencyKey, .traceParent], body: .json(.named(.publish)),
       .json(
         200, "The message's position; of several rooms one result each, in their order.",
         .anyOf([.named(.published), .named(.publishedRooms)])),
       errors: [.badRoom], .body { $0.publish($1, $2) }),
     post(
       "/admin/broadcast", "broadcast", "Sends a message to every connection of the cluster.", .backend,
-      headers: [idempotencyKey], body: .json(.named(.broadcast)), .json(200, "It was sent.", .named(.sent)),
+      headers: [idempotencyKey, .traceParent], body: .json(.named(.broadcast)),
+      .json(200, "It was sent.", .named(.sent)),
       .body { $0.broadcast($1, $2) }),
     post(
       "/admin/direct", "direct", "Sends a message to every connection of a user.", .backend,
-      headers: [idempotencyKey], body: .json(.named(.direct)),
+      headers: [idempotencyKey, .traceParent], body: .json(.named(.direct)),
       .json(200, "To how many connections it was sent.", .named(.delivered)), .body { $0.direct($1, $2) }),
     post(
       "/admin/batch", "batch",
       "Performs one publish, broadcast or direct for each line, in order; each is answered by one line.", .backend,
+      headers: [.traceParent],
       body: APIRoute.Body(contents: [(NDJSON.contentType.description, .described(.string(min: 1), AdminBatch.lineForm))]
       ),
       APIRoute.Answer(

@@ -13,6 +13,7 @@ enum Count: Int, CaseIterable {
   case requestsAnswered, requestsFailed, requestsSkipped, requestsPaused
   case residentBytes, openDescriptors, maxDescriptors
   case ghosts, protocolErrors, requestsRefused, connectionsRefused, authenticationFailures, logDropped
+  case spansExported, spansDropped
   case forwardedAnswered, forwardedAbsent, forwardedUnavailable
   /// The first word after those of one count each: the histograms, then one word for each `LimitName`, up to the end.
   case histograms

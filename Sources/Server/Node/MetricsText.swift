@@ -103,6 +103,10 @@ enum MetricsText {
       "roost_auth_failures_total", .counter, "Connections closed with 4401: wrong, missing or expired token.",
       .authenticationFailures),
     Metric(
+      "roost_trace_spans_total", .counter,
+      "Spans that the collector has taken, or that were dropped: too many waited, or it did not take them.",
+      [("{outcome=\"exported\"}", .spansExported), ("{outcome=\"dropped\"}", .spansDropped)]),
+    Metric(
       "roost_log_dropped_total", .counter, "Log lines dropped because standard error was not read.", .logDropped),
   ]
 

@@ -27,10 +27,10 @@ extension Node {
   }
 
   private func makeCalls(_ kind: String) -> BackendCalls? {
-    guard let client = NodeSetup.makeWebhookClient(settings.webhooks, loop) else { return nil }
+    guard let client = NodeSetup.makeWebhookClient(settings.webhooks, loop, hub.tracer) else { return nil }
     return BackendCalls(
       timeout: .milliseconds(settings.webhooks.timeoutMilliseconds),
-      post: { client.post($0, within: $1, $2) }, now: { Clock.instant() }
+      post: { client.post($0, within: $2, traces: $1.map { [$0] } ?? [], $3) }, now: { Clock.instant() }
     ) { [log] notice in
       switch notice {
       case .failed(let reason): log.warn("the backend failed to answer", ("kind", kind), ("reason", reason))

@@ -53,6 +53,8 @@ extension Node {
     set(.connectionsRefused, metrics.connectionsRefused)
     set(.authenticationFailures, hub.counters.authenticationFailures)
     set(.logDropped, log.droppedCount)
+    set(.spansExported, spans?.exported ?? 0)
+    set(.spansDropped, spans?.dropped ?? 0)
     setWebhookCounts(set)
     for limit in LimitName.allCases { words[Count.refusals + limit.rawValue] = refusals(limit) }
     for name in HistogramName.allCases {

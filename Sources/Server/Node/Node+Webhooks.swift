@@ -31,9 +31,9 @@ extension NodeSetup {
 
   /// Makes what posts the events of a node, unless there is no webhook.
   static func makeWebhooks(
-    _ settings: ServerSettings, _ loop: EventLoop, _ id: [UInt8], _ redis: RedisBroker?, _ log: Log
+    _ settings: ServerSettings, _ loop: EventLoop, _ id: [UInt8], _ redis: RedisBroker?, _ tracer: Tracer?, _ log: Log
   ) -> WebhookEvents? {
-    guard let client = makeWebhookClient(settings.webhooks, loop) else { return nil }
+    guard let client = makeWebhookClient(settings.webhooks, loop, tracer) else { return nil }
     var configuration = WebhookEventsConfiguration(node: id)
     let wanted = settings.webhooks.events
     configuration.sendsConnected = wanted.contains(.connected)
@@ -49,11 +49,14 @@ extension NodeSetup {
   }
 
   /// Makes a client of the webhook; nil: there is none.
-  static func makeWebhookClient(_ settings: WebhookSettings, _ loop: EventLoop) -> WebhookClient? {
+  static func makeWebhookClient(
+    _ settings: WebhookSettings, _ loop: EventLoop, _ tracer: Tracer?
+  ) -> WebhookClient? {
     guard let url = settings.url, !settings.secrets.isEmpty else { return nil }
     return WebhookClient(
       loop, url: url, secrets: settings.secrets.map { Array($0.utf8) },
-      timeout: .milliseconds(settings.timeoutMilliseconds), agent: "Roost/\(Node.version)")
+      timeout: .milliseconds(settings.timeoutMilliseconds), agent: "Roost/\(Node.version)",
+      tracer: tracer)
   }
 }
 

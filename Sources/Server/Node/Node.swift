@@ -5,6 +5,7 @@ import LoopCore
 import Realtime
 import RedisBackend
 import Settings
+import Telemetry
 import TimeCore
 import Tokens
 import Webhooks
@@ -59,6 +60,8 @@ public final class Node {
   let redis: RedisBroker?
   /// Posts what happens to a backend; nil: nothing is posted.
   let webhooks: WebhookEvents?
+  /// Exports the spans of traces; nil: none are recorded.
+  let spans: SpanExporter?
   let workerPage: WorkerPage?
   let id: [UInt8]
   private let startedAt = Clock.instant()
@@ -143,9 +146,10 @@ public final class Node {
       trace: log.isWritten(.debug) ? log : nil)
     self.sends = sends
     configurationWarnings = ConfigurationWarnings(settings, table, log)
-    webhooks = NodeSetup.makeWebhooks(settings, loop, id, redis, log)
+    spans = NodeSetup.makeSpans(settings, loop, hub, log)
+    webhooks = NodeSetup.makeWebhooks(settings, loop, id, redis, hub.tracer, log)
     webhooks?.observe(hub, embedded)
-    if log.isWritten(.debug) { hub.observers.add([.sessions, .rooms]) { [log] event in log.trace(event) } }
+    if log.isWritten(.debug) { hub.observers.add([.sessions, .rooms, .messages]) { [log] event in log.trace(event) } }
     let keys = AdminEndpoint.Keys(adminToken: Array(adminToken.utf8), apiKey: settings.apiKey.map { Array($0.utf8) })
     let guesses = AuthFailureLimiter(perMinute: settings.adminGuessesPerMinute, now: loop.instant)
     let admin = AdminEndpoint(
@@ -175,6 +179,7 @@ public final class Node {
     phase = .running
     broker.start()
     webhooks?.start()
+    spans?.start()
     everySecond()
     watchCluster()
     listenWhenReady(until: loop.instant + Node.readinessWait)
@@ -375,8 +380,10 @@ public final class Node {
   private func giveUpLease() {
     let stopped: () -> Void = { [weak self] in
       self?.stopWebhooks {
-        self?.log.info("stopped")
-        self?.finish(nil)
+        self?.stopSpans {
+          self?.log.info("stopped")
+          self?.finish(nil)
+        }
       }
     }
     let handsOver = hub.isHandingOver && (hub.handedOver > 0 || table.sessionCount > 0)

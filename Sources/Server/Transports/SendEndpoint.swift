@@ -78,7 +78,8 @@ final class SendEndpoint {
     identifier.identifyOwner(request) { [weak self] result in
       switch result {
       case .success(let owner):
-        let question = ConnectionQuestion(.operation(request.body), of: connection, by: owner)
+        let body = OperationTrace.add(request.head.trace, to: request.body)
+        let question = ConnectionQuestion(.operation(body), of: connection, by: owner)
         self?.forwarder.perform(question) { self?.finish(request, status: $0.status, $0.body) }
       case .failure(let error): self?.refuse(request, error.code, error.message)
       }
@@ -87,7 +88,7 @@ final class SendEndpoint {
 
   private func perform(_ request: Request, user: [UInt8], _ identity: Identity?) {
     let caller = RequestCaller(
-      user: user, identity: identity, address: request.address
+      user: user, identity: identity, address: request.address, trace: request.head.trace
     ) { [weak self] text, code in
       self?.finish(request, status: code?.httpStatus ?? 200, text)
     }
@@ -112,10 +113,12 @@ final class SendEndpoint {
       identifier.identifyOwner(request) { [weak self, forwarder] result in
         switch result {
         case .success(let owner):
+          let trace = request.head.trace
           // Where one line finds nobody, the others do not wait for that as well.
           var failed: [UInt8]?
           self?.perform(lines, of: request, isInTurn: true) { line, reply in
             if let failed { return reply(failed) }
+            let line = OperationTrace.add(trace, to: line)
             forwarder.perform(ConnectionQuestion(.operation(line), of: connection, by: owner)) {
               if $0.status == ErrorCode.unavailable.httpStatus { failed = $0.body }
               reply($0.body)
@@ -129,10 +132,12 @@ final class SendEndpoint {
     identifier.identify(request, over: nil) { [weak self, hub] result in
       switch result {
       case .success(let (user, identity)):
+        let trace = request.head.trace
         // Decisions may come in another order.
         self?.perform(lines, of: request, isInTurn: hub.asksAboutOperations) { line, reply in
-          let caller = RequestCaller(user: user, identity: identity, address: request.address) { text, _ in reply(text)
-          }
+          let caller = RequestCaller(
+            user: user, identity: identity, address: request.address, trace: trace
+          ) { text, _ in reply(text) }
           hub.perform(line.span, by: caller)
         }
       case .failure(let error): self?.refuse(request, error.code, error.message)

@@ -31,7 +31,7 @@ public final class Backend {
     var takesData = false
     if case .message = question.subject { takesData = true }
     questions.call(
-      BackendQuestion.text(question, at: clock()), of: question.owner,
+      BackendQuestion.text(question, at: clock()), of: question.owner, trace: question.trace,
       read: { [takesData] (body) throws(UnusableAnswer) in try BackendAnswer.decision(body, takesData: takesData) }
     ) { [weak self] result in
       switch result {
@@ -60,7 +60,7 @@ public final class Backend {
   /// Answers a client's request.
   public func answer(_ request: ActionRequest, _ reply: @escaping (ActionOutcome) -> Void) {
     requests.call(
-      BackendQuestion.text(request, at: clock()), of: request.owner,
+      BackendQuestion.text(request, at: clock()), of: request.owner, trace: request.trace,
       read: { (body) throws(UnusableAnswer) in try BackendAnswer.response(body) }
     ) { result in
       switch result {

@@ -1,3 +1,4 @@
+import ClientProtocol
 import LoopCore
 import Realtime
 import TimeCore
@@ -7,9 +8,10 @@ import Transfers
 ///
 /// Each kind has connections and a circuit breaker of its own: what a backend cannot do keeps it from nothing else.
 public final class BackendCalls {
-  /// Posts a body, and answers once, within some time; `WebhookClient` does.
+  /// Posts a body as part of a trace, if any, and answers once, within some time; `WebhookClient` does.
   public typealias Post = (
-    _ body: [UInt8], _ time: Interval, _ completion: @escaping (Result<WebhookResponse, TransferFault>) -> Void
+    _ body: [UInt8], _ trace: TraceContext?, _ time: Interval,
+    _ completion: @escaping (Result<TransferAnswer, TransferFault>) -> Void
   ) -> Void
 
   /// Why there is no answer.
@@ -71,20 +73,23 @@ public final class BackendCalls {
 
   /// Sends a body and reads the answer. Answers once: at once when it is not sent, else later.
   ///
-  /// - Parameter owner: the client who causes it and has a share of what is under way; nil: nobody can be told.
+  /// - Parameters:
+  ///   - owner: the client who causes it and has a share of what is under way; nil: nobody can be told.
+  ///   - trace: what it is part of; nil: no trace.
   public func call<Answer>(
-    _ body: [UInt8], of owner: ClientOwner?, read: @escaping ([UInt8]) throws(UnusableAnswer) -> Answer,
+    _ body: [UInt8], of owner: ClientOwner?, trace: TraceContext? = nil,
+    read: @escaping ([UInt8]) throws(UnusableAnswer) -> Answer,
     _ reply: @escaping (Result<Answer, Fault>) -> Void
   ) {
     // Nothing waits for what is not sent.
-    guard let owner, breaker.isClosed else { return send(body, within: timeout, read: read, reply) }
+    guard let owner, breaker.isClosed else { return send(body, trace, within: timeout, read: read, reply) }
     let place = shares.take(
       BackendShares.Waiting(deadline: now() + timeout) { [weak self] left in
         guard let left else {
           self?.counts.skipped += 1
           return reply(.failure(.tooManyOfOwner))
         }
-        self?.send(body, within: left, read: read) { [weak self] result in
+        self?.send(body, trace, within: left, read: read) { [weak self] result in
           reply(result)
           self?.end(of: owner)
         }
@@ -95,7 +100,7 @@ public final class BackendCalls {
       counts.skipped += 1
       reply(.failure(.tooManyOfOwner))
     case .start:
-      send(body, within: timeout, read: read) { [weak self] result in
+      send(body, trace, within: timeout, read: read) { [weak self] result in
         reply(result)
         self?.end(of: owner)
       }
@@ -110,21 +115,21 @@ public final class BackendCalls {
   }
 
   private func send<Answer>(
-    _ body: [UInt8], within time: Interval,
+    _ body: [UInt8], _ trace: TraceContext?, within time: Interval,
     read: @escaping ([UInt8]) throws(UnusableAnswer) -> Answer, _ reply: @escaping (Result<Answer, Fault>) -> Void
   ) {
     guard breaker.admits(at: now()) else {
       counts.skipped += 1
       return reply(.failure(.paused))
     }
-    post(body, time) { [weak self] result in
+    post(body, trace, time) { [weak self] result in
       guard let self else { return }
       reply(conclude(result, read: read))
     }
   }
 
   private func conclude<Answer>(
-    _ result: Result<WebhookResponse, TransferFault>,
+    _ result: Result<TransferAnswer, TransferFault>,
     read: ([UInt8]) throws(UnusableAnswer) -> Answer
   ) -> Result<Answer, Fault> {
     switch result {

@@ -1,30 +1,53 @@
 import CCurl
 import LoopCore
 import TimeCore
-import Transfers
 
-/// One request of HTTP: what is sent, and what takes the answer.
-struct HTTPRequest {
-  let url: String
+/// What a server has answered, whatever its status.
+public struct TransferAnswer: Sendable {
+  /// The status of HTTP.
+  public let status: Int
+  /// The body, as far as it was wanted.
+  public let body: [UInt8]
+
+  /// Makes an answer.
+  public init(status: Int, body: [UInt8]) { (self.status, self.body) = (status, body) }
+
+  /// Whether the server has accepted what it got.
+  public var isSuccess: Bool { (200...299).contains(status) }
+}
+
+/// One POST of HTTP: what is sent, and what takes the answer.
+package struct HTTPRequest {
+  package let url: String
   /// Complete header lines, without line ends.
-  let headers: [[UInt8]]
-  let body: [UInt8]
-  var timeout: Interval
+  package let headers: [[UInt8]]
+  package let body: [UInt8]
+  package var timeout: Interval
   /// Whether the answer's body is wanted. Otherwise a body that is too long is no fault.
-  let keepsBody: Bool
-  let completion: (Result<WebhookResponse, TransferFault>) -> Void
+  package let keepsBody: Bool
+  package let completion: (Result<TransferAnswer, TransferFault>) -> Void
+
+  /// Makes a request; it is sent by `HTTPExchanges`.
+  package init(
+    url: String, headers: [[UInt8]], body: [UInt8], timeout: Interval, keepsBody: Bool,
+    completion: @escaping (Result<TransferAnswer, TransferFault>) -> Void
+  ) {
+    (self.url, self.headers, self.body) = (url, headers, body)
+    (self.timeout, self.keepsBody, self.completion) = (timeout, keepsBody, completion)
+  }
 }
 
 /// Does requests by libcurl's multi interface, on the loop: it never blocks it. Confined to the loop's thread.
 ///
 /// libcurl says which sockets it waits for and when it wants to be called; both are the loop's. Connections are kept for
 /// the next request. Names are resolved by libcurl's own threads.
-final class HTTPExchanges: EventHandler {
+package final class HTTPExchanges: EventHandler {
   /// One request under way. Its memory is what libcurl writes to, so it lives until the easy handle is gone.
   private final class Exchange {
     let easy: UnsafeMutableRawPointer
     let request: HTTPRequest
     let ended: () -> Void
+    let answerBytesMax: Int
     var lines: UnsafeMutablePointer<curl_slist>?
     let errorText: UnsafeMutablePointer<CChar>
     var body: [UInt8] = []
@@ -32,8 +55,10 @@ final class HTTPExchanges: EventHandler {
     var receivedBytes = 0
     var isTooLong = false
 
-    init(_ easy: UnsafeMutableRawPointer, _ request: HTTPRequest, _ ended: @escaping () -> Void) {
-      (self.easy, self.request, self.ended) = (easy, request, ended)
+    init(
+      _ easy: UnsafeMutableRawPointer, _ request: HTTPRequest, answerBytesMax: Int, _ ended: @escaping () -> Void
+    ) {
+      (self.easy, self.request, self.answerBytesMax, self.ended) = (easy, request, answerBytesMax, ended)
       errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
       errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
     }
@@ -46,14 +71,19 @@ final class HTTPExchanges: EventHandler {
   }
 
   private let loop: EventLoop
+  private let answerBytesMax: Int
   private let multi: UnsafeMutableRawPointer
   private var handler: EventLoop.HandlerID?
   private var timer: EventLoop.TimerID?
   private var watched: Set<Int32> = []
   private var exchanges: [UnsafeMutableRawPointer: Exchange] = [:]
 
-  init(_ loop: EventLoop, connectionsMax: Int) {
-    self.loop = loop
+  /// - Parameters:
+  ///   - connectionsMax: that are kept for the next request.
+  ///   - answerBytesMax: of the body of an answer. A longer one is a fault where the body is wanted; elsewhere the rest is not
+  ///     read.
+  package init(_ loop: EventLoop, connectionsMax: Int, answerBytesMax: Int) {
+    (self.loop, self.answerBytesMax) = (loop, answerBytesMax)
     Transfer.prepare()
     guard let multi = curl_multi_init() else { fatalError("libcurl has no memory") }
     self.multi = multi
@@ -70,24 +100,24 @@ final class HTTPExchanges: EventHandler {
   }
 
   /// Ends all requests; nobody gets an answer.
-  func close() {
+  package func close() {
     for easy in exchanges.keys { curl_multi_remove_handle(multi, easy) }
     exchanges = [:]
   }
 
   /// How many requests are under way.
-  var count: Int { exchanges.count }
+  package var count: Int { exchanges.count }
 
   /// Begins a request. Its completion is called once, later, on the loop; after that `ended`.
-  func start(_ request: HTTPRequest, ended: @escaping () -> Void) {
+  package func start(_ request: HTTPRequest, ended: @escaping () -> Void) {
     guard let easy = curl_easy_init() else { fatalError("libcurl has no memory") }
-    let exchange = Exchange(easy, request, ended)
+    let exchange = Exchange(easy, request, answerBytesMax: answerBytesMax, ended)
     HTTPExchanges.setUp(exchange)
     exchanges[easy] = exchange
     curl_multi_add_handle(multi, easy)
   }
 
-  func ready(_ token: UInt64, _ readiness: Readiness) {
+  package func ready(_ token: UInt64, _ readiness: Readiness) {
     var events: Int32 = 0
     if readiness.contains(.read) { events |= CURL_CSELECT_IN }
     if readiness.contains(.write) { events |= CURL_CSELECT_OUT }
@@ -112,7 +142,7 @@ final class HTTPExchanges: EventHandler {
     curl_multi_remove_handle(multi, easy)
     let isAnswered = code == CURLE_OK || (exchange.isTooLong && !exchange.request.keepsBody)
     if isAnswered {
-      exchange.request.completion(.success(WebhookResponse(status: status, body: exchange.body)))
+      exchange.request.completion(.success(TransferAnswer(status: status, body: exchange.body)))
     } else {
       // Safe because libcurl ends the text with a NUL inside the buffer.
       exchange.request.completion(.failure(TransferFault(code, String(cString: exchange.errorText))))
@@ -154,7 +184,7 @@ final class HTTPExchanges: EventHandler {
     // Safe because `setUp` passed an Exchange, which outlives its easy handle.
     let exchange = Unmanaged<Exchange>.fromOpaque(context).takeUnretainedValue()
     exchange.receivedBytes += size * count
-    guard exchange.receivedBytes <= WebhookLimits.responseBytesMax else {
+    guard exchange.receivedBytes <= exchange.answerBytesMax else {
       exchange.isTooLong = true
       // Anything but the full count makes libcurl give up with CURLE_WRITE_ERROR.
       return 0
