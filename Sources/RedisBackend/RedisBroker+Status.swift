@@ -21,6 +21,12 @@ extension RedisBroker {
     return shards.isSharded ? context.isAvailable && shards.servedSlotCount * 2 > HashSlot.count : isUp
   }
 
+  /// Milliseconds since anything came from Redis; nil: nothing ever did.
+  public var silenceMilliseconds: Int? {
+    let last = context.shards.all.map { max($0.commands.receivedAt, $0.subscriber.receivedAt) }.max() ?? 0
+    return last > 0 ? Int((context.loop.now &- last) / 1_000_000) : nil
+  }
+
   /// Commands sent since the start, subscriptions included.
   public var commandsTotal: UInt64 {
     context.shards.all.reduce(0) { $0 + $1.commands.commandsTotal + $1.subscriber.commandsTotal }

@@ -15,6 +15,8 @@ public final class PollWaiter {
   var position: Position?
   /// Whether it waits for a message when there is none.
   var waits: Bool
+  /// Whether an operator asks.
+  private(set) var isOfOperator = false
   /// Pages of history that were read for it.
   var readCount = 0
   /// Its room, while it is answered from a room of this node.
@@ -36,6 +38,18 @@ public final class PollWaiter {
     position = since
     self.waits = waits
     self.reply = reply
+  }
+
+  /// A poll of an operator, who may read every room and is held to no rate.
+  ///
+  /// - Parameters:
+  ///   - since: where the operator is in the room; nil: it asks where the room is.
+  ///   - reply: takes the outcome. Called once, or never after `Hub.cancel`.
+  public convenience init(operatorReading room: [UInt8], since: Position?, reply: @escaping (Outcome) -> Void) {
+    // No user has an empty name.
+    let caller = RequestCaller(user: [], identity: nil, address: []) { _, _ in }
+    self.init(room: room, since: since, waits: true, by: caller, reply: reply)
+    isOfOperator = true
   }
 
   /// Milliseconds since 1970 at which its client's token ends, and its wait with it; nil: never.

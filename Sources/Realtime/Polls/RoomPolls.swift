@@ -39,10 +39,12 @@ final class RoomPolls {
   func poll(_ waiter: PollWaiter) {
     let (caller, name) = (waiter.caller, waiter.room)
     if RoomName.isWildcard(name.span) { return refuse(waiter, .badRoom, RoomName.wildcardRule) }
-    if let problem = access.refusal(ofJoining: name.span, user: caller.user, caller.identity) {
-      return refuse(waiter, problem.code, problem.message)
+    if !waiter.isOfOperator {
+      if let problem = access.refusal(ofJoining: name.span, user: caller.user, caller.identity) {
+        return refuse(waiter, problem.code, problem.message)
+      }
+      if let refusal = limiters.refusal(ofReadBy: caller) { return refuse(waiter, .rateLimited, refusal) }
     }
-    if let refusal = limiters.refusal(ofReadBy: caller) { return refuse(waiter, .rateLimited, refusal) }
     let known = context.rooms.find(name.span)
     // A poll that waits for nothing leaves nothing here: history has what it asks for. Only where the room is must stay
     // true for the next poll, also in a room without a message.
@@ -62,7 +64,7 @@ final class RoomPolls {
 
   /// Begins to keep a room for those who poll it.
   private func begin(for waiter: PollWaiter, _ known: Room?) -> PolledRoom? {
-    if known == nil, let refusal = limiters.refusal(ofNewRoomFor: waiter.caller) {
+    if known == nil, !waiter.isOfOperator, let refusal = limiters.refusal(ofNewRoomFor: waiter.caller) {
       refuse(waiter, .rateLimited, refusal)
       return nil
     }
@@ -269,6 +271,7 @@ final class RoomPolls {
 
   private func finish(_ waiter: PollWaiter, _ answer: PollAnswer) {
     // A token may have ended, or been revoked, while its poll waited.
+    guard !waiter.isOfOperator else { return end(waiter, .answer(answer)) }
     if let reason = endReason(of: waiter.caller) { return refuse(waiter, .unauthenticated, reason) }
     limiters.chargeRead(of: waiter.caller, bytes: answer.json.count)
     end(waiter, .answer(answer))
@@ -284,7 +287,7 @@ final class RoomPolls {
   /// Ends the polls that wait under what was revoked.
   func endRevoked() {
     for polled in polledRooms.values where !polled.waiters.isEmpty {
-      for waiter in polled.takeWaiters(where: { endReason(of: $0.caller) != nil }) {
+      for waiter in polled.takeWaiters(where: { !$0.isOfOperator && endReason(of: $0.caller) != nil }) {
         refuse(waiter, .unauthenticated, endReason(of: waiter.caller) ?? Refusal.revoked)
       }
     }

@@ -87,6 +87,8 @@ public protocol SessionTransport: AnyObject {
   func awaitRoom(_ connection: UInt32)
   /// Whether a connection's queue has come near to the limit at which it is closed.
   func isNearLimit(_ connection: UInt32) -> Bool
+  /// Bytes that wait in a connection's queue.
+  func queuedBytes(of connection: UInt32) -> Int
   /// Reads no more from a connection whose queue has no room, until it has: what it sends comes back to it.
   func pauseUntilRoom(_ connection: UInt32)
   /// Reads no more from a connection: its sender is faster than the broker. What was read and not yet understood waits.
@@ -119,5 +121,6 @@ extension SessionTransport {
   public func hasRoom(_ connection: UInt32) -> Bool { true }
   public func awaitRoom(_ connection: UInt32) {}
   public func isNearLimit(_ connection: UInt32) -> Bool { false }
+  public func queuedBytes(of connection: UInt32) -> Int { 0 }
   public func pauseUntilRoom(_ connection: UInt32) {}
 }

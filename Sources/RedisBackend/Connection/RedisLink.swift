@@ -59,6 +59,8 @@ final class RedisLink: EventHandler {
   private var awaitsWritable = false
   private var pending = PendingReplies()
   private var liveness = Liveness()
+  /// When something was received last, by the loop's clock in nanoseconds; 0: nothing was.
+  private(set) var receivedAt: UInt64 = 0
   /// Whether something was asked whose answer comes to `received`.
   private var owesPush = false
   private var flushedAt: UInt64 = 0
@@ -243,6 +245,7 @@ final class RedisLink: EventHandler {
     case .failed(let code): fail(failureText(code))
     case .bytes(let count):
       liveness.received()
+      receivedAt = loop.now
       owesPush = false
       let generation = generation
       let wellFormed = reader.feed(UnsafeRawBufferPointer(rebasing: receiveBuffer[..<count])) { reply in

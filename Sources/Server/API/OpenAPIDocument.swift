@@ -4,7 +4,7 @@ import JSONCore
 /// The OpenAPI 3.1 document of the HTTP API, made from the routes themselves.
 enum OpenAPIDocument {
   /// Made when it is asked for the first time.
-  static let json = make(AdminRoute.all.map(\.api) + ClientRoutes.all)
+  static let json = make(AdminRoute.described.map(\.api) + ClientRoutes.all)
 
   private static let about = """
     Roost: rooms, presence and history over WebSockets and HTTP. Every answer under /admin is JSON; an error is \

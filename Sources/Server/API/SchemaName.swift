@@ -106,6 +106,10 @@ enum SchemaName: String, CaseIterable, Sendable {
     .optional("messagesIn", .integer(min: 0, max: nil)), .optional("messagesOut", .integer(min: 0, max: nil)),
     .optional("memory", .described(.integer(min: 0, max: nil), "Resident bytes.")),
     .optional("auth", .string()),
+    .optional("state", .choice(["starting", "ready", "draining", "waiting for Redis"])),
+    .optional("processor", .described(.integer(min: 0, max: nil), "Percent of one processor, over 5 seconds.")),
+    .optional("redisAge", .described(.integer(min: 0, max: nil), "Milliseconds since anything came from Redis.")),
+    .optional("webhook", .any),
   ])
 
   /// What clients send and receive: the protocol's own page has it whole.

@@ -102,11 +102,11 @@ extension AdminEndpoint {
 
   func connection(_ request: Request, named name: [UInt8]) {
     broker.connection(named: name) { [self] result in
-      if case .success(nil) = result { return refuse(request, .notFound, "no such connection") }
-      finish(request, result) { member, writer in
-        guard let member else { return }
-        MemberGroup.writeMembers(of: member, withUser: true, to: &writer)
+      guard case .success(let member?) = result else {
+        if case .success = result { return refuse(request, .notFound, "no such connection") }
+        return finish(request, result) { _, _ in }
       }
+      ClusterAnswers(self).connection(request, member)
     }
   }
 
@@ -146,7 +146,7 @@ extension AdminEndpoint {
 
 extension AdminEndpoint {
   /// Reads the query's `limit`, or refuses the request and returns nil.
-  private func limit(_ request: Request, default standard: Int, max most: Int) -> Int? {
+  func limit(_ request: Request, default standard: Int, max most: Int) -> Int? {
     guard let text = request.head.query.first("limit") else { return standard }
     guard let value = JSONNumber.unsigned(text.span), (1...UInt64(most)).contains(value) else {
       refuse(request, .badRequest, "limit must be a number from 1 to \(most)")

@@ -27,11 +27,11 @@ package final class AdminEndpoint {
   let hub: Hub
   let broker: any Broker
   let messageBytesMax: Int
-  private let keys: Keys
+  /// Who may ask.
+  let gate: AdminGate
   private let respond: (SlabID, Response) -> Void
-  private var guesses: AuthFailureLimiter
   /// The node it belongs to. Set once, before the first request; without one nobody's guesses are counted.
-  weak var node: Node?
+  weak var node: Node? { didSet { gate.node = node } }
 
   package init(
     hub: Hub, broker: any Broker, keys: Keys, messageBytesMax: Int, guesses: AuthFailureLimiter,
@@ -39,37 +39,65 @@ package final class AdminEndpoint {
   ) {
     self.hub = hub
     self.broker = broker
-    self.keys = keys
+    gate = AdminGate(keys, guesses)
     self.messageBytesMax = messageBytesMax
-    self.guesses = guesses
     self.respond = respond
+  }
+
+  /// An endpoint of the same node that answers elsewhere.
+  init(sharing other: AdminEndpoint, respond: @escaping (SlabID, Response) -> Void) {
+    (hub, broker, gate, messageBytesMax) = (other.hub, other.broker, other.gate, other.messageBytesMax)
+    self.respond = respond
+    node = other.node
   }
 
   /// Answers a request whose path begins with `/admin`.
   package func answer(_ request: Request) {
-    let slash = UInt8(ascii: "/")
-    let path = request.head.path.dropFirst("/admin".utf8.count).drop { $0 == slash }
-    let parts = path.split(separator: slash, maxSplits: 1, omittingEmptySubsequences: false)
-    let section = String(decoding: parts.first ?? [], as: UTF8.self)
-    // Only the name of a room, a user or a connection may be escaped; a section is its own text and no other.
-    let name = parts.count > 1 && !parts[1].isEmpty ? PercentCoding.decode(Array(parts[1]).span) : nil
-    let routes = AdminRoute.all.filter { $0.matches(section, hasName: name != nil) }
-    guard mayGuess(request) else { return }
-    switch key(of: request) {
-    case .adminToken: break
+    let (routes, name) = AdminEndpoint.routes(of: request.head)
+    let acceptsAPIKey = routes.contains { $0.api.access == .backend }
+    let verdict = gate.judge(BearerToken.read(request.head), from: request.address, acceptsAPIKey: acceptsAPIKey)
+    if verdict == .opened { answer(request, routes, name) } else { refuse(request, verdict) }
+  }
+
+  /// Answers a request whose token does not open.
+  func refuse(_ request: Request, _ verdict: AdminGate.Verdict) {
+    switch verdict {
+    case .opened: break
     case .apiKey:
-      guard routes.contains(where: { $0.api.access == .backend }) else {
-        return refuse(
-          request, .forbidden,
-          "the api-key opens \(AdminEndpoint.backendPaths) only: send the admin token, Authorization: Bearer TOKEN")
-      }
-    case nil:
+      refuse(
+        request, .forbidden,
+        "the api-key opens \(AdminEndpoint.backendPaths) only: send the admin token, Authorization: Bearer TOKEN")
+    case .wrong:
       var response = ErrorResponse.make(
         .unauthenticated,
         "send the admin token: Authorization: Bearer TOKEN (set by --admin-token, or printed at start)")
       response.addHeader("WWW-Authenticate", "Bearer realm=\"roost\"")
-      return respond(request.connection, response)
+      respond(request.connection, response)
+    case .tooMany(let wait):
+      var response = ErrorResponse.make(.rateLimited, AdminGate.tooMany)
+      response.addHeader("Retry-After", Array(String((wait.milliseconds + 999) / 1000).utf8).span)
+      respond(request.connection, response)
     }
+  }
+
+  /// Answers a request of somebody who has proved to be an operator.
+  func answerOperator(_ request: Request) {
+    let (routes, name) = AdminEndpoint.routes(of: request.head)
+    answer(request, routes, name)
+  }
+
+  /// The routes of a path, and the name at its end. Only the name of a room, a user or a connection may be escaped; a section is
+  /// its own text and no other.
+  private static func routes(of head: RequestHead) -> ([AdminRoute], name: [UInt8]?) {
+    let slash = UInt8(ascii: "/")
+    let path = head.path.dropFirst("/admin".utf8.count).drop { $0 == slash }
+    let parts = path.split(separator: slash, maxSplits: 1, omittingEmptySubsequences: false)
+    let section = String(decoding: parts.first ?? [], as: UTF8.self)
+    let name = parts.count > 1 && !parts[1].isEmpty ? PercentCoding.decode(Array(parts[1]).span) : nil
+    return (AdminRoute.all.filter { $0.matches(section, hasName: name != nil) }, name)
+  }
+
+  private func answer(_ request: Request, _ routes: [AdminRoute], _ name: [UInt8]?) {
     guard let route = routes.first(where: { $0.answers(request.head.method) }) else {
       guard let allowed = routes.first else { return refuse(request, .notFound, "no such path below /admin") }
       return respond(
@@ -94,32 +122,6 @@ package final class AdminEndpoint {
         answer(self, request, body)
       }
     }
-  }
-
-  /// Refuses an address that has tried too many tokens, before the next one is looked at. Returns whether it may be.
-  private func mayGuess(_ request: Request) -> Bool {
-    guard let node else { return true }
-    let wait = guesses.wait(Peer(text: request.address).address, at: node.loop.instant)
-    guard wait > .zero else { return true }
-    node.metrics.refusals.add(.adminGuesses)
-    var response = ErrorResponse.make(.rateLimited, "too many wrong tokens from this address: wait before the next")
-    response.addHeader("Retry-After", Array(String((wait.milliseconds + 999) / 1000).utf8).span)
-    respond(request.connection, response)
-    return false
-  }
-
-  private enum Key { case adminToken, apiKey }
-
-  /// Which of the two keys a request carries; nil: none, and what it carries instead counts as a guess.
-  private func key(of request: Request) -> Key? {
-    guard let given = BearerToken.read(request.head) else { return nil }
-    // Both are always compared, so that the time tells nothing about which one came close.
-    let isAdmin = Digest.isEqual(given, keys.adminToken)
-    let isAPI = keys.apiKey.map { Digest.isEqual(given, $0) } ?? false
-    if isAdmin { return .adminToken }
-    if isAPI { return .apiKey }
-    if let node { guesses.note(Peer(text: request.address).address, at: node.loop.instant) }
-    return nil
   }
 
   /// What the api-key opens, for people.
@@ -193,20 +195,3 @@ package final class AdminEndpoint {
 typealias AdminOutcome = Result<[UInt8], ProtocolError>
 /// Takes what became of an operation, once.
 typealias AdminReply = (AdminOutcome) -> Void
-
-/// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
-enum BearerToken {
-  static func read(_ head: RequestHead) -> [UInt8]? {
-    guard let value = head.value(.authorization), value.count > 7 else { return nil }
-    let scheme: StaticString = "bearer "
-    for i in 0..<7 {
-      // Safe because the literal has seven bytes; schemes are case-insensitive (RFC 9110 section 11.1).
-      let wanted = scheme.utf8Start[i]
-      guard value[i] == wanted || (value[i] | 0x20) == wanted else { return nil }
-    }
-    // RFC 9110 section 11.4: one or more spaces.
-    var start = 7
-    while start < value.count, value[start] == UInt8(ascii: " ") { start += 1 }
-    return start < value.count ? [UInt8](copying: value.extracting(start..<value.count)) : nil
-  }
-}

@@ -26,8 +26,10 @@ struct AdminRoute: Sendable {
     takesName = api.pathParameter != nil
   }
 
-  /// Every route, in the order of the document.
-  static let all = reads + publishing + orders
+  /// The routes of the document, in its order.
+  static let described = reads + clusterReads + publishing + orders
+  /// Every route.
+  static let all = described + [live]
 
   /// Whether it is of a path.
   ///
@@ -54,7 +56,7 @@ struct AdminRoute: Sendable {
 // MARK: Reading
 
 extension AdminRoute {
-  private static func read(
+  static func read(
     _ path: String, _ name: String, _ summary: String, pathSchema: Schema = .string(min: 1),
     query: [APIRoute.Parameter] = [], _ schema: Schema, errors: [ErrorCode] = [], _ handler: Handler
   ) -> AdminRoute {
@@ -64,12 +66,12 @@ extension AdminRoute {
         answers: [.json(200, summary, schema)], errors: errors), handler)
   }
 
-  private static func limit(_ standard: Int, max: Int, of things: String) -> APIRoute.Parameter {
+  static func limit(_ standard: Int, max: Int, of things: String) -> APIRoute.Parameter {
     APIRoute.Parameter(
       name: "limit", schema: .integer(min: 1, max: max), meaning: "\(things) on a page; \(standard) by default.")
   }
 
-  private static let count = Schema.integer(min: 0, max: nil)
+  static let count = Schema.integer(min: 0, max: nil)
   private static let cursor = ObjectSchema.Member.required(
     "cursor", .described(.anyOf([.string(), .null]), "Asks for the next page; null on the last one."))
 
@@ -123,7 +125,9 @@ extension AdminRoute {
       ]), .named { $0.connections($1, of: $2) }),
     read(
       "/admin/connections/{id}", "readConnection", "One connection with its user.",
-      .open(SchemaName.connectionMembers + [.required("user", .named(.user)), .optional("info", .any)]),
+      .open(
+        SchemaName.connectionMembers + [.required("user", .named(.user)), .optional("info", .any)]
+          + connectionDetails),
       errors: [.notFound], .named { $0.connection($1, named: $2) }),
     read(
       "/admin/history/{room}", "readHistory", "What a room keeps, at most 1 MiB of it.", pathSchema: .named(.room),

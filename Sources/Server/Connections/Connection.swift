@@ -24,6 +24,8 @@ struct Connection: ~Copyable {
     case eventStream
     /// A WebSocket that carries Engine.IO, and sessions of its own numbering.
     case engine
+    /// A WebSocket of an operator, without a session.
+    case admin
     /// A raw echo, for conformance tests.
     case echo
     /// A close frame was sent: waiting for the peer's.
@@ -96,6 +98,7 @@ struct Connection: ~Copyable {
     let rawValue: UInt8
     static let ownIDs = Marks(rawValue: 1)
     static let engine = Marks(rawValue: 2)
+    static let admin = Marks(rawValue: 4)
   }
 
   init(socket: Int32, address: [UInt8], role: ListenerRole, wire: Wire, tick: UInt32) {
@@ -145,6 +148,12 @@ struct Connection: ~Copyable {
 
   /// Whether the number it keeps is that of an Engine.IO connection, and not that of a session.
   private var isEngine: Bool { marks.contains(.engine) }
+
+  /// Whether it is, or was until it began to close, a WebSocket of an operator.
+  var isOfOperator: Bool {
+    get { marks.contains(.admin) }
+    set { if newValue { marks.insert(.admin) } else { marks.remove(.admin) } }
+  }
 
   /// The session's number in the hub, once there is one.
   var session: SlabID? {

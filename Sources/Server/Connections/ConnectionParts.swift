@@ -126,6 +126,7 @@ struct ConnectionParts {
     sessions.dropped(index)
     // The hub may have sent to other connections meanwhile, never to this one: it is still in its place.
     guard connections.contains(id) else { return }
+    if connections[index].isOfOperator { webSockets.operators?.ended(id) }
     // The descriptor's number may soon be another connection's.
     queues.settle(index)
     peers.release(&connections[index])

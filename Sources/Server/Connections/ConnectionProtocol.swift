@@ -46,7 +46,7 @@ final class ConnectionProtocol {
         // No request is parsed before the last answer is sent: a reader of none would make the node keep them all.
         guard connections[id.index].outbox.isEmpty else { return cursor }
         timers.enter(.request, id.index)
-      case .websocket, .echo, .engine, .closing: webSockets.readFrames(id, bytes, &cursor)
+      case .websocket, .echo, .engine, .admin, .closing: webSockets.readFrames(id, bytes, &cursor)
       case .answering: return cursor
       case .preamble, .handshake, .eventStream, .finishing, .lingering: return bytes.count
       }

@@ -52,7 +52,7 @@ final class ConnectionSessions {
   func close(_ index: UInt32, because reason: CloseReason) {
     if connections[index].stage == .eventStream { return closeStream(index, because: reason) }
     switch connections[index].stage {
-    case .websocket, .echo, .engine: break
+    case .websocket, .echo, .engine, .admin: break
     default: return
     }
     let code = CloseCode(rawValue: reason.code)

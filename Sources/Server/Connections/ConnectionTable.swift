@@ -42,7 +42,7 @@ final class ConnectionTable: TickParticipant {
 
   private let loop: EventLoop
   private let hub: Hub
-  private let parts: ConnectionParts
+  let parts: ConnectionParts
   private let sockets: SocketInput
   private let addressRefusal: [UInt8]
   /// Whether `drain` was called.

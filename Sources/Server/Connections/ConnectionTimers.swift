@@ -90,7 +90,7 @@ final class ConnectionTimers {
     // It has no deadline, and the visit that its request has scheduled looks again.
     case .answering: break
     case .lingering: schedule(index, in: Deadlines.linger)
-    case .websocket, .echo, .eventStream, .engine: schedule(index, in: pingInterval)
+    case .websocket, .echo, .eventStream, .engine, .admin: schedule(index, in: pingInterval)
     }
   }
 

@@ -41,7 +41,7 @@ final class Heartbeats {
     case .finishing: expire(index, after: Deadlines.finish, inStage)
     case .lingering: expire(index, after: Deadlines.linger, inStage)
     case .answering: polls.visit(index)
-    case .websocket, .echo, .eventStream, .engine: heartbeat(index)
+    case .websocket, .echo, .eventStream, .engine, .admin: heartbeat(index)
     }
   }
 

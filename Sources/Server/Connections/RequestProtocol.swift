@@ -265,4 +265,17 @@ final class RequestProtocol {
     webSockets.begin(id.index, engine: engine, messageBytesMax: messageBytesMax)
     return true
   }
+
+  /// The same for an operator's WebSocket. Returns whether it is one now.
+  func upgrade(_ request: Request, _ acceptance: Handshake.Acceptance, operatorMessageBytesMax: Int) -> Bool {
+    let id = request.connection
+    guard connections.contains(id), connections[id.index].stage == .answering else { return false }
+    guard peers.claim(request, &connections[id.index]) else {
+      respond(id, PeerGuard.makeAddressRefusal())
+      return false
+    }
+    accept(id.index, acceptance)
+    webSockets.begin(id.index, operatorMessageBytesMax: operatorMessageBytesMax, deflate: acceptance.deflate)
+    return true
+  }
 }

@@ -8,6 +8,7 @@ final class Routes: RequestRouter {
   private let table: ConnectionTable
   private let node: Node
   private let admin: AdminEndpoint
+  private let live: AdminLive
   private let send: SendEndpoint
   private let eventStreams: EventStreamEndpoint
   private let poll: PollEndpoint
@@ -15,12 +16,14 @@ final class Routes: RequestRouter {
   private let socketIO: SocketIOEndpoint
 
   init(
-    table: ConnectionTable, node: Node, admin: AdminEndpoint, send: SendEndpoint, eventStreams: EventStreamEndpoint,
-    poll: PollEndpoint, incomingHooks: IncomingHookEndpoint, socketIO: SocketIOEndpoint
+    table: ConnectionTable, node: Node, admin: AdminEndpoint, live: AdminLive, send: SendEndpoint,
+    eventStreams: EventStreamEndpoint, poll: PollEndpoint, incomingHooks: IncomingHookEndpoint,
+    socketIO: SocketIOEndpoint
   ) {
     self.table = table
     self.node = node
     self.admin = admin
+    self.live = live
     self.send = send
     self.eventStreams = eventStreams
     self.poll = poll
@@ -173,6 +176,8 @@ final class Routes: RequestRouter {
       get(request) { Routes.slashed(request.head) }
     } else if let page = Page.findDashboard(path) {
       get(request) { page.response() }
+    } else if path == "/admin/live", Handshake.Request(request.head).upgrade != nil {
+      openLive(request)
     } else {
       admin.answer(request)
     }
@@ -237,17 +242,26 @@ final class Routes: RequestRouter {
 
   // MARK: WebSocket
 
-  private func openWebSocket(_ request: Request, echo: Bool) {
-    guard passesGate(request) else { return }
-    let acceptance: Handshake.Acceptance
+  /// The acceptance of a valid handshake; nil: it was answered with what is wrong.
+  private func acceptHandshake(_ request: Request) -> Handshake.Acceptance? {
+    guard passesGate(request) else { return nil }
     switch Handshake.judge(Handshake.Request(request.head), deflate: node.settings.compression) {
     case .rejected(let rejection):
       var response = ErrorResponse.make(status: rejection.status, String(describing: rejection.reason))
       for (name, value) in rejection.headers where !Routes.isConnectionHeader(name) { response.addHeader(name, value) }
-      return answer(request, response)
-    case .accepted(let accepted): acceptance = accepted
+      answer(request, response)
+      return nil
+    case .accepted(let acceptance): return acceptance
     }
-    guard !refusesDraining(request) else { return }
+  }
+
+  /// Opens an operator's WebSocket, also while the node drains: operators want to see that.
+  private func openLive(_ request: Request) {
+    if let acceptance = acceptHandshake(request) { live.open(request, acceptance) }
+  }
+
+  private func openWebSocket(_ request: Request, echo: Bool) {
+    guard let acceptance = acceptHandshake(request), !refusesDraining(request) else { return }
     if echo { return table.upgrade(request, acceptance, echo: true) }
     let headers = node.connectHeaders(request.head)
     if node.settings.authentication != .none {

@@ -84,33 +84,6 @@ extension Node {
     publishCounters()
     return MetricsText.make(workerPage?.sums() ?? counts(), workers: workerPage?.count ?? 1)
   }
-
-  /// The node's line in `/admin/nodes`, which it renews its lease with.
-  func report() -> [UInt8] {
-    var writer = JSONWriter()
-    writer.beginObject()
-    // Others read it later: rates need to know when.
-    writer.key("time")
-    writer.unsigned(Clock.wallMilliseconds())
-    writer.key("version")
-    writer.string(Node.version)
-    writer.key("uptime")
-    writer.unsigned(uptimeSeconds)
-    writer.key("connections")
-    writer.integer(table.sessionCount)
-    writer.key("rooms")
-    writer.integer(hub.counters.rooms)
-    writer.key("messagesIn")
-    writer.unsigned(hub.counters.messagesReceived)
-    writer.key("messagesOut")
-    writer.unsigned(metrics.messagesDelivered)
-    writer.key("memory")
-    writer.unsigned(ProcessFacts.residentBytes())
-    writer.key("auth")
-    writer.string(settings.authentication.rawValue)
-    writer.endObject()
-    return writer.finish()
-  }
 }
 
 /// What the kernel reports about this process.

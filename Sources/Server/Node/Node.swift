@@ -63,6 +63,12 @@ public final class Node {
   /// Exports the spans of traces; nil: none are recorded.
   let spans: SpanExporter?
   let workerPage: WorkerPage?
+  /// Remembers the last 15 minutes of this node.
+  private(set) lazy var sampler = NodeSampler(self)
+  /// Which rooms of this node are large or busy.
+  let traffic: RoomTraffic
+  /// Asks other nodes what they have in memory, and answers them.
+  private(set) lazy var clusterReads = ClusterReads(hub: hub, broker: broker) { [unowned self] in answer($0) }
   let id: [UInt8]
   private let startedAt = Clock.instant()
   private let adminToken: String
@@ -140,6 +146,7 @@ public final class Node {
     hub = Hub(
       NodeSetup.hubConfiguration(settings, id), broker: broker, clock: Clock.wallMilliseconds,
       steady: Clock.steadyMilliseconds)
+    traffic = RoomTraffic(hub)
     let (ring, sends) = NodeSetup.makeRing(settings)
     table = ConnectionTable(
       loop, hub: hub, limits: NodeSetup.limits(settings), metrics: metrics, ring: ring,
@@ -163,8 +170,9 @@ public final class Node {
     let forwarder = ConnectionForwarder(
       hub: hub, broker: broker, polls: table.polls, engines: table.engines, metrics: metrics)
     self.forwarder = forwarder
+    forwarder.answerRead = { [weak self] in self?.clusterReads.answer($0) }
     routes = Routes(
-      table: table, node: self, admin: admin, send: makeSendEndpoint(forwarder),
+      table: table, node: self, admin: admin, live: AdminLive(table, admin), send: makeSendEndpoint(forwarder),
       eventStreams: makeEventStreamEndpoint(), poll: makePollEndpoint(forwarder),
       incomingHooks: makeIncomingHookEndpoint(), socketIO: makeSocketIOEndpoint(forwarder))
   }
@@ -180,6 +188,7 @@ public final class Node {
     broker.start()
     webhooks?.start()
     spans?.start()
+    sampler.start()
     everySecond()
     watchCluster()
     listenWhenReady(until: loop.instant + Node.readinessWait)
@@ -301,6 +310,7 @@ public final class Node {
     embedded?.expire()
     hub.expire()
     shrinkAfterCrowd()
+    traffic.expire(at: loop.instant)
     publishCounters()
     webhooks?.reportDrops()
     configurationWarnings.logNew()
@@ -396,6 +406,7 @@ public final class Node {
   private func finish(_ failure: Failure?) {
     guard phase != .ended else { return }
     phase = .ended
+    sampler.stop()
     closeListeners()
     table.closeSockets()
     routes = nil

@@ -14,6 +14,8 @@ final class ConnectionForwarder {
   private var lastNumber: UInt64 = 0
   /// Has something done a little later: set by the node that drains.
   private var later: ((@escaping () -> Void) -> Void)?
+  /// Answers what is no question about a connection: a read of another node's admin endpoint; nil: it is none. Set once.
+  var answerRead: (_ question: [UInt8]) -> [UInt8]? = { _ in nil }
 
   init(hub: Hub, broker: any Broker, polls: PollTransport, engines: EngineConnections, metrics: Metrics) {
     self.hub = hub
@@ -84,6 +86,7 @@ final class ConnectionForwarder {
   /// Answers another node.
   private func answer(_ bytes: [UInt8], _ answer: @escaping ([UInt8]) -> Void) {
     guard let question = ConnectionQuestion(bytes) else {
+      if let body = answerRead(bytes) { return answer(ConnectionAnswer(status: 200, body).encoded) }
       return answer(ConnectionAnswer(.badRequest, "the nodes of this cluster have different versions").encoded)
     }
     performHere(question) { answer($0.encoded) }

@@ -136,6 +136,8 @@ extension PollTransport: SessionTransport {
     isOpen(target) && connections[target].queue.byteCount > limits.queueBytesMax / 2
   }
 
+  func queuedBytes(of target: UInt32) -> Int { isOpen(target) ? connections[target].queue.byteCount : 0 }
+
   // Its operations come one by one in requests, so there is nothing to stop reading.
   func pauseUntilRoom(_ target: UInt32) {}
   func pauseReading(_ target: UInt32) {}

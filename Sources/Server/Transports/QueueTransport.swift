@@ -33,6 +33,10 @@ extension QueueTransport {
     return connections[target].outbox.byteCount > queues.queueBytesMax / 2
   }
 
+  func queuedBytes(of target: UInt32) -> Int {
+    connections.isOccupied(target) ? connections[target].outbox.byteCount : 0
+  }
+
   func close(_ target: UInt32, because reason: CloseReason) {
     if connections.isOccupied(target) { sessions.close(target, because: reason) }
   }

@@ -22,6 +22,8 @@ final class WebSocketProtocol {
   private let metrics: Metrics
   /// Who takes the messages of WebSockets that carry several sessions.
   weak var carriers: (any SessionCarriers)?
+  /// Who takes the messages of operators' WebSockets.
+  weak var operators: (any OperatorSockets)?
 
   init(
     _ connections: ConnectionStore, hub: Hub, timers: ConnectionTimers, input: HeldInput, queues: SendQueues,
@@ -54,6 +56,16 @@ final class WebSocketProtocol {
     connections[index].reader = MessageReader(role: .server, messageBytesMax: messageBytesMax, deflate: false)
     connections[index].engine = engine
     timers.enter(.engine, index)
+  }
+
+  /// Turns a connection whose handshake was answered into a WebSocket of an operator, who is no client: it is counted nowhere.
+  func begin(_ index: UInt32, operatorMessageBytesMax: Int, deflate: DeflateParameters?) {
+    connections[index].exchange = nil
+    connections[index].deflateBits = deflate?.serverWindowBits ?? 0
+    connections[index].reader = MessageReader(
+      role: .server, messageBytesMax: operatorMessageBytesMax, deflate: deflate != nil)
+    connections[index].isOfOperator = true
+    timers.enter(.admin, index)
   }
 
   /// Opens the session of a connection that has just become a WebSocket. Over the limit the client is asked to return later.
@@ -137,6 +149,7 @@ final class WebSocketProtocol {
       queues.flush(id.index)
       // A peer that does not read its echoes is not read either.
       if connections.contains(id), !connections[id.index].outbox.isEmpty { input.pause(id.index, .broker) }
+    case .admin: if kind == .text { operators?.receive(text: payload, on: id) }
     case .engine:
       if kind == .text { carriers?.receive(text: payload, on: id) } else { carriers?.receive(binary: payload, on: id) }
     case .preamble, .handshake, .request, .idle, .answering, .eventStream, .closing, .finishing, .lingering: break

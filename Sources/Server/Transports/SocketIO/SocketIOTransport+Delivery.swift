@@ -263,6 +263,11 @@ extension SocketIOTransport: SessionTransport {
     return engines.queuedBytes(engine) > queueBytesMax / 2
   }
 
+  func queuedBytes(of target: UInt32) -> Int {
+    guard isOpen(target), engines.store.contains(sockets[target].engine) else { return 0 }
+    return engines.queuedBytes(sockets[target].engine.index)
+  }
+
   func pauseUntilRoom(_ target: UInt32) {
     guard isOpen(target), engines.store.contains(sockets[target].engine) else { return }
     let engine = sockets[target].engine.index
