@@ -4,11 +4,14 @@ import Testing
 
 @Suite("One node, dashboard")
 struct DashboardTests {
-  static let files = [
-    ("/admin/", "text/html; charset=utf-8"), ("/admin/dashboard.css", "text/css; charset=utf-8"),
-    ("/admin/dashboard.js", "text/javascript; charset=utf-8"), ("/admin/admin.js", "text/javascript; charset=utf-8"),
-    ("/admin/nodes.js", "text/javascript; charset=utf-8"), ("/admin/table.js", "text/javascript; charset=utf-8"),
-  ]
+  static let files =
+    [
+      ("/admin/", "text/html; charset=utf-8"), ("/admin/dashboard.css", "text/css; charset=utf-8"),
+      ("/admin/chart.css", "text/css; charset=utf-8"),
+    ]
+    + [
+      "dashboard", "actions", "admin", "chart", "detail", "live", "nodes", "rooms", "stats", "table", "tail",
+    ].map { ("/admin/\($0).js", "text/javascript; charset=utf-8") }
 
   @Test("serves its files without a token, to be stored nowhere and framed by nobody, with its own scripts only")
   func pages() throws {

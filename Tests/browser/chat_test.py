@@ -77,10 +77,10 @@ class Person:
             "names => [...document.querySelectorAll('#members .name')].map(e => e.textContent).sort().join() === names",
             arg=",".join(sorted(names)))
 
-    def picture(self, name):
+    def picture(self, name, full=False):
         if SCREENSHOTS:
             Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=f"{SCREENSHOTS}/{name}.png")
+            self.page.screenshot(path=f"{SCREENSHOTS}/{name}.png", full_page=full)
 
 
 class Suite:

@@ -70,7 +70,7 @@ for node in a b; do
 done
 
 export ROOST_URL_A=${urls[0]} ROOST_URL_B=${urls[1]} ROOST_BINARY=$roost
-if ! PYTHON=$python bash Tests/scripts.sh browser client_test lazy_test page_test readme_test start_test chat_test entry_test call_test demo_test dashboard_test; then
+if ! PYTHON=$python bash Tests/scripts.sh browser client_test lazy_test page_test readme_test start_test chat_test entry_test call_test demo_test dashboard_test outage_test; then
   tail -n 20 "$work"/?.log >&2
   exit 1
 fi

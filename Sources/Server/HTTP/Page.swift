@@ -80,10 +80,18 @@ struct Page {
     switch path {
     case "/admin/": dashboard(html, PackageResources.dashboard_html)
     case "/admin/dashboard.css": dashboard(css, PackageResources.dashboard_css)
+    case "/admin/chart.css": dashboard(css, PackageResources.chart_css)
     case "/admin/dashboard.js": dashboard(javaScript, PackageResources.dashboard_js)
+    case "/admin/actions.js": dashboard(javaScript, PackageResources.actions_js)
     case "/admin/admin.js": dashboard(javaScript, PackageResources.admin_js)
+    case "/admin/chart.js": dashboard(javaScript, PackageResources.chart_js)
+    case "/admin/detail.js": dashboard(javaScript, PackageResources.detail_js)
+    case "/admin/live.js": dashboard(javaScript, PackageResources.live_js)
     case "/admin/nodes.js": dashboard(javaScript, PackageResources.nodes_js)
+    case "/admin/rooms.js": dashboard(javaScript, PackageResources.rooms_js)
+    case "/admin/stats.js": dashboard(javaScript, PackageResources.stats_js)
     case "/admin/table.js": dashboard(javaScript, PackageResources.table_js)
+    case "/admin/tail.js": dashboard(javaScript, PackageResources.tail_js)
     default: nil
     }
   }

@@ -6,13 +6,12 @@ const RETRY_MS = 10_000; // when a refusal does not say when to come back
 
 /**
  * Why there is no answer. `kind`: `token` (401, and 403 for the api-key), `wait` (429: too many guesses, come back in `waitMs`), `away` (the node,
- * or what stands before it, does not answer), `refused` (the node says no, as when Redis is out of reach).
+ * or what stands before it, does not answer), `refused` (the node says no, with a status, as when Redis is out of reach).
  */
 export class Refusal extends Error {
-  constructor(kind, message, waitMs = 0) {
+  constructor(kind, message, { waitMs = 0, status = 0 } = {}) {
     super(message);
-    this.kind = kind;
-    this.waitMs = waitMs;
+    Object.assign(this, { kind, waitMs, status });
   }
 }
 
@@ -61,11 +60,19 @@ export function part(name) {
  * Gets `/admin/` and `path` as JSON, or throws a Refusal. With `exact`, numbers that JavaScript would round are kept as
  * they are written, where the browser can.
  */
-export async function ask(path, exact = false) {
+export const ask = (path, exact = false) => request(path, {}, exact);
+
+/** Posts JSON to `/admin/` and `path`; `body` is an object, or its text as the operator wrote it. */
+export const post = (path, body) => request(path, {
+  method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body),
+});
+
+async function request(path, options, exact) {
   let response;
   let text;
   try {
     response = await fetch(path, {
+      ...options,
       headers: { Authorization: `Bearer ${headerText(token.get() ?? '')}` },
       cache: 'no-store',
       signal: AbortSignal.timeout(TIMEOUT_MS),
@@ -74,20 +81,30 @@ export async function ask(path, exact = false) {
   } catch {
     throw new Refusal('away', 'The node does not answer.');
   }
-  let answer;
-  try {
-    answer = JSON.parse(text, exact && JSON.rawJSON ? keepExact : undefined);
-  } catch {
-    throw new Refusal('away', `What answers is not the node (status ${response.status}).`);
-  }
+  const answer = parse(text, exact);
+  if (answer === undefined) throw new Refusal('away', `What answers is not the node (status ${response.status}).`);
   if (response.ok) return answer;
   const message = answer?.error?.message ?? `status ${response.status}`;
   if (response.status === 401 || response.status === 403) throw new Refusal('token', 'This token is not the admin token.');
-  if (response.status === 429) {
-    const seconds = Number(response.headers.get('Retry-After'));
-    throw new Refusal('wait', 'Too many wrong tokens from this address.', seconds > 0 ? seconds * 1000 : RETRY_MS);
+  // Only reads are refused for tokens; 429 to an order means that there are too many of what it asks for.
+  if (response.status === 429 && response.headers.has('Retry-After')) {
+    throw tooManyTokens(Number(response.headers.get('Retry-After')));
   }
-  throw new Refusal('refused', message);
+  throw new Refusal('refused', message, { status: response.status });
+}
+
+/** The refusal of an address that has tried too many tokens, for so many seconds. */
+export function tooManyTokens(seconds) {
+  return new Refusal('wait', 'Too many wrong tokens from this address.', { waitMs: seconds > 0 ? seconds * 1000 : RETRY_MS });
+}
+
+/** Gives what a JSON text says, or undefined. With `exact`, numbers that would be rounded are kept as they are written. */
+export function parse(text, exact = false) {
+  try {
+    return JSON.parse(text, exact && JSON.rawJSON ? keepExact : undefined);
+  } catch {
+    return undefined;
+  }
 }
 
 function keepExact(_, value, context) {

@@ -1,5 +1,5 @@
 // The nodes of the cluster: what they report, at which rate, and what about them is not fit for the internet.
-import { Trend, fill, format, make, setText } from './table.js';
+import { Trend, empty, fill, format, make, setText } from './table.js';
 
 const SILENT_MS = 5000; // nodes report every two seconds
 const TREND_POINTS = 60;
@@ -15,7 +15,7 @@ export function forgetRates() { samples.clear(); }
 export function clearNodes() {
   samples.clear();
   warningsOf.clear();
-  fill($('nodes').tBodies[0], [], () => '', () => []);
+  empty($('nodes'));
   for (const [id, trend] of trends) {
     setText($(id), '–');
     trend.clear();
@@ -53,7 +53,7 @@ function total(id, values, show) {
   if (Number.isFinite(sum)) trends.get(id).add(sum);
 }
 
-/** Shows an answer of `/admin/nodes`: totals, and a row for each node. */
+/** Shows reports of nodes: totals, and a row for each. Returns what about them needs attention, as sentences. */
 export function showNodes({ nodes, node: answering }) {
   for (const id of samples.keys()) if (!nodes.some((node) => node.id === id)) samples.delete(id);
   const rows = nodes.map((node) => ({ ...node, rate: rates(node) }));
@@ -63,27 +63,46 @@ export function showNodes({ nodes, node: answering }) {
   total('total-out', rows.map((node) => node.rate.out), format.rate);
   fill($('nodes').tBodies[0], rows, (node) => node.id, (node) => nodeCells(node, answering), (node) =>
     silence(node) > SILENT_MS ? 'silent' : '');
+  return rows.flatMap(attention);
 }
 
 const silence = (node) => performance.now() - samples.get(node.id)[0].seenAt;
+
+/** What a node's last report says of its state, and what its silence says. */
+function state(node) {
+  if (silence(node) > SILENT_MS) return { text: `silent for ${format.duration(silence(node) / 1000)}`, isBad: true };
+  return { text: node.state ?? 'ready', isBad: node.state !== undefined && !['ready', 'starting'].includes(node.state) };
+}
+
+function attention(node) {
+  const now = state(node);
+  return now.isBad ? [`Node ${node.id} is ${now.text}.`] : [];
+}
 
 function nodeCells(node, answering) {
   const marks = [];
   if (node.id === answering) marks.push({ text: 'answers' });
   if (node.auth === 'none') marks.push({ text: 'auth=none', isBad: true });
-  if (silence(node) > SILENT_MS) marks.push({ text: `silent for ${format.duration(silence(node) / 1000)}`, isBad: true });
   const number = (text) => ({ text, className: 'number' });
+  const now = state(node);
+  // By the browser's own clock since the report came: those of the machines may differ.
+  const redisAge = node.redisAge === undefined ? NaN : (node.redisAge + silence(node)) / 1000;
   return [
     { text: node.id, className: 'name', marks },
+    now.isBad ? { text: '', marks: [now] } : { text: now.text },
     { text: node.version ?? '–' },
     number(format.duration(node.uptime)),
     number(format.count(node.connections)),
     number(format.count(node.rooms)),
     number(format.rate(node.rate.in)),
-    number(format.count(node.messagesIn)),
     number(format.rate(node.rate.out)),
-    number(format.count(node.messagesOut)),
+    number(node.processor === undefined ? '–' : `${format.count(node.processor)} %`),
     number(format.bytes(node.memory)),
+    number(Number.isFinite(redisAge) ? `${format.duration(redisAge)} ago` : '–'),
+    {
+      className: 'number',
+      ...(node.state === 'draining' ? {} : { button: { text: 'Drain…', label: `Drain node ${node.id}`, drain: node.id } }),
+    },
   ];
 }
 
@@ -114,4 +133,31 @@ export function showWarnings({ nodes, node: answering, warnings }) {
     }));
   }
   $('warnings').hidden = about.size === 0;
+}
+
+// --- What is delivered elsewhere ---
+
+/** The webhooks of a node, and whatever else delivers what happens here, as rows. Bridges will be others of their kind. */
+function deliveries(node) {
+  if (!node.webhook) return [];
+  return [{ kind: 'webhook', name: '', node: node.id, ...node.webhook }];
+}
+
+/** Shows what waits for its delivery. Returns what about it needs attention, as sentences. */
+export function showDeliveries({ nodes }) {
+  const rows = nodes.flatMap(deliveries);
+  const number = (text) => ({ text, className: 'number' });
+  fill($('deliveries').tBodies[0], rows, (row) => `${row.kind} ${row.name} ${row.node}`, (row) => [
+    { text: row.name ? `${row.kind} ${row.name}` : row.kind, marks: row.paused ? [{ text: 'asks nothing: the backend fails', isBad: true }] : [] },
+    { text: row.node, className: 'name' },
+    number(format.count(row.waiting)),
+    number(row.waiting ? format.duration(row.lag / 1000) : '–'),
+    number(format.count(row.delivered)),
+    number(format.count(row.failed)),
+    number(format.count(row.dropped)),
+  ]);
+  $('deliveries').hidden = rows.length === 0;
+  $('deliveries-empty').hidden = rows.length > 0;
+  const late = rows.filter((row) => row.waiting && row.lag > 60_000);
+  return late.map((row) => `The ${row.kind} of node ${row.node} is ${format.duration(row.lag / 1000)} behind.`);
 }

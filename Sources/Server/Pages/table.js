@@ -30,8 +30,9 @@ export function seen(text) {
  * Makes the rows of a table body be those of `items`. Rows keep their element from one time to the next, so that the
  * keyboard's place and a selection in them survive.
  *
- * A cell is `{ text, className, title, href, current, marks, aside }`, of which `marks` are `{ text, isBad }`; the first
- * cell of a row is its header.
+ * A cell is `{ text, className, title, href, current, marks, aside, button }`, of which `marks` are `{ text, isBad }` and
+ * `button` is `{ text, label, ...data }`, whose data its table's listener finds in `dataset`; the first cell of a row is its
+ * header.
  */
 export function fill(body, items, key, cells, rowClass = () => '') {
   const old = body.rowOf ?? new Map();
@@ -60,7 +61,7 @@ function put(row, index, cell) {
   element.className = cell.className ?? '';
   element.title = cell.title ?? '';
   // A name that is written from right to left does not turn its neighbours around.
-  const text = make(cell.href ? 'a' : 'bdi', '', seen(cell.text));
+  const text = make(cell.href ? 'a' : 'bdi', '', seen(cell.text ?? ''));
   if (cell.href) {
     text.href = cell.href;
     text.dir = 'auto';
@@ -69,8 +70,20 @@ function put(row, index, cell) {
   const parts = [text];
   for (const mark of cell.marks ?? []) parts.push(' ', make('span', mark.isBad ? 'mark bad' : 'mark', mark.text));
   if (cell.aside) parts.push(' ', make('bdi', 'aside', seen(cell.aside)));
+  if (cell.button) parts.push(button(cell.button));
   element.replaceChildren(...parts);
 }
+
+function button({ text, label, ...data }) {
+  const element = make('button', 'small', text);
+  element.type = 'button';
+  if (label) element.setAttribute('aria-label', seen(label));
+  Object.assign(element.dataset, data);
+  return element;
+}
+
+/** Empties a table. */
+export const empty = (table) => fill(table.tBodies[0], [], () => '', () => []);
 
 /** Draws the newest values of a series behind a number, from nothing to their greatest. */
 export class Trend {
@@ -102,6 +115,7 @@ export class Trend {
 
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+const compact = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
 const mebibytes = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
@@ -109,6 +123,14 @@ const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeSty
 export const format = {
   count: (n) => (Number.isFinite(n) ? whole.format(n) : '–'),
   rate: (n) => (Number.isFinite(n) ? (n < 100 ? tenths : whole).format(n) : '–'),
+  /** In as few characters as an axis has room for. */
+  short: (n) => (Number.isFinite(n) ? compact.format(n) : '–'),
+  milliseconds: (n) => (Number.isFinite(n) ? `${n < 10 ? Number(n.toPrecision(2)) : whole.format(n)} ms` : '–'),
+  size(n) {
+    if (!Number.isFinite(n)) return '–';
+    const step = n < 1024 ? 0 : Math.min(4, Math.floor(Math.log2(n) / 10));
+    return `${tenths.format(n / 1024 ** step)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][step]}`;
+  },
   bytes: (n) => (Number.isFinite(n) ? `${mebibytes.format(n / 2 ** 20)} MiB` : '–'),
   time: (ms) => clock.format(ms),
   moment: (ms) => moment.format(ms),
