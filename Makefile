@@ -17,6 +17,7 @@
 #   make fuzz        libFuzzer over everything that reads bytes from outside; FUZZ_SECONDS=60 in all
 #   make faults      real clusters, sentinels, clocks under seeded faults; FAULT_SECONDS=1800 in all, SEED=7 to repeat
 #   make presence    300 real clients on three nodes: whatever breaks, each knows who is there; CLIENTS=300 (two minutes)
+#   make bridges     100,000 messages each way between rooms, Kafka and RabbitMQ, while nodes and servers are killed (some minutes)
 #   make sanitize    the Swift tests but for the clusters' under AddressSanitizer, then under ThreadSanitizer
 #   make conformance the Autobahn test suite, 517 cases in 10 minutes; CASES=fast for half a minute (needs Python 2.7)
 #   make dependency  a package that depends on this one, by path and by a tag, built and run (some minutes)
@@ -27,7 +28,7 @@
 #   make test-package builds both, installs them into folders without Swift and starts them there (needs root; with debootstrap
 #                    also in a Debian system of its own)
 
-.PHONY: help run test test-swift test-browser test-client client errors npm test-deploy test-socketio lint build fuzz faults presence sanitize conformance dependency flat release static deb tarball test-package bench check deps
+.PHONY: bridges help run test test-swift test-browser test-client client errors npm test-deploy test-socketio lint build fuzz faults presence sanitize conformance dependency flat release static deb tarball test-package bench check deps
 
 FILTER ?= .
 FAULT_SECONDS ?= 1800
@@ -39,6 +40,7 @@ PACKAGES = libhiredis-dev:/usr/include/hiredis/hiredis.h libssl-dev:/usr/include
   zlib1g-dev:/usr/include/zlib.h libcurl4-openssl-dev:curl/curl.h pkg-config:pkg-config openssl:openssl \
   redis-server:redis-server php-cli:php prometheus:promtool golang-go:go \
   nginx:nginx haproxy:haproxy chromium:chromium node-typescript:tsc terser:terser node-ws:/usr/share/nodejs/ws/package.json \
+  librdkafka-dev:/usr/include/librdkafka/rdkafka.h librabbitmq-dev:/usr/include/amqp.h rabbitmq-server:rabbitmq-server \
   nodejs:node npm:npm python3:python3 python3-venv:ensurepip procps:ps
 
 help:
@@ -89,6 +91,9 @@ faults: check
 
 presence: check
 	PRESENCE_CLIENTS=$(CLIENTS) swift test --filter PresenceLawTests
+
+bridges: check
+	BRIDGE_MESSAGES=100000 swift test --filter BridgesTests
 
 sanitize: check
 	@bash Tests/sanitize.sh

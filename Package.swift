@@ -1,6 +1,10 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 // What changes less imports nothing that changes more: the pure cores at the bottom import nothing,
 // the server at the top imports all. ARCHITECTURE.md has the map.
 
@@ -11,6 +15,37 @@ let strict: [SwiftSetting] = [
   // build these checks would be a seventh of the user-space instructions of a handshake (ARCHITECTURE.md).
   .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
+
+/// The bridges to Kafka and RabbitMQ are a program of their own, which is built only where both libraries are installed: a
+/// node needs neither. SwiftPM keeps what a manifest said, so `swift package purge-cache` makes it look again.
+#if canImport(Glibc)
+  let hasBridges = ["librdkafka/rdkafka.h", "amqp.h"].allSatisfy { access("/usr/include/\($0)", R_OK) == 0 }
+#else
+  let hasBridges = false
+#endif
+
+let bridgeProducts: [Product] = hasBridges ? [.executable(name: "roost-bridges", targets: ["roost-bridges"])] : []
+
+let bridgeTargets: [Target] =
+  !hasBridges
+  ? []
+  : [
+    .systemLibrary(name: "CRdKafka", providers: [.apt(["librdkafka-dev"])]),
+    .systemLibrary(name: "CRabbitMQ", providers: [.apt(["librabbitmq-dev"])]),
+    .target(
+      name: "Bridges",
+      dependencies: [
+        "BridgeCore", "Server", "RedisBackend", "Realtime", "ClientProtocol", "Settings", "LoopCore", "TimeCore",
+        "JSONCore", "CSystem", "CRdKafka", "CRabbitMQ",
+      ], swiftSettings: strict),
+    .executableTarget(name: "roost-bridges", dependencies: ["Bridges", "Server"], swiftSettings: strict),
+    .testTarget(
+      name: "BridgesTests",
+      dependencies: [
+        "Bridges", "roost", "roost-bridges", "CRdKafka", "CRabbitMQ", "Settings", "TestSupport",
+      ],
+      swiftSettings: strict),
+  ]
 
 let package = Package(
   name: "roost",
@@ -25,7 +60,7 @@ let package = Package(
     .library(name: "FuzzTargets", targets: ["FuzzTargets"]),
     // For tests, which preload it into other programs: it sets their clocks.
     .library(name: "FalseClock", type: .dynamic, targets: ["FalseClock"]),
-  ],
+  ] + bridgeProducts,
   targets: [
     // System libraries, each an apt package with a line in the README saying why.
     .systemLibrary(name: "CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]),
@@ -60,6 +95,10 @@ let package = Package(
       dependencies: ["ClientProtocol", "Realtime", "LoopCore", "TimeCore", "JSONCore", "Transfers"],
       swiftSettings: strict),
     .target(name: "Settings", dependencies: ["AddressCore", "JSONCore"], swiftSettings: strict),
+    // What bridges decide, without their libraries: pure.
+    .target(
+      name: "BridgeCore", dependencies: ["ClientProtocol", "Realtime", "Settings", "JSONCore", "TimeCore"],
+      swiftSettings: strict),
     .target(
       name: "RedisBackend",
       dependencies: ["ClientProtocol", "Realtime", "LoopCore", "TimeCore", "JSONCore", "CHiredis"],
@@ -151,6 +190,10 @@ let package = Package(
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets", "Randomness"], swiftSettings: strict),
     .testTarget(name: "AddressCoreTests", dependencies: ["AddressCore"], swiftSettings: strict),
     .testTarget(name: "JSONCoreTests", dependencies: ["JSONCore", "Randomness"], swiftSettings: strict),
+    .testTarget(
+      name: "BridgeCoreTests",
+      dependencies: ["BridgeCore", "ClientProtocol", "Realtime", "Settings", "JSONCore", "TimeCore"],
+      swiftSettings: strict),
     .testTarget(name: "SettingsTests", dependencies: ["Settings", "JSONCore", "Randomness"], swiftSettings: strict),
     .testTarget(
       name: "ClientProtocolTests", dependencies: ["ClientProtocol", "JSONCore", "Randomness", "TestSupport"],
@@ -211,6 +254,6 @@ let package = Package(
       name: "CommandsTests",
       dependencies: ["Commands", "ClientCore", "JSONCore", "LoopCore", "Settings", "TestSupport", "roost"],
       swiftSettings: strict),
-  ],
+  ] + bridgeTargets,
   swiftLanguageModes: [.v6]
 )

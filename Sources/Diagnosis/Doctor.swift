@@ -16,6 +16,8 @@ public enum Doctor {
     var token: String?
     var idleMilliseconds: Int?
     var json = false
+    /// The settings file whose bridges are looked at.
+    var config: String?
   }
 
   private static let table = OptionTable<Asked>(
@@ -61,6 +63,8 @@ public enum Doctor {
         asked.idleMilliseconds = milliseconds
         return nil
       }.from(.argumentsOnly),
+      .text("config", \.config, "FILE", "settings file of a node, whose bridges are looked at")
+        .from(.argumentsAndEnvironment),
       .flag("json", \.json, "print the findings as JSON").from(.argumentsOnly),
     ], footer: "Ends with status 1 when anything fails.")
 
@@ -106,8 +110,23 @@ public enum Doctor {
     } else if !asked.json {
       write("      url: not looked at; give --url or ROOST_URL\n", to: 1)
     }
+    if let path = asked.config {
+      note("looking at the bridges of \(path)")
+      add(BridgeChecks.all(try bridges(of: path)))
+    }
     if asked.json { write(String(decoding: Finding.json(findings), as: UTF8.self) + "\n", to: 1) }
     return findings.contains { $0.verdict == .fail } ? ExitStatus.faulty : ExitStatus.success
+  }
+
+  private static func bridges(of path: String) throws(SettingsError) -> [BridgeSettings] {
+    // Whatever else a node would get from its command line is not looked at, so Redis may be missing in the file.
+    switch SettingsFile.read(path) {
+    case .success(let bytes):
+      var settings = ServerSettings()
+      try ServerSettings.table.apply(file: bytes, name: path, to: &settings)
+      return settings.bridges
+    case .failure(let error): throw SettingsError(message: "--config \(error.message)")
+    }
   }
 
   /// How long Redis may take to be found and to answer all questions.

@@ -20,7 +20,7 @@ public final class RedisBroker: TickParticipant {
   private let retries: RetrySender
   let epochs: RoomEpochs
   let ids: MessageIDs
-  private let publisher: MessagePublisher
+  let publisher: MessagePublisher
   private let roomReader: RoomReader
   private let channels: ChannelSubscriber
   private let questions: NodeQuestions
@@ -33,6 +33,8 @@ public final class RedisBroker: TickParticipant {
   private let clusterReader: ClusterReader
   private let revocationStore: RevocationStore
   private let hookDeliveries: HookDeliveryStore
+  /// What bridges keep.
+  package let bridges: BridgeStore
   /// The events of rooms that wait for their delivery; nil: none are recorded.
   public let roomEvents: (any RoomEventSource)?
   private let coordinator: FailoverCoordinator
@@ -98,6 +100,7 @@ public final class RedisBroker: TickParticipant {
     clusterReader = ClusterReader(context)
     revocationStore = RevocationStore(context)
     hookDeliveries = HookDeliveryStore(context)
+    bridges = BridgeStore(context)
     roomEvents = RoomEventQueue(context)
     coordinator = FailoverCoordinator(
       context, epochs: epochs, retries: retries, presence: presence, reconciler: reconciler, membership: membership,

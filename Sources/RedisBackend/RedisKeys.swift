@@ -15,6 +15,8 @@ struct RedisKeys {
   let node: [UInt8]
   /// Before an incoming hook's name; ends in `}:new` and `}:old`.
   let hook: [UInt8]
+  /// Before a bridge's name; ends in `}:leases` and `}:processes`. How far it has written a room stands in the room's slot.
+  let bridge: [UInt8]
   let leases: [UInt8]
   let swept: [UInt8]
   /// Nodes that have ended and handed their members over.
@@ -56,6 +58,7 @@ struct RedisKeys {
     user = key(":{u:")
     node = key(":{n:")
     hook = key(":{h:")
+    bridge = key(":{b:")
     leases = key(":{nodes}:leases")
     swept = key(":{nodes}:swept")
     leaving = key(":{nodes}:leaving")
@@ -98,7 +101,7 @@ struct RedisKeys {
 
   /// The pattern that fits this name alone: a backslash before what Redis takes for more than itself, inside and outside
   /// of brackets.
-  private static func literally(_ name: [UInt8]) -> [UInt8] {
+  static func literally(_ name: [UInt8]) -> [UInt8] {
     name.flatMap { "*?[]^-\\".utf8.contains($0) ? [UInt8(ascii: "\\"), $0] : [$0] }
   }
 

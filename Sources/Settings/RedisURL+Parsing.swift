@@ -59,17 +59,17 @@ extension RedisURL {
   private static func error(_ problem: String) -> SettingsError { SettingsError(message: problem) }
 
   /// Cuts at the last @, so that a password with a bare @ still works; a path has no login before it.
-  private static func split(_ rest: Substring) -> (login: Substring?, address: Substring) {
+  static func split(_ rest: Substring) -> (login: Substring?, address: Substring) {
     guard !rest.hasPrefix("/"), let at = rest.lastIndex(of: "@") else { return (nil, rest) }
     return (rest[..<at], rest[rest.index(after: at)...])
   }
 
-  private static func splitPath(_ address: Substring) -> (Substring, Substring) {
+  static func splitPath(_ address: Substring) -> (Substring, Substring) {
     guard let slash = address.firstIndex(of: "/") else { return (address, "") }
     return (address[..<slash], address[address.index(after: slash)...])
   }
 
-  private static func credentials(_ login: Substring?) throws(SettingsError) -> (String?, String?) {
+  static func credentials(_ login: Substring?) throws(SettingsError) -> (String?, String?) {
     guard let login else { return (nil, nil) }
     guard let colon = login.firstIndex(of: ":") else {
       throw error("has a user without a password; expected user:password@ or :password@")
@@ -88,7 +88,7 @@ extension RedisURL {
     return number
   }
 
-  private static func endpoints(_ hosts: Substring, defaultPort: Int) throws(SettingsError) -> [Endpoint] {
+  static func endpoints(_ hosts: Substring, defaultPort: Int) throws(SettingsError) -> [Endpoint] {
     var endpoints: [Endpoint] = []
     for host in hosts.split(separator: ",", omittingEmptySubsequences: false) {
       endpoints.append(try endpoint(host, defaultPort: defaultPort))
@@ -120,7 +120,7 @@ extension RedisURL {
     return Endpoint(host: String(host), port: number)
   }
 
-  private static func decoded(_ text: Substring) throws(SettingsError) -> String {
+  static func decoded(_ text: Substring) throws(SettingsError) -> String {
     var bytes: [UInt8] = []
     var rest = text.utf8[...]
     while let byte = rest.popFirst() {

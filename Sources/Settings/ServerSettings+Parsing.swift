@@ -78,6 +78,11 @@ extension ServerSettings {
         + "expected at least \(message)"
     }
     if let problem = webhooks.contradiction ?? tracing.contradiction { return problem }
+    if !bridges.isEmpty, redis == nil {
+      return
+        "bridges needs --redis: the nodes of a cluster share a bridge through Redis, and this node has its embedded "
+        + "broker"
+    }
     if workers > 1, redis == nil {
       return "--workers \(workers) needs --redis: workers are nodes of their own and share rooms through Redis only"
     }

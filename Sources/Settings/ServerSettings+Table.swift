@@ -10,7 +10,7 @@ extension ServerSettings {
       + fileOnly,
     footer: "Every option is also an environment variable (--ping-interval: ROOST_PING_INTERVAL) and a key of the "
       + "settings file (pingInterval). A flag beats the environment, the environment beats the file. "
-      + "Rules for rooms are the file's key rooms, incoming hooks its key hooks. A DURATION is a number with ms, s, m, h or d; a SIZE is bytes or a number with k, m or g (1k is 1024). "
+      + "Rules for rooms are the file's key rooms, incoming hooks its key hooks, bridges to Kafka and RabbitMQ its key bridges. A DURATION is a number with ms, s, m, h or d; a SIZE is bytes or a number with k, m or g (1k is 1024). "
       + "An empty variable counts as unset. Invalid settings stop the start with exit status 64.")
 
   private static let listening: [Option<ServerSettings>] = Option.group(
@@ -234,6 +234,14 @@ extension ServerSettings {
       switch IncomingHookSettings.parse(value) {
       case .success(let hooks):
         settings.hooks = hooks
+        return nil
+      case .failure(let error): return error.message
+      }
+    },
+    .document("bridges") { settings, value in
+      switch BridgeSettings.parse(value) {
+      case .success(let bridges):
+        settings.bridges = bridges
         return nil
       case .failure(let error): return error.message
       }

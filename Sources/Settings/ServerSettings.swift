@@ -210,6 +210,8 @@ public struct ServerSettings: Sendable {
   public var rooms: [RoomRuleSettings] = []
   /// Other services whose signed events are published.
   public var hooks: [IncomingHookSettings] = []
+  /// Message logs and queues that rooms are fed from and written to.
+  public var bridges: [BridgeSettings] = []
 
   /// What is posted to a backend.
   public var webhooks = WebhookSettings()

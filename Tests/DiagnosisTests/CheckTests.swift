@@ -29,6 +29,14 @@ import Testing
     #expect(PathChecks.certificate("some day", now: 0).verdict == .ok)
   }
 
+  @Test("tells which program of bridges is missing, and which other side does not answer")
+  func bridges() {
+    #expect(BridgeChecks.program("/bin/sh").verdict == .ok)
+    #expect(BridgeChecks.program("/nowhere/roost-bridges").change.contains("librdkafka"))
+    #expect(BridgeChecks.judge("a", "h:1", problem: "Connection refused").verdict == .fail)
+    #expect(BridgeChecks.all([]).map(\.verdict) == [.ok])
+  }
+
   @Test("writes a line for people with what to change below it, and all as one JSON object")
   func text() throws {
     let findings = [Finding.ok("a", "b"), .fail("c", "d", "e")]

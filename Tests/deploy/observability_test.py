@@ -29,7 +29,8 @@ from runner import run
 
 JOB = "roost"
 # Expressions that rightly return nothing while all is well, by what they hold: `> 0` of the panel hides limits that refuse nobody.
-EMPTY = ["roost_limit_refusals_total"]
+# No bridge is set here.
+EMPTY = ["roost_limit_refusals_total", "roost_bridge_"]
 # Expressions that are rightly NaN: no webhook is set here.
 NO_NUMBER = ["roost_webhook_delivery_seconds"]
 COMPARISON = re.compile(r" (==|>|<) ([0-9.]+)$")

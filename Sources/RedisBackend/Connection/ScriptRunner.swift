@@ -3,7 +3,7 @@ enum Script: Int, CaseIterable {
   case publish, position, verifyPosition, history, presence, members, users, endGraces, renew, liveNodes, sweepBegin,
     sweepFind, sweepEnd, publishIdempotent
   case revoke, drainLease, requestResync, orphanScan, expireOrphanLeases, leaderEpoch, claim, ids, deliveries
-  case eventsAdd, eventsTake
+  case eventsAdd, eventsTake, bridgeShares
 
   var source: [UInt8] {
     switch self {
@@ -33,6 +33,7 @@ enum Script: Int, CaseIterable {
     case .deliveries: PackageResources.deliveries_lua
     case .eventsAdd: PackageResources.room_events_lua + PackageResources.events_add_lua
     case .eventsTake: PackageResources.events_take_lua
+    case .bridgeShares: PackageResources.bridge_shares_lua
     }
   }
 }

@@ -83,6 +83,7 @@ extension Node {
   package func metricsText() -> [UInt8] {
     publishCounters()
     return MetricsText.make(workerPage?.sums() ?? counts(), workers: workerPage?.count ?? 1)
+      + Array(BridgeMetrics.text(bridgePage, names: settings.bridges.map(\.name)).utf8)
   }
 }
 

@@ -92,6 +92,8 @@ public final class Node {
   /// Who decides for this node and answers requests; nil without a webhook.
   private(set) var backend: Backend?
   var refusalReport = RefusalReport()
+  /// What the bridges of this host count; nil: there are none.
+  var bridgePage: BridgePage?
   /// The last Origin that was refused, fit for the log.
   var lastRefusedOrigin: String?
   var nodeRoll = NodeRoll()

@@ -149,6 +149,18 @@ package enum NodeSetup {
     }
   }
 
+  /// The same for a program that is no node.
+  package static func makeRedis(
+    _ url: RedisURL, _ settings: ServerSettings, _ loop: EventLoop, _ id: [UInt8],
+    _ log: @escaping (LogLevel, String) -> Void
+  ) throws(Node.Failure) -> RedisBroker {
+    let name = String(decoding: id, as: UTF8.self)
+    return try makeRedis(url, settings, loop, id, Log(LineHandler(log), node: name))
+  }
+
+  /// Resident memory of this process in bytes.
+  package static func residentBytes() -> UInt64 { ProcessFacts.residentBytes() }
+
   /// What the settings say about the use of a Redis.
   package static func redisConfiguration(_ url: RedisURL, _ settings: ServerSettings) -> RedisConfiguration {
     let rules = roomRules(settings)
@@ -183,4 +195,15 @@ package enum NodeSetup {
     case .cluster(let nodes): .cluster(nodes.map(endpoint))
     }
   }
+}
+
+/// Passes entries on as lines.
+private final class LineHandler: LogHandler {
+  private let line: (LogLevel, String) -> Void
+
+  init(_ line: @escaping (LogLevel, String) -> Void) { self.line = line }
+
+  var droppedCount: UInt64 { 0 }
+  func takes(_ level: LogLevel) -> Bool { true }
+  func write(_ entry: LogEntry) { line(entry.level, entry.message) }
 }

@@ -11,6 +11,11 @@ package final class LineLog: LogHandler {
   /// The standard error of this process.
   static let standardError = LineWriter(descriptor: 2)
 
+  /// Writes a line of a program that has no log yet.
+  package static func writeStandardError(_ line: String) { standardError.write(Array(line.utf8)) }
+  /// Waits until everything that was written is out.
+  package static func drainStandardError() { standardError.drain() }
+
   private let level: LogLevel
   private let isJSON: Bool
   private let lines: LineWriter
@@ -40,6 +45,12 @@ package final class LineLog: LogHandler {
       enqueue(LogEntry(level: .warn, node: entry.node, message: message, fields: [("lines", dropped)]))
     }
     enqueue(entry)
+  }
+
+  /// Writes an entry without fields, of a program that is no node.
+  package func write(_ level: LogLevel, _ name: String, _ message: String) {
+    guard takes(level) else { return }
+    write(LogEntry(level: level, node: name, message: message, fields: []))
   }
 
   private func enqueue(_ entry: LogEntry) {

@@ -36,7 +36,7 @@ public enum ServeCommand {
       switch try ServerSettings.parse(arguments: arguments, environment: environment, coreCount: cores) {
       case .help(let text): print(text)
       case .version: print("roost \(Node.version)")
-      case .serve(let settings): try serve(settings, environment, otherVariables, checksOnly: checksOnly)
+      case .serve(let settings): try serve(settings, arguments, environment, otherVariables, checksOnly: checksOnly)
       }
     } catch let error as SettingsError {
       fail(Exit.usage, error.message)
@@ -50,14 +50,16 @@ public enum ServeCommand {
   }
 
   private static func serve(
-    _ settings: ServerSettings, _ environment: [String: String], _ otherVariables: [String], checksOnly: Bool
+    _ settings: ServerSettings, _ arguments: [String], _ environment: [String: String], _ otherVariables: [String],
+    checksOnly: Bool
   ) throws {
     try check(settings)
     let worker = Worker.inherited(environment)
     // A worker's supervisor has logged them.
     let notes =
       worker == nil
-      ? ServerSettings.unknownVariables(in: environment, others: otherVariables + Worker.Variable.all) : []
+      ? ServerSettings.unknownVariables(
+        in: environment, others: otherVariables + Worker.Variable.all + BridgeChild.Variable.all) : []
     if checksOnly {
       try NodeProcess(settings, worker: nil, notes: notes).check()
       print("the settings are valid")
@@ -66,12 +68,17 @@ public enum ServeCommand {
     OpenFiles.raiseLimit()
     if settings.workers > 1, worker == nil {
       let supervisor = try Supervisor(
-        settings, arguments: CommandLine.arguments, environment: environment, notes: notes)
+        settings, arguments: CommandLine.arguments, serveArguments: arguments, environment: environment, notes: notes)
       let status = try supervisor.run()
       LineLog.standardError.drain()
       exit(status)
     }
     let process = try NodeProcess(settings, worker: worker, notes: notes)
+    if worker == nil {
+      try process.addBridges(settings, arguments: arguments, environment: environment)
+    } else {
+      process.showBridges(settings, environment)
+    }
     try process.run()
     guard worker != nil, process.wasOrderedToDrain else { return }
     LineLog.standardError.drain()

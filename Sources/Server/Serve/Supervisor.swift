@@ -32,13 +32,17 @@ public final class Supervisor {
   private var signals: Signals?
   private var isStopping = false
   private var exitStatus: Int32 = 0
+  /// The process of the bridges; nil: there are none.
+  private let bridges: BridgeChild?
 
   /// - Parameters:
   ///   - arguments: the command line as the process got it; workers get the same.
+  ///   - serveArguments: those after `serve`; the process of the bridges gets them.
   ///   - environment: as the process got it; workers get it with their number.
   ///   - notes: warnings about the start for the log.
   public init(
-    _ settings: ServerSettings, arguments: [String], environment: [String: String], notes: [String] = []
+    _ settings: ServerSettings, arguments: [String], serveArguments: [String] = [], environment: [String: String],
+    notes: [String] = []
   ) throws(Node.Failure) {
     self.settings = settings
     self.arguments = arguments
@@ -66,7 +70,13 @@ public final class Supervisor {
       self.environment["ROOST_ADMIN_TOKEN"] = token
       log.warn("made an admin token for this start; set --admin-token to choose it", ("adminToken", token))
     }
+    do throws(SystemError) {
+      bridges = try BridgeChild(settings, arguments: serveArguments, environment: environment, on: loop, log)
+    } catch {
+      throw .system(error)
+    }
     for note in notes { log.warn(note) }
+    if let bridges { self.environment[BridgeChild.Variable.page] = String(bridges.pageDescriptor) }
     self.environment[Worker.Variable.count] = String(settings.workers)
     self.environment[Worker.Variable.page] = String(pageDescriptor)
     self.environment[Worker.Variable.parent] = String(lifetime.child)
@@ -76,6 +86,7 @@ public final class Supervisor {
   public func run() throws(SystemError) -> Int32 {
     signals = try Signals(loop, [SIGTERM, SIGINT, SIGHUP, SIGCHLD]) { [weak self] in self?.receive($0) }
     for index in 0..<settings.workers { workers.append(Child(process: try spawn(index), startedAt: loop.instant)) }
+    bridges?.start()
     log.info("started workers", ("workers", workers.count), ("port", Int(sockets.port(.main) ?? 0)))
     loop.run()
     return exitStatus
@@ -88,12 +99,13 @@ public final class Supervisor {
     default:
       isStopping = true
       forward(signal)
-      if workers.allSatisfy({ $0.process == 0 }) { loop.stop() }
+      if haveAllEnded { loop.stop() }
     }
   }
 
   private func forward(_ signal: Int32) {
     for worker in workers where worker.process > 0 { kill(worker.process, signal) }
+    bridges?.forward(signal)
   }
 
   private func reap() {
@@ -101,6 +113,7 @@ public final class Supervisor {
     while true {
       let process = waitpid(-1, &status, WNOHANG)
       guard process > 0 else { break }
+      if bridges?.reap(process, status) == true { continue }
       guard let index = workers.firstIndex(where: { $0.process == process }) else { continue }
       workers[index].process = 0
       page.clearLevels(of: index)
@@ -120,8 +133,10 @@ public final class Supervisor {
         restart(index, status)
       }
     }
-    if isStopping, workers.allSatisfy({ $0.process == 0 }) { loop.stop() }
+    if isStopping, haveAllEnded { loop.stop() }
   }
+
+  private var haveAllEnded: Bool { workers.allSatisfy { $0.process == 0 } && bridges?.hasEnded != false }
 
   /// Keeps a worker that an operator drained from coming back. With the last one the supervisor ends.
   private func retire(_ index: Int) {
@@ -129,7 +144,9 @@ public final class Supervisor {
     sockets.end(index)
     page.retire(index)
     log.info("worker drained; it stays ended until the next start", ("worker", index))
-    if workers.allSatisfy(\.isDrained) { isStopping = true }
+    guard workers.allSatisfy(\.isDrained) else { return }
+    isStopping = true
+    bridges?.forward(SIGTERM)
   }
 
   /// Exit status 64 (EX_USAGE) or 69 (EX_UNAVAILABLE, the port is taken) will not change by trying again.
