@@ -73,7 +73,8 @@ struct ServerSettingsTests {
       "proxyProtocol": "on", "maxConnectionsPerAddress": "50", "maxConnectionsPerUser": "0", "handshakeRate": "100",
       "rateBytes": "4k", "roomRate": "30", "newRoomRate": "8", "nodeNewRoomRate": "9", "dedupeMemory": "5m",
       "adminGuesses": "3", "messageTimeout": "9s", "socketio": "off", "socketioNamespaces": "/,/chat*",
-      "socketioClient": "client.js", "socketioRecovery": "off", "otlpUrl": "http://collector:4318", "otlpSample": "0.25",
+      "socketioClient": "client.js", "socketioRecovery": "off", "otlpUrl": "http://collector:4318",
+      "otlpSample": "0.25",
     ]
     let typed = Set([
       "port", "adminPort", "redirectPort", "workers", "historySize", "maxConnections", "maxRooms", "maxWildcards",

@@ -38,7 +38,7 @@ final class MessagePublisher {
   /// Publishes a message that its caller sends again by itself: what gets no answer fails at once, in the order of sending.
   func publishWithoutRetry(_ message: RoomMessage, _ reply: @escaping BrokerReply<Position>) {
     guard context.isAvailable, mayPublish(in: message.room) else { return reply(.failure(.unavailable)) }
-    publishOnce(message) { [weak self] in reply($0 ?? .failure(self?.context.failure ?? .uncertain)) }
+    publishOnce(message, for: .final(reply))
   }
 
   /// Whether the master that holds a room takes messages.

@@ -155,7 +155,8 @@ final class IncomingHookEndpoint {
     let key = hook.name + [UInt8(ascii: "/")] + Array(error.code.rawValue.utf8)
     if let last = reportedAt[key], now() < last + IncomingHookEndpoint.reportInterval { return }
     reportedAt[key] = now()
-    log.warn("refused the delivery of a hook", ("hook", Log.text(hook.name)), ("reason", error.message),
+    log.warn(
+      "refused the delivery of a hook", ("hook", Log.text(hook.name)), ("reason", error.message),
       ("request", Log.text(request)))
   }
 
