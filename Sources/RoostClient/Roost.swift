@@ -89,9 +89,10 @@ public actor Roost {
   public func send(_ data: JSON, to user: String) async throws -> Int {
     let members = try data.publishedMembers()
     let reply = try await call(.direct, room: nil, resends: false) { writer in
+      // Behind the data's members, one of which may have this name: the last one counts.
+      writer.raw(members)
       writer.key("to")
       writer.string(user)
-      writer.raw(members)
     }
     return (try? JSONValue.parse(reply.text.span))?["delivered"]?.asInt ?? 0
   }
