@@ -376,6 +376,29 @@ class Suite:
             self._judge_order(seen)
             assert seen == whole, "one order for all"
 
+    async def clients_of_a_node_that_drains_return_to_another_one(self):
+        drained = self.nodes.start("drained", *self.options, "--drain", "1s", redis=True)
+        base, _ = self._nginx("drain", [drained, self.bases[0]])
+        async with contextlib.AsyncExitStack() as stack:
+            people = [await stack.enter_async_context(SocketIOClient(base, f"d{n}", kind, reconnection=True))
+                      for n, kind in enumerate(["polling"] * 4 + ["websocket"] * 2)]
+            before = [each.connects for each in people]
+            self.nodes.running["drained"].send_signal(signal.SIGTERM)
+            self.nodes.running["drained"].wait(20)
+            # Some were on it, whichever; all can be reached again, and reach all.
+            await until("some had to return", lambda: any(
+                each.connects > count for each, count in zip(people, before)), 30)
+
+            async def heard(name):
+                with contextlib.suppress(socketio.exceptions.SocketIOError, aiohttp.ClientError):
+                    await people[0].call("said", name, seconds=2)
+                return all([name] in [arguments[:1] for arguments in each.of("said")] for each in people)
+            async with asyncio.timeout(40):
+                number = 0
+                while not await heard(f"d-{number}"):
+                    number += 1
+                    await asyncio.sleep(0.2)
+
     @staticmethod
     def _judge_order(seen):
         for user in {name.split("-")[0] for name in seen}:
