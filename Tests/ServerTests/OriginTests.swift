@@ -44,6 +44,18 @@ struct OriginTests {
     #expect(try handshake(server, [page, "Cookie: roost_token=x"]).status == 403)
   }
 
+  @Test("refuses what a page of another site fetches with the visitor's cookie as an image, and follows its links")
+  func images() throws {
+    let server = try RoostProcess()
+    func status(_ headers: [String]) throws -> Int { try server.http.get("/poll?room=r", headers: headers).status }
+    let (cookie, other) = ("Cookie: roost_token=x", "Sec-Fetch-Site: cross-site")
+    #expect(try status([cookie, other, "Sec-Fetch-Mode: no-cors"]) == 403)
+    #expect(try status([cookie, other]) == 403)
+    #expect(try status([cookie, other, "Sec-Fetch-Mode: navigate"]) == 200)
+    #expect(try status([cookie, "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: no-cors"]) == 200)
+    #expect(try status([other, "Sec-Fetch-Mode: no-cors"]) == 200)
+  }
+
   @Test("counts refused pages and says once which Origin it was, as harmless text")
   func counted() throws {
     let server = try RoostProcess(["--origins", "https://chat.example"])

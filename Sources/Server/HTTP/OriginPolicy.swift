@@ -37,10 +37,25 @@ struct OriginPolicy {
   ///
   /// - Parameter isSecure: whether the request came by TLS, to the node or to a proxy in front of it that says so.
   func judge(_ head: RequestHead, isSecure: Bool) -> Verdict {
-    guard let origin = head.value(.origin), !isOwn(origin, head, isSecure: isSecure) else { return .allowed }
+    guard let origin = head.value(.origin) else {
+      return isPartOfForeignPage(head) && isVisitors(head) ? .foreign : .allowed
+    }
+    if isOwn(origin, head, isSecure: isSecure) { return .allowed }
     if isList, !listsAll { return lists(origin) ? .allowed : .unlisted }
-    let isVisitors = head.cookie(UserToken.cookieName) != nil || credentials.contains { head.headers.has($0) }
-    return isVisitors ? .foreign : .allowed
+    return isVisitors(head) ? .foreign : .allowed
+  }
+
+  /// Whether a request carries what its visitor is known by, sent by the browser itself.
+  private func isVisitors(_ head: RequestHead) -> Bool {
+    head.cookie(UserToken.cookieName) != nil || credentials.contains { head.headers.has($0) }
+  }
+
+  /// Whether a page of another site asks, as an image or a script does: without an `Origin` (Fetch Metadata Request Headers,
+  /// sections 2.3 and 2.2). A link to the node is none.
+  private func isPartOfForeignPage(_ head: RequestHead) -> Bool {
+    guard let site = head.headers.first("sec-fetch-site"), site.isText("cross-site") else { return false }
+    guard let mode = head.headers.first("sec-fetch-mode") else { return true }
+    return !mode.isText("navigate")
   }
 
   /// Whether the list names the page's origin.
