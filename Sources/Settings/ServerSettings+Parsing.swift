@@ -71,18 +71,13 @@ extension ServerSettings {
     if proxyProtocol, trustedProxies.isEmpty {
       return "--proxy-protocol needs --trusted-proxies: anybody could claim any address"
     }
-    if let problem = iceContradiction { return problem }
     if maxQueueBytes < maxMessageBytes {
       let (queue, message) = (Quantity.text(bytes: maxQueueBytes), Quantity.text(bytes: maxMessageBytes))
       return "--max-queue \(queue) is below --max-message \(message), so that one message could close its readers; "
         + "expected at least \(message)"
     }
-    if let problem = webhooks.contradiction ?? tracing.contradiction { return problem }
-    if !bridges.isEmpty, redis == nil {
-      return
-        "bridges needs --redis: the nodes of a cluster share a bridge through Redis, and this node has its embedded "
-        + "broker"
-    }
+    let bridging = BridgeSettings.contradiction(bridges, hasRedis: redis != nil)
+    if let problem = iceContradiction ?? webhooks.contradiction ?? tracing.contradiction ?? bridging { return problem }
     if workers > 1, redis == nil {
       return "--workers \(workers) needs --redis: workers are nodes of their own and share rooms through Redis only"
     }

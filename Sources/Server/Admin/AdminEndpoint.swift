@@ -66,7 +66,7 @@ package final class AdminEndpoint {
     case .apiKey:
       refuse(
         request, .forbidden,
-        "the api-key opens \(AdminEndpoint.backendPaths) only: send the admin token, Authorization: Bearer TOKEN")
+        "the api-key opens \(AdminRoute.backendPaths) only: send the admin token, Authorization: Bearer TOKEN")
     case .wrong:
       var response = ErrorResponse.make(
         .unauthenticated,
@@ -123,10 +123,6 @@ package final class AdminEndpoint {
       }
     }
   }
-
-  /// What the api-key opens, for people.
-  private static let backendPaths = AdminRoute.all.filter { $0.api.access == .backend }
-    .map { "\($0.api.verb == .get ? "GET" : "POST") \($0.api.path)" }.joined(separator: ", ")
 
   /// What is wrong with a query: a parameter that the path does not know, or one that is repeated. Nil: nothing.
   private static func queryProblem(_ head: RequestHead, _ names: [String]) -> String? {

@@ -148,3 +148,9 @@ extension AdminRoute {
       .plain { $0.describe($1) }),
   ]
 }
+
+extension AdminRoute {
+  /// What the api-key opens, for people.
+  static let backendPaths = all.filter { $0.api.access == .backend }
+    .map { "\($0.api.verb == .get ? "GET" : "POST") \($0.api.path)" }.joined(separator: ", ")
+}

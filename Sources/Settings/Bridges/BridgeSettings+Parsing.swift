@@ -203,3 +203,12 @@ private struct BridgeEntry {
     }
   }
 }
+
+extension BridgeSettings {
+  /// What of the other settings does not go with bridges; nil: nothing.
+  static func contradiction(_ bridges: [BridgeSettings], hasRedis: Bool) -> String? {
+    guard !bridges.isEmpty, !hasRedis else { return nil }
+    return
+      "bridges needs --redis: the nodes of a cluster share a bridge through Redis, and this node has its embedded broker"
+  }
+}
