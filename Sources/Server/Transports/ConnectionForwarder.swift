@@ -110,7 +110,7 @@ final class ConnectionForwarder {
       polls.poll(question.connection, by: question.owner, seq: seq, waitMilliseconds: wait, reply)
     case .end: reply(polls.end(question.connection, by: question.owner))
     case .enginePoll(let wait, let tag):
-      engines.poll(question.connection, on: nil, tag: tag, isHurried: wait == 0, reply)
+      engines.poll(question.connection, on: nil, isForwarded: true, tag: tag, isHurried: wait == 0, reply)
     case .enginePost(let body): engines.post(question.connection, body, reply)
     }
   }

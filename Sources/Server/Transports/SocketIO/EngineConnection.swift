@@ -101,6 +101,8 @@ final class EnginePolling {
   var waiter: Reply?
   /// The connection of this node on which it waits; nil: another node's.
   var waiterConnection: SlabID?
+  /// Whether another node passes it on.
+  var isForwarded = false
   /// What tells its request from others; empty: nothing.
   var waiterTag: [UInt8] = []
   /// What another node was given last, and for which request: the same request, repeated, gets the same again.

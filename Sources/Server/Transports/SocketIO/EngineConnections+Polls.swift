@@ -9,17 +9,18 @@ extension EngineConnections {
   /// Answers a poll with what waits, or as soon as something comes.
   ///
   /// - Parameters:
-  ///   - connection: on which it came to this node; nil: it came to another one.
+  ///   - connection: on which it came to this node.
+  ///   - isForwarded: whether it came to another node, which passes it on.
   ///   - tag: what tells the request from others; empty: nothing.
   ///   - isHurried: whether it only ends the poll that waits, of a node that drains.
   func poll(
-    _ sid: [UInt8], on connection: SlabID?, tag: [UInt8] = [], isHurried: Bool = false,
+    _ sid: [UInt8], on connection: SlabID?, isForwarded: Bool = false, tag: [UInt8] = [], isHurried: Bool = false,
     _ reply: @escaping EnginePolling.Reply
   ) {
     guard let engine = store.find(sid) else { return reply(EngineError.unknownSession.answer) }
     guard let polling = store[engine.index].polling else { return reply(EngineError.badRequest.answer) }
     // A poll of another node may have ended there, with its connection or with the node.
-    if polling.waiterConnection == nil, let waiter = polling.waiter {
+    if polling.isForwarded, let waiter = polling.waiter {
       polling.waiter = nil
       waiter(ConnectionAnswer(status: 200, [EnginePacketType.noop.digit]))
     }
@@ -36,6 +37,7 @@ extension EngineConnections {
     }
     polling.waiter = reply
     polling.waiterConnection = connection
+    polling.isForwarded = isForwarded
     polling.waiterTag = tag
     if let connection, connections.contains(connection) { connections[connection.index].exchange?.engine = engine }
     if !polling.queue.isEmpty || polling.upgrade?.isProbed == true { markDirty(engine.index) }
@@ -58,7 +60,7 @@ extension EngineConnections {
     }
     let answer = ConnectionAnswer(status: 200, payload)
     // A node that passes it on may end before it has: a proxy then asks another one for the same.
-    if polling.waiterConnection == nil, !polling.waiterTag.isEmpty { polling.given = (polling.waiterTag, answer) }
+    if polling.isForwarded, !polling.waiterTag.isEmpty { polling.given = (polling.waiterTag, answer) }
     waiter(answer)
   }
 
