@@ -29,7 +29,6 @@ from runner import run
 
 JOB = "roost"
 # Expressions that rightly return nothing while all is well, by what they hold: `> 0` of the panel hides limits that refuse nobody.
-# No bridge is set here.
 EMPTY = ["roost_limit_refusals_total"]
 # No bridge runs here, so these have no series: the tests of bridges look at them.
 NO_SERIES = ["roost_bridge_"]
