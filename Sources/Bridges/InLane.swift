@@ -100,7 +100,7 @@ final class InLane {
       guard let (number, item) = ledger.next() else { return }
       switch item.outcome {
       case .publish(let room, let envelope, let id): publish(number, item, room, envelope, id)
-      case .deadLetter(let reason): bury(number, item, reason)
+      case .deadLetter(let reason): moveToDeadLetters(number, item, reason)
       }
     }
   }
@@ -115,13 +115,13 @@ final class InLane {
         backoff = 0
         context.counters.add(.inPublished)
         finish(number, item)
-      case .failure(.refused), .failure(.unsupported): bury(number, item, "Redis refuses the room's key")
+      case .failure(.refused), .failure(.unsupported): moveToDeadLetters(number, item, "Redis refuses the room's key")
       case .failure: retry(number)
       }
     }
   }
 
-  private func bury(_ number: Int, _ item: Item, _ reason: String) {
+  private func moveToDeadLetters(_ number: Int, _ item: Item, _ reason: String) {
     let name = deadLetter
     let record = OutboundRecord(deadLetter: item.record, to: name, kind: context.bridge.kind, reason: reason)
     context.sink.send(record) { [weak self] result in

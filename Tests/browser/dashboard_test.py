@@ -438,7 +438,7 @@ class Suite:
         assert self.board.order(revoke, "Revoke") == "Revoke the tokens of outcast?"
         page.locator("#done", has_text="Revoked until").wait_for()
         page.locator("#presence-empty:text-is('No connections.')").wait_for()
-        # What fails is told where it was ordered, and may be tried again.
+        # What fails shows where it was ordered, and may be tried again.
         page.route("**/admin/disconnect", lambda route: route.fulfill(
             status=503, body='{"error":{"code":"unavailable","message":"Redis is out of reach"}}', content_type="application/json"))
         self.board.order(disconnect, "Disconnect")

@@ -16,7 +16,7 @@ function tellDone(text) {
 }
 
 /**
- * Asks before an order is given, gives it, and tells what came of it. An order that fails is told in the dialog, which stays
+ * Asks before an order is given, gives it, and tells what came of it. The dialog shows why an order fails, and stays
  * open: it may be tried again.
  */
 function order({ title, text, confirm, asksTime = false }, perform) {

@@ -57,7 +57,10 @@ final class BridgeChild {
         "the settings have bridges and \(BridgeProgram.name) is missing: none runs on this host; \(BridgeProgram.advice)"
       )
     }
-    do throws(SystemError) { process = try spawn(path) } catch {
+    do throws(SystemError) {
+      process = try ChildProgram.spawn(
+        path, arguments, environment, keeping: [pageDescriptor, lifetime.child])
+    } catch {
       log.error("cannot start \(BridgeProgram.name): \(error)")
       return startLater()
     }
@@ -103,32 +106,6 @@ final class BridgeChild {
       var status: Int32 = 0
       if waitpid(process, &status, WNOHANG) == process { process = 0 } else { usleep(5000) }
     }
-  }
-
-  private func spawn(_ path: String) throws(SystemError) -> pid_t {
-    var process: pid_t = 0
-    var attributes = posix_spawnattr_t()
-    posix_spawnattr_init(&attributes)
-    defer { posix_spawnattr_destroy(&attributes) }
-    // It reads these signals itself: one that comes before it can is kept for it.
-    var blocked = sigset_t()
-    sigemptyset(&blocked)
-    for signal in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&blocked, signal) }
-    posix_spawnattr_setsigmask(&attributes, &blocked)
-    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    for descriptor in [pageDescriptor, lifetime.child] {
-      posix_spawn_file_actions_adddup2(&actions, descriptor, descriptor)
-    }
-    let code = CStrings.with(arguments) { argv in
-      CStrings.with(environment.map { "\($0.key)=\($0.value)" }) { envp in
-        posix_spawn(&process, path, &actions, &attributes, argv, envp)
-      }
-    }
-    guard code == 0 else { throw SystemError("posix_spawn", code: code) }
-    return process
   }
 }
 
